@@ -1,0 +1,89 @@
+# grf-rsp: `make`, `make check`, `make demo`, `make install PREFIX= DESTDIR=`.
+#
+#	V=1		show commands
+#	OBJDIR=dir	where everything built goes (default: build)
+#	DEVELOPER=1	warnings are errors
+#	SANITIZE=address,undefined
+#	CC=gcc | clang
+PREFIX ?= /usr/local
+OBJDIR ?= build
+CC ?= gcc
+CFLAGS ?= -O2 -g
+V ?= 0
+
+VERSION := 0.1.0
+
+WARN := -Wall -Wextra -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	-Wimplicit-fallthrough -Wshadow -Wno-unused-parameter -Wno-missing-field-initializers
+ifeq ($(DEVELOPER),1)
+WARN += -Werror
+endif
+ifneq ($(SANITIZE),)
+SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+
+PKGS := libelf zlib expat libprotobuf-c
+DWARF_CFLAGS := $(shell pkg-config --cflags libdwarf 2>/dev/null)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(DWARF_CFLAGS)
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c) -ldwarf
+
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(SAN) $(CFLAGS)
+ALL_LIBS = $(PKG_LIBS) -lpthread
+
+LAYERS := base rsp target heap output
+LIB_SRCS := $(foreach d,$(LAYERS),$(sort $(wildcard $(d)/*.c)))
+LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o
+LIB := $(OBJDIR)/libgrf.a
+UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_BINS := $(UNIT_SRCS:%.c=$(OBJDIR)/%)
+TOOL_SRCS := $(sort $(wildcard tests/tools/*.c))
+TOOL_BINS := $(TOOL_SRCS:%.c=$(OBJDIR)/%)
+
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-4s %s\n' $(1) $@
+endif
+
+all: $(OBJDIR)/grf-rsp
+
+$(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+$(LIB): $(LIB_OBJS)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(OBJDIR)/%.o: %.c
+	$(call say,CC)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The public definition of pprof's format, compiled by protobuf-c.
+$(OBJDIR)/output/profile.pb-c.c: output/profile.proto
+	$(call say,PROT)
+	$(Q)mkdir -p $(@D) && protoc-c --proto_path=output --c_out=$(@D) $<
+
+$(OBJDIR)/output/profile.pb-c.h: $(OBJDIR)/output/profile.pb-c.c ;
+
+$(OBJDIR)/output/profile.pb-c.o: $(OBJDIR)/output/profile.pb-c.c
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-strict-prototypes -c -o $@ $<
+
+$(OBJDIR)/output/pprof.o: $(OBJDIR)/output/profile.pb-c.h
+
+$(UNIT_BINS): $(OBJDIR)/%: %.c $(LIB)
+	$(call say,LD)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS) -lcmocka
+
+$(TOOL_BINS): $(OBJDIR)/%: %.c $(LIB)
+	$(call say,LD)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
+
+unit: $(UNIT_BINS)
+	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
+
+clean:
+	rm -rf $(OBJDIR)
+
+.PHONY: all unit clean
+-include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

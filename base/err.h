@@ -1,0 +1,68 @@
+/*
+ * Errors.  Every function that can fail returns `struct err *`: NULL is
+ * success, anything else is owned by the caller, who must pass it up, absorb
+ * it with err_destroy(), or report it.  Libraries never print and never exit.
+ *
+ *	err = err_create(ERR_FAULT, "no memory at 0x%" PRIx64, addr);
+ *	return err_wrapf(err, "reading allgs");   // "reading allgs: no memory at ..."
+ *
+ * A code says what kind of thing went wrong, so that a caller can absorb a
+ * FAULT and still pass a CLOSED up.
+ */
+#ifndef GRF_BASE_ERR_H
+#define GRF_BASE_ERR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum err_code {
+	ERR_NOMEM = 1,	 /* out of memory here */
+	ERR_OS,		 /* a system call failed here (errno is in the message) */
+	ERR_TIMEOUT,	 /* the stub was silent too long */
+	ERR_CLOSED,	 /* the stub closed the connection */
+	ERR_PROTO,	 /* the stub broke the protocol */
+	ERR_REMOTE,	 /* the stub answered with an error */
+	ERR_UNSUPPORTED, /* the stub, or we, cannot do this */
+	ERR_FAULT,	 /* memory that cannot be read; err->addr has its address */
+	ERR_BADDATA,	 /* what was read makes no sense */
+	ERR_NODEBUG,	 /* no DWARF, no symbols, no such entry */
+	ERR_VERSION,	 /* a Go release we know no layout of */
+	ERR_LIMIT,	 /* a named limit of base/limits.h was reached */
+	ERR_EXITED,	 /* the process being read is gone */
+	ERR_INTR,	 /* a signal asked us to stop (base/intr.h) */
+	ERR_USAGE,	 /* the command line (main.c: exit status 2) */
+};
+
+struct err {
+	enum err_code code;
+	uint64_t addr; /* ERR_FAULT: the first address that could not be read */
+	char *msg;
+};
+
+#define ERR_MUST_CHECK __attribute__((warn_unused_result))
+#define ERR_PRINTF(f, a) __attribute__((format(printf, f, a)))
+
+ERR_MUST_CHECK struct err *err_create(enum err_code code, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+/* ERR_OS with ": strerror(errnum)" at the end. */
+ERR_MUST_CHECK struct err *err_os(int errnum, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+/* ERR_FAULT at addr. */
+ERR_MUST_CHECK struct err *err_fault(uint64_t addr, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+/* The one preallocated error; err_destroy() of it does nothing. */
+ERR_MUST_CHECK struct err *err_nomem(void);
+
+/* Puts "FMT: " before the message; the code and address stay.  NULL stays NULL. */
+ERR_MUST_CHECK struct err *err_wrapf(struct err *err, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+/* NULL is fine. */
+void err_destroy(struct err *err);
+
+static inline bool err_is(const struct err *err, enum err_code code)
+{
+	return err && err->code == code;
+}
+
+#endif

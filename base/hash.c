@@ -1,0 +1,145 @@
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void map64_deinit(struct map64 *m)
+{
+	free(m->slots);
+	free(m->used);
+	*m = (struct map64)MAP64_INIT;
+}
+
+static size_t map64_find(const struct map64 *m, uint64_t key)
+{
+	size_t i = hash64(key) & (m->cap - 1);
+
+	while (m->used[i] && m->slots[i].key != key)
+		i = (i + 1) & (m->cap - 1);
+	return i;
+}
+
+uint64_t *map64_get(const struct map64 *m, uint64_t key)
+{
+	size_t i;
+
+	if (!m->cap)
+		return NULL;
+	i = map64_find(m, key);
+	return m->used[i] ? &m->slots[i].val : NULL;
+}
+
+static struct err *map64_grow(struct map64 *m)
+{
+	struct map64 big = { .cap = m->cap ? m->cap * 2 : 64, .n = m->n };
+	size_t i, j;
+
+	big.slots = malloc(big.cap * sizeof(*big.slots));
+	big.used = calloc(big.cap, 1);
+	if (!big.slots || !big.used) {
+		map64_deinit(&big);
+		return err_nomem();
+	}
+	for (i = 0; i < m->cap; i++) {
+		if (!m->used[i])
+			continue;
+		j = map64_find(&big, m->slots[i].key);
+		big.slots[j] = m->slots[i];
+		big.used[j] = 1;
+	}
+	map64_deinit(m);
+	*m = big;
+	return NULL;
+}
+
+struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **val, bool *is_new)
+{
+	size_t i;
+
+	if ((m->n + 1) * 4 > m->cap * 3) {
+		struct err *err = map64_grow(m);
+
+		if (err)
+			return err;
+	}
+	i = map64_find(m, key);
+	if (is_new)
+		*is_new = !m->used[i];
+	if (!m->used[i]) {
+		m->used[i] = 1;
+		m->slots[i] = (struct map64_slot){ key, init };
+		m->n++;
+	}
+	*val = &m->slots[i].val;
+	return NULL;
+}
+
+void strtab_deinit(struct strtab *t)
+{
+	arena_deinit(&t->arena);
+	free(t->str);
+	free(t->slots);
+	*t = (struct strtab)STRTAB_INIT;
+}
+
+static uint64_t hash_str(const char *s, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)s[i]) * 0x100000001b3ull;
+	return hash64(h);
+}
+
+static uint32_t strtab_find(const struct strtab *t, const char *s)
+{
+	uint32_t i = (uint32_t)hash_str(s, strlen(s)) & (t->nslots - 1);
+
+	while (t->slots[i] && strcmp(t->str[t->slots[i] - 1], s))
+		i = (i + 1) & (t->nslots - 1);
+	return i;
+}
+
+static struct err *strtab_grow(struct strtab *t)
+{
+	uint32_t nslots = t->nslots ? t->nslots * 2 : 64, cap = nslots / 4 * 3, i;
+	const char **str = realloc(t->str, cap * sizeof(*str));
+	uint32_t *slots;
+
+	if (!str)
+		return err_nomem();
+	t->str = str;
+	slots = calloc(nslots, sizeof(*slots));
+	if (!slots)
+		return err_nomem();
+	free(t->slots);
+	t->slots = slots;
+	t->nslots = nslots;
+	t->cap = cap;
+	for (i = 0; i < t->n; i++)
+		t->slots[strtab_find(t, t->str[i])] = i + 1;
+	return NULL;
+}
+
+struct err *strtab_add(struct strtab *t, const char *s, uint32_t *id)
+{
+	uint32_t i;
+
+	if (t->n == t->cap) {
+		struct err *err = strtab_grow(t);
+
+		if (err)
+			return err;
+	}
+	i = strtab_find(t, s);
+	if (!t->slots[i]) {
+		char *copy = arena_strdup(&t->arena, s);
+
+		if (!copy)
+			return err_nomem();
+		t->str[t->n++] = copy;
+		t->slots[i] = t->n;
+	}
+	*id = t->slots[i] - 1;
+	return NULL;
+}

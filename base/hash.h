@@ -1,0 +1,59 @@
+/*
+ * Two hash tables, both open addressing:
+ *	struct map64	uint64_t -> uint64_t (any key, also 0)
+ *	struct strtab	strings -> dense ids 0, 1, 2, ... (interning; strings are copied)
+ */
+#ifndef GRF_BASE_HASH_H
+#define GRF_BASE_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct map64_slot {
+	uint64_t key, val;
+};
+
+struct map64 {
+	struct map64_slot *slots;
+	uint8_t *used;
+	size_t n;
+	size_t cap; /* a power of two, or 0 */
+};
+
+#define MAP64_INIT { NULL, NULL, 0, 0 }
+
+void map64_deinit(struct map64 *m);
+/* NULL if the key is not there.  Valid until the next map64_put(). */
+uint64_t *map64_get(const struct map64 *m, uint64_t key);
+/* Finds or makes the slot; *val of a new one is `init`; *is_new may be NULL. */
+ERR_MUST_CHECK struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **val,
+				     bool *is_new);
+
+static inline uint64_t hash64(uint64_t x)
+{
+	x ^= x >> 32;
+	x *= 0xd6e8feb86659fd93ull;
+	x ^= x >> 32;
+	x *= 0xd6e8feb86659fd93ull;
+	x ^= x >> 32;
+	return x;
+}
+
+struct strtab {
+	struct arena arena;
+	const char **str; /* by id; NUL-terminated */
+	uint32_t n, cap;
+	uint32_t *slots; /* id + 1; 0 is empty */
+	uint32_t nslots;
+};
+
+#define STRTAB_INIT { ARENA_INIT, NULL, 0, 0, NULL, 0 }
+
+void strtab_deinit(struct strtab *t);
+ERR_MUST_CHECK struct err *strtab_add(struct strtab *t, const char *s, uint32_t *id);
+
+#endif

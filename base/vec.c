@@ -1,0 +1,20 @@
+#include "base/vec.h"
+
+#include <stdint.h>
+
+struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t elem)
+{
+	size_t n = *cap ? *cap : 8;
+	void *p;
+
+	while (n < need)
+		n = n > SIZE_MAX / 2 ? need : n + n / 2 + 1;
+	if (n > SIZE_MAX / elem)
+		return err_nomem();
+	p = realloc(*v, n * elem);
+	if (!p)
+		return err_nomem();
+	*v = p;
+	*cap = n;
+	return NULL;
+}

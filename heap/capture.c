@@ -1,0 +1,129 @@
+/*
+ * What is fetched while the target is stopped.  Each step needs what the one before
+ * brought; within a step everything is one pipelined list.
+ *
+ *	1 the executable's writable segments		variables, moduledata
+ *	2 mheap_.allspans, the modules' masks
+ *	3 mspans
+ *	4 allocation bits				a slot being allocated: stop again
+ *	5 ms, what runs, tops of stacks			a thread where nothing is exact: stop again
+ *	6 spans that can hold pointers
+ *	7 stacks; specials and queues; metadata of types made by reflect
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "heap/heap_int.h"
+
+/* Ranges this close are one request: a round of headers costs more than the bytes between. */
+enum { GAP = 512, GAP_SPANS = 4096 };
+
+static struct err *writable_ranges(const struct heap *h, struct ranges *want)
+{
+	const struct elf_segment *segs;
+	size_t n = elf_segments(h->proc.exe, &segs);
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++)
+		if (segs[i].write)
+			err = vec_push(want, ((struct range){ segs[i].addr + h->proc.bias, segs[i].memsz }));
+	return err;
+}
+
+static struct err *need(struct heap *h, struct ranges *want, uint64_t gap)
+{
+	struct err *err = image_need(h->proc.img, want, gap);
+
+	want->n = 0;
+	return err;
+}
+
+/* Modules' masks are in persistent memory, their tables in the executable (lent). */
+static struct err *plan_masks(struct heap *h, struct ranges *want)
+{
+	struct proc *p = &h->proc;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < p->modules.v.n && !err; i++) {
+		const struct module *m = &p->modules.v.v[i];
+
+		err = vec_push(want, ((struct range){ m->data.mask, (m->data.nbits + 7) / 8 }));
+		if (!err)
+			err = vec_push(want, ((struct range){ m->bss.mask, (m->bss.nbits + 7) / 8 }));
+	}
+	return err;
+}
+
+struct err *heap_capture(struct heap *h, const struct threads *threads, bool last, struct unstable *u)
+{
+	struct proc *p = &h->proc;
+	struct ranges want = VEC_INIT;
+	uint64_t ptr, len;
+	struct err *err;
+
+	u->why = NULL;
+	spans_deinit(&h->spans);
+	stacks_deinit(&h->stacks);
+	modules_deinit(&p->modules);
+	memset(&p->modules, 0, sizeof(p->modules));
+
+	err = writable_ranges(h, &want);
+	if (!err)
+		err = need(h, &want, 0);
+	if (!err)
+		err = modules_load(p);
+	if (!err)
+		err = plan_masks(h, &want);
+	if (!err)
+		err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
+	if (!err && (!len || len > LIMIT_SPANS))
+		err = err_create(ERR_BADDATA,
+				 "the Go runtime has not set up its heap yet: let the program start first");
+	if (!err)
+		err = vec_push(&want, ((struct range){ ptr, len * p->fmt.word }));
+	if (!err)
+		err = need(h, &want, 0);
+	if (!err)
+		err = spans_plan_headers(p, &want);
+	if (!err)
+		err = need(h, &want, GAP);
+	if (!err)
+		err = spans_load(p, &h->spans, u);
+	if (err || u->why)
+		goto out;
+	err = spans_plan_bits(p, &h->spans, &want);
+	if (!err)
+		err = need(h, &want, GAP);
+	if (!err)
+		err = spans_settle(p, &h->spans, last, u);
+	if (err || (u->why && !last))
+		goto out;
+	err = machines_load(p, &h->spans, threads, &h->stacks);
+	if (!err)
+		err = machines_check(p, &h->stacks, u);
+	if (err || (u->why && !last))
+		goto out;
+	err = spans_plan_contents(p, &h->spans, &want);
+	if (!err)
+		err = need(h, &want, GAP_SPANS);
+	if (!err)
+		err = stacks_load(p, &h->stacks);
+	if (!err)
+		err = stacks_plan(p, &h->stacks, &want);
+	if (!err)
+		err = capture_plan_types(h, &want);
+	if (!err)
+		err = need(h, &want, GAP);
+	if (!err)
+		err = capture_plan_reflect(h, &want);
+	if (!err)
+		err = need(h, &want, GAP);
+	if (!err)
+		err = roots_fetch(p, &h->spans);
+	if (!err)
+		err = capture_itabs(h);
+out:
+	vec_deinit(&want);
+	return err_wrapf(err, "capturing the heap");
+}

@@ -1,0 +1,28 @@
+/*
+ * What Go's compiler and runtime fix per GOARCH (linux): frames and arenas.  One const
+ * row each; registers are target/'s business.
+ * Source: internal/goarch, internal/runtime/sys (MinFrameSize, StackAlign), runtime/malloc.go.
+ */
+#ifndef GRF_HEAP_GOARCH_H
+#define GRF_HEAP_GOARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct goarch {
+	const char *name;
+	uint8_t min_frame;   /* sys.MinFrameSize; > 0: a link-register machine */
+	uint8_t stack_align; /* sys.StackAlign */
+	bool saved_fp;	     /* a frame's locals end one word lower, at the saved frame pointer */
+	uint8_t int_arg_regs, float_arg_regs; /* internal/abi: IntArgRegs, FloatArgRegs */
+	uint8_t arena_shift; /* log2(heapArenaBytes) */
+	uint32_t arena_l2;   /* entries of mheap.arenas' second level */
+	uint64_t arena_base; /* arenaBaseOffset */
+	const char *g_reg;   /* register that holds g in Go code; NULL: none to rely on */
+	const char *gobuf_reg; /* register with the pc that gogo is about to jump to */
+};
+
+/* NULL: unknown. */
+const struct goarch *goarch_find(const char *name);
+
+#endif

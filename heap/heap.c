@@ -1,0 +1,328 @@
+#include "heap/heap.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "heap/heap_int.h"
+#include "heap/mark.h"
+#include "heap/name.h"
+
+/* ------------------------------------------------------------------ before the stop */
+
+static struct err *find_arch(struct heap *h)
+{
+	struct proc *p = &h->proc;
+
+	p->machine = arch_find(elf_machine(p->exe), elf_fmt(p->exe));
+	p->arch = p->machine ? goarch_find(p->machine->name) : NULL;
+	if (!p->arch)
+		return err_create(ERR_UNSUPPORTED, "%s is for a machine (ELF machine %u) that is not supported",
+				  elf_path(p->exe), elf_machine(p->exe));
+	return NULL;
+}
+
+/* The runtime's variables by the symbol table. */
+static struct err *find_vars(struct heap *h)
+{
+	struct runtime_vars *v = &h->proc.var;
+	const struct {
+		const char *name;
+		uint64_t *addr;
+		bool required;
+	} names[] = {
+		{ "runtime.firstmoduledata", &v->firstmoduledata, true },
+		{ "runtime.mheap_", &v->mheap_, true },
+		{ "runtime.allgs", &v->allgs, true },
+		{ "runtime.allm", &v->allm, true },
+		{ "runtime.allp", &v->allp, true },
+		{ "runtime.allfin", &v->allfin, true },
+		{ "runtime.gcphase", &v->gcphase, true },
+		{ "runtime.gcCleanups", &v->gcCleanups, false },
+		{ "runtime.itabTable", &v->itabTable, false },
+		{ "runtime.inProgress", &v->inProgress, false },
+	};
+	uint64_t size;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!elf_symbol(h->proc.exe, names[i].name, names[i].addr, &size) && names[i].required)
+			return err_create(ERR_NODEBUG,
+					  "%s has no symbol %s (a stripped executable): give one that is not stripped",
+					  elf_path(h->proc.exe), names[i].name);
+	return NULL;
+}
+
+struct err *heap_create(struct elf *exe, struct heap **ret)
+{
+	struct heap *h = calloc(1, sizeof(*h));
+	struct proc *p = &h->proc;
+	const char *modinfo;
+	struct err *err;
+	bool exact;
+
+	if (!h)
+		return err_nomem();
+	p->exe = exe;
+	p->fmt = elf_fmt(exe);
+	err = elf_go_buildinfo(exe, &p->version, &modinfo);
+	if (!err)
+		err = find_arch(h);
+	if (!err)
+		err = layout_find(p->version, p->arch->name, &p->layout, &exact);
+	if (!err)
+		err = find_vars(h);
+	if (err) {
+		heap_destroy(h);
+		return err;
+	}
+	*ret = h;
+	return NULL;
+}
+
+void heap_destroy(struct heap *h)
+{
+	if (!h)
+		return;
+	spans_deinit(&h->spans);
+	stacks_deinit(&h->stacks);
+	gcmasks_deinit(&h->masks);
+	modules_deinit(&h->proc.modules);
+	vec_deinit(&h->roots);
+	free(h);
+}
+
+const char *heap_version(const struct heap *h)
+{
+	return h->proc.version;
+}
+
+const struct arch *heap_machine(const struct heap *h)
+{
+	return h->proc.machine;
+}
+
+void heap_set_progress(struct heap *h,
+		       void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total),
+		       void *arg)
+{
+	h->progress = progress;
+	h->progress_arg = arg;
+}
+
+/* ------------------------------------------------------------------ the process */
+
+struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
+{
+	static const char *const stubs[] = { "reflect.makeFuncStub", "reflect.methodValueCall" };
+	struct proc *p = &h->proc;
+	const struct elf_segment *segs;
+	size_t n = elf_segments(p->exe, &segs);
+	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgs, &p->var.allm,
+			     &p->var.allp, &p->var.allfin, &p->var.gcphase, &p->var.gcCleanups,
+			     &p->var.itabTable, &p->var.inProgress };
+	uint64_t addr, size;
+	struct err *err = NULL;
+
+	p->img = img;
+	p->bias = bias;
+	for (size_t i = 0; i < sizeof(vars) / sizeof(*vars); i++)
+		if (*vars[i])
+			*vars[i] += bias;
+	for (size_t i = 0; i < n && !err; i++)
+		if (!segs[i].write && segs[i].filesz)
+			err = image_lend(img, segs[i].addr + bias, segs[i].data, segs[i].filesz);
+	h->struct_of = elf_symbol(p->exe, "reflect.StructOf", &addr, &size);
+	for (size_t i = 0; i < 2; i++) {
+		if (!elf_symbol(p->exe, stubs[i], &addr, &size))
+			continue;
+		addr += bias;
+		if (!h->reflect_lo || addr < h->reflect_lo)
+			h->reflect_lo = addr;
+		if (addr + size > h->reflect_hi)
+			h->reflect_hi = addr + size;
+	}
+	return err;
+}
+
+enum { SAMPLES = 32, SAMPLE = 256 };
+
+struct err *heap_verify(struct heap *h, struct mem_source *src)
+{
+	const struct elf_segment *segs;
+	size_t n = elf_segments(h->proc.exe, &segs), k = 0;
+	struct mem_range r[SAMPLES];
+	uint8_t buf[SAMPLES][SAMPLE];
+	struct err *err;
+
+	/* Code spread over the text, its first page with the build id's note among it. */
+	for (size_t i = 0; i < n && k < SAMPLES; i++) {
+		uint64_t step;
+
+		if (segs[i].write || segs[i].filesz < SAMPLE)
+			continue;
+		step = (segs[i].filesz - SAMPLE) / (SAMPLES / 2);
+		for (unsigned j = 0; j < SAMPLES / 2 && k < SAMPLES; j++, k++)
+			r[k] = (struct mem_range){ segs[i].addr + h->proc.bias + j * step, SAMPLE, buf[k], 0 };
+	}
+	err = src->readv(src, r, k);
+	if (err)
+		return err;
+	for (size_t i = 0; i < k; i++) {
+		const uint8_t *want = elf_data(h->proc.exe, r[i].addr - h->proc.bias, SAMPLE);
+
+		if (r[i].got < SAMPLE)
+			return err_fault(r[i].addr,
+					 "%s is not what runs there: no memory at 0x%" PRIx64 ", where its code should be",
+					 elf_path(h->proc.exe), r[i].addr);
+		if (want && memcmp(want, buf[i], SAMPLE))
+			return err_create(ERR_BADDATA,
+					  "%s is not what runs there: the code at 0x%" PRIx64
+					  " differs; give the file that was started",
+					  elf_path(h->proc.exe), r[i].addr);
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ analysis */
+
+static void goroutine_partial(struct goroutine *g, struct err *err)
+{
+	g->partial = true;
+	g->why = err->code == ERR_FAULT ? "memory of its stack's maps could not be read" :
+					  "its stack maps make no sense";
+	err_destroy(err);
+}
+
+static struct err *scan_stacks(struct heap *h)
+{
+	struct proc *p = &h->proc;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
+		struct goroutine *g = &h->stacks.gs.v[i];
+		size_t before = h->roots.n;
+
+		err = stacks_walk(p, &h->stacks, i);
+		if (err)
+			break;
+		err = stacks_scan(p, &h->stacks, &h->spans, i, &h->roots);
+		if (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) || err_is(err, ERR_UNSUPPORTED)) {
+			goroutine_partial(g, err);
+			h->roots.n = before;
+			err = stacks_scan(p, &h->stacks, &h->spans, i, &h->roots);
+			if (err) { /* its defers cannot be read either */
+				err_destroy(err);
+				err = NULL;
+			}
+		}
+	}
+	return err;
+}
+
+static struct err *make_types(struct heap *h, struct dwarf *dwarf, struct types **ret)
+{
+	struct types_module *mods = calloc(h->proc.modules.v.n, sizeof(*mods));
+	struct err *err;
+
+	if (!mods)
+		return err_nomem();
+	for (size_t i = 0; i < h->proc.modules.v.n; i++) {
+		const struct module *m = &h->proc.modules.v.v[i];
+
+		mods[i] = (struct types_module){ m->types, m->etypes, h->proc.bias, i ? NULL : dwarf };
+	}
+	err = types_create(h->proc.img, &h->proc.layout, mods, h->proc.modules.v.n, ret);
+	free(mods);
+	return err;
+}
+
+static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
+{
+	struct image_stats st = image_stats(h->proc.img);
+	uint64_t slots = 0, slot_bytes = 0;
+	struct err *err = NULL;
+
+	r->version = h->proc.version;
+	r->goarch = h->proc.arch->name;
+	r->live_bytes = m->live_bytes;
+	r->live_objects = m->live_objects;
+	for (size_t i = 0; i < h->spans.n; i++) {
+		const struct span *s = &h->spans.v[i];
+
+		r->allocated_objects += s->alloc_count;
+		r->allocated_bytes += s->alloc_count * s->elemsize;
+		slots += s->allocated;
+		slot_bytes += s->allocated * s->elemsize;
+	}
+	r->unreachable_objects = slots - m->live_objects;
+	r->unreachable_bytes = slot_bytes - m->live_bytes;
+	r->failed_reads = st.holes + m->unread + h->masks.unreadable;
+	r->failed_bytes = st.hole_bytes;
+	r->captured_bytes = st.fetched;
+	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
+		const struct goroutine *g = &h->stacks.gs.v[i];
+
+		if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
+			continue;
+		r->goroutines++;
+		if (g->partial) {
+			r->goroutines_partial++;
+			err = report_note(r, "goroutine %" PRIu64 " was scanned conservatively: %s", g->goid, g->why);
+		}
+	}
+	if (!err)
+		err = report_detail(r, "reads: %" PRIu64 " holes (%" PRIu64 " bytes), %" PRIu64
+				    " objects unread, %" PRIu64 " masks unread", st.holes, st.hole_bytes,
+				    m->unread, h->masks.unreadable);
+	if (!err)
+		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, GC phase %" PRIu64
+				    ", sweep generation %" PRIu64 "%s", h->spans.n, h->spans.nids,
+				    h->spans.gcphase, h->spans.sweepgen,
+				    h->spans.green_tea ? ", inline mark bits" : "");
+	return err;
+}
+
+struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
+			 struct report *r)
+{
+	struct dwarf *dwarf = NULL;
+	struct types *types = NULL;
+	struct places places = { 0 };
+	struct arena arena = ARENA_INIT;
+	struct mark_root *roots = NULL;
+	struct mark mark = { 0 };
+	size_t nroots;
+	struct err *err;
+
+	spans_attach(&h->proc, &h->spans);
+	err = scan_stacks(h);
+	if (!err)
+		err = roots_collect(&h->proc, &h->spans, &h->masks, &h->roots);
+	if (!err) {
+		err = dwarf_create(h->proc.exe, &dwarf);
+		if (err_is(err, ERR_NODEBUG)) {
+			err_destroy(err);
+			err = report_note(r, "no DWARF: names come from the runtime's own type information");
+		}
+	}
+	if (!err)
+		err = make_types(h, dwarf, &types);
+	if (!err)
+		err = places_init(&places, h, types, &profile->frames);
+	if (!err)
+		err = name_roots(h, types, dwarf, &arena, &roots, &nroots);
+	if (!err)
+		err = mark_run(&mark, h, &places, roots, nroots);
+	if (!err)
+		err = name_objects(&mark, max_depth, profile, &r->unnamed_bytes);
+	if (!err)
+		err = fill_report(h, &mark, r);
+	mark_deinit(&mark);
+	free(roots);
+	places_deinit(&places);
+	types_destroy(types);
+	dwarf_destroy(dwarf);
+	arena_deinit(&arena);
+	return err_wrapf(err, "analysing the heap");
+}

@@ -1,0 +1,55 @@
+/*
+ * A Go process's heap: captured while the process is stopped, analysed after it runs
+ * again.
+ *
+ *	heap_create(exe)		before the stop: release, layout
+ *	heap_attach(image, bias)	the executable's read-only parts, lent to the image
+ *	heap_verify(source)		is it this executable that runs?
+ *	heap_capture(threads)		while stopped: all that the analysis can need
+ *	heap_analyse(profile, report)	from the image alone
+ */
+#ifndef GRF_HEAP_HEAP_H
+#define GRF_HEAP_HEAP_H
+
+#include "base/err.h"
+#include "heap/profile.h"
+#include "heap/span.h"
+#include "target/elf.h"
+#include "target/target.h"
+
+struct heap;
+
+/* exe is borrowed.  ERR_NODEBUG: not a Go program; ERR_VERSION: no layout for its release;
+ * ERR_UNSUPPORTED: a GOARCH without tables. */
+ERR_MUST_CHECK struct err *heap_create(struct elf *exe, struct heap **ret);
+void heap_destroy(struct heap *h);
+
+const char *heap_version(const struct heap *h);
+const struct arch *heap_machine(const struct heap *h);
+
+/* img is borrowed; bias: run-time minus link-time addresses.  Once. */
+ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias);
+
+/* Compares sampled code and the build id with the process's.  ERR_BADDATA: another program;
+ * ERR_FAULT: the program is not where it should be. */
+ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src);
+
+/*
+ * Fetches into the image what the analysis can need.  When the process is at a point where it
+ * cannot be read exactly, u->why is set and the capture is incomplete: let it run for a
+ * moment, image_forget(), and call again; with `last` the capture goes on as far as it can.
+ * threads is borrowed until heap_analyse() returns.
+ */
+ERR_MUST_CHECK struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
+					struct unstable *u);
+
+/* max_depth: frames of a path before "[deeper]".  Fills the heap's part of r. */
+ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *p,
+					struct report *r);
+
+/* Called now and then with the phase's name and what is done of it. */
+void heap_set_progress(struct heap *h,
+		       void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total),
+		       void *arg);
+
+#endif

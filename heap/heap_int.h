@@ -1,0 +1,29 @@
+/* What heap/'s parts share: the captured process and what was found in it. */
+#ifndef GRF_HEAP_HEAP_INT_H
+#define GRF_HEAP_HEAP_INT_H
+
+#include "heap/goroutine.h"
+#include "heap/heap.h"
+#include "heap/ptrmap.h"
+#include "heap/root.h"
+#include "heap/span.h"
+
+struct heap {
+	struct proc proc;
+	struct spans spans;
+	struct stacks stacks;
+	struct gcmasks masks;
+	struct roots roots;
+	uint64_t reflect_lo, reflect_hi; /* text of reflect.makeFuncStub and methodValueCall */
+	bool struct_of; /* reflect.StructOf is linked in */
+	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
+	void *progress_arg;
+};
+
+/* heap/capture_types.c: what types and itabs made at run time need; the first after the spans' contents,
+ * the second after the stacks. */
+ERR_MUST_CHECK struct err *capture_plan_types(struct heap *h, struct ranges *want);
+ERR_MUST_CHECK struct err *capture_plan_reflect(struct heap *h, struct ranges *want);
+ERR_MUST_CHECK struct err *capture_itabs(struct heap *h);
+
+#endif

@@ -1,0 +1,227 @@
+#include "heap/name.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/intr.h"
+
+struct naming {
+	struct mark *m;
+	struct profile *p;
+	unsigned max_depth;
+	uint32_t deeper;	/* string id of "[deeper]" */
+	struct map64 steps;	/* node, edge and index -> node */
+	uint32_t *root_nodes;	/* by root; 0: not made yet */
+};
+
+/* A node's child; past the depth limit all is one "[deeper]". */
+static struct err *child(struct naming *n, uint32_t node, uint32_t frame, uint32_t *ret)
+{
+	const struct profile_node *v = &n->p->nodes.v[node];
+
+	if (node && v->frame == n->deeper && v->depth > n->max_depth) {
+		*ret = node;
+		return NULL;
+	}
+	/* What hangs on something unknown is one heap of unknowns, not a chain of frames. */
+	if (node && frame == n->m->places->sub_objects && v->frame == frame) {
+		*ret = node;
+		return NULL;
+	}
+	if (v->depth >= n->max_depth)
+		frame = n->deeper;
+	return profile_child_id(n->p, node, frame, ret);
+}
+
+static struct err *child_str(struct naming *n, uint32_t node, const char *frame, uint32_t *ret)
+{
+	uint32_t id;
+	struct err *err = strtab_add(&n->p->frames, frame, &id);
+
+	return err ? err : child(n, node, id, ret);
+}
+
+/* The node that an edge leads to from `node`. */
+static struct err *step(struct naming *n, uint32_t node, const struct edge *e, int64_t index,
+			struct go_type *elem, uint32_t *ret)
+{
+	unsigned i = index < 0 ? 0 : index < 10 ? (unsigned)index + 1 : 11;
+	uint64_t *slot, key = (uint64_t)node << 32 | (e->id * 12 + i);
+	bool is_new;
+	struct err *err = map64_put(&n->steps, key, 0, &slot, &is_new);
+
+	if (err || !is_new) {
+		*ret = err ? 0 : (uint32_t)*slot;
+		return err;
+	}
+	if (index >= 0) {
+		uint32_t frame;
+
+		err = index_frame(n->m->places, elem, index, &frame);
+		if (!err)
+			err = child(n, node, frame, &node);
+	}
+	for (uint32_t f = 0; f < e->nframes && !err; f++)
+		err = child(n, node, e->frames[f], &node);
+	if (err)
+		return err;
+	*slot = *ret = node;
+	return NULL;
+}
+
+/* The goroutine's call path to the frame, outermost first. */
+static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
+{
+	const struct stacks *s = &n->m->h->stacks;
+	const struct goroutine *g;
+	struct err *err = NULL;
+	uint32_t i;
+
+	*node = 0;
+	if (frame == UINT32_MAX)
+		return child_str(n, 0, "goroutine", node);
+	g = &s->gs.v[s->frames.v[frame].g];
+	for (i = g->first_frame + g->nframes; i-- > frame && !err;)
+		err = child_str(n, *node, s->frames.v[i].func->name, node);
+	return err;
+}
+
+static struct err *root_node(struct naming *n, uint32_t root, uint32_t *node)
+{
+	const struct mark_root *r = &n->m->roots[root];
+	struct err *err = NULL;
+
+	if (!n->root_nodes[root]) {
+		if (r->label)
+			err = child_str(n, 0, r->label, &n->root_nodes[root]);
+		else
+			err = call_path(n, r->r.frame, &n->root_nodes[root]);
+	}
+	*node = n->root_nodes[root];
+	return err;
+}
+
+/* May the edge's target be a closure, whose function gets a frame? */
+static bool edge_may_close(const struct edge *e)
+{
+	if (e->target != EDGE_LEAF)
+		return false;
+	switch (e->type->kind) {
+	case KIND_FUNC:
+	case KIND_INTERFACE:
+	case KIND_STRUCT:
+	case KIND_ARRAY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct err *name_rooted(struct naming *n, uint32_t id, uint32_t root, uint32_t *node)
+{
+	struct mark *m = n->m;
+	const struct mark_root *r = &m->roots[root];
+	const struct span *sp = spans_of_id(&m->h->spans, id);
+	const struct func *f = NULL;
+	const struct edge *e;
+	uint32_t place;
+	struct err *err = root_node(n, root, node);
+
+	if (err)
+		return err;
+	if (r->func_value) {
+		err = func_resolve(m->places, r->r.value, sp, id - sp->first_id, &place, &f);
+	} else if (r->type) {
+		err = edge_of_type(m->places, r->type, r->var_off, &e);
+		if (!err && !e->unnamed)
+			err = step(n, *node, e, -1, NULL, node);
+		if (!err && edge_may_close(e) && sp->ptrs != SPAN_NOSCAN)
+			err = edge_resolve(m->places, e, r->r.addr, r->r.value, sp, id - sp->first_id, &place, &f);
+	}
+	if (!err && f)
+		err = child_str(n, *node, f->name, node);
+	return err;
+}
+
+static struct err *name_held(struct naming *n, uint32_t id, uint32_t parent, uint32_t *node)
+{
+	struct mark *m = n->m;
+	const struct proc *p = &m->h->proc;
+	const struct span *psp;
+	uint64_t off = (uint64_t)m->offset[id] * p->fmt.word;
+	uint32_t place = mark_place(m, parent);
+	const struct func *f = NULL;
+	const struct edge *e;
+	int64_t index;
+	struct err *err = edge_get(m->places, place, off, &e, &index);
+
+	*node = m->parent[parent]; /* named before: its node */
+	if (!err)
+		err = step(n, *node, e, index, m->places->v.v[place].type, node);
+	if (!err && edge_may_close(e)) {
+		const struct span *sp = spans_of_id(&m->h->spans, id);
+		uint64_t addr, value;
+
+		psp = spans_of_id(&m->h->spans, parent);
+		addr = span_slot(psp, parent - psp->first_id) + off;
+		if (sp->ptrs != SPAN_NOSCAN && proc_try_word(p, addr, &value))
+			err = edge_resolve(m->places, e, addr, value, sp, id - sp->first_id, &place, &f);
+		if (!err && f)
+			err = child_str(n, *node, f->name, node);
+	}
+	return err;
+}
+
+/* Bytes on paths that say "something" instead of what it is. */
+static uint64_t count_unnamed(const struct naming *n)
+{
+	const struct profile_nodes *nodes = &n->p->nodes;
+	uint8_t *unnamed = calloc(nodes->n, 1);
+	uint64_t bytes = 0;
+
+	for (size_t i = 1; unnamed && i < nodes->n; i++) {
+		const struct profile_node *v = &nodes->v[i];
+
+		unnamed[i] = unnamed[v->parent] || v->frame == n->m->places->sub_objects ||
+			     (!v->parent && n->p->frames.str[v->frame][0] == '.');
+		if (unnamed[i])
+			bytes += v->bytes;
+	}
+	free(unnamed);
+	return bytes;
+}
+
+struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
+			 uint64_t *unnamed_bytes)
+{
+	struct naming n = { .m = m, .p = p, .max_depth = max_depth };
+	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
+
+	n.root_nodes = calloc(m->nroots ? m->nroots : 1, sizeof(uint32_t));
+	if (!err && !n.root_nodes)
+		err = err_nomem();
+	for (size_t i = 0; i < m->nlive && !err; i++) {
+		uint32_t id = m->order[i], parent = m->parent[id], node = 0;
+
+		if (parent & MARK_ROOT)
+			err = name_rooted(&n, id, parent & ~MARK_ROOT, &node);
+		else
+			err = name_held(&n, id, parent, &node);
+		if (err)
+			break;
+		m->parent[id] = node;
+		p->nodes.v[node].bytes += spans_of_id(&m->h->spans, id)->elemsize;
+		p->nodes.v[node].objects++;
+		if (!(i & 0xffff)) {
+			err = intr_check();
+			if (m->h->progress)
+				m->h->progress(m->h->progress_arg, "naming", i, m->nlive);
+		}
+	}
+	if (!err)
+		*unnamed_bytes = count_unnamed(&n);
+	map64_deinit(&n.steps);
+	free(n.root_nodes);
+	return err;
+}

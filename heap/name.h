@@ -1,0 +1,22 @@
+/*
+ * From marked objects to the profile: every object's node is its parent's node plus the frames
+ * of the pointer that leads to it.  Frames are goref's (docs/OUTPUT.md).
+ */
+#ifndef GRF_HEAP_NAME_H
+#define GRF_HEAP_NAME_H
+
+#include "heap/mark.h"
+#include "heap/profile.h"
+
+/* Replaces m->parent, object by object in order of discovery, by nodes. */
+ERR_MUST_CHECK struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
+					uint64_t *unnamed_bytes);
+
+/*
+ * Roots as marking wants them: the variable or local each lies in, its pass, its order.
+ * *ret is malloc'd; labels live in `arena`.
+ */
+ERR_MUST_CHECK struct err *name_roots(struct heap *h, struct types *types, struct dwarf *dwarf,
+				      struct arena *arena, struct mark_root **ret, size_t *n);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * A Go process as the rest of heap/ reads it: an image, the layout of this
+ * release's runtime, the modules, and where the runtime's own variables are.
+ */
+#ifndef GRF_HEAP_PROC_H
+#define GRF_HEAP_PROC_H
+
+#include "base/err.h"
+#include "heap/goarch.h"
+#include "heap/layout.h"
+#include "heap/module.h"
+#include "target/elf.h"
+#include "target/target.h"
+
+/* The runtime's variables that are read; run-time addresses. */
+struct runtime_vars {
+	uint64_t firstmoduledata;
+	uint64_t mheap_;
+	uint64_t allgs;	     /* []*g */
+	uint64_t allm;	     /* *m */
+	uint64_t allp;	     /* []*p */
+	uint64_t allfin;     /* *finblock */
+	uint64_t gcCleanups; /* cleanupQueue; 0 before Go 1.25 */
+	uint64_t gcphase;
+	uint64_t itabTable;  /* *itabTableType */
+	uint64_t inProgress; /* marks a GC mask that is being built; 0 before Go 1.24 */
+};
+
+struct proc {
+	struct image *img; /* borrowed */
+	struct elf *exe;   /* borrowed */
+	struct bytes_fmt fmt;
+	struct layout layout;
+	const struct goarch *arch;
+	const struct arch *machine;
+	uint64_t bias; /* run-time minus link-time addresses of exe */
+	struct runtime_vars var;
+	struct modules modules;
+	const char *version; /* "go1.26.8"; borrowed from exe */
+};
+
+/* A field of the struct at base, 1, 2, 4 or 8 bytes wide. */
+ERR_MUST_CHECK struct err *proc_get(const struct proc *p, uint64_t base, enum layout_id id,
+				    uint64_t *ret);
+/* For looks that may miss: false, and no error, when it is not in the image. */
+bool proc_try_uint(const struct proc *p, uint64_t addr, unsigned size, uint64_t *ret);
+bool proc_try_word(const struct proc *p, uint64_t addr, uint64_t *ret);
+/* A slice header's pointer and length at addr. */
+ERR_MUST_CHECK struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr,
+				      uint64_t *len);
+
+/* A field out of bytes of the struct that are at hand. */
+static inline uint64_t proc_peek(const struct proc *p, const uint8_t *base, enum layout_id id)
+{
+	return bytes_uint(p->fmt, base + p->layout.f[id].off, p->layout.f[id].size);
+}
+
+#endif

@@ -1,0 +1,109 @@
+#include "heap/ptrmap.h"
+
+enum { INLINE_MARKS = 128 };
+
+/* mbitmap.go: spanHeapBitsRange, heapBitsSmallForAddr. */
+bool ptr_small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
+{
+	uint64_t word = p->fmt.word, bytes = sp->npages * GO_PAGE;
+	uint64_t at = bytes - bytes / word / 8, first, n;
+
+	if (sp->inline_marks)
+		at -= INLINE_MARKS;
+	if (bytes > sp->data_len)
+		return false;
+	first = (uint64_t)index * sp->elemsize / word;
+	n = sp->elemsize / word;
+	if (n > 64 || at + (first + n + 7) / 8 > bytes)
+		return false;
+	/* words of the bitmap are native uintptrs */
+	*bits = 0;
+	for (uint64_t got = 0; got < n;) {
+		uint64_t w = (first + got) / (8 * word), off = (first + got) % (8 * word);
+		uint64_t v = bytes_word(p->fmt, sp->data + at + w * word) >> off;
+
+		*bits |= v << got;
+		got += 8 * word - off;
+	}
+	if (n < 64)
+		*bits &= (1ull << n) - 1;
+	return true;
+}
+
+bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *masks,
+		   const struct span *sp, uint32_t index, bool *bad)
+{
+	uint64_t word = p->fmt.word, slot = (uint64_t)index * sp->elemsize, type, skip = 0;
+	struct err *err;
+
+	if (sp->ptrs == SPAN_NOSCAN)
+		return false;
+	it->mask = NULL;
+	it->bits = 0;
+	it->word = 0;
+	if (sp->ptrs == SPAN_LARGE && !sp->large_type)
+		return false; /* not published yet */
+	if (slot + sp->elemsize > sp->data_len) {
+		*bad = true;
+		return false;
+	}
+	it->data = sp->data + slot;
+	if (sp->ptrs == SPAN_BITS) {
+		if (!ptr_small_bits(p, sp, index, &it->bits)) {
+			*bad = true;
+			return false;
+		}
+		return it->bits != 0;
+	}
+	if (sp->ptrs == SPAN_HEADER) {
+		type = bytes_word(p->fmt, it->data);
+		skip = 8 / word; /* mallocHeaderSize is 8 everywhere */
+		if (!type)
+			return false; /* allocated, header not written yet */
+	} else {
+		type = sp->large_type;
+	}
+	err = gcmask_find(p, masks, type, &it->mask);
+	if (err || !it->mask->bits || !it->mask->words) {
+		err_destroy(err);
+		*bad = true;
+		return false;
+	}
+	it->tile = skip;
+	it->mword = 0;
+	it->end = sp->elemsize / word;
+	return it->mask->ptr_words != 0;
+}
+
+/* The next 64 words of the mask, or of the next tile. */
+bool ptr_iter_refill(struct ptr_iter *it)
+{
+	const struct gcmask *m = it->mask;
+
+	for (;;) {
+		uint64_t left, n, v = 0;
+
+		if (it->mword >= m->ptr_words) {
+			it->tile += m->words;
+			it->mword = 0;
+		}
+		it->word = it->tile + it->mword;
+		if (it->word >= it->end)
+			return false;
+		n = m->ptr_words - it->mword;
+		if (n > 64)
+			n = 64;
+		for (unsigned i = 0; i < 8; i++)
+			v |= (uint64_t)m->bits[it->mword / 8 + i] << (8 * i);
+		left = it->end - it->word;
+		if (left < 64)
+			v &= (1ull << left) - 1;
+		if (n < 64)
+			v &= (1ull << n) - 1;
+		it->mword += n;
+		if (v) {
+			it->bits = v;
+			return true;
+		}
+	}
+}

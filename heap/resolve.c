@@ -1,0 +1,231 @@
+/*
+ * From a pointer word to the type of what it points to: statically by its own
+ * type, dynamically by the words beside it (an interface's type, a closure's function, a map's
+ * header).
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "heap/known.h"
+#include "heap/place.h"
+
+/* Where user data starts in a slot: behind the allocation header, if there is one. */
+static uint64_t data_off(const struct span *sp)
+{
+	return sp->ptrs == SPAN_HEADER ? 8 : 0;
+}
+
+/*
+ * internal/sync.HashTrieMap's node is a header that says which of two types it begins:
+ * node{isEntry bool}, entry[K,V], indirect[K,V].
+ */
+static struct err *trie_node(struct places *p, uint64_t value, struct go_type **type)
+{
+	static const char prefix[] = "internal/sync.node[";
+	struct go_type *t = *type, *real = NULL;
+	uint64_t is_entry;
+	char *name;
+	struct err *err;
+
+	if (strncmp(t->name, prefix, sizeof(prefix) - 1) ||
+	    !proc_try_uint(&p->h->proc, value, 1, &is_entry))
+		return NULL;
+	name = arena_printf(&p->arena, "internal/sync.%s[%s", is_entry ? "entry" : "indirect",
+			    t->name + sizeof(prefix) - 1);
+	if (!name)
+		return err_nomem();
+	err = types_by_name(p->types, name, &real);
+	if (!err && real)
+		*type = real;
+	return err;
+}
+
+/* A T at the pointer; where the pointer is into an array of T, all of it. */
+static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t value,
+				 const struct span *sp, uint32_t index, uint32_t *place)
+{
+	uint64_t off = value - span_slot(sp, index);
+	const char *known = known_pointee(t->name);
+	struct go_type *real = NULL;
+	struct err *err = known ? types_by_name(p->types, known, &real) : trie_node(p, value, &t);
+
+	if (real && off + real->size <= sp->elemsize)
+		t = real;
+	return err ? err : place_get(p, PLACE_ONE, t, off, place);
+}
+
+struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp, uint32_t index,
+			 uint32_t *place, const struct func **closure)
+{
+	const struct func *f;
+	const char *known;
+	struct go_type *t;
+	unsigned off = 0;
+	uint64_t entry;
+	struct err *err;
+
+	*place = 0;
+	if (!proc_try_word(&p->h->proc, value, &entry))
+		return NULL; /* a pointer-free closure: its contents were not captured */
+	err = func_find(&p->h->proc, entry, &f);
+	if (err || !f || f->entry != entry)
+		return err;
+	*closure = f;
+	known = known_closure(f->name, p->h->proc.fmt.word, &p->arena, &off);
+	err = known ? types_by_name(p->types, known, &t) : types_closure(p->types, entry, &t);
+	if (err || !t)
+		return err;
+	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index) + off, place);
+}
+
+static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
+				uint64_t value, const struct span *sp, uint32_t index,
+				uint32_t *place, const struct func **closure, int depth);
+
+/* An interface's data word: its value, or a pointer to it. */
+static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t addr, uint64_t value,
+				 const struct span *sp, uint32_t index, uint32_t *place,
+				 const struct func **closure, int depth)
+{
+	const struct proc *pr = &p->h->proc;
+	uint64_t tab, rtype;
+	struct go_type *dyn;
+	struct err *err;
+
+	if (!proc_try_word(pr, addr - pr->fmt.word, &tab) || !tab)
+		return NULL;
+	rtype = tab;
+	if (t->kind == KIND_INTERFACE && !t->is_iface_empty &&
+	    !proc_try_word(pr, tab + layout_off(&pr->layout, L_itab_type), &rtype))
+		return NULL;
+	err = types_from_runtime(p->types, rtype, &dyn);
+	if (err || !dyn)
+		return err;
+	if (!dyn->direct)
+		return place_pointee(p, dyn, value, sp, index, place);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
+}
+
+/* reflect.Value {typ_, ptr, flag}: ptr is the value itself only if it is pointer-shaped and not flagIndir. */
+static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t value,
+				   const struct span *sp, uint32_t index, uint32_t *place,
+				   const struct func **closure, int depth)
+{
+	enum { FLAG_INDIR = 1 << 7 }; /* reflect/value.go */
+	const struct proc *pr = &p->h->proc;
+	uint64_t rtype, flag;
+	struct go_type *dyn;
+	struct err *err;
+
+	if (!proc_try_word(pr, addr - pr->fmt.word, &rtype) || !rtype ||
+	    !proc_try_word(pr, addr + pr->fmt.word, &flag))
+		return NULL;
+	err = types_from_runtime(p->types, rtype, &dyn);
+	if (err || !dyn)
+		return err;
+	if (!dyn->direct || flag & FLAG_INDIR)
+		return place_pointee(p, dyn, value, sp, index, place);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
+}
+
+static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
+				uint64_t value, const struct span *sp, uint32_t index,
+				uint32_t *place, const struct func **closure, int depth)
+{
+	uint64_t slot = span_slot(sp, index), off = value - slot;
+	struct err *err;
+
+	if (depth > LIMIT_TYPE_DEPTH)
+		return NULL;
+	if ((err = types_expand(p->types, t)))
+		return err;
+	switch (t->kind) {
+	case KIND_POINTER:
+		return t->elem ? place_pointee(p, t->elem, value, sp, index, place) : NULL;
+	case KIND_SLICE:
+		if (!t->elem || !t->elem->size || leaf_off)
+			return NULL;
+		/* the slice may begin in the middle of its array */
+		off = data_off(sp) + (off - data_off(sp)) % t->elem->size;
+		return place_get(p, PLACE_TILE, t->elem, off, place);
+	case KIND_MAP:
+		return t->map ? place_get(p, PLACE_MAP, t, data_off(sp), place) : NULL;
+	case KIND_CHAN:
+		return place_get(p, PLACE_CHAN, t, data_off(sp), place);
+	case KIND_FUNC:
+		return func_resolve(p, value, sp, index, place, closure);
+	case KIND_INTERFACE:
+		if (leaf_off != p->h->proc.fmt.word)
+			return NULL; /* a type made by reflect */
+		return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
+	case KIND_STRUCT: /* a pointer-shaped struct in an interface, or an interface in all but name */
+		if (leaf_off && !strcmp(t->name, "reflect.Value"))
+			return resolve_reflect(p, addr, value, sp, index, place, closure, depth);
+		if (leaf_off)
+			return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
+		/* fallthrough */
+	case KIND_ARRAY: {
+		const struct edge *e;
+
+		err = edge_of_type(p, t, 0, &e);
+		if (err || e->target != EDGE_LEAF || e->type->kind == KIND_STRUCT)
+			return err;
+		return resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, closure,
+				    depth + 1);
+	}
+	default:
+		return NULL;
+	}
+}
+
+struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, uint64_t value,
+			 const struct span *sp, uint32_t index, uint32_t *place,
+			 const struct func **closure)
+{
+	const struct proc *pr = &p->h->proc;
+	const struct func *f = NULL;
+	struct err *err = NULL;
+
+	*place = 0;
+	if (e->target == EDGE_LEAF) {
+		err = resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, &f, 0);
+	} else if (e->target == EDGE_PLACE && sp->ptrs != SPAN_NOSCAN) {
+		enum place_mode mode = e->mode;
+		uint64_t dirlen;
+
+		if (e->dir) {
+			uint64_t header = addr - layout_off(&pr->layout, L_map_dirPtr);
+
+			if (proc_try_uint(pr, header + layout_off(&pr->layout, L_map_dirLen),
+					  layout_size(&pr->layout, L_map_dirLen), &dirlen) &&
+			    dirlen)
+				mode = PLACE_MAP_DIR;
+		}
+		err = place_get(p, mode, e->type, data_off(sp), place);
+	}
+	if (closure)
+		*closure = f;
+	return err;
+}
+
+struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index, uint32_t *place)
+{
+	const struct proc *pr = &p->h->proc;
+	uint64_t rtype = sp->large_type, off = data_off(sp), room = sp->elemsize - off;
+	struct go_type *t;
+	struct err *err;
+
+	*place = 0;
+	if (sp->ptrs != SPAN_HEADER && sp->ptrs != SPAN_LARGE)
+		return NULL;
+	if (sp->ptrs == SPAN_HEADER && !proc_try_word(pr, span_slot(sp, index), &rtype))
+		return NULL;
+	if (!rtype)
+		return NULL;
+	err = types_from_runtime(p->types, rtype, &t);
+	if (err || !t || !t->size)
+		return err;
+	/* Size classes never leave room for a second one: where two fit, it is an array. */
+	return place_get(p, room / t->size > 1 ? PLACE_TILE : PLACE_ONE, t, off, place);
+}

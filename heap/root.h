@@ -1,0 +1,20 @@
+/*
+ * Roots beside the stacks: package variables, specials, queued finalizers and cleanups, tiny
+ * blocks.  What markroot (runtime/mgcmark.go) of each release marks, and nothing else.
+ */
+#ifndef GRF_HEAP_ROOT_H
+#define GRF_HEAP_ROOT_H
+
+#include "base/err.h"
+#include "heap/goroutine.h"
+#include "heap/ptrmap.h"
+#include "heap/span.h"
+
+/* Fetches the linked structures that hold these roots, by pages, in few rounds. */
+ERR_MUST_CHECK struct err *roots_fetch(struct proc *p, const struct spans *spans);
+
+/* Appends them.  May raise an unswept object that its finalizer revives (spans' alive bits). */
+ERR_MUST_CHECK struct err *roots_collect(struct proc *p, struct spans *spans,
+					 struct gcmasks *masks, struct roots *roots);
+
+#endif

@@ -1,0 +1,351 @@
+#include "heap/span.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 }; /* spanInlineMarkBits: size, and marks[] in it */
+
+struct err *spans_plan_headers(struct proc *p, struct ranges *want)
+{
+	uint64_t ptr, len;
+	struct err *err;
+
+	err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
+	if (err)
+		return err_wrapf(err, "reading mheap_.allspans");
+	if (!len || len > LIMIT_SPANS)
+		return err_create(ERR_BADDATA, "mheap_.allspans has %" PRIu64 " entries", len);
+	for (uint64_t i = 0; i < len; i++) {
+		uint64_t s;
+
+		err = image_read_word(p->img, ptr + i * p->fmt.word, &s);
+		if (!err)
+			err = vec_push(want, ((struct range){ s, layout_size(&p->layout, LS_mspan) }));
+		if (err)
+			return err_wrapf(err, "reading mheap_.allspans");
+	}
+	return NULL;
+}
+
+static int span_cmp(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+/* malloc.go and sizeclasses.go: one divisor per slot size. */
+static uint32_t span_divmul(uint64_t elemsize, uint32_t nelems)
+{
+	return nelems > 1 ? (uint32_t)(UINT32_MAX / elemsize + 1) : 0;
+}
+
+static struct err *span_load(const struct proc *p, const uint8_t *b, struct spans *all,
+			     struct span *s, struct unstable *u)
+{
+	const struct layout *l = &p->layout;
+	uint64_t sweepgen, word = p->fmt.word;
+
+	memset(s, 0, sizeof(*s));
+	s->state = (uint8_t)proc_peek(p, b, L_mspan_state);
+	if (s->state != SPAN_IN_USE)
+		return NULL;
+	s->base = proc_peek(p, b, L_mspan_startAddr);
+	s->npages = proc_peek(p, b, L_mspan_npages);
+	s->limit = proc_peek(p, b, L_mspan_limit);
+	s->elemsize = proc_peek(p, b, L_mspan_elemsize);
+	s->nelems = (uint32_t)proc_peek(p, b, L_mspan_nelems);
+	s->freeindex = (uint32_t)proc_peek(p, b, L_mspan_freeindex);
+	s->scan_index = layout_has(l, L_mspan_freeIndexForScan) ?
+				(uint32_t)proc_peek(p, b, L_mspan_freeIndexForScan) :
+				s->freeindex;
+	s->alloc_count = (uint32_t)proc_peek(p, b, L_mspan_allocCount);
+	s->spanclass = (uint8_t)proc_peek(p, b, L_mspan_spanclass);
+	s->alloc_bits = proc_peek(p, b, L_mspan_allocBits);
+	s->mark_bits = proc_peek(p, b, L_mspan_gcmarkBits);
+	s->specials = proc_peek(p, b, L_mspan_specials);
+	s->arena_chunk = layout_has(l, L_mspan_isUserArenaChunk) &&
+			 proc_peek(p, b, L_mspan_isUserArenaChunk);
+	s->large_type = layout_has(l, L_mspan_largeType) ? proc_peek(p, b, L_mspan_largeType) : 0;
+	if (!s->npages || s->npages > LIMIT_READ / GO_PAGE || s->base & (GO_PAGE - 1) ||
+	    s->base + s->npages * GO_PAGE < s->base || s->limit < s->base ||
+	    s->limit > s->base + s->npages * GO_PAGE || !s->elemsize ||
+	    s->elemsize > s->npages * GO_PAGE || !s->nelems ||
+	    s->elemsize * s->nelems > s->npages * GO_PAGE || s->freeindex > s->nelems) {
+		*u = (struct unstable){ "a span that makes no sense", s->base };
+		return NULL;
+	}
+	s->divmul = span_divmul(s->elemsize, s->nelems);
+	sweepgen = proc_peek(p, b, L_mspan_sweepgen);
+	switch ((int32_t)(uint32_t)(sweepgen - all->sweepgen)) {
+	case -2:
+	case 1:
+		s->unswept = true;
+		break;
+	case -1:
+		*u = (struct unstable){ "a span being swept", s->base };
+		break;
+	}
+	if (s->spanclass & 1)
+		s->ptrs = SPAN_NOSCAN;
+	else if (!(s->spanclass >> 1))
+		s->ptrs = SPAN_LARGE;
+	else
+		s->ptrs = s->elemsize <= 8 * word * word ? SPAN_BITS : SPAN_HEADER;
+	return NULL;
+}
+
+static struct err *pages_index(struct spans *s)
+{
+	struct page_table *t = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		uint64_t page = s->v[i].base >> GO_PAGE_SHIFT, end = page + s->v[i].npages;
+
+		for (; page < end; page++) {
+			if (!t || t->key != page >> 13) {
+				struct page_table *v;
+
+				v = realloc(s->tables, (s->ntables + 1) * sizeof(*v));
+				if (!v)
+					return err_nomem();
+				s->tables = v;
+				t = &v[s->ntables];
+				t->key = page >> 13;
+				t->spans = calloc(8192, sizeof(uint32_t));
+				if (!t->spans)
+					return err_nomem();
+				s->ntables++;
+			}
+			t->spans[page & 8191] = (uint32_t)i + 1;
+		}
+	}
+	return NULL;
+}
+
+struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
+{
+	uint64_t ptr, len, addr, i;
+	struct err *err;
+	size_t cap = 1024;
+
+	memset(s, 0, sizeof(*s));
+	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len)) ||
+	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &s->sweepgen)) ||
+	    (err = image_read_uint(p->img, p->var.gcphase, 4, &s->gcphase)))
+		return err;
+	s->green_tea = layout_has(&p->layout, LS_spanInlineMarkBits) &&
+		       layout_size(&p->layout, LS_spanInlineMarkBits) == INLINE_MARKS;
+	s->v = malloc(cap * sizeof(*s->v));
+	if (!s->v)
+		return err_nomem();
+	for (i = 0; i < len; i++) {
+		const uint8_t *b;
+
+		err = image_read_word(p->img, ptr + i * p->fmt.word, &addr);
+		if (err)
+			return err;
+		b = image_ptr(p->img, addr, layout_size(&p->layout, LS_mspan), NULL);
+		if (!b)
+			return err_fault(addr, "the span table's entry %" PRIu64 " at 0x%" PRIx64 " cannot be read",
+					 i, addr);
+		if (s->n == cap) {
+			struct span *v = realloc(s->v, (cap *= 2) * sizeof(*v));
+
+			if (!v)
+				return err_nomem();
+			s->v = v;
+		}
+		err = span_load(p, b, s, &s->v[s->n], u);
+		if (err || u->why)
+			return err;
+		if (s->v[s->n].state == SPAN_IN_USE)
+			s->n++;
+	}
+	qsort(s->v, s->n, sizeof(*s->v), span_cmp);
+	for (i = 0; i < s->n; i++) {
+		struct span *x = &s->v[i];
+
+		if (i && x->base < s->v[i - 1].base + s->v[i - 1].npages * GO_PAGE) {
+			*u = (struct unstable){ "two spans over one page", x->base };
+			return NULL;
+		}
+		/* nelems of a 16-byte noscan span tells Green Tea from the data alone. */
+		if (x->elemsize == 16 && x->spanclass & 1 && x->npages == 1)
+			s->green_tea = x->nelems < GO_PAGE / 16;
+	}
+	for (i = 0; i < s->n; i++) {
+		struct span *x = &s->v[i];
+
+		x->inline_marks = s->green_tea && x->elemsize >= 16 && x->spanclass >> 1 &&
+				  x->elemsize <= 8u * p->fmt.word * p->fmt.word;
+		if (s->nids + x->nelems > UINT32_MAX / 2)
+			return err_create(ERR_LIMIT, "more than %u slots in the heap", UINT32_MAX / 2);
+		x->first_id = (uint32_t)s->nids;
+		s->nids += x->nelems;
+	}
+	return pages_index(s);
+}
+
+/* Marks are asked for where they say what survives, or what was allocated during marking. */
+static bool span_needs_marks(const struct spans *s, const struct span *x)
+{
+	return x->unswept || (s->gcphase && x->scan_index < x->freeindex);
+}
+
+struct err *spans_plan_bits(struct proc *p, const struct spans *s, struct ranges *want)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < s->n && !err; i++) {
+		const struct span *x = &s->v[i];
+		uint64_t len = (x->nelems + 7) / 8;
+
+		err = vec_push(want, ((struct range){ x->alloc_bits, len }));
+		if (!err && span_needs_marks(s, x))
+			err = vec_push(want, ((struct range){ x->mark_bits, len }));
+		if (!err && span_needs_marks(s, x) && x->inline_marks)
+			err = vec_push(want, ((struct range){ x->base + x->npages * GO_PAGE - INLINE_MARKS,
+							      INLINE_MARKS }));
+	}
+	return err;
+}
+
+/* One byte of the span's mark bits: gcmarkBits, and Green Tea's own at the page's end. */
+static struct err *span_marks(const struct proc *p, const struct span *x, uint8_t *marks)
+{
+	uint64_t n = (x->nelems + 7) / 8;
+	uint8_t in[INLINE_MARKS];
+	struct err *err = image_read(p->img, x->mark_bits, marks, n);
+
+	if (err || !x->inline_marks)
+		return err;
+	err = image_read(p->img, x->base + x->npages * GO_PAGE - INLINE_MARKS, in, sizeof(in));
+	for (uint64_t i = 0; !err && i < n && i < INLINE_MARKS - INLINE_MARKS_OFF - 1; i++)
+		marks[i] |= in[INLINE_MARKS_OFF + i];
+	return err;
+}
+
+static void span_allocated(const struct span *x, const uint8_t *bits, uint8_t *out)
+{
+	uint64_t n = (x->nelems + 7) / 8;
+
+	for (uint64_t i = 0; i < n; i++) {
+		out[i] = bits[i];
+		if (x->freeindex >= 8 * (i + 1))
+			out[i] = 0xff;
+		else if (x->freeindex > 8 * i)
+			out[i] |= (uint8_t)((1 << (x->freeindex - 8 * i)) - 1);
+	}
+	if (x->nelems & 7)
+		out[n - 1] &= (uint8_t)((1 << (x->nelems & 7)) - 1);
+}
+
+struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unstable *u)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct span *x = &s->v[i];
+		uint64_t n = (x->nelems + 7) / 8, count = 0;
+		const uint8_t *bits = image_ptr(p->img, x->alloc_bits, n, NULL);
+		uint8_t *alive = arena_alloc(&s->arena, n), *marks = NULL;
+		struct err *err;
+
+		if (!alive)
+			return err_nomem();
+		if (!bits) {
+			*u = (struct unstable){ "a span without its allocation bits", x->base };
+			if (!all)
+				return NULL;
+			x->alive = alive; /* nothing of it */
+			continue;
+		}
+		span_allocated(x, bits, alive);
+		for (uint64_t j = 0; j < n; j++)
+			count += (uint64_t)__builtin_popcount(alive[j]);
+		x->allocated = (uint32_t)count;
+		if (count != x->alloc_count) {
+			*u = (struct unstable){ "a slot being allocated", x->base };
+			if (!all)
+				return NULL;
+		}
+		if (span_needs_marks(s, x)) {
+			marks = arena_alloc(&s->arena, n);
+			if (!marks)
+				return err_nomem();
+			err = span_marks(p, x, marks);
+			if (err)
+				return err;
+		}
+		if (x->unswept) {
+			for (uint64_t j = 0; j < n; j++)
+				alive[j] &= marks[j];
+		} else if (s->gcphase && marks && x->ptrs != SPAN_NOSCAN) {
+			/* Allocated during marking is allocated black; what is not yet black is not yet an object.
+			 * Newborns stay counted by alloc_count. */
+			for (uint32_t j = x->scan_index; j < x->freeindex; j++)
+				if (!(marks[j >> 3] >> (j & 7) & 1))
+					alive[j >> 3] &= (uint8_t)~(1 << (j & 7));
+		}
+		x->alive = alive;
+	}
+	return NULL;
+}
+
+struct err *spans_plan_contents(const struct proc *p, const struct spans *s, struct ranges *want)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < s->n && !err; i++) {
+		const struct span *x = &s->v[i];
+		uint64_t used;
+		uint32_t last;
+
+		if (x->ptrs == SPAN_NOSCAN || (x->ptrs == SPAN_LARGE && !x->large_type))
+			continue;
+		for (last = x->nelems; last && !span_alive(x, last - 1);)
+			last--;
+		if (!last)
+			continue;
+		used = x->ptrs == SPAN_BITS ? x->npages * GO_PAGE : last * x->elemsize;
+		err = vec_push(want, ((struct range){ x->base, used }));
+	}
+	return err;
+}
+
+void spans_attach(struct proc *p, struct spans *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct span *x = &s->v[i];
+
+		x->data_len = 0;
+		x->data = x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
+	}
+}
+
+struct span *spans_of_id(const struct spans *s, uint32_t id)
+{
+	size_t lo = 0, hi = s->n;
+
+	while (hi - lo > 1) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->v[mid].first_id <= id)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return &s->v[lo];
+}
+
+void spans_deinit(struct spans *s)
+{
+	for (size_t i = 0; i < s->ntables; i++)
+		free(s->tables[i].spans);
+	free(s->tables);
+	free(s->v);
+	arena_deinit(&s->arena);
+	memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,133 @@
+/*
+ * Spans: which slots of the heap exist, which are allocated, and from an address to its object.
+ *
+ * An object is a slot of a span and has a dense id: span->first_id + index.  Ids follow addresses.
+ * Source: runtime/mheap.go, mbitmap.go, mgcsweep.go of each release; docs/GO-RUNTIME.md.
+ */
+#ifndef GRF_HEAP_SPAN_H
+#define GRF_HEAP_SPAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/vec.h"
+#include "heap/proc.h"
+
+enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT };
+enum { SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL }; /* mSpanState */
+
+/* Where the pointer map of a span's objects is. */
+enum span_ptrs {
+	SPAN_NOSCAN,
+	SPAN_BITS,   /* at the span's end: a bit per word (1.22+, up to 512-byte slots) */
+	SPAN_HEADER, /* a type in each slot's first word (1.22+) */
+	SPAN_LARGE,  /* span.largeType (1.22+) */
+};
+
+struct span {
+	uint64_t base, limit;
+	uint64_t elemsize;
+	uint64_t npages;
+	uint32_t nelems;
+	uint32_t divmul; /* index = offset * divmul >> 32; 0: always index 0 */
+	uint32_t first_id;
+	uint32_t freeindex, scan_index; /* freeIndexForScan */
+	uint32_t alloc_count; /* as the span says */
+	uint32_t allocated;   /* as its bits say */
+	uint8_t state, spanclass;
+	uint8_t ptrs; /* enum span_ptrs */
+	bool unswept; /* what survives is in the mark bits */
+	bool inline_marks;
+	bool arena_chunk;
+	const uint8_t *data;  /* the contents from base on; NULL: not captured */
+	uint64_t data_len;    /* how much of it */
+	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */
+	uint64_t alloc_bits, mark_bits, specials, large_type;
+};
+
+struct spans {
+	struct span *v; /* in use, by base */
+	size_t n;
+	uint64_t nids;
+	uint64_t sweepgen;
+	uint64_t gcphase;
+	bool green_tea;
+	/* page -> span: one table per 64 MB */
+	struct page_table *tables;
+	size_t ntables;
+	struct arena arena;
+};
+
+/* A stop at which the heap's tables disagree: let go and stop again (DESIGN, "Stopped anywhere"). */
+struct unstable {
+	const char *why; /* NULL: all is well */
+	uint64_t addr;
+};
+
+/* Where the mspans are: allspans itself must be in the image. Appends ranges to fetch. */
+ERR_MUST_CHECK struct err *spans_plan_headers(struct proc *p, struct ranges *want);
+/* Reads the mspans, which must be in the image now. */
+ERR_MUST_CHECK struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u);
+/* The bitmaps that spans_settle() needs. */
+ERR_MUST_CHECK struct err *spans_plan_bits(struct proc *p, const struct spans *s,
+					   struct ranges *want);
+/* Which slots are alive; checks each span against its own allocCount.  all: go on after the
+ * first that disagrees. */
+ERR_MUST_CHECK struct err *spans_settle(struct proc *p, struct spans *s, bool all,
+					struct unstable *u);
+/* The contents of spans that can hold pointers. */
+ERR_MUST_CHECK struct err *spans_plan_contents(const struct proc *p, const struct spans *s,
+					       struct ranges *want);
+/* Once they are in the image: pointers to them. */
+void spans_attach(struct proc *p, struct spans *s);
+void spans_deinit(struct spans *s);
+
+struct page_table {
+	uint64_t key;	 /* addr >> 26 */
+	uint32_t *spans; /* 8192 entries: index + 1 of the span; 0: none */
+};
+
+/* The in-use span that holds addr below its limit; NULL: none. */
+static inline struct span *spans_find(const struct spans *s, uint64_t addr)
+{
+	size_t lo = 0, hi = s->ntables;
+	uint64_t key = addr >> 26;
+	uint32_t i;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->tables[mid].key < key)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == s->ntables || s->tables[lo].key != key)
+		return NULL;
+	i = s->tables[lo].spans[addr >> GO_PAGE_SHIFT & 8191];
+	if (!i || addr < s->v[i - 1].base || addr >= s->v[i - 1].limit)
+		return NULL;
+	return &s->v[i - 1];
+}
+
+static inline uint32_t span_index(const struct span *sp, uint64_t addr)
+{
+	return (uint32_t)((addr - sp->base) * sp->divmul >> 32);
+}
+
+static inline bool span_alive(const struct span *sp, uint32_t i)
+{
+	return sp->alive[i >> 3] >> (i & 7) & 1;
+}
+
+/* The span an object id belongs to. */
+struct span *spans_of_id(const struct spans *s, uint32_t id);
+
+static inline uint64_t span_slot(const struct span *sp, uint32_t index)
+{
+	return sp->base + (uint64_t)index * sp->elemsize;
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* struct types, for heap/type*.c only. */
+#ifndef GRF_HEAP_TYPE_INT_H
+#define GRF_HEAP_TYPE_INT_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "heap/type.h"
+
+struct types {
+	const struct image *img;
+	struct bytes_fmt fmt;
+	const struct layout *layout;
+	struct types_module *modules;
+	size_t nmodules;
+
+	struct arena arena;   /* types, fields, names */
+	struct map64 *by_die; /* of each module: DIE -> struct go_type * */
+	struct map64 by_rtype, pointers /* by elem->id */, arrays, closures /* by entry */;
+	uint32_t n;
+};
+
+/* The runtime refuses to keep keys and elements of more bytes inside a map (abi.MapMaxKeyBytes and
+ * MapMaxElemBytes@go1.26, runtime.maxKeySize@go1.17; 128 in all releases): the slot then holds a pointer. */
+enum { MAP_MAX_INLINE = 128 };
+
+/* Its module, or nmodules. */
+size_t types_module_of(const struct types *t, uint64_t rtype);
+
+/* A new zeroed type with its id. */
+ERR_MUST_CHECK struct err *type_new(struct types *t, uint8_t kind, const char *name, uint64_t size,
+				    struct go_type **ret);
+ERR_MUST_CHECK struct err *type_remember(struct map64 *m, uint64_t key, struct go_type *type);
+struct go_type *type_recall(const struct map64 *m, uint64_t key);
+
+/* Damage and absence are no errors where types are concerned: those are freed, others stay. */
+ERR_MUST_CHECK struct err *type_absorb(struct err *err);
+
+/* By offset. */
+void type_sort_fields(struct go_field *f, uint32_t n);
+
+/* type_dwarf.c */
+ERR_MUST_CHECK struct err *type_expand_dwarf(struct types *t, size_t module, struct go_type *type);
+/* type_runtime.c */
+ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *type);
+/* Whether the descriptor says that an interface holds the value itself; false if it can't be read. */
+ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool *direct);
+
+#endif

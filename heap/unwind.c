@@ -1,0 +1,173 @@
+/*
+ * One physical frame after another by pcsp deltas: runtime/traceback.go's unwinder,
+ * without its assertions; and where the walk of a running goroutine starts.
+ */
+#include "heap/goroutine.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Fills pi, fp and lr for pc and sp. */
+bool unwind_frame(struct proc *p, struct unwind *u)
+{
+	bool lr_machine = p->arch->min_frame > 0;
+	struct err *err;
+
+	err = pcinfo_find(p, u->pc, &u->pi);
+	if (err || !u->pi || u->pi->spdelta < 0) {
+		err_destroy(err);
+		return false;
+	}
+	u->fp = u->sp + (uint64_t)u->pi->spdelta;
+	if (!lr_machine)
+		u->fp += p->fmt.word; /* the return address that CALL pushed */
+	if (u->pi->func->flag & FUNC_FLAG_TOPFRAME) {
+		u->lr = 0;
+		return true;
+	}
+	if (!lr_machine)
+		return proc_try_word(p, u->fp - p->fmt.word, &u->lr);
+	if ((u->innermost && u->sp < u->fp) || !u->lr)
+		return proc_try_word(p, u->sp, &u->lr);
+	return true;
+}
+
+bool unwind_next(struct proc *p, struct unwind *u)
+{
+	enum func_class cls = u->pi->func->cls;
+	uint64_t x, align = p->arch->stack_align;
+
+	if (!u->lr)
+		return false;
+	u->pc = u->lr;
+	u->sp = u->fp;
+	u->lr = 0;
+	if (p->arch->min_frame && (cls == FUNC_SIGPANIC || cls == FUNC_ASYNC_PREEMPT ||
+				   cls == FUNC_DEBUG_CALL)) {
+		const struct pcinfo *pi;
+		struct err *err;
+
+		if (!proc_try_word(p, u->sp, &x))
+			return false;
+		u->sp += (p->arch->min_frame + align - 1) & ~(align - 1);
+		err = pcinfo_find(p, u->pc, &pi);
+		if (err) {
+			err_destroy(err);
+			return false;
+		}
+		if (!pi)
+			u->pc = x;
+		else if (!pi->spdelta)
+			u->lr = x;
+	}
+	u->innermost = false;
+	return unwind_frame(p, u);
+}
+
+static const struct thread *machine_thread(const struct stacks *s, const struct machine *m)
+{
+	return m && m->thread >= 0 ? &s->threads->v[m->thread] : NULL;
+}
+
+/*
+ * The registers that a signal handler interrupted: the ucontext that the kernel put right above
+ * sigtramp's return address (arch/x86/include/asm/sigframe.h: rt_sigframe is pretcode, ucontext).
+ */
+static bool sigcontext(struct proc *p, struct gcontext *ctx)
+{
+	/* amd64 ucontext: uc_mcontext.gregs at 40, in this order */
+	static const char *const gregs[] = { "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rdi",
+					     "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp", "rip" };
+	struct unwind u = { .pc = ctx->pc, .sp = ctx->sp, .innermost = true };
+	const struct arch *a = p->machine;
+
+	if (strcmp(a->name, "amd64") || !unwind_frame(p, &u))
+		return false;
+	for (int depth = 0; u.pi->func->cls != FUNC_SIGTRAMP; depth++)
+		if (depth > 1000 || !unwind_next(p, &u))
+			return false;
+	for (size_t i = 0; i < sizeof(gregs) / sizeof(*gregs); i++)
+		for (int r = 0; r < a->nregs; r++)
+			if (!strcmp(a->reg_names[r], gregs[i]) &&
+			    !proc_try_word(p, u.fp + 40 + 8 * i, &ctx->regs[r]))
+				return false;
+	ctx->pc = ctx->regs[a->pc];
+	ctx->sp = ctx->regs[a->sp];
+	return true;
+}
+
+static bool within(uint64_t sp, uint64_t lo, uint64_t hi)
+{
+	return sp > lo && sp <= hi;
+}
+
+static enum func_class class_at(struct proc *p, uint64_t pc)
+{
+	const struct func *f;
+	struct err *err = func_find(p, pc, &f);
+
+	err_destroy(err);
+	return !err && f ? f->cls : FUNC_NORMAL;
+}
+
+bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
+		 const struct machine *m, struct gcontext *ctx, bool *conservative,
+		 const char **why)
+{
+	const struct thread *t = machine_thread(s, m);
+
+	*conservative = false;
+	memset(ctx, 0, sizeof(*ctx));
+	if (g->status != G_RUNNING) {
+		if (g->status == G_COPYSTACK) {
+			*why = "its stack is being moved";
+			return false;
+		}
+		ctx->pc = g->syscall_sp ? g->syscall_pc : g->sched_pc;
+		ctx->sp = g->syscall_sp ? g->syscall_sp : g->sched_sp;
+		return true;
+	}
+	if (!t || !t->valid) {
+		*why = "it runs on a thread whose registers cannot be had";
+		return false;
+	}
+	ctx->pc = t->regs[p->machine->pc];
+	ctx->sp = t->regs[p->machine->sp];
+	memcpy(ctx->regs, t->regs, sizeof(ctx->regs));
+	for (int depth = 0; depth < 3; depth++) {
+		enum func_class cls = class_at(p, ctx->pc);
+
+		if (cls == FUNC_GOGO) {
+			*why = "a switch of goroutines (gogo)";
+			return false;
+		}
+		/* nanotime1 and its like switch to g0 without saving; the m says where they came from. */
+		if (m->vdso_sp && within(m->vdso_sp, g->lo, g->hi) &&
+		    !within(ctx->sp, m->sig_lo, m->sig_hi) &&
+		    (cls == FUNC_NANOTIME1 || !within(ctx->sp, g->lo, g->hi))) {
+			ctx->pc = m->vdso_pc;
+			ctx->sp = m->vdso_sp;
+			return true;
+		}
+		if (within(ctx->sp, g->lo, g->hi)) {
+			*conservative = true;
+			ctx->have_regs = true;
+			return true;
+		}
+		if (!within(ctx->sp, m->sig_lo, m->sig_hi) || within(ctx->sp, m->g0_lo, m->g0_hi)) {
+			if (g->sched_sp) {
+				ctx->pc = g->sched_pc;
+				ctx->sp = g->sched_sp;
+				return true;
+			}
+			*why = "its thread switched stacks without saving where it was";
+			return false;
+		}
+		if (!sigcontext(p, ctx)) {
+			*why = "a signal handler whose context was not found";
+			return false;
+		}
+	}
+	*why = "nested signal handlers";
+	return false;
+}

@@ -1,0 +1,418 @@
+/*
+ * grf-rsp: who keeps a Go process's memory alive, through a debug stub.
+ *
+ * The command line and the wiring; the only place that prints errors or sets the exit
+ * status: 0, 1 (it failed), 2 (usage), 128 + signal.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/intr.h"
+#include "heap/heap.h"
+#include "output/output.h"
+#include "rsp/rsp.h"
+#include "target/target.h"
+
+enum { STOPS_MAX = 20, DEFAULT_DEPTH = 256, AT_ENTRY_TYPE = 9 };
+
+struct options {
+	const char *target;
+	const char *exe;
+	VEC(const char *) outputs;
+	unsigned long max_depth;
+	uint64_t pid;
+	int timeout_ms;
+	bool verbose, quiet, force;
+};
+
+static const char usage_text[] =
+	"usage: grf-rsp [options] TARGET [EXE]\n"
+	"\n"
+	"Says who keeps a Go process's memory alive.  TARGET is a debug stub that holds\n"
+	"the process, as gdb spells it:\n"
+	"    HOST:PORT  :PORT  [V6]:PORT  unix:PATH  '| COMMAND'\n"
+	"for example one of\n"
+	"    gdbserver --attach :2345 PID                 and  grf-rsp localhost:2345 ./exe\n"
+	"    grf-rsp '| ssh HOST gdbserver --once - --attach PID' ./exe\n"
+	"EXE is the program that runs; without it, it is fetched from the stub.\n"
+	"\n"
+	"  -o FILE           write FILE (repeatable): *.folded collapsed stacks, *.txt the\n"
+	"                    summary, everything else a pprof profile (default grf.out)\n"
+	"  -p PID            attach to PID (with gdbserver --multi)\n"
+	"      --max-depth N frames of a path before [deeper] (default 256)\n"
+	"      --timeout S   give up after S seconds of silence (default 30)\n"
+	"      --force       go on although EXE is not what runs\n"
+	"  -v, --verbose     more in the summary\n"
+	"  -q, --quiet       no summary, no progress\n"
+	"      --help        this text\n"
+	"      --version     the version\n"
+	"\n"
+	"The profile opens with: go tool pprof -http=:8080 grf.out\n";
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* ------------------------------------------------------------------ command line */
+
+static bool parse_number(const char *s, unsigned long min, unsigned long max, unsigned long *ret)
+{
+	char *end;
+	unsigned long v = strtoul(s, &end, 10);
+
+	if (*s < '0' || *s > '9' || *end || v < min || v > max)
+		return false;
+	*ret = v;
+	return true;
+}
+
+static struct err *parse_options(int argc, char **argv, struct options *o)
+{
+	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE };
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, OPT_HELP },
+		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "max-depth", required_argument, NULL, OPT_DEPTH },
+		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+		{ "force", no_argument, NULL, OPT_FORCE },
+		{ "output", required_argument, NULL, 'o' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ NULL, 0, NULL, 0 },
+	};
+	unsigned long n;
+	struct err *err;
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":o:p:vq", longs, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			if (!*optarg)
+				return err_create(ERR_USAGE, "-o needs a file name");
+			err = vec_push(&o->outputs, optarg);
+			if (err)
+				return err;
+			break;
+		case 'p':
+			if (!parse_number(optarg, 1, INT32_MAX, &n))
+				return err_create(ERR_USAGE, "-p %s: not a process id", optarg);
+			o->pid = n;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		case 'q':
+			o->quiet = true;
+			break;
+		case OPT_DEPTH:
+			if (!parse_number(optarg, 1, 1000000, &o->max_depth))
+				return err_create(ERR_USAGE, "--max-depth %s: not a number from 1 to 1000000", optarg);
+			break;
+		case OPT_TIMEOUT:
+			if (!parse_number(optarg, 1, 86400, &n))
+				return err_create(ERR_USAGE, "--timeout %s: not a number of seconds from 1 to 86400",
+						  optarg);
+			o->timeout_ms = (int)n * 1000;
+			break;
+		case OPT_FORCE:
+			o->force = true;
+			break;
+		case OPT_HELP:
+			fputs(usage_text, stdout);
+			exit(fflush(stdout) ? 1 : 0);
+		case OPT_VERSION:
+			puts("grf-rsp " GRF_VERSION);
+			exit(fflush(stdout) ? 1 : 0);
+		case ':':
+			return err_create(ERR_USAGE, "%s needs an argument", argv[optind - 1]);
+		default:
+			return err_create(ERR_USAGE, "unknown option %s", argv[optind - 1]);
+		}
+	}
+	if (optind == argc)
+		return err_create(ERR_USAGE, "no TARGET given");
+	if (argc - optind > 2)
+		return err_create(ERR_USAGE, "too many arguments: %s", argv[optind + 2]);
+	o->target = argv[optind];
+	o->exe = argv[optind + 1];
+	return o->outputs.n ? NULL : vec_push(&o->outputs, "grf.out");
+}
+
+/* ------------------------------------------------------------------ progress */
+
+struct progress {
+	bool on;
+	uint64_t start_ns, last_ns;
+};
+
+static void progress_line(struct progress *p, const char *phase, uint64_t done, uint64_t total,
+			  bool bytes)
+{
+	uint64_t now = now_ns();
+	double s = (double)(now - p->start_ns) / 1e9;
+
+	if (!p->on || now - p->last_ns < 100000000)
+		return;
+	p->last_ns = now;
+	if (bytes)
+		fprintf(stderr, "\r\033[K%s %.1f MB, %.1f MB/s", phase, (double)done / 1e6,
+			s > 0 ? (double)done / 1e6 / s : 0);
+	else
+		fprintf(stderr, "\r\033[K%s %" PRIu64 " of %" PRIu64 " objects", phase, done, total);
+	fflush(stderr);
+}
+
+static void progress_clear(struct progress *p)
+{
+	if (p->on)
+		fputs("\r\033[K", stderr);
+}
+
+static void progress_read(void *arg, uint64_t bytes)
+{
+	progress_line(arg, "reading", bytes, 0, true);
+}
+
+static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+	progress_line(arg, phase, done, total, false);
+}
+
+/* ------------------------------------------------------------------ the run */
+
+struct run {
+	const struct options *o;
+	struct output **outputs;
+	struct elf *exe;
+	struct heap *heap;
+	struct rsp *rsp;
+	struct target *target;
+	struct image *img;
+	struct threads threads;
+	struct profile profile;
+	struct report report;
+	struct progress progress;
+};
+
+/* A PIE's place; everything else is where it was linked. */
+static struct err *find_bias(struct run *r, uint64_t *bias)
+{
+	uint64_t entry;
+	struct err *err;
+
+	*bias = 0;
+	if (!elf_is_dyn(r->exe))
+		return NULL;
+	err = target_auxv(r->target, AT_ENTRY_TYPE, &entry);
+	if (err)
+		return err_wrapf(err, "finding where %s is loaded", elf_path(r->exe));
+	*bias = entry - elf_entry(r->exe);
+	return NULL;
+}
+
+static struct err *capture(struct run *r)
+{
+	struct err *err = NULL;
+
+	for (unsigned stop = 1;; stop++) {
+		struct unstable u = { NULL, 0 };
+		bool last = stop == STOPS_MAX;
+
+		r->report.stops = stop;
+		err = target_threads(r->target, &r->threads);
+		if (!err)
+			err = heap_capture(r->heap, &r->threads, last, &u);
+		if (err || !u.why)
+			return err;
+		if (!err)
+			err = report_detail(&r->report, "stop %u: %s at 0x%" PRIx64, stop, u.why, u.addr);
+		if (err)
+			return err;
+		if (last)
+			return report_note(&r->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+		/* Let it run for a moment and stop it elsewhere. */
+		err = rsp_detach(r->rsp);
+		if (err)
+			return err;
+		usleep(1000);
+		err = rsp_stop(r->rsp);
+		if (err_is(err, ERR_UNSUPPORTED)) {
+			err_destroy(err);
+			return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
+					  "stop the process again: try once more", u.why);
+		}
+		if (err)
+			return err;
+		image_forget(r->img);
+	}
+}
+
+/* Everything up to the moment when the process runs again. */
+static struct err *acquire(struct run *r)
+{
+	struct rsp_options ro = { .timeout_ms = r->o->timeout_ms, .pid = r->o->pid };
+	uint64_t bias, start;
+	struct timespec ts;
+	struct err *err;
+
+	err = rsp_create(r->o->target, &ro, &r->rsp);
+	if (!err)
+		err = target_create(r->rsp, heap_machine(r->heap), &r->target);
+	if (err)
+		return err;
+	start = r->progress.start_ns = now_ns();
+	clock_gettime(CLOCK_REALTIME, &ts);
+	r->report.time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	r->report.pid = rsp_pid(r->rsp);
+	target_set_progress(r->target, progress_read, &r->progress);
+	err = find_bias(r, &bias);
+	if (!err)
+		err = image_create(elf_fmt(r->exe), &r->img);
+	if (!err)
+		err = heap_attach(r->heap, r->img, bias);
+	if (!err) {
+		image_set_source(r->img, target_memory(r->target));
+		err = heap_verify(r->heap, target_memory(r->target));
+		if (r->o->force && (err_is(err, ERR_BADDATA) || err_is(err, ERR_FAULT))) {
+			struct err *why = report_note(&r->report, "%s (--force)", err->msg);
+
+			err_destroy(err);
+			err = why;
+		}
+	}
+	if (!err)
+		err = capture(r);
+	if (!err)
+		err = rsp_detach(r->rsp);
+	if (err)
+		return err;
+	image_set_source(r->img, NULL);
+	r->report.capture_ns = now_ns() - start;
+	r->report.stopped_ns = rsp_stopped_ns(r->rsp);
+	r->report.stopped_total_ns = rsp_stopped_total_ns(r->rsp);
+	r->report.threads = (uint32_t)r->threads.n;
+	return NULL;
+}
+
+static struct err *wire_details(struct run *r)
+{
+	struct rsp_stats st = rsp_stats(r->rsp);
+	struct rusage ru;
+	struct err *err;
+
+	getrusage(RUSAGE_SELF, &ru);
+	err = report_detail(&r->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
+			    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
+			    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+	if (!err)
+		err = report_detail(&r->report, "here: analysis %.2f s, peak memory %.1f MB",
+				    (double)r->report.analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);
+	return err;
+}
+
+static struct err *run(struct run *r)
+{
+	const struct options *o = r->o;
+	const char *profile_path = NULL;
+	uint64_t start;
+	struct err *err;
+
+	r->outputs = calloc(o->outputs.n, sizeof(*r->outputs));
+	if (!r->outputs)
+		return err_nomem();
+	for (size_t i = 0; i < o->outputs.n; i++) {
+		size_t len = strlen(o->outputs.v[i]);
+
+		err = output_open(o->outputs.v[i], &r->outputs[i]);
+		if (err)
+			return err;
+		if (!profile_path && !(len > 4 && !strcmp(o->outputs.v[i] + len - 4, ".txt")) &&
+		    !(len > 7 && !strcmp(o->outputs.v[i] + len - 7, ".folded")))
+			profile_path = o->outputs.v[i];
+	}
+	r->report.target = o->target;
+	r->report.exe = o->exe;
+	err = elf_open(o->exe, &r->exe);
+	if (!err)
+		err = heap_create(r->exe, &r->heap);
+	if (!err)
+		err = profile_init(&r->profile);
+	if (err)
+		return err;
+	r->report.build_id = *elf_go_build_id(r->exe) ? elf_go_build_id(r->exe) : elf_gnu_build_id(r->exe);
+	heap_set_progress(r->heap, progress_heap, &r->progress);
+	err = acquire(r);
+	if (err)
+		return err;
+	start = now_ns();
+	err = heap_analyse(r->heap, (unsigned)o->max_depth, &r->profile, &r->report);
+	if (err)
+		return err;
+	r->report.analyse_ns = now_ns() - start;
+	err = wire_details(r);
+	for (size_t i = 0; i < o->outputs.n && !err; i++)
+		err = output_write(r->outputs[i], &r->profile, &r->report);
+	progress_clear(&r->progress);
+	if (!err && !o->quiet)
+		err = output_summary(stdout, &r->profile, &r->report, profile_path, o->verbose);
+	return err;
+}
+
+static void run_deinit(struct run *r)
+{
+	/* First of all the process runs again. */
+	target_destroy(r->target);
+	rsp_destroy(r->rsp);
+	heap_destroy(r->heap);
+	image_destroy(r->img);
+	elf_destroy(r->exe);
+	vec_deinit(&r->threads);
+	profile_deinit(&r->profile);
+	report_deinit(&r->report);
+	for (size_t i = 0; r->outputs && i < r->o->outputs.n; i++)
+		output_destroy(r->outputs[i]);
+	free(r->outputs);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .max_depth = DEFAULT_DEPTH };
+	struct run r = { .o = &o };
+	struct err *err;
+	int status = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	err = parse_options(argc, argv, &o);
+	r.progress.on = !o.quiet && isatty(STDERR_FILENO);
+	if (!err)
+		err = intr_install();
+	if (!err)
+		err = run(&r);
+	if (err) {
+		progress_clear(&r.progress);
+		fprintf(stderr, "grf-rsp: %s\n", err->msg);
+		if (err_is(err, ERR_USAGE))
+			fputs("grf-rsp --help shows how to use it\n", stderr);
+		status = err_is(err, ERR_USAGE) ? 2 : 1;
+		if (err_is(err, ERR_INTR))
+			status = 128 + intr_signal();
+		err_destroy(err);
+	}
+	run_deinit(&r);
+	vec_deinit(&o.outputs);
+	return status;
+}

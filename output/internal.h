@@ -1,0 +1,41 @@
+/*
+ * What the output formats share.  Not for use outside output/.
+ */
+#ifndef GRF_OUTPUT_INTERNAL_H
+#define GRF_OUTPUT_INTERNAL_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "heap/profile.h"
+
+/* The formats.  They write to f and leave it open; a full disk shows as an error here or when
+ * the caller closes f. */
+ERR_MUST_CHECK struct err *folded_write(FILE *f, const struct profile *p);
+ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
+
+/*
+ * Adds a string that came from the target, made safe for terminals and for readers that insist on
+ * UTF-8: control characters and bytes that are no UTF-8 become '?'.  With `folded` also what has a
+ * meaning in that format: ';' becomes ':' and a line break ' '.
+ */
+ERR_MUST_CHECK struct err *text_add_clean(struct buf *b, const char *s, bool folded);
+
+/* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, no newline. */
+ERR_MUST_CHECK struct err *text_add_coverage(struct buf *b, const struct report *r);
+
+/* "812 bytes", "95.4 MiB" */
+#define TEXT_BYTES_SIZE 24
+const char *text_bytes(uint64_t n, char out[TEXT_BYTES_SIZE]);
+
+/* "1,204,331" */
+#define TEXT_COUNT_SIZE 28
+const char *text_count(uint64_t n, char out[TEXT_COUNT_SIZE]);
+
+/* "850 us", "412 ms", "38.2 s" */
+#define TEXT_TIME_SIZE 24
+const char *text_time(uint64_t ns, char out[TEXT_TIME_SIZE]);
+
+#endif

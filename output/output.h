@@ -1,0 +1,30 @@
+/*
+ * Output files, chosen by name: *.folded (FlameGraph's collapsed stacks, bytes), *.txt (the
+ * summary), everything else pprof (gzipped profile.proto).
+ *
+ * output_open() makes the temporary file beside the final one, so that a path that cannot
+ * be written shows before the target is stopped; output_write() fills it and
+ * renames it, whole or not at all; output_destroy() removes what was not renamed.
+ */
+#ifndef GRF_OUTPUT_OUTPUT_H
+#define GRF_OUTPUT_OUTPUT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "heap/profile.h"
+
+struct output;
+
+ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
+ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,
+					const struct report *r);
+void output_destroy(struct output *o); /* NULL is fine */
+
+/* The terminal's summary; also the contents of *.txt.  profile_path: what the "next
+ * command" line names, NULL: no such line. */
+ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
+					  const char *profile_path, bool verbose);
+
+#endif

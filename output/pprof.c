@@ -1,0 +1,254 @@
+/*
+ * pprof's profile.proto, gzipped.
+ *
+ * A serialised message is the concatenation of serialised parts of it (protobuf's encoding, "Last
+ * one wins": repeated fields of the parts are appended).  So the profile is written as a row of
+ * small Profile messages, one per sample, and no tree of a million samples is ever built: memory
+ * is one path, whatever the size of the profile.
+ *
+ * A frame is one function and one location; both have the frame's id + 1 (0 means "none").
+ *	name		the frame, whole.
+ *	system_name	left empty: pprof takes a function whose two names differ as already
+ *			demangled.  With equal names it may cut what is in parentheses.
+ *	filename	left empty: there is none, and pprof would print it.
+ * One mapping gives pprof the executable's name and build id for its heading.  No location is in
+ * it: for one that is, `go tool pprof` opens that file for its page of sources, looks for code at
+ * address 0, and crashes (Go 1.26.8, report/source.go).  Without any mapping it makes
+ * one up and puts every location in it.
+ */
+#include "output/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/intr.h"
+#include "output/profile.pb-c.h"
+
+struct writer {
+	FILE *f;
+	z_stream z;
+	struct buf packed;
+	uint8_t out[64 << 10];
+};
+
+/* The fixed strings of the string table; those of frames follow, in order of use. */
+enum {
+	STR_EMPTY,
+	STR_INUSE_OBJECTS,
+	STR_COUNT,
+	STR_INUSE_SPACE,
+	STR_BYTES,
+	STR_EXE,
+	STR_BUILD_ID,
+	STR_COVERAGE,
+	STR_PROGRAM,
+	STR_FRAMES,
+};
+
+static struct err *writer_deflate(struct writer *w, const uint8_t *data, size_t len, int flush)
+{
+	int rc;
+
+	do {
+		size_t n = len < (1u << 30) ? len : 1u << 30;
+
+		w->z.next_in = (uint8_t *)data;
+		w->z.avail_in = (uInt)n;
+		data += n;
+		len -= n;
+		do {
+			w->z.next_out = w->out;
+			w->z.avail_out = sizeof(w->out);
+			rc = deflate(&w->z, len ? Z_NO_FLUSH : flush);
+			n = sizeof(w->out) - w->z.avail_out;
+			if (n && fwrite(w->out, 1, n, w->f) != n)
+				return err_os(errno, "write");
+		} while (w->z.avail_out == 0 || (flush == Z_FINISH && !len && rc == Z_OK));
+	} while (len);
+	return NULL;
+}
+
+static struct err *writer_add(struct writer *w, const Pprof__Profile *part)
+{
+	size_t len = pprof__profile__get_packed_size(part);
+	struct err *err;
+
+	buf_reset(&w->packed);
+	err = buf_reserve(&w->packed, len);
+	if (err)
+		return err;
+	pprof__profile__pack(part, w->packed.data);
+	return writer_deflate(w, w->packed.data, len, Z_NO_FLUSH);
+}
+
+static struct err *write_head(struct writer *w, const struct report *r)
+{
+	Pprof__ValueType objects = PPROF__VALUE_TYPE__INIT, space = PPROF__VALUE_TYPE__INIT;
+	Pprof__ValueType *types[] = { &objects, &space };
+	Pprof__Mapping mapping = PPROF__MAPPING__INIT, *mappings[] = { &mapping };
+	Pprof__Profile head = PPROF__PROFILE__INIT;
+	int64_t comments[] = { STR_COVERAGE, STR_PROGRAM };
+
+	objects.type = STR_INUSE_OBJECTS;
+	objects.unit = STR_COUNT;
+	space.type = STR_INUSE_SPACE;
+	space.unit = STR_BYTES;
+	head.sample_type = types;
+	head.n_sample_type = 2;
+	head.default_sample_type = STR_INUSE_SPACE;
+	head.period_type = &space;
+	head.period = 1;
+	mapping.id = 1;
+	mapping.filename = STR_EXE;
+	mapping.build_id = STR_BUILD_ID;
+	mapping.has_functions = 1;
+	head.mapping = mappings;
+	head.n_mapping = 1;
+	head.time_nanos = r->time_unix_ns;
+	head.comment = comments;
+	head.n_comment = 2;
+	return writer_add(w, &head);
+}
+
+/* Samples; used[frame] becomes 1 for every frame on a path that holds something. */
+static struct err *write_samples(struct writer *w, const struct profile *p, uint8_t *used)
+{
+	VEC(uint64_t) path = VEC_INIT;
+	struct err *err = NULL;
+
+	for (uint32_t i = 1; !err && i < p->nodes.n; i++) {
+		const struct profile_node *node = &p->nodes.v[i];
+		Pprof__Sample sample = PPROF__SAMPLE__INIT, *samples[] = { &sample };
+		Pprof__Profile part = PPROF__PROFILE__INIT;
+		int64_t values[] = { (int64_t)node->objects, (int64_t)node->bytes };
+
+		if (!node->objects && !node->bytes)
+			continue;
+		if (i % 4096 == 0)
+			err = intr_check();
+		path.n = 0;
+		for (uint32_t at = i; !err && at; at = p->nodes.v[at].parent) {
+			used[p->nodes.v[at].frame] = 1;
+			err = vec_push(&path, p->nodes.v[at].frame + 1ull);
+		}
+		if (err)
+			break;
+		sample.location_id = path.v;
+		sample.n_location_id = path.n;
+		sample.value = values;
+		sample.n_value = 2;
+		part.sample = samples;
+		part.n_sample = 1;
+		err = writer_add(w, &part);
+	}
+	vec_deinit(&path);
+	return err;
+}
+
+static struct err *write_frames(struct writer *w, const struct profile *p, const uint8_t *used)
+{
+	struct err *err = NULL;
+	int64_t str = STR_FRAMES;
+
+	for (uint32_t i = 0; !err && i < p->frames.n; i++) {
+		Pprof__Function function = PPROF__FUNCTION__INIT, *functions[] = { &function };
+		Pprof__Location location = PPROF__LOCATION__INIT, *locations[] = { &location };
+		Pprof__Line line = PPROF__LINE__INIT, *lines[] = { &line };
+		Pprof__Profile part = PPROF__PROFILE__INIT;
+
+		if (!used[i])
+			continue;
+		function.id = i + 1ull;
+		function.name = str++;
+		line.function_id = function.id;
+		location.id = function.id;
+		location.line = lines;
+		location.n_line = 1;
+		part.function = functions;
+		part.n_function = 1;
+		part.location = locations;
+		part.n_location = 1;
+		err = writer_add(w, &part);
+	}
+	return err;
+}
+
+static struct err *write_string(struct writer *w, const char *s)
+{
+	char *strings[] = { (char *)s };
+	Pprof__Profile part = PPROF__PROFILE__INIT;
+
+	part.string_table = strings;
+	part.n_string_table = 1;
+	return writer_add(w, &part);
+}
+
+static struct err *write_strings(struct writer *w, const struct profile *p, const struct report *r,
+				 const uint8_t *used)
+{
+	_cleanup_buf_ struct buf coverage = BUF_INIT, clean = BUF_INIT;
+	struct err *err = text_add_coverage(&coverage, r);
+
+	if (err)
+		return err;
+	{
+		const char *fixed[STR_FRAMES] = {
+			[STR_EMPTY] = "",
+			[STR_INUSE_OBJECTS] = "inuse_objects",
+			[STR_COUNT] = "count",
+			[STR_INUSE_SPACE] = "inuse_space",
+			[STR_BYTES] = "bytes",
+			[STR_EXE] = r->exe,
+			[STR_BUILD_ID] = r->build_id,
+			[STR_COVERAGE] = (const char *)coverage.data,
+			[STR_PROGRAM] = "grf-rsp " GRF_VERSION,
+		};
+
+		for (int i = 0; !err && i < STR_FRAMES; i++) {
+			buf_reset(&clean);
+			err = text_add_clean(&clean, fixed[i] ? fixed[i] : "", false);
+			if (!err)
+				err = write_string(w, (const char *)clean.data);
+		}
+	}
+	for (uint32_t i = 0; !err && i < p->frames.n; i++) {
+		if (!used[i])
+			continue;
+		buf_reset(&clean);
+		err = text_add_clean(&clean, p->frames.str[i], false);
+		if (!err)
+			err = write_string(w, (const char *)clean.data);
+	}
+	return err;
+}
+
+struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	uint8_t *used = calloc(p->frames.n + 1ull, 1);
+	struct err *err = NULL;
+
+	/* 15 + 16: the largest window, a gzip header (zlib leaves its time and name out). */
+	if (!w || !used || deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+					Z_DEFAULT_STRATEGY) != Z_OK) {
+		free(w);
+		free(used);
+		return err_nomem();
+	}
+	w->f = f;
+	err = write_head(w, r);
+	if (!err)
+		err = write_samples(w, p, used);
+	if (!err)
+		err = write_frames(w, p, used);
+	if (!err)
+		err = write_strings(w, p, r, used);
+	if (!err)
+		err = writer_deflate(w, NULL, 0, Z_FINISH);
+	deflateEnd(&w->z);
+	buf_deinit(&w->packed);
+	free(w);
+	free(used);
+	return err;
+}

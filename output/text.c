@@ -1,0 +1,120 @@
+#include "output/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const char *text_bytes(uint64_t n, char out[TEXT_BYTES_SIZE])
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double v = (double)n / 1024;
+	unsigned u = 0;
+
+	if (n < 1024) {
+		snprintf(out, TEXT_BYTES_SIZE, "%" PRIu64 " bytes", n);
+		return out;
+	}
+	/* 1023.95 would print as "1024.0" */
+	while (v >= 1023.95 && u + 1 < sizeof(units) / sizeof(*units)) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(out, TEXT_BYTES_SIZE, "%.1f %s", v, units[u]);
+	return out;
+}
+
+const char *text_count(uint64_t n, char out[TEXT_COUNT_SIZE])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+	char *p = out;
+
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			*p++ = ',';
+		*p++ = digits[i];
+	}
+	*p = 0;
+	return out;
+}
+
+const char *text_time(uint64_t ns, char out[TEXT_TIME_SIZE])
+{
+	if (ns < 1000000)
+		snprintf(out, TEXT_TIME_SIZE, "%" PRIu64 " us", ns / 1000);
+	else if (ns < 10000000)
+		snprintf(out, TEXT_TIME_SIZE, "%.1f ms", (double)ns / 1e6);
+	else if (ns < 1000000000)
+		snprintf(out, TEXT_TIME_SIZE, "%" PRIu64 " ms", ns / 1000000);
+	else
+		snprintf(out, TEXT_TIME_SIZE, "%.1f s", (double)ns / 1e9);
+	return out;
+}
+
+/* The length of the UTF-8 sequence at s, or 0.  RFC 3629: no surrogates, no overlong forms. */
+static unsigned utf8_len(const unsigned char *s)
+{
+	unsigned n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+	for (unsigned i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80) /* also stops at the NUL */
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+struct err *text_add_clean(struct buf *b, const char *str, bool folded)
+{
+	const unsigned char *s = (const unsigned char *)str;
+	struct err *err = buf_reserve(b, strlen(str));
+	unsigned n;
+
+	if (!err)
+		err = buf_add(b, "", 0); /* an empty string is a string, too */
+	for (; !err && *s; s += n ? n : 1) {
+		const char *repl = NULL;
+
+		n = utf8_len(s);
+		if (folded && *s == ';')
+			repl = ":";
+		else if (folded && (*s == '\n' || *s == '\r'))
+			repl = " ";
+		else if (!n || *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0))
+			repl = "?";
+		err = repl ? buf_addstr(b, repl) : buf_add(b, s, n);
+	}
+	return err;
+}
+
+static struct err *add_amount(struct buf *b, const char *what, uint64_t bytes, uint64_t objects)
+{
+	char human[TEXT_BYTES_SIZE];
+
+	return buf_addf(b, "%s %s (%" PRIu64 " bytes, %" PRIu64 " objects)", what,
+			text_bytes(bytes, human), bytes, objects);
+}
+
+struct err *text_add_coverage(struct buf *b, const struct report *r)
+{
+	uint64_t sum = r->live_bytes + r->unreachable_bytes;
+	struct err *err;
+
+	err = add_amount(b, "live", r->live_bytes, r->live_objects);
+	if (!err)
+		err = add_amount(b, " + unreachable", r->unreachable_bytes, r->unreachable_objects);
+	if (!err)
+		err = add_amount(b, sum == r->allocated_bytes ? " = allocated" : " is NOT allocated",
+				 r->allocated_bytes, r->allocated_objects);
+	if (!err)
+		err = buf_addf(b, "; unnamed %" PRIu64 " bytes (%.2f %%); reads failed %" PRIu64,
+			       r->unnamed_bytes,
+			       r->live_bytes ? 100.0 * (double)r->unnamed_bytes / (double)r->live_bytes : 0.0,
+			       r->failed_reads);
+	if (!err && r->failed_reads)
+		err = buf_addf(b, " (%" PRIu64 " bytes)", r->failed_bytes);
+	if (!err && r->goroutines_partial)
+		err = buf_addf(b, "; %" PRIu32 " of %" PRIu32 " goroutines not walked to their end",
+			       r->goroutines_partial, r->goroutines);
+	return err;
+}

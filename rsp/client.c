@@ -1,0 +1,614 @@
+/*
+ * The life of a connection: handshake, stop, detach, the way out.
+ */
+#include "rsp/client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+/* ------------------------------------------------------------------ commands */
+
+struct err *rsp_send_bytes(struct rsp *rsp, const void *payload, size_t len)
+{
+	struct err *err = conn_queue(rsp->conn, payload, len);
+
+	if (!err)
+		rsp->owed++;
+	return err;
+}
+
+static struct err *vsend(struct rsp *rsp, const char *fmt, va_list ap)
+{
+	char small[128], *s = small;
+	va_list copy;
+	struct err *err;
+	int n;
+
+	va_copy(copy, ap);
+	n = vsnprintf(small, sizeof(small), fmt, copy);
+	va_end(copy);
+	if (n < 0)
+		return err_nomem();
+	if ((size_t)n >= sizeof(small)) {
+		n = vasprintf(&s, fmt, ap);
+		if (n < 0)
+			return err_nomem();
+	}
+	err = rsp_send_bytes(rsp, s, (size_t)n);
+	if (s != small)
+		free(s);
+	return err;
+}
+
+struct err *rsp_send(struct rsp *rsp, const char *fmt, ...)
+{
+	struct err *err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err = vsend(rsp, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+struct err *rsp_next_raw(struct rsp *rsp, const uint8_t **p, size_t *len)
+{
+	struct err *err = conn_recv(rsp->conn, p, len);
+
+	if (err)
+		rsp->lost = true;
+	else if (rsp->owed)
+		rsp->owed--;
+	return err;
+}
+
+struct err *rsp_next(struct rsp *rsp)
+{
+	const uint8_t *p;
+	size_t len;
+	struct err *err = rsp_next_raw(rsp, &p, &len);
+
+	if (err)
+		return err;
+	buf_reset(&rsp->reply);
+	err = buf_reserve(&rsp->reply, 0); /* an empty reply is a string, too */
+	if (err)
+		return err;
+	rsp->reply.data[0] = 0;
+	return packet_expand(p, len, &rsp->reply);
+}
+
+struct err *rsp_command(struct rsp *rsp, const char *fmt, ...)
+{
+	struct err *err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err = vsend(rsp, fmt, ap);
+	va_end(ap);
+	return err ? err : rsp_next(rsp);
+}
+
+bool rsp_is_error(const uint8_t *p, size_t len)
+{
+	if (!len || p[0] != 'E')
+		return false;
+	return (len == 3 && packet_hexval(p[1]) >= 0 && packet_hexval(p[2]) >= 0) ||
+	       (len > 1 && p[1] == '.');
+}
+
+struct err *rsp_check(const struct buf *reply, const char *what)
+{
+	if (!reply->len)
+		return err_create(ERR_UNSUPPORTED, "the stub does not know %s", what);
+	if (rsp_is_error(reply->data, reply->len))
+		return err_create(ERR_REMOTE, "the stub refuses %s (%.80s)", what,
+				  (const char *)reply->data);
+	return NULL;
+}
+
+static bool reply_is(const struct rsp *rsp, const char *s)
+{
+	return !strcmp((const char *)rsp->reply.data, s);
+}
+
+/* ------------------------------------------------------------------ stop replies */
+
+static bool parse_id(const char **s, uint64_t *ret)
+{
+	const char *p = *s;
+	uint64_t v = 0;
+
+	for (; packet_hexval((uint8_t)*p) >= 0; p++) {
+		if (v >> 60)
+			return false;
+		v = v << 4 | (uint64_t)packet_hexval((uint8_t)*p);
+	}
+	if (p == *s)
+		return false;
+	*s = p;
+	*ret = v;
+	return true;
+}
+
+bool rsp_parse_thread(const char *s, const char **end, struct rsp_thread *ret)
+{
+	struct rsp_thread t = { 0 };
+	const char *p = s;
+
+	if (*p == 'p') {
+		p++;
+		if (!parse_id(&p, &t.pid) || *p++ != '.')
+			return false;
+	}
+	if (!parse_id(&p, &t.tid) || (size_t)(p - s) >= sizeof(t.id))
+		return false;
+	memcpy(t.id, s, (size_t)(p - s));
+	*end = p;
+	*ret = t;
+	return true;
+}
+
+static struct err *gone(struct rsp *rsp)
+{
+	rsp->exited = true;
+	rsp->stopped = false;
+	rsp->shared->held = 0;
+	return rsp->pid ? err_create(ERR_EXITED, "the process %" PRIu64 " has ended", rsp->pid) :
+			  err_create(ERR_EXITED, "the process has ended");
+}
+
+/* rsp->reply is a stop reply: the thread it names becomes the current one. */
+static struct err *take_stop(struct rsp *rsp, struct rsp_thread *t)
+{
+	const char *s = (const char *)rsp->reply.data, *end;
+	struct err *err;
+
+	*t = (struct rsp_thread){ 0 };
+	switch (*s) {
+	case 'T':
+		for (s += 3; (s = strstr(s, "thread:")); s++) {
+			if ((s[-1] == ';' || s == (char *)rsp->reply.data + 3) &&
+			    rsp_parse_thread(s + 7, &end, t))
+				return NULL;
+		}
+		/* fall through */
+	case 'S':
+		err = rsp_command(rsp, "qC");
+		if (err)
+			return err;
+		s = (const char *)rsp->reply.data;
+		if (!strncmp(s, "QC", 2))
+			rsp_parse_thread(s + 2, &end, t);
+		return NULL;
+	case 'W':
+	case 'X':
+		return gone(rsp);
+	default:
+		err = rsp_check(&rsp->reply, "to say why the process stands still");
+		return err ? err :
+			     err_create(ERR_PROTO, "\"%.40s\" is no stop reply", s);
+	}
+}
+
+static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
+{
+	if (t->pid)
+		rsp->pid = t->pid;
+	rsp->stopped = true;
+	rsp->stopped_at = since;
+	rsp->stopped_ns = 0;
+	rsp->shared->pid = rsp->pid;
+	rsp->shared->talking = 1;
+	rsp->shared->held = rsp->f.stays_stopped;
+}
+
+static void set_running(struct rsp *rsp)
+{
+	rsp->stopped = false;
+	rsp->shared->held = 0;
+	rsp->stopped_ns = (uint64_t)(conn_now_ns() - rsp->stopped_at);
+	rsp->stopped_total_ns += rsp->stopped_ns;
+}
+
+/* The thread that `m` and `g` are about. */
+static struct err *select_thread(struct rsp *rsp, const struct rsp_thread *t)
+{
+	struct err *err;
+
+	if (!*t->id)
+		return NULL;
+	err = rsp_command(rsp, "Hg%s", t->id);
+	/* Unknown to the simplest stubs, which have one thread. */
+	return err;
+}
+
+static struct err *attach(struct rsp *rsp, uint64_t pid)
+{
+	int64_t now = conn_now_ns();
+	struct rsp_thread t;
+	struct err *err;
+
+	rsp->shared->pid = pid;
+	rsp->shared->held = 1; /* before the stub can have it: we may die in between */
+	err = rsp_command(rsp, "vAttach;%" PRIx64, pid);
+	if (err) {
+		/* It may be held by now: the way out lets it go, or fails to, without harm. */
+		rsp->pid = pid;
+		rsp->stopped = true;
+		rsp->stopped_at = now;
+		return err;
+	}
+	if (!rsp->reply.len || rsp_is_error(rsp->reply.data, rsp->reply.len)) {
+		rsp->shared->held = 0;
+		if (!rsp->reply.len)
+			return err_create(ERR_UNSUPPORTED,
+					  "the stub cannot attach to a process; start it with: "
+					  "gdbserver --multi :2345");
+		return err_create(ERR_REMOTE,
+				  "the stub cannot attach to process %" PRIu64
+				  " (%.80s): is there one, may the stub trace it, and does nobody else?",
+				  pid, (const char *)rsp->reply.data);
+	}
+	rsp->pid = pid;
+	err = take_stop(rsp, &t);
+	if (err)
+		return err;
+	set_stopped(rsp, now, &t);
+	return select_thread(rsp, &t);
+}
+
+/* ------------------------------------------------------------------ handshake */
+
+static bool is_greeting(const char *s)
+{
+	return (*s == 'T' || *s == 'S') && packet_hexval((uint8_t)s[1]) >= 0 &&
+	       packet_hexval((uint8_t)s[2]) >= 0;
+}
+
+static struct err *ask_features(struct rsp *rsp)
+{
+	struct err *err = rsp_command(rsp, "%s", FEATURES_QUERY);
+
+	/* QEMU 7.2 greets with a stop reply if the machine was running. */
+	for (int i = 0; !err && i < 4 && is_greeting((const char *)rsp->reply.data); i++)
+		err = rsp_next(rsp);
+	if (err)
+		return err;
+	err = features_parse(rsp_is_error(rsp->reply.data, rsp->reply.len) ?
+				     "" :
+				     (const char *)rsp->reply.data,
+			     &rsp->f);
+	if (err)
+		return err;
+	rsp->shared->multiprocess = rsp->f.pub.multiprocess;
+	if (!rsp->f.start_no_ack) {
+		err = rsp_command(rsp, "qqemu.Supported");
+		if (!err)
+			features_qemu(&rsp->f, (const char *)rsp->reply.data);
+		return err;
+	}
+	err = rsp_command(rsp, "QStartNoAckMode");
+	if (err || !reply_is(rsp, "OK"))
+		return err;
+	err = conn_set_no_ack(rsp->conn);
+	rsp->f.pub.no_ack = true;
+	rsp->shared->no_ack = 1;
+	return err;
+}
+
+/*
+ * `!`, files, and `?`, at once where there are no acknowledgements: each way there and back costs
+ * the debuggee's time.  `?` comes before any `m`: gdbserver has no current thread before it.
+ */
+static struct err *ask_state(struct rsp *rsp)
+{
+	static const char *const ask[] = { "!", "vFile:setfs:0", "?" };
+	bool extended = rsp->f.stop == STOP_ATTACH;
+	struct err *err = NULL;
+
+	for (unsigned i = 0; !err && i < 3; i++) {
+		if (i == 0 && !extended)
+			continue;
+		err = rsp_send(rsp, "%s", ask[i]);
+		if (!err && i < 2 && !rsp->f.pub.no_ack) {
+			err = rsp_next(rsp);
+			if (!err && i == 0)
+				rsp->f.pub.extended = reply_is(rsp, "OK");
+			if (!err && i == 1)
+				rsp->f.pub.vfile = rsp->reply.data[0] == 'F';
+		}
+	}
+	if (err || !rsp->f.pub.no_ack)
+		return err ? err : rsp_next(rsp);
+	if (extended) {
+		err = rsp_next(rsp);
+		if (err)
+			return err;
+		rsp->f.pub.extended = reply_is(rsp, "OK");
+	}
+	err = rsp_next(rsp);
+	if (err)
+		return err;
+	rsp->f.pub.vfile = rsp->reply.data[0] == 'F';
+	return rsp_next(rsp);
+}
+
+static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts, bool held,
+				 const struct rsp_thread *held_thread, int64_t connected)
+{
+	struct err *err;
+
+	rsp->by_pid = true;
+	if (!rsp->f.pub.extended)
+		return err_create(ERR_UNSUPPORTED,
+				  "the stub cannot attach to a process; start it with: gdbserver --multi "
+				  ":2345");
+	/* A client before us may have died and left it behind. */
+	if (held && held_thread->pid == opts->pid) {
+		set_stopped(rsp, connected, held_thread);
+		held = true;
+	} else {
+		held = false;
+		rsp->pid = opts->pid;
+	}
+	if (opts->before_attach) {
+		err = opts->before_attach(opts->arg, rsp);
+		if (err)
+			return err;
+	}
+	return held ? select_thread(rsp, held_thread) : attach(rsp, opts->pid);
+}
+
+static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, int64_t connected)
+{
+	struct rsp_thread t = { 0 };
+	struct err *err;
+	bool nothing;
+
+	err = ask_features(rsp);
+	if (!err) {
+		rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
+		err = ask_state(rsp);
+	}
+	if (err)
+		return err;
+	nothing = rsp->reply.data[0] == 'W' || rsp->reply.data[0] == 'X';
+	if (nothing && !opts->pid) {
+		rsp->shared->held = 0;
+		return err_create(ERR_EXITED,
+				  "%s is a stub, but nothing is attached there; give -p PID",
+				  rsp->conn->name);
+	}
+	if (!nothing && (!opts->pid || is_greeting((const char *)rsp->reply.data))) {
+		err = take_stop(rsp, &t);
+		if (err)
+			return err;
+	}
+	if (opts->pid)
+		return attach_by_pid(rsp, opts, !nothing, &t, connected);
+	set_stopped(rsp, connected, &t);
+	rsp->shared->end_stub = rsp->f.pub.extended && rsp->f.monitor_exit;
+	rsp->shared->end_if_held = 0;
+	return select_thread(rsp, &t);
+}
+
+struct err *rsp_create(const char *target, const struct rsp_options *opts, struct rsp **ret)
+{
+	static const struct rsp_options defaults;
+	struct rsp *rsp = calloc(1, sizeof(*rsp));
+	int64_t now = conn_now_ns();
+	struct err *err;
+
+	if (!rsp)
+		return err_nomem();
+	if (!opts)
+		opts = &defaults;
+	rsp->shared = &rsp->state;
+	rsp->f.pub.packet_size = 400;
+	err = conn_create(target, opts->timeout_ms, &rsp->conn);
+	if (!err)
+		err = guardian_start(&rsp->guardian, rsp->conn->fd, rsp->conn->child);
+	if (!err) {
+		rsp->shared = rsp->guardian.state;
+		rsp->conn->shared = rsp->shared;
+		/* Connecting may stop it, and who starts gdbserver --attach has done so. */
+		rsp->shared->held = !opts->pid;
+		rsp->shared->talking = 1;
+		err = handshake(rsp, opts, now);
+	}
+	if (err) {
+		rsp_destroy(rsp);
+		return err;
+	}
+	*ret = rsp;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ stop and go */
+
+static struct err *detach(struct rsp *rsp)
+{
+	struct err *err;
+
+	if (rsp->f.pub.multiprocess && rsp->pid)
+		err = rsp_command(rsp, "D;%" PRIx64, rsp->pid);
+	else
+		err = rsp_command(rsp, "D");
+	if (err)
+		return err;
+	set_running(rsp);
+	return reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
+}
+
+struct err *rsp_detach(struct rsp *rsp)
+{
+	struct err *err;
+
+	if (!rsp->stopped)
+		return NULL;
+	if (rsp->f.stop != STOP_INTERRUPT)
+		return detach(rsp);
+	/* A whole machine: any byte from us would stop it again, so it is not let go but
+	 * resumed, and nothing is said until rsp_stop(). */
+	err = conn_queue(rsp->conn, "c", 1);
+	if (!err)
+		err = conn_flush(rsp->conn);
+	if (err)
+		return err;
+	rsp->shared->talking = 0;
+	set_running(rsp);
+	return NULL;
+}
+
+struct err *rsp_stop(struct rsp *rsp)
+{
+	struct rsp_thread t;
+	struct err *err;
+	int64_t now;
+
+	if (rsp->stopped)
+		return NULL;
+	if (rsp->exited)
+		return gone(rsp);
+	switch (rsp->f.stop) {
+	case STOP_ATTACH:
+		if (!rsp->f.pub.extended || !rsp->pid)
+			break;
+		return attach(rsp, rsp->pid);
+	case STOP_INTERRUPT:
+		now = conn_now_ns();
+		rsp->shared->held = 1;
+		rsp->shared->talking = 1;
+		rsp->stopped = true;
+		rsp->stopped_at = now;
+		err = conn_send_byte(rsp->conn, 0x03);
+		if (!err)
+			err = rsp_next(rsp);
+		if (!err)
+			err = take_stop(rsp, &t);
+		if (err)
+			return err;
+		set_stopped(rsp, now, &t);
+		return select_thread(rsp, &t);
+	case STOP_NONE:
+		break;
+	}
+	return err_create(ERR_UNSUPPORTED, "this stub cannot stop the process a second time");
+}
+
+/*
+ * Finds the place in the stream of replies again, after an error left it in the middle: asks
+ * what only this question is answered with, and skips all before it.
+ */
+static struct err *resync(struct rsp *rsp)
+{
+	const uint8_t *p;
+	size_t len;
+	struct err *err;
+
+	if (!rsp->owed && !rsp->lost)
+		return NULL;
+	err = rsp_send(rsp, "%s", FEATURES_QUERY);
+	for (int bad = 0; !err;) {
+		err = conn_recv(rsp->conn, &p, &len);
+		if (!err && memmem(p, len, "PacketSize=", 11)) {
+			rsp->owed = 0;
+			rsp->lost = false;
+			return NULL;
+		}
+		if (err_is(err, ERR_PROTO) && !rsp->conn->dead && bad++ < 1000) {
+			err_destroy(err);
+			err = NULL;
+		}
+	}
+	return err;
+}
+
+/* false: it may still be held. */
+static bool say_goodbye(struct rsp *rsp)
+{
+	struct err *err = NULL;
+
+	/* An error before `?`: whom it holds is not known here; the guardian asks. */
+	if (!rsp->stopped && rsp->shared->held)
+		return !rsp->conn->spoken || rsp->conn->dead;
+	if (!rsp->stopped && !rsp->shared->end_stub)
+		return true;
+	if (!rsp->shared->talking)
+		return true;
+	err = resync(rsp);
+	if (!err && rsp->stopped)
+		err = detach(rsp);
+	conn_settle_ack(rsp->conn);
+	if (!err && rsp->shared->end_stub) {
+		/* hex of "exit": gdbserver 13 answers OK, lets go of all it holds, and ends. */
+		err = rsp_command(rsp, "qRcmd,65786974");
+		if (!err)
+			rsp->shared->end_stub = 0;
+	}
+	if (!err)
+		return true;
+	/* A stub that is silent, or gone, will not answer a second time either. */
+	rsp->stopped = rsp->stopped && !err_is(err, ERR_TIMEOUT) && !err_is(err, ERR_CLOSED);
+	err_destroy(err);
+	return !rsp->stopped;
+}
+
+void rsp_destroy(struct rsp *rsp)
+{
+	if (!rsp)
+		return;
+	if (rsp->conn) {
+		conn_last_words(rsp->conn);
+		/* What the codec cannot make sense of, the guardian's coarser one may. */
+		if (say_goodbye(rsp) || !rsp->guardian.pid)
+			guardian_stop(&rsp->guardian);
+		else
+			guardian_take_over(&rsp->guardian);
+	}
+	conn_destroy(rsp->conn);
+	target_xml_deinit(&rsp->xml);
+	buf_deinit(&rsp->reply);
+	free(rsp);
+}
+
+/* ------------------------------------------------------------------ what is known */
+
+const struct rsp_features *rsp_features(const struct rsp *rsp)
+{
+	return &rsp->f.pub;
+}
+
+uint64_t rsp_pid(const struct rsp *rsp)
+{
+	return rsp->pid;
+}
+
+bool rsp_is_stopped(const struct rsp *rsp)
+{
+	return rsp->stopped;
+}
+
+uint64_t rsp_stopped_ns(const struct rsp *rsp)
+{
+	return rsp->stopped ? (uint64_t)(conn_now_ns() - rsp->stopped_at) : rsp->stopped_ns;
+}
+
+uint64_t rsp_stopped_total_ns(const struct rsp *rsp)
+{
+	return rsp->stopped_total_ns +
+	       (rsp->stopped ? (uint64_t)(conn_now_ns() - rsp->stopped_at) : 0);
+}
+
+struct rsp_stats rsp_stats(const struct rsp *rsp)
+{
+	const struct conn *c = rsp->conn;
+
+	return (struct rsp_stats){ c->packets_out, c->packets_in, c->bytes_out, c->bytes_in,
+				   rsp->memory_bytes, rsp->memory_ns };
+}

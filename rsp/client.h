@@ -1,0 +1,57 @@
+/*
+ * struct rsp, shared by the files that make up rsp.h: client.c (life), threads.c,
+ * memory.c, files.c.
+ */
+#ifndef GRF_RSP_CLIENT_H
+#define GRF_RSP_CLIENT_H
+
+#include "rsp/conn.h"
+#include "rsp/features.h"
+#include "rsp/guardian.h"
+#include "rsp/rsp.h"
+#include "rsp/target_xml.h"
+
+struct rsp {
+	struct conn *conn;
+	struct features f;
+	struct guardian guardian;
+	struct guardian_state state; /* where there is no guardian's page */
+	struct guardian_state *shared;
+	uint64_t pid;
+	bool stopped;	/* the debuggee is held, and is ours to let go */
+	bool by_pid;	/* we attached to it: the stub is not ours to end */
+	bool exited;
+	unsigned owed;	/* replies under way */
+	bool lost;	/* what the stub will say next is not known: an error cut a reply short */
+	int64_t stopped_at;
+	uint64_t stopped_ns, stopped_total_ns;
+	struct buf reply; /* the last rsp_command()'s, runs spelled out, NUL-terminated */
+	struct target_xml xml;
+	bool xml_read;
+	uint64_t good_addr; /* memory that could be read once */
+	bool have_good_addr;
+	uint64_t memory_bytes, memory_ns;
+};
+
+/* One packet out.  Replies come back in order, by rsp_next(). */
+ERR_MUST_CHECK struct err *rsp_send(struct rsp *rsp, const char *fmt, ...) ERR_PRINTF(2, 3);
+ERR_MUST_CHECK struct err *rsp_send_bytes(struct rsp *rsp, const void *payload, size_t len);
+/* The next reply as it is on the wire; valid until the next call. */
+ERR_MUST_CHECK struct err *rsp_next_raw(struct rsp *rsp, const uint8_t **p, size_t *len);
+/* The next reply, into rsp->reply. */
+ERR_MUST_CHECK struct err *rsp_next(struct rsp *rsp);
+/* One packet out, its reply in rsp->reply. */
+ERR_MUST_CHECK struct err *rsp_command(struct rsp *rsp, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+/* What a reply says by its form: ERR_REMOTE for Exx, ERR_UNSUPPORTED for an empty one, else NULL. */
+ERR_MUST_CHECK struct err *rsp_check(const struct buf *reply, const char *what);
+/* E01 or E.text, nothing else: no hex data looks like it. */
+bool rsp_is_error(const uint8_t *p, size_t len);
+
+/* pPID.TID, PID.TID's parts may be negative or 0 ("all", "any"): those are refused. *end behind it. */
+bool rsp_parse_thread(const char *s, const char **end, struct rsp_thread *ret);
+
+/* Is it still there?  ERR_EXITED if memory that could be read once cannot any more. */
+ERR_MUST_CHECK struct err *rsp_check_alive(struct rsp *rsp);
+
+#endif

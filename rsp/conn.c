@@ -1,0 +1,406 @@
+#include "rsp/conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/intr.h"
+#include "base/limits.h"
+#include "rsp/guardian.h"
+
+enum {
+	RX_SIZE = 256 << 10,	/* fits a second-level cache, and many packets */
+	MAX_NAKS = 3,		/* then the line is not noisy but broken */
+	MAX_JUNK = 64 << 10,	/* a serial line may greet with a boot log; this is more */
+	MAX_NOTES = 10000,
+	GREETING_GRACE_MS = 1500, /* a stub that greeted with something else still has this long to answer */
+};
+
+int64_t conn_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void conn_last_words(struct conn *c)
+{
+	if (c->last_words)
+		return;
+	c->last_words = true;
+	c->last_deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
+	if (c->timeout_ms > CONN_LAST_WORDS_MS)
+		c->timeout_ms = CONN_LAST_WORDS_MS;
+}
+
+struct err *conn_poll(const struct conn *c, int fd, short events, int timeout_ms, bool *ready)
+{
+	int64_t deadline = conn_now_ns() + timeout_ms * 1000000ll;
+	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1, .events = POLLIN } };
+
+	if (c->last_words && deadline > c->last_deadline)
+		deadline = c->last_deadline;
+	for (;;) {
+		int64_t left = (deadline - conn_now_ns() + 999999) / 1000000;
+		struct err *err;
+		int n;
+
+		if (!c->last_words) {
+			err = intr_check();
+			if (err)
+				return err;
+			p[1].fd = intr_fd();
+		}
+		n = poll(p, 2, left > 0 ? (int)left : 0);
+		if (n < 0 && errno != EINTR)
+			return err_os(errno, "poll");
+		if (n > 0 && p[0].revents) {
+			*ready = true;
+			return NULL;
+		}
+		if (n == 0 && left <= 0) {
+			*ready = false;
+			return NULL;
+		}
+	}
+}
+
+static struct err *not_a_stub(struct conn *c)
+{
+	c->dead = true;
+	return err_create(ERR_PROTO,
+			  "what listens on %s is not a GDB stub: it says \"%s\"; start one with: "
+			  "gdbserver --attach :2345 PID",
+			  c->name, c->greeting);
+}
+
+static struct err *closed(struct conn *c)
+{
+	char how[80];
+
+	c->dead = true;
+	if (!c->spoken && c->junk)
+		return not_a_stub(c);
+	if (c->child && dial_ended(&c->child, how, sizeof(how)))
+		return err_create(ERR_CLOSED, "the stub's command ended (%s): %s", how, c->name);
+	if (!c->spoken)
+		return err_create(ERR_CLOSED,
+				  "%s closed the connection before it answered: not a GDB stub, or "
+				  "one that already serves another client",
+				  c->name);
+	return err_create(ERR_CLOSED, "the stub closed the connection (%s)", c->name);
+}
+
+static struct err *silent(struct conn *c)
+{
+	if (c->last_words)
+		return err_create(ERR_TIMEOUT, "the stub did not answer in time");
+	if (!c->spoken && c->junk)
+		return not_a_stub(c);
+	if (!c->spoken)
+		return err_create(ERR_TIMEOUT,
+				  "%s did not answer for %g s (--timeout): not a GDB stub, or one "
+				  "that serves another client",
+				  c->name, c->timeout_ms / 1e3);
+	return err_create(ERR_TIMEOUT, "the stub did not answer for %g s (--timeout)",
+			  c->timeout_ms / 1e3);
+}
+
+static struct err *make_room(struct conn *c)
+{
+	uint8_t *rx;
+
+	if (c->rx_pos == c->rx_len)
+		c->rx_pos = c->rx_len = 0;
+	/* The rest of a cut packet moves to the front once little room is left. */
+	if (c->rx_pos && c->rx_cap - c->rx_len < c->rx_cap / 4) {
+		memmove(c->rx, c->rx + c->rx_pos, c->rx_len - c->rx_pos);
+		c->rx_len -= c->rx_pos;
+		c->rx_pos = 0;
+	}
+	if (c->rx_len < c->rx_cap)
+		return NULL;
+	if (c->rx_cap >= LIMIT_PACKET * 2u)
+		return err_create(ERR_LIMIT, "the stub sends more than it was asked for");
+	rx = realloc(c->rx, c->rx_cap ? c->rx_cap * 2 : RX_SIZE);
+	if (!rx)
+		return err_nomem();
+	c->rx = rx;
+	c->rx_cap = c->rx_cap ? c->rx_cap * 2 : RX_SIZE;
+	return NULL;
+}
+
+/* Takes what has arrived; *got false: nothing has. */
+static struct err *take(struct conn *c, bool *got)
+{
+	struct err *err = make_room(c);
+	ssize_t n;
+
+	if (err)
+		return err;
+	do
+		n = recv(c->fd, c->rx + c->rx_len, c->rx_cap - c->rx_len, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	*got = n > 0;
+	if (n > 0) {
+		c->rx_len += (size_t)n;
+		c->bytes_in += (uint64_t)n;
+		return NULL;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return NULL;
+	if (n == 0 || errno == ECONNRESET || errno == EPIPE)
+		return closed(c);
+	return err_os(errno, "reading from %s", c->name);
+}
+
+static struct err *send_all(struct conn *c, const uint8_t *p, size_t len)
+{
+	size_t done = 0;
+	struct err *err = NULL;
+
+	if (c->dead)
+		return err_create(ERR_CLOSED, "the connection to %s is gone", c->name);
+	if (c->shared)
+		c->shared->sending = 1;
+	while (done < len) {
+		ssize_t n = send(c->fd, p + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+		bool ready, got;
+
+		if (n > 0) {
+			done += (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+			err = closed(c);
+			break;
+		}
+		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+			err = err_os(errno, "writing to %s", c->name);
+			break;
+		}
+		/* The stub may itself be stuck in a write until we read. */
+		err = conn_poll(c, c->fd, POLLIN | POLLOUT, c->timeout_ms, &ready);
+		if (!err && !ready)
+			err = silent(c);
+		if (!err)
+			err = take(c, &got);
+		if (err)
+			break;
+	}
+	c->bytes_out += done;
+	if (err && done && done < len)
+		c->dead = true; /* half a packet is out: nothing sane can follow it */
+	else if (c->shared)
+		c->shared->sending = 0;
+	return err;
+}
+
+struct err *conn_queue(struct conn *c, const void *payload, size_t len)
+{
+	struct err *err;
+
+	if (c->ack_owed && !c->no_ack) {
+		err = buf_add(&c->tx, "+", 1);
+		if (err)
+			return err;
+	}
+	c->ack_owed = false;
+	if (!c->no_ack) {
+		buf_reset(&c->last);
+		err = packet_frame(&c->last, payload, len);
+		if (err)
+			return err;
+	}
+	c->packets_out++;
+	return packet_frame(&c->tx, payload, len);
+}
+
+struct err *conn_flush(struct conn *c)
+{
+	struct err *err;
+
+	if (!c->tx.len)
+		return NULL;
+	err = send_all(c, c->tx.data, c->tx.len);
+	buf_reset(&c->tx);
+	return err;
+}
+
+struct err *conn_send_byte(struct conn *c, uint8_t byte)
+{
+	struct err *err = conn_flush(c);
+
+	return err ? err : send_all(c, &byte, 1);
+}
+
+struct err *conn_set_no_ack(struct conn *c)
+{
+	struct err *err = c->ack_owed ? buf_add(&c->tx, "+", 1) : NULL;
+
+	if (err)
+		return err;
+	c->ack_owed = false;
+	c->no_ack = true;
+	return NULL;
+}
+
+void conn_settle_ack(struct conn *c)
+{
+	if (c->ack_owed && !c->no_ack && !c->dead)
+		err_destroy(send_all(c, (const uint8_t *)"+", 1));
+	c->ack_owed = false;
+}
+
+static void note_greeting(struct conn *c, const uint8_t *p, size_t len)
+{
+	size_t have = strlen(c->greeting);
+
+	for (size_t i = 0; i < len && have + 1 < sizeof(c->greeting); i++) {
+		if ((p[i] == '\r' || p[i] == '\n') && have)
+			break;
+		c->greeting[have++] = p[i] >= 32 && p[i] < 127 ? (char)p[i] : '.';
+	}
+}
+
+static struct err *corrupt(struct conn *c, bool *again)
+{
+	struct err *err;
+
+	*again = false;
+	if (!c->no_ack && c->naks++ < MAX_NAKS) {
+		err = send_all(c, (const uint8_t *)"-", 1);
+		*again = !err;
+		return err;
+	}
+	return err_create(ERR_PROTO, "the stub sent a packet with a wrong checksum (%s)", c->name);
+}
+
+/* One packet out of the buffer; *done with it in *pkt, or more bytes are needed. */
+static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
+{
+	struct err *err;
+	bool again;
+
+	*done = false;
+	for (;;) {
+		packet_next(&c->scan, c->rx + c->rx_pos, c->rx_len - c->rx_pos, pkt);
+		c->rx_pos += pkt->used;
+		switch (pkt->kind) {
+		case PACKET_NONE:
+			return NULL;
+		case PACKET_ACK:
+			break;
+		case PACKET_NAK:
+			if (c->no_ack || !c->last.len || c->junk)
+				break;
+			if (c->naks++ >= MAX_NAKS)
+				return err_create(ERR_PROTO,
+						  "the stub takes none of our packets (%s)",
+						  c->name);
+			err = send_all(c, c->last.data, c->last.len);
+			if (err)
+				return err;
+			break;
+		case PACKET_JUNK:
+			if (!c->spoken)
+				note_greeting(c, pkt->data, pkt->len);
+			c->junk += pkt->len;
+			if (c->junk > MAX_JUNK)
+				return not_a_stub(c);
+			break;
+		case PACKET_NOTE:
+			if (c->notes++ > MAX_NOTES) {
+				c->dead = true; /* nothing else will ever come through */
+				return err_create(ERR_PROTO,
+						  "the stub sends notifications without end (%s)",
+						  c->name);
+			}
+			break;
+		case PACKET_CORRUPT:
+			err = corrupt(c, &again);
+			if (err || !again)
+				return err;
+			break;
+		case PACKET_OVERSIZE:
+			c->dead = true;
+			return err_create(ERR_PROTO, "the stub sent a packet of over %u MB (%s)",
+					  LIMIT_PACKET >> 20, c->name);
+		case PACKET_REPLY:
+			*done = true;
+			return NULL;
+		}
+	}
+}
+
+struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len)
+{
+	struct err *err = conn_flush(c);
+	struct packet pkt;
+	bool done, got, ready;
+
+	if (err)
+		return err;
+	if (c->dead)
+		return err_create(ERR_CLOSED, "the connection to %s is gone", c->name);
+	for (;;) {
+		err = next_packet(c, &pkt, &done);
+		if (err)
+			return err;
+		if (done)
+			break;
+		if (!c->last_words) { /* a stub that always has more to say never lets us poll */
+			err = intr_check();
+			if (err)
+				return err;
+		}
+		err = take(c, &got);
+		if (err)
+			return err;
+		if (got)
+			continue;
+		err = conn_poll(c, c->fd, POLLIN,
+				!c->spoken && c->junk && c->timeout_ms > GREETING_GRACE_MS ?
+					GREETING_GRACE_MS :
+					c->timeout_ms,
+				&ready);
+		if (!err && !ready)
+			err = silent(c);
+		if (err)
+			return err;
+	}
+	c->spoken = true;
+	c->junk = 0;
+	c->notes = 0;
+	c->naks = 0;
+	c->ack_owed = !c->no_ack;
+	c->packets_in++;
+	*payload = pkt.data;
+	*len = pkt.len;
+	return NULL;
+}
+
+void conn_destroy(struct conn *c)
+{
+	int status;
+
+	if (!c)
+		return;
+	if (c->fd >= 0)
+		close(c->fd);
+	if (c->child)
+		dial_reap(c->child, &status);
+	free(c->rx);
+	buf_deinit(&c->tx);
+	buf_deinit(&c->last);
+	free(c->name);
+	free(c);
+}

@@ -1,0 +1,96 @@
+/*
+ * One connection to a stub: bytes out and packets in, with deadlines.
+ *
+ * A wait ends with ERR_TIMEOUT after timeout_ms without a byte, ERR_CLOSED when the other end
+ * hangs up (never SIGPIPE), ERR_INTR when a signal asked us to stop.  The way out uses
+ * conn_last_words(): from then on no interrupt counts and everything is over soon.
+ *
+ * Acknowledgements are sent glued to the next packet, exactly one per reply: QEMU's user
+ * mode reads one byte after a reply, and repeats the reply unless that byte is '+'.
+ */
+#ifndef GRF_RSP_CONN_H
+#define GRF_RSP_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "rsp/packet.h"
+
+enum {
+	CONN_TIMEOUT_MS = 30000,      /* default */
+	CONN_LAST_WORDS_MS = 2000,    /* silence that ends the way out */
+	CONN_LAST_WORDS_ALL_MS = 10000, /* all of the way out */
+};
+
+struct guardian_state;
+
+struct conn {
+	char *name; /* the target as the user wrote it */
+	int fd;
+	pid_t child; /* of `| COMMAND`: leads its own process group; 0 = none */
+	int timeout_ms;
+	bool no_ack;
+	bool ack_owed;
+	bool dead;	    /* hung up, or broken beyond use */
+	bool spoken;	    /* one good packet came: it is a stub */
+	bool last_words;
+	int64_t last_deadline; /* ns, with last_words */
+	unsigned naks;	    /* retransmissions in a row */
+	size_t junk;	    /* bytes outside packets since the last packet */
+	unsigned notes;	    /* notifications since the last packet */
+	char greeting[64];  /* the first of those bytes, printable */
+	uint8_t *rx;
+	size_t rx_cap, rx_pos, rx_len;
+	struct packet_scan scan;
+	struct buf tx;	 /* queued */
+	struct buf last; /* what was sent last, for a NAK; only with acks */
+	uint64_t packets_out, packets_in, bytes_out, bytes_in;
+	struct guardian_state *shared; /* NULL: no guardian; told while bytes are under way */
+};
+
+/* Connects (rsp/dial.c). */
+ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, struct conn **ret);
+/* Closes, and sees a `| COMMAND` to its end.  NULL is fine. */
+void conn_destroy(struct conn *c);
+
+/* Queues a packet; it leaves with the next flush or wait. */
+ERR_MUST_CHECK struct err *conn_queue(struct conn *c, const void *payload, size_t len);
+ERR_MUST_CHECK struct err *conn_flush(struct conn *c);
+/* One bare byte (0x03), now. */
+ERR_MUST_CHECK struct err *conn_send_byte(struct conn *c, uint8_t byte);
+
+/*
+ * The next reply; queued packets are sent first.  The payload is as on the wire (runs,
+ * escapes) and lies in the connection's buffer until the next call.
+ */
+ERR_MUST_CHECK struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len);
+
+/* No acknowledgements from here on; the reply that agreed to it still gets its own. */
+ERR_MUST_CHECK struct err *conn_set_no_ack(struct conn *c);
+
+/* An acknowledgement still owed is sent on its own (before a long silence). */
+void conn_settle_ack(struct conn *c);
+
+/* Enters the way out. */
+void conn_last_words(struct conn *c);
+
+/* Monotonic time. */
+int64_t conn_now_ns(void);
+
+/*
+ * Waits for events on fd, at most timeout_ms without an answer (-1: no end), or until
+ * last_deadline on the way out.  *ready false: time is up.
+ */
+ERR_MUST_CHECK struct err *conn_poll(const struct conn *c, int fd, short events, int timeout_ms,
+				     bool *ready);
+
+/* rsp/dial.c: waits for the command of `| COMMAND`, ever less politely.  *status as of waitpid(). */
+void dial_reap(pid_t child, int *status);
+/* A command that ended by itself just now: how, for an error message; false if it is running. */
+bool dial_ended(pid_t *child, char *how, size_t size);
+
+#endif

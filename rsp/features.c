@@ -1,0 +1,104 @@
+#include "rsp/features.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PACKET_SIZE_DEFAULT = 400, /* gdb's own assumption where a stub names none */
+	PACKET_SIZE_MIN = 64,
+	PACKET_SIZE_MAX = 1 << 20, /* a larger one brings nothing: gdbserver's largest is 128 KB */
+	/* Replies under way at once.  A link of 1 Gbit/s and 20 ms holds 2.5 MB; more would only
+	 * make detaching slow, as all of it has to be read first. */
+	IN_FLIGHT = 2 << 20,
+	WINDOW_MIN = 16,
+	WINDOW_MAX = 128, /* 128 requests fit any socket's buffer, so that sending them never blocks */
+	QEMU_READ = 2048, /* 0x801 bytes are E22 */
+};
+
+#define OFF(field) offsetof(struct features, field)
+
+static const struct {
+	const char *name;
+	size_t flag;
+} rows[] = {
+	{ "QStartNoAckMode+", OFF(start_no_ack) },
+	{ "binary-upload+", OFF(pub.binary_read) },
+	{ "multiprocess+", OFF(pub.multiprocess) },
+	{ "fork-events+", OFF(pub.fork_events) },
+	{ "qXfer:features:read+", OFF(pub.xfer_features) },
+	{ "qXfer:auxv:read+", OFF(pub.xfer_auxv) },
+	{ "qXfer:exec-file:read+", OFF(pub.xfer_exec_file) },
+	{ "qXfer:threads:read+", OFF(pub.xfer_threads) },
+	{ "qXfer:libraries-svr4:read+", OFF(pub.xfer_libraries_svr4) },
+	/* No other stub than gdbserver is seen to start programs through a shell. */
+	{ "QStartupWithShell+", OFF(monitor_exit) },
+};
+
+static void set_sizes(struct features *f)
+{
+	struct rsp_features *p = &f->pub;
+	size_t window;
+
+	/* `m` answers with two digits a byte.  `x` answers with `b` and at worst an escape for each
+	 * byte; a stub whose reply gets too long sends less, which is asked for again. */
+	p->max_read = p->binary_read ? (p->packet_size - 32) / 2 : (p->packet_size - 1) / 2;
+	if (p->max_read > 4096)
+		p->max_read &= ~(size_t)4095; /* whole pages are cheaper for the stub to read */
+	else
+		p->max_read &= ~(size_t)7;
+	window = IN_FLIGHT / p->packet_size;
+	p->window = window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : (unsigned)window;
+}
+
+struct err *features_parse(const char *reply, struct features *ret)
+{
+	struct features f = { .pub.packet_size = PACKET_SIZE_DEFAULT, .stop = STOP_ATTACH,
+			      .stays_stopped = true };
+	const char *p = reply;
+
+	while (*p) {
+		size_t len = strcspn(p, ";");
+
+		for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+			if (strlen(rows[i].name) == len && !memcmp(p, rows[i].name, len))
+				*((bool *)((char *)&f + rows[i].flag)) = true;
+		}
+		if (!strncmp(p, "PacketSize=", 11)) {
+			char *end;
+			unsigned long long v = strtoull(p + 11, &end, 16);
+
+			if (end != p + len || v < PACKET_SIZE_MIN)
+				return err_create(ERR_PROTO,
+						  "the stub says %.*s, which makes no sense",
+						  (int)(len < 60 ? len : 60), p);
+			f.pub.packet_size = v > PACKET_SIZE_MAX ? PACKET_SIZE_MAX : (size_t)v;
+		}
+		p += len;
+		if (*p)
+			p++;
+	}
+	f.greets = f.xml_before_g = !f.start_no_ack;
+	set_sizes(&f);
+	*ret = f;
+	return NULL;
+}
+
+/*
+ * QEMU 7.2 to 10: PacketSize=1000, one byte of a page that cannot be read fails the whole
+ * request, hence aligned requests.  The user mode reads one byte for an ack after each
+ * reply, so one request at a time; it serves one session, cannot be interrupted, and lets the program run
+ * when a client is lost.  The system mode takes requests back to back.
+ */
+void features_qemu(struct features *f, const char *reply)
+{
+	if (!strstr(reply, "sstep"))
+		return;
+	f->pub.phys_mem = strstr(reply, "PhyMemMode") != NULL;
+	f->pub.max_read = QEMU_READ;
+	f->pub.read_align = QEMU_READ;
+	f->pub.window = f->pub.phys_mem ? WINDOW_MIN : 1;
+	f->stop = f->pub.phys_mem ? STOP_INTERRUPT : STOP_NONE;
+	f->stays_stopped = f->pub.phys_mem;
+	f->xml_before_g = true;
+}

@@ -1,0 +1,39 @@
+/*
+ * What a stub can do, and where it is peculiar: the only place that knows stubs by name.
+ */
+#ifndef GRF_RSP_FEATURES_H
+#define GRF_RSP_FEATURES_H
+
+#include <stdbool.h>
+
+#include "rsp/rsp.h"
+
+enum stop_how {
+	STOP_NONE,	/* once let go it cannot be stopped again */
+	STOP_ATTACH,	/* vAttach;PID */
+	STOP_INTERRUPT, /* let go by `c`, stopped by 0x03 */
+};
+
+struct features {
+	struct rsp_features pub;
+	enum stop_how stop;
+	bool start_no_ack;  /* QStartNoAckMode is worth asking for */
+	bool monitor_exit;  /* gdbserver: `monitor exit` ends it */
+	bool greets;	    /* a stop reply may precede the first reply */
+	bool xml_before_g;  /* `g` is wrong, or deadly, before target.xml was read */
+	bool stays_stopped; /* a lost client leaves the debuggee held */
+};
+
+/* What we say about ourselves; its reply's "PacketSize=" is also how we find our place in a
+ * stream of replies again. */
+#define FEATURES_QUERY                                                          \
+	"qSupported:multiprocess+;swbreak+;hwbreak+;fork-events+;vContSupported+;" \
+	"binary-upload+;xmlRegisters=i386"
+
+/* From the reply to FEATURES_QUERY. */
+ERR_MUST_CHECK struct err *features_parse(const char *reply, struct features *ret);
+
+/* QEMU, by its reply to qqemu.Supported ("sstepbits;sstep;PhyMemMode"); "" is another stub. */
+void features_qemu(struct features *f, const char *reply);
+
+#endif

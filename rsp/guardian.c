@@ -1,0 +1,370 @@
+#include "rsp/guardian.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rsp/conn.h"
+#include "rsp/features.h"
+#include "rsp/packet.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+/* ------------------------------------------------------------------ in the guardian */
+
+/* A reply's first bytes; more than enough for all that is asked here. */
+struct reader {
+	int fd;
+	bool no_ack;
+	int64_t deadline;
+	uint8_t in[16384];
+	size_t pos, len;
+	char frame[1024];
+	size_t frame_len;
+};
+
+static int wait_for(struct reader *r, short events)
+{
+	for (;;) {
+		int64_t left = (r->deadline - conn_now_ns()) / 1000000;
+		struct pollfd p = { .fd = r->fd, .events = events };
+		int n;
+
+		if (left <= 0)
+			return 0;
+		n = poll(&p, 1, left < CONN_LAST_WORDS_MS ? (int)left : CONN_LAST_WORDS_MS);
+		if (n < 0 && errno == EINTR)
+			continue;
+		return n > 0 ? p.revents : 0;
+	}
+}
+
+/* The next byte, -1 at the end of time or of the connection. */
+static int next_byte(struct reader *r)
+{
+	while (r->pos == r->len) {
+		ssize_t n = recv(r->fd, r->in, sizeof(r->in), MSG_DONTWAIT);
+
+		r->pos = 0;
+		r->len = n > 0 ? (size_t)n : 0;
+		if (n > 0)
+			break;
+		if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+			return -1;
+		if (!wait_for(r, POLLIN))
+			return -1;
+	}
+	return r->in[r->pos++];
+}
+
+/*
+ * While the stub is stuck writing to us it does not read, so room for our bytes may need
+ * reading first.  What is read there is not looked at: only what answers us counts, and
+ * that comes after all of it.
+ */
+static bool send_bytes(struct reader *r, const char *p, size_t len)
+{
+	while (len) {
+		ssize_t n = send(r->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		int events;
+
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+			return false;
+		events = wait_for(r, POLLIN | POLLOUT);
+		if (!events)
+			return false;
+		if (events & POLLIN) {
+			r->pos = r->len = 0;
+			if (recv(r->fd, r->in, sizeof(r->in), MSG_DONTWAIT) == 0)
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool say(struct reader *r, const char *payload)
+{
+	static const char digits[] = "0123456789abcdef";
+	char out[256];
+	size_t len = strlen(payload);
+	uint8_t sum = packet_sum((const uint8_t *)payload, len);
+
+	if (len + 4 > sizeof(out))
+		return false;
+	out[0] = '$';
+	memcpy(out + 1, payload, len);
+	out[len + 1] = '#';
+	out[len + 2] = digits[sum >> 4];
+	out[len + 3] = digits[sum & 15];
+	return send_bytes(r, out, len + 4);
+}
+
+/* The next packet into r->frame (cut to fit, runs as they are).  It may begin in the middle of one. */
+static bool hear(struct reader *r)
+{
+	int c;
+
+	do
+		c = next_byte(r);
+	while (c >= 0 && c != '$');
+	r->frame_len = 0;
+	for (;;) {
+		c = next_byte(r);
+		if (c < 0)
+			return false;
+		if (c == '#')
+			break;
+		if (c == '$')
+			r->frame_len = 0;
+		else if (r->frame_len + 1 < sizeof(r->frame))
+			r->frame[r->frame_len++] = (char)c;
+	}
+	r->frame[r->frame_len] = 0;
+	if (next_byte(r) < 0 || next_byte(r) < 0)
+		return false;
+	return r->no_ack || send_bytes(r, "+", 1);
+}
+
+static void put_hex(char *out, uint64_t v)
+{
+	char digits[17];
+	int i = 16;
+
+	digits[i] = 0;
+	do {
+		digits[--i] = "0123456789abcdef"[v & 15];
+		v >>= 4;
+	} while (v);
+	strcpy(out, digits + i);
+}
+
+/* We died before we knew whom we hold: the stop reply says it (thread:pPID.TID). */
+static uint64_t ask_pid(struct reader *r)
+{
+	const char *s;
+	uint64_t pid = 0;
+
+	if (!say(r, "?"))
+		return 0;
+	do {
+		if (!hear(r))
+			return 0;
+	} while (!strchr("TSWXE", r->frame[0]) || !r->frame[0]);
+	s = strstr(r->frame, "thread:p");
+	for (s = s ? s + 8 : ""; *s; s++) {
+		int v = packet_hexval((uint8_t)*s), n = 1;
+
+		if (*s == '*' && s[1] >= 32 && pid) { /* a run of the digit before */
+			v = (int)(pid & 15);
+			n = *++s - 29;
+		}
+		if (v < 0 || n > 16)
+			break;
+		while (n--)
+			pid = pid << 4 | (uint64_t)v;
+	}
+	return pid;
+}
+
+static void undo(struct reader *r, const struct guardian_state *state)
+{
+	char d[32] = "D";
+	uint64_t pid = state->pid;
+	bool end_stub = state->end_stub;
+
+	/* The place in the stream of replies is not known: ask what only this is answered with. */
+	if (!r->no_ack && !send_bytes(r, "+", 1))
+		return;
+	if (state->sending && !send_bytes(r, "#00", 3))
+		return;
+	if (!say(r, FEATURES_QUERY))
+		return;
+	do {
+		if (!hear(r))
+			return;
+	} while (!strstr(r->frame, "PacketSize="));
+	if (state->held) {
+		if (!pid) {
+			pid = ask_pid(r);
+			end_stub |= pid && state->end_if_held;
+		}
+		if (pid) {
+			strcpy(d, "D;");
+			put_hex(d + 2, pid);
+		}
+		if (!state->multiprocess && state->pid)
+			d[1] = 0; /* the stub knows of one process only */
+		if (!say(r, d))
+			return;
+		do {
+			if (!hear(r))
+				return;
+		} while (strcmp(r->frame, "OK") && r->frame[0] != 'E');
+	}
+	if (end_stub && say(r, "qRcmd,65786974"))
+		hear(r);
+}
+
+static void end_child(pid_t child)
+{
+	static const struct timespec nap = { 0, 50000000 };
+
+	/* Not ours to wait for; it ends by itself as nobody holds its socket any more. */
+	for (int i = 0; i < 40; i++) {
+		if (kill(-child, 0))
+			return;
+		nanosleep(&nap, NULL);
+	}
+	kill(-child, SIGTERM);
+	for (int i = 0; i < 20; i++) {
+		if (kill(-child, 0))
+			return;
+		nanosleep(&nap, NULL);
+	}
+	kill(-child, SIGKILL);
+}
+
+/* Keeps fds 0, 1 and 2 (/dev/null), `a` and `b`; closes all others. */
+static void close_others(int a, int b)
+{
+	int lo = a < b ? a : b, hi = a < b ? b : a;
+
+	if (lo > 3)
+		syscall(SYS_close_range, 3, lo - 1, 0);
+	if (hi > lo + 1)
+		syscall(SYS_close_range, lo + 1, hi - 1, 0);
+	if (syscall(SYS_close_range, hi + 1, ~0u, 0)) {
+		/* Linux before 5.9. */
+		for (int fd = 3; fd < 1024; fd++) {
+			if (fd != a && fd != b)
+				close(fd);
+		}
+	}
+}
+
+static void guard(int fd, int pipe, const struct guardian_state *state)
+{
+	static const int ignore[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGALRM };
+	static struct reader r; /* static: the stack of a threaded program's child may be small */
+	sigset_t none;
+	ssize_t n;
+	char c;
+	int null;
+
+	/* Not where /dev/null is about to go (a caller may run without standard descriptors). */
+	if (fd < 3)
+		fd = fcntl(fd, F_DUPFD, 3);
+	if (pipe < 3)
+		pipe = fcntl(pipe, F_DUPFD, 3);
+	setsid();
+	for (size_t i = 0; i < sizeof(ignore) / sizeof(*ignore); i++)
+		signal(ignore[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_NAME, "grf-rsp-guard");
+	/* Whoever reads our output, or waits for the terminal, must see it end when we end. */
+	null = open("/dev/null", O_RDWR);
+	for (int i = 0; i < 3; i++) {
+		if (null >= 0)
+			dup2(null, i);
+		else
+			close(i);
+	}
+	close_others(fd, pipe);
+	if (chdir("/")) {
+		/* Only so that no file system is kept busy. */
+	}
+	do
+		n = read(pipe, &c, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		_exit(0);
+	r.fd = fd;
+	r.no_ack = state->no_ack;
+	r.deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
+	if (state->talking && (state->held || state->end_stub))
+		undo(&r, state);
+	close(fd);
+	if (state->child)
+		end_child(state->child);
+	_exit(0);
+}
+
+/* ------------------------------------------------------------------ in the main process */
+
+struct err *guardian_start(struct guardian *g, int fd, pid_t child)
+{
+	struct guardian_state *state;
+	struct err *err;
+	int fds[2];
+	pid_t pid;
+
+	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (state == MAP_FAILED)
+		return err_os(errno, "mmap");
+	state->child = child;
+	/* Not a pipe: writing to a dead reader would be SIGPIPE. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		err = err_os(errno, "socketpair");
+		munmap(state, sizeof(*state));
+		return err;
+	}
+	pid = fork();
+	if (pid < 0) {
+		err = err_os(errno, "fork");
+		close(fds[0]);
+		close(fds[1]);
+		munmap(state, sizeof(*state));
+		return err;
+	}
+	if (pid == 0) {
+		close(fds[1]);
+		guard(fd, fds[0], state);
+	}
+	close(fds[0]);
+	*g = (struct guardian){ pid, fds[1], state };
+	return NULL;
+}
+
+static void end(struct guardian *g, bool goodbye)
+{
+	if (!g->pid)
+		return;
+	if (goodbye)
+		send(g->pipe, "", 1, MSG_NOSIGNAL); /* EPIPE: it is dead already, nothing to tell it */
+	close(g->pipe);
+	while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	munmap(g->state, sizeof(*g->state));
+	*g = (struct guardian){ 0 };
+}
+
+void guardian_stop(struct guardian *g)
+{
+	end(g, true);
+}
+
+void guardian_take_over(struct guardian *g)
+{
+	if (g->pid)
+		g->state->child = 0; /* ours to wait for */
+	end(g, false);
+}

@@ -1,0 +1,46 @@
+/*
+ * The guardian: gdbserver keeps a process stopped when its client vanishes, so a small
+ * second process holds the connection too, and says goodbye for us if we die without
+ * a word (SIGKILL, a crash, the out-of-memory killer).
+ *
+ *	main ──pipe──► guardian	end of file: it died; a byte: all is well, end
+ *	  └── struct guardian_state, in a shared page: what there is to undo
+ *
+ * It is forked right after connecting, before anything is stopped by us; from then
+ * on it calls only what is safe in the child of a threaded process (no malloc, no stdio).
+ */
+#ifndef GRF_RSP_GUARDIAN_H
+#define GRF_RSP_GUARDIAN_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Written by the main process, read by the guardian once that is dead. */
+struct guardian_state {
+	volatile uint8_t held;	   /* the debuggee is (or may be) held */
+	volatile uint8_t talking;  /* the stub listens to packets: not after it resumed a whole machine */
+	volatile uint8_t no_ack;
+	volatile uint8_t multiprocess;
+	volatile uint8_t sending;  /* half a packet may be out */
+	volatile uint8_t end_stub; /* the gdbserver is ours alone: end it too */
+	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */
+	volatile uint64_t pid;	   /* 0: not known yet; ask */
+	volatile pid_t child;	   /* of `| COMMAND`; 0 = none */
+};
+
+struct guardian {
+	pid_t pid;
+	int pipe;
+	struct guardian_state *state;
+};
+
+/* fd: the connection, shared from now on. */
+ERR_MUST_CHECK struct err *guardian_start(struct guardian *g, int fd, pid_t child);
+/* Tells it that all is well and reaps it.  A guardian that was never started is fine (pid 0). */
+void guardian_stop(struct guardian *g);
+/* Has it do what it would do after our death, and reaps it. */
+void guardian_take_over(struct guardian *g);
+
+#endif

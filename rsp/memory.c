@@ -1,0 +1,298 @@
+/*
+ * Memory, pipelined: requests for the biggest chunks the stub takes, a window of them under
+ * way, replies decoded from the connection's buffer straight to where they belong.
+ *
+ * First pass: all ranges one after the other.  A chunk that cannot be read ends its range
+ * there.  Second pass: for each range that ended so, where exactly; a probe for each of
+ * them under way at a time, halving at pages, then at bytes.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "rsp/client.h"
+
+enum {
+	PAGE = 4096, /* no machine's are smaller; with larger ones a probe or two more */
+	PROGRESS = 1 << 20,
+};
+
+/* One request under way. */
+struct chunk {
+	size_t range;
+	uint64_t off; /* from the range's start */
+	uint64_t len;
+};
+
+/* A range that could not be read whole: [0, lo) can be, [lo, hi) as a whole cannot. */
+struct gap {
+	size_t range;
+	uint64_t lo, hi;
+	uint64_t probe; /* length under way, from lo */
+};
+
+struct reading {
+	struct rsp *rsp;
+	struct rsp_range *ranges;
+	size_t n;
+	size_t next; /* the range to ask for next, and how far into it */
+	uint64_t next_off;
+	VEC(struct chunk) again; /* the rest of short replies */
+	VEC(struct gap) gaps;
+	struct chunk *ring; /* under way, oldest first */
+	unsigned head, under_way;
+	uint64_t bytes, told;
+	void (*progress)(void *arg, uint64_t bytes);
+	void *arg;
+};
+
+/* A request's length: at most max_read, and not across a boundary the stub cannot cross. */
+static uint64_t clip(const struct rsp *rsp, uint64_t addr, uint64_t len)
+{
+	const struct rsp_features *f = &rsp->f.pub;
+	uint64_t max = f->max_read;
+
+	/* Later chunks start at page boundaries: a request then touches the fewest pages. */
+	if (max >= PAGE && len > max)
+		max -= addr % PAGE;
+	if (f->read_align && max > f->read_align - addr % f->read_align)
+		max = f->read_align - addr % f->read_align;
+	return len < max ? len : max;
+}
+
+/* The end of the range as far as addresses go. */
+static uint64_t range_len(const struct rsp_range *r)
+{
+	return r->addr && r->len > -r->addr ? -r->addr : r->len;
+}
+
+static struct err *ask(struct reading *rd, const struct chunk *c)
+{
+	struct rsp *rsp = rd->rsp;
+	uint64_t addr = rd->ranges[c->range].addr + c->off;
+	char s[40], *p = s + sizeof(s);
+	uint64_t v = c->len;
+
+	/* By hand: printf would be a tenth of all the work here. */
+	for (int part = 0; part < 2; part++) {
+		do {
+			*--p = "0123456789abcdef"[v & 15];
+			v >>= 4;
+		} while (v);
+		if (part == 0)
+			*--p = ',';
+		v = addr;
+	}
+	*--p = rsp->f.pub.binary_read ? 'x' : 'm';
+	rd->ring[(rd->head + rd->under_way) % rsp->f.pub.window] = *c;
+	rd->under_way++;
+	return rsp_send_bytes(rsp, p, (size_t)(s + sizeof(s) - p));
+}
+
+/* The oldest request's reply; *got bytes of it could be read, 0 = none. */
+static struct err *take(struct reading *rd, struct chunk *c, uint64_t *ret)
+{
+	struct rsp *rsp = rd->rsp;
+	const uint8_t *p;
+	uint8_t *dst;
+	size_t len, got = 0;
+	struct err *err = rsp_next_raw(rsp, &p, &len);
+
+	if (err)
+		return err;
+	*c = rd->ring[rd->head];
+	rd->head = (rd->head + 1) % rsp->f.pub.window;
+	rd->under_way--;
+	dst = rd->ranges[c->range].dst + c->off;
+	if (!rsp_is_error(p, len)) {
+		if (!rsp->f.pub.binary_read)
+			err = packet_decode_hex(p, len, dst, c->len, &got);
+		else if (len && p[0] == 'b')
+			err = packet_decode_binary(p + 1, len - 1, dst, c->len, &got);
+		else
+			err = err_create(ERR_PROTO, "the stub answers `x` with something else");
+	}
+	if (err)
+		return err_wrapf(err, "reading memory at 0x%" PRIx64,
+				 rd->ranges[c->range].addr + c->off);
+	if (got && !rsp->have_good_addr) {
+		rsp->have_good_addr = true;
+		rsp->good_addr = rd->ranges[c->range].addr + c->off;
+	}
+	rd->bytes += got;
+	if (rd->progress && rd->bytes - rd->told >= PROGRESS) {
+		rd->told = rd->bytes;
+		rd->progress(rd->arg, rd->bytes);
+	}
+	*ret = got;
+	return NULL;
+}
+
+/* The next request of the first pass; false: there is none. */
+static bool next_chunk(struct reading *rd, struct chunk *c)
+{
+	if (rd->again.n) {
+		*c = rd->again.v[--rd->again.n];
+		return true;
+	}
+	for (; rd->next < rd->n; rd->next++, rd->next_off = 0) {
+		struct rsp_range *r = &rd->ranges[rd->next];
+
+		/* got is below len once a chunk failed: what follows is not wanted any more. */
+		if (rd->next_off >= r->got)
+			continue;
+		*c = (struct chunk){ rd->next, rd->next_off,
+				     clip(rd->rsp, r->addr + rd->next_off, r->got - rd->next_off) };
+		rd->next_off += c->len;
+		return true;
+	}
+	return false;
+}
+
+static struct err *first_pass(struct reading *rd)
+{
+	struct chunk c;
+	struct err *err = NULL;
+
+	for (;;) {
+		uint64_t got;
+
+		while (rd->under_way < rd->rsp->f.pub.window && next_chunk(rd, &c)) {
+			err = ask(rd, &c);
+			if (err)
+				return err;
+		}
+		if (!rd->under_way)
+			return NULL;
+		err = take(rd, &c, &got);
+		if (err)
+			return err;
+		if (got == 0 && c.off < rd->ranges[c.range].got) {
+			rd->ranges[c.range].got = c.off;
+			err = vec_push(&rd->gaps, ((struct gap){ c.range, c.off, c.off + c.len, 0 }));
+		} else if (got && got < c.len) {
+			/* A reply may be shorter than asked for: too many escapes, or the rest
+			 * cannot be read; asking again tells. */
+			c.off += got;
+			c.len -= got;
+			err = vec_push(&rd->again, c);
+		}
+		if (err)
+			return err;
+	}
+}
+
+/* How much of [lo, hi) to try next, less than all of it. */
+static uint64_t half(const struct reading *rd, const struct gap *g)
+{
+	uint64_t addr = rd->ranges[g->range].addr + g->lo, len = g->hi - g->lo;
+	uint64_t first = PAGE - addr % PAGE; /* to the next page */
+
+	if (len <= first) {
+		/* One page: nearly always it is there or not as a whole. */
+		return addr % PAGE == 0 && len > 1 ? 1 : len / 2;
+	}
+	len = first + (len - first) / 2 / PAGE * PAGE;
+	return clip(rd->rsp, addr, len);
+}
+
+/* Narrows a gap by what its probe gave; true: lo is the first byte that cannot be read. */
+static bool narrow(struct reading *rd, struct gap *g, uint64_t got)
+{
+	if (got)
+		g->lo += got;
+	else
+		g->hi = g->lo + g->probe;
+	rd->ranges[g->range].got = g->lo;
+	return g->hi - g->lo <= 1;
+}
+
+static struct err *second_pass(struct reading *rd)
+{
+	while (rd->gaps.n) {
+		size_t sent = 0, done = 0, kept = 0;
+
+		while (done < rd->gaps.n) {
+			struct chunk c;
+			struct gap *g;
+			uint64_t got;
+			struct err *err = NULL;
+
+			while (!err && sent < rd->gaps.n && rd->under_way < rd->rsp->f.pub.window) {
+				g = &rd->gaps.v[sent++];
+				/* A lower chunk of the same range failed later. */
+				if (g->lo != rd->ranges[g->range].got) {
+					g->probe = 0;
+					continue;
+				}
+				g->probe = half(rd, g);
+				if (!g->probe)
+					continue;
+				err = ask(rd, &(struct chunk){ g->range, g->lo, g->probe });
+			}
+			if (err)
+				return err;
+			g = &rd->gaps.v[done++];
+			if (!g->probe)
+				continue;
+			err = take(rd, &c, &got);
+			if (err)
+				return err;
+			if (!narrow(rd, g, got))
+				rd->gaps.v[kept++] = *g;
+		}
+		rd->gaps.n = kept;
+	}
+	return NULL;
+}
+
+struct err *rsp_check_alive(struct rsp *rsp)
+{
+	struct err *err;
+
+	if (!rsp->have_good_addr)
+		return NULL;
+	err = rsp_command(rsp, "m%" PRIx64 ",1", rsp->good_addr);
+	if (err || !rsp_is_error(rsp->reply.data, rsp->reply.len))
+		return err;
+	return rsp->pid ? err_create(ERR_EXITED,
+				     "the process %" PRIu64 " is gone: what was readable no longer is",
+				     rsp->pid) :
+			  err_create(ERR_EXITED,
+				     "the process is gone: what was readable no longer is");
+}
+
+struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
+			    void (*progress)(void *arg, uint64_t bytes), void *arg)
+{
+	struct reading rd = { .rsp = rsp, .ranges = ranges, .n = n, .progress = progress, .arg = arg };
+	int64_t start = conn_now_ns();
+	struct err *err;
+	bool gaps;
+
+	for (size_t i = 0; i < n; i++) {
+		if (ranges[i].len > LIMIT_READ)
+			return err_create(ERR_LIMIT, "a range of %" PRIu64 " bytes is too long",
+					  ranges[i].len);
+		ranges[i].got = range_len(&ranges[i]);
+	}
+	rd.ring = calloc(rsp->f.pub.window, sizeof(*rd.ring));
+	if (!rd.ring)
+		return err_nomem();
+	err = first_pass(&rd);
+	gaps = rd.gaps.n;
+	if (!err)
+		err = second_pass(&rd);
+	if (!err && gaps)
+		err = rsp_check_alive(rsp);
+	if (!err && progress)
+		progress(arg, rd.bytes);
+	for (size_t i = 0; !err && i < n; i++)
+		rsp->memory_bytes += ranges[i].got;
+	rsp->memory_ns += (uint64_t)(conn_now_ns() - start);
+	vec_deinit(&rd.again);
+	vec_deinit(&rd.gaps);
+	free(rd.ring);
+	return err;
+}

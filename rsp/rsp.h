@@ -1,0 +1,159 @@
+/*
+ * A client of the GDB Remote Serial Protocol: packets in and out of one stub.
+ * It knows threads, registers, memory and files as the protocol has them; it
+ * knows no architecture, no ELF and no Go.
+ *
+ * Life: rsp_create() connects and shakes hands (qSupported, no-ack mode where
+ * there is one, `?`), starts the guardian (rsp/guardian.h), and leaves the
+ * debuggee stopped, as connecting to a stub does.  rsp_destroy() lets go of
+ * whatever is attached, so that every exit path detaches.
+ *
+ * What a stub can and cannot do, and its quirks, is in struct rsp_features,
+ * filled from qSupported and from what was tried (rsp/features.c); code above
+ * asks that table, never for a stub's name.
+ *
+ * Every call that waits gives ERR_TIMEOUT after `timeout_ms` of silence,
+ * ERR_CLOSED when the stub hangs up, ERR_PROTO on nonsense, ERR_REMOTE on an
+ * error reply, ERR_EXITED when the debuggee is gone, ERR_INTR (base/intr.h).
+ *
+ * Sources: gdb's manual, appendix "GDB Remote Serial Protocol"; docs/PROTOCOL.md
+ * for what was measured.
+ */
+#ifndef GRF_RSP_RSP_H
+#define GRF_RSP_RSP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/vec.h"
+
+struct rsp;
+
+struct rsp_options {
+	int timeout_ms; /* longest silence; 0 = the default, 30 s */
+	uint64_t pid;	/* not 0: vAttach to it (gdbserver --multi) */
+	/* With pid: called, if set, after the connection is known to be good and before
+	 * vAttach, for all that is better done while the process runs. */
+	struct err *(*before_attach)(void *arg, struct rsp *rsp);
+	void *arg;
+};
+
+struct rsp_features {
+	bool no_ack;	    /* QStartNoAckMode was accepted */
+	bool binary_read;   /* `x` (binary-upload+) */
+	bool multiprocess;  /* thread ids are pPID.TID, `D;PID` */
+	bool extended;	    /* `!` was accepted: the stub outlives `D`, vAttach works */
+	bool fork_events;
+	bool vfile;	    /* vFile:open answered with something */
+	bool xfer_features, xfer_auxv, xfer_exec_file, xfer_threads, xfer_libraries_svr4;
+	bool phys_mem;	    /* a whole machine: QEMU's PhyMemMode */
+	size_t packet_size; /* the largest packet the stub takes or sends, bytes */
+	size_t max_read;    /* most bytes of memory one request may ask for */
+	size_t read_align;  /* a request must not straddle this boundary; 0 = none */
+	unsigned window;    /* memory requests kept in flight; 1 = one by one */
+};
+
+/* TARGET: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, or `| COMMAND` (a stub on its stdin and stdout). */
+ERR_MUST_CHECK struct err *rsp_create(const char *target, const struct rsp_options *opts,
+				      struct rsp **ret);
+/* Detaches if attached (as rsp_detach(), errors ignored), ends the guardian, closes.  NULL is fine. */
+void rsp_destroy(struct rsp *rsp);
+
+const struct rsp_features *rsp_features(const struct rsp *rsp);
+
+/* The process: the id in pPID.TID or of vAttach; 0 where the stub has no such thing. */
+uint64_t rsp_pid(const struct rsp *rsp);
+
+/* How long the debuggee has been held by the stop that is current, or was held by
+ * the last one, in nanoseconds, as seen from here (from our connecting or vAttach to the
+ * reply to D); and the sum over all stops of this connection. */
+uint64_t rsp_stopped_ns(const struct rsp *rsp);
+uint64_t rsp_stopped_total_ns(const struct rsp *rsp);
+
+/*
+ * Lets the debuggee run and keeps the connection where the stub can
+ * (`!` before `D`), so that files can still be read and rsp_stop() works.
+ * After it, rsp_is_stopped() is false.  Idempotent.
+ */
+ERR_MUST_CHECK struct err *rsp_detach(struct rsp *rsp);
+/* Stops it again (vAttach, or interrupt: by features).  ERR_UNSUPPORTED where a stub has no way. */
+ERR_MUST_CHECK struct err *rsp_stop(struct rsp *rsp);
+bool rsp_is_stopped(const struct rsp *rsp);
+
+struct rsp_thread {
+	uint64_t pid, tid; /* of pPID.TID; pid 0 without multiprocess */
+	char id[40];	   /* as the stub spells it, for Hg */
+};
+
+VEC_NAMED(rsp_threads, struct rsp_thread);
+
+ERR_MUST_CHECK struct err *rsp_threads(struct rsp *rsp, struct rsp_threads *ret);
+
+/* One register as target.xml describes it, in regnum order. */
+struct rsp_reg {
+	char name[24];
+	uint32_t regnum;
+	uint32_t size;	 /* bytes */
+	uint32_t offset; /* in the `g` reply, bytes; UINT32_MAX: not in `g` (ask with `p`) */
+};
+
+/* target.xml's registers and architecture ("i386:x86-64"; "" unknown).  A stub without
+ * target.xml gives 0 registers, no error: the architecture's table has the default layout. */
+ERR_MUST_CHECK struct err *rsp_registers(struct rsp *rsp, const struct rsp_reg **regs, size_t *n,
+					 const char **arch);
+
+/*
+ * `g` of n threads (pipelined where the stub allows): raw[i] gets the reply's bytes,
+ * avail[i] one byte per byte of raw[i]: 0 where the stub said "xx" (unavailable).
+ * raw and avail are arrays of n initialised buffers; avail may be NULL.
+ */
+ERR_MUST_CHECK struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads,
+					      size_t n, struct buf *raw, struct buf *avail);
+
+/* One range of memory to read.  got: how many bytes from the start were read
+ * (== len: all; less: the byte at addr+got cannot be read). */
+struct rsp_range {
+	uint64_t addr;
+	uint64_t len;
+	uint8_t *dst;
+	uint64_t got;
+};
+
+/*
+ * Reads ranges, pipelined, in the biggest chunks the stub takes, decoding as it
+ * streams.  Memory that cannot be read is no error: it shows in `got`, to the
+ * exact byte (a failing chunk is halved down to the page and then the byte).
+ * progress, if set, is called now and then with the bytes read so far.
+ */
+ERR_MUST_CHECK struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
+					   void (*progress)(void *arg, uint64_t bytes), void *arg);
+
+/* A whole qXfer:OBJECT:read:ANNEX object ("auxv", "exec-file", ...). */
+ERR_MUST_CHECK struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex,
+				    struct buf *ret);
+
+/* vFile: reads the file `path` of the stub's machine, whole (up to `limit` bytes, else ERR_LIMIT), or, with
+ * rsp_file_read_at(), one piece.  Both need features.vfile, else ERR_UNSUPPORTED. */
+ERR_MUST_CHECK struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit,
+					 struct buf *ret);
+/* Up to len bytes from off, less at the file's end; appended, as all of these do.  gdbserver 13 takes
+ * offsets of 31 bits only (ERR_REMOTE beyond). */
+ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off,
+					    uint64_t len, struct buf *ret);
+
+/* qRcmd: the monitor command's output. */
+ERR_MUST_CHECK struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret);
+
+/* What moved, for -v and the bench. */
+struct rsp_stats {
+	uint64_t packets_out, packets_in;
+	uint64_t bytes_out, bytes_in; /* on the wire */
+	uint64_t memory_bytes;	      /* memory that was asked for and got */
+	uint64_t memory_ns;	      /* time spent in rsp_read_memory() */
+};
+struct rsp_stats rsp_stats(const struct rsp *rsp);
+
+#endif

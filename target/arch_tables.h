@@ -1,0 +1,14 @@
+/*
+ * One const table per architecture, in target/arch_*.c; arch_find() (target/arch.c) lists them.
+ *
+ * reg_names is the default order of `g`, for stubs without target.xml.  Registers in it that
+ * nobody asks for by name are fillers: the name "" and the bytes they take.
+ */
+#ifndef GRF_TARGET_ARCH_TABLES_H
+#define GRF_TARGET_ARCH_TABLES_H
+
+#include "target/target.h"
+
+extern const struct arch arch_amd64;
+
+#endif

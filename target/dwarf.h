@@ -1,0 +1,120 @@
+/*
+ * DWARF as Go writes it (1.17-1.24: DWARF 4; 1.25+: DWARF 5), by libdwarf; no
+ * libdwarf type shows here.  Opening is cheap; the index of functions, variables
+ * and types is built on first use.  Addresses are link-time.
+ *
+ * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).
+ *
+ * libdwarf 20210528 crashes on damaged DWARF 5 lists, so .debug_loclists and
+ * .debug_rnglists are decoded in dwarf_lists.c.
+ */
+#ifndef GRF_TARGET_DWARF_H
+#define GRF_TARGET_DWARF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "target/elf.h"
+
+struct dwarf;
+
+/* e must outlive it.  ERR_NODEBUG: no DWARF in the file. */
+ERR_MUST_CHECK struct err *dwarf_create(struct elf *e, struct dwarf **ret);
+void dwarf_destroy(struct dwarf *d);
+
+/* ------------------------------------------------------------------ types */
+
+enum dwarf_type_tag {
+	DWARF_T_OTHER, /* unknown, or a constant size blob */
+	DWARF_T_BASE,
+	DWARF_T_POINTER, /* elem may be 0: unsafe.Pointer */
+	DWARF_T_STRUCT,	 /* also Go's string, slice, interface and map internals: see go_kind */
+	DWARF_T_ARRAY,
+	DWARF_T_FUNC,
+	DWARF_T_TYPEDEF, /* elem: what it names; Go's map, chan, func, interface are typedefs with a go_kind */
+};
+
+struct dwarf_type {
+	uint64_t die;
+	enum dwarf_type_tag tag;
+	const char *name; /* "" if none; lives as long as d */
+	uint64_t size;	  /* bytes */
+	uint64_t count;	  /* arrays */
+	uint64_t elem;	  /* DW_AT_type of the DIE */
+	uint64_t go_elem, go_key;
+	uint8_t go_kind;	  /* DW_AT_go_kind & 0x1f; 0: none */
+	uint64_t go_runtime_type; /* offset from moduledata.types; 0: none */
+};
+
+struct dwarf_member {
+	const char *name;
+	uint64_t offset, type;
+	bool embedded;
+};
+
+ERR_MUST_CHECK struct err *dwarf_type(struct dwarf *d, uint64_t die, struct dwarf_type *ret);
+/* Members of a struct DIE, in order; *ret is malloc'd, the caller frees it. */
+ERR_MUST_CHECK struct err *dwarf_members(struct dwarf *d, uint64_t die, struct dwarf_member **ret,
+					 size_t *n);
+/* A type DIE by its DWARF name ("runtime.g"; structure before typedef); 0 if there is none. */
+ERR_MUST_CHECK struct err *dwarf_type_by_name(struct dwarf *d, const char *name, uint64_t *die);
+/* By DW_AT_go_runtime_type (offset from moduledata.types); 0 if there is none. */
+ERR_MUST_CHECK struct err *dwarf_type_by_runtime(struct dwarf *d, uint64_t offset, uint64_t *die);
+
+/* ------------------------------------------------------------------ variables */
+
+struct dwarf_var {
+	const char *name; /* "main.cache" */
+	uint64_t addr;
+	uint64_t type; /* DIE */
+	uint64_t size; /* of the type; 0 unknown */
+};
+/* Package variables with an address, sorted by address; owned by d. */
+ERR_MUST_CHECK struct err *dwarf_globals(struct dwarf *d, const struct dwarf_var **ret, size_t *n);
+
+/* ------------------------------------------------------------------ functions */
+
+/*
+ * A local (or parameter, or result) of the function at pc that has some part in the
+ * frame's memory there.  cfa_off: offset of the piece from the frame's CFA (the
+ * caller's sp right after its call instruction popped the return address: on amd64 the
+ * address behind the return address), var_off: which bytes of the variable it is.
+ * DW_OP_fbreg and DW_OP_call_frame_cfa are resolved (Go's frame base is the CFA);
+ * pieces in registers are left out.  A variable that escaped is `&x` in Go's DWARF (1.17-1.2x: its name
+ * begins with '&'): name has the '&' stripped, by_ref is set, and type is the pointer's type.
+ */
+struct dwarf_local {
+	const char *name;
+	const char *func; /* the function it was written in (an inlined one, if it came from inlining) */
+	int64_t cfa_off;
+	uint64_t var_off, size; /* of this piece, bytes */
+	uint64_t type;		/* DIE of the whole variable */
+	bool by_ref;
+	bool param;
+};
+
+/* *ret is malloc'd (names live as long as d).  Locals whose location list does not cover pc, or whose scope (lexical
+ * block, inlined call) does not, are left out.  Unknown pc: n = 0. */
+ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
+					size_t *n);
+
+/*
+ * What a closure with this entry pc captures, by DW_AT_go_closure_offset (Go 1.23+): name, byte
+ * offset in the closure object, type (a by-reference capture has by_ref and the pointer's type).
+ * n = 0 where there is nothing to know.  *ret is malloc'd.
+ */
+struct dwarf_capture {
+	const char *name;
+	uint64_t offset, type;
+	bool by_ref;
+};
+ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret,
+					  size_t *n);
+
+/* Go's runtime constants and layouts for the layout table: "runtime.g"."sched". ERR_NODEBUG if absent. */
+ERR_MUST_CHECK struct err *dwarf_field(struct dwarf *d, const char *strct, const char *field,
+				       uint64_t *offset, uint64_t *size);
+
+#endif

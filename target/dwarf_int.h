@@ -1,0 +1,92 @@
+/* struct dwarf, for target/dwarf*.c only. */
+#ifndef GRF_TARGET_DWARF_INT_H
+#define GRF_TARGET_DWARF_INT_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/vec.h"
+#include "target/dwarf.h"
+#include "target/dwarf_lib.h"
+#include "target/dwarf_lists.h"
+
+struct dwarf_cu {
+	uint64_t die, end; /* its DIEs are at [die, end) */
+	uint64_t low_pc;
+	uint64_t addr_base; /* DWARF 5: of its entries in .debug_addr */
+	uint8_t version, addr_size;
+	bool go;
+	bool types; /* the one that holds Go's types */
+	bool walked;
+};
+
+struct dwarf_func {
+	uint64_t low, high; /* [low, high) */
+	uint64_t die;
+};
+
+struct dwarf_name {
+	const char *name;
+	uint64_t die;
+	uint8_t rank; /* of two with one name the higher is found */
+};
+
+struct dwarf {
+	struct elf *elf;
+	Dwarf_Debug dbg;
+	struct arena strings;
+	VEC(struct dwarf_cu) cus; /* by offset */
+	bool have_cus, have_types, have_index;
+
+	/* types */
+	VEC(struct dwarf_name) names;
+	uint32_t *name_slots; /* index + 1; 0 is empty */
+	uint32_t nname_slots; /* a power of two, or 0 */
+	struct map64 by_runtime; /* DW_AT_go_runtime_type -> index in names */
+
+	/* functions and variables */
+	VEC(struct dwarf_func) funcs; /* by low, once have_index */
+	VEC(struct dwarf_var) vars;   /* by addr, once have_index */
+
+	struct dwarf_lists *lists; /* with have_cus */
+};
+
+/* A failed libdwarf call as an error; frees e. */
+ERR_MUST_CHECK struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const char *what);
+/* A failed call that does not matter: frees e. */
+void dwarf_lib_drop(struct dwarf *d, Dwarf_Error *e);
+
+/* DIE guards: Dwarf_Die die DIE_GUARD = NULL; */
+void dwarf_die_free(Dwarf_Die *die);
+#define DIE_GUARD __attribute__((cleanup(dwarf_die_free)))
+
+/* False: no such DIE, or damaged. */
+bool dwarf_die_at(struct dwarf *d, uint64_t off, Dwarf_Die *ret);
+bool dwarf_die_child(struct dwarf *d, Dwarf_Die die, Dwarf_Die *ret);
+/* Replaces *die by its next sibling; false at the end (*die is freed and NULL then). */
+bool dwarf_die_next(struct dwarf *d, Dwarf_Die *die);
+uint16_t dwarf_die_tag(struct dwarf *d, Dwarf_Die die); /* 0: damaged */
+uint64_t dwarf_die_off(struct dwarf *d, Dwarf_Die die);
+const char *dwarf_die_str(struct dwarf *d, Dwarf_Die die, uint16_t at); /* NULL: none */
+/* Attributes by kind; false: none, or another form. */
+bool dwarf_die_uint(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
+bool dwarf_die_addr(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
+bool dwarf_die_ref(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
+bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *high);
+/* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */
+bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block, uint64_t *len);
+
+/* The units; then the types (dwarf_types.c), then functions and variables (dwarf.c). */
+ERR_MUST_CHECK struct err *dwarf_need_cus(struct dwarf *d);
+ERR_MUST_CHECK struct err *dwarf_need_types(struct dwarf *d);
+ERR_MUST_CHECK struct err *dwarf_need_index(struct dwarf *d);
+const struct dwarf_cu *dwarf_cu_of(const struct dwarf *d, uint64_t die); /* NULL: none */
+/* Adds what is at the top level of a unit to the tables. */
+ERR_MUST_CHECK struct err *dwarf_walk_cu(struct dwarf *d, struct dwarf_cu *cu, bool types);
+
+/* dwarf_types.c */
+ERR_MUST_CHECK struct err *dwarf_add_type(struct dwarf *d, Dwarf_Die die, uint16_t tag);
+ERR_MUST_CHECK struct err *dwarf_hash_names(struct dwarf *d);
+uint64_t dwarf_type_size(struct dwarf *d, uint64_t die); /* 0: unknown */
+
+#endif

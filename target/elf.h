@@ -1,0 +1,68 @@
+/*
+ * An executable or shared object, by libelf (mapped; nothing of it is copied
+ * unless compressed).  Addresses are link-time; the caller adds the load bias.
+ */
+#ifndef GRF_TARGET_ELF_H
+#define GRF_TARGET_ELF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct elf;
+
+/* ERR_OS: cannot be opened; ERR_BADDATA: not ELF, cut, or damaged.  path is copied. */
+ERR_MUST_CHECK struct err *elf_open(const char *path, struct elf **ret);
+void elf_destroy(struct elf *e);
+
+const char *elf_path(const struct elf *e);
+int elf_fd(const struct elf *e); /* borrowed */
+uint16_t elf_machine(const struct elf *e);
+struct bytes_fmt elf_fmt(const struct elf *e);
+bool elf_is_dyn(const struct elf *e); /* ET_DYN: PIE or shared object */
+uint64_t elf_entry(const struct elf *e);
+
+struct elf_segment { /* PT_LOAD */
+	uint64_t addr, memsz, filesz;
+	const uint8_t *data; /* filesz bytes of the mapped file */
+	bool read, write, exec;
+};
+size_t elf_segments(const struct elf *e, const struct elf_segment **ret);
+
+struct elf_section {
+	const char *name;
+	uint64_t addr, size;
+	bool alloc, write, nobits;
+	bool compressed; /* SHF_COMPRESSED: size and data are as in the file, with its header */
+};
+size_t elf_sections(const struct elf *e, const struct elf_section **ret);
+const struct elf_section *elf_section(const struct elf *e, const char *name); /* NULL: none */
+/* The section that holds addr, NULL if none; for names such as ".bss+0x120". */
+const struct elf_section *elf_section_at(const struct elf *e, uint64_t addr);
+
+/* The section's bytes in the file (NULL for nobits, or size 0); in the mapping, do not free. */
+const uint8_t *elf_section_data(const struct elf *e, const struct elf_section *s);
+
+/* Bytes that the process has at link-time addr as the file holds them (PT_LOAD); NULL if not
+ * all of [addr, addr+len) comes from the file. */
+const uint8_t *elf_data(const struct elf *e, uint64_t addr, uint64_t len);
+
+/* .symtab by name: false if there is none.  Built (a hash) on first use. */
+bool elf_symbol(const struct elf *e, const char *name, uint64_t *addr, uint64_t *size);
+
+/* "" if there is none.  Hex GNU build id; Go build id (.note.go.buildid, as `go tool buildid` prints it). */
+const char *elf_gnu_build_id(const struct elf *e);
+const char *elf_go_build_id(const struct elf *e);
+
+/*
+ * .go.buildinfo, which survives stripping: the release as runtime.Version() says
+ * ("go1.26.8", "go1.26.8-X:nogreenteagc", "devel ..."), and the module information text ("" if
+ * none; lines such as "build\tGOEXPERIMENT=..." and "path\t...").  Both formats (1.18+ inline
+ * strings; before: pointers).  ERR_NODEBUG: not a Go program.  Strings live as long as e.
+ */
+ERR_MUST_CHECK struct err *elf_go_buildinfo(struct elf *e, const char **version, const char **modinfo);
+
+#endif

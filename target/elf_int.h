@@ -1,0 +1,40 @@
+/* struct elf, for target/elf*.c only. */
+#ifndef GRF_TARGET_ELF_INT_H
+#define GRF_TARGET_ELF_INT_H
+
+#include <gelf.h>
+
+#include "target/elf.h"
+
+struct elf {
+	char *path;
+	int fd;
+	Elf *elf;
+	GElf_Ehdr ehdr;
+	const uint8_t *raw; /* the whole file, libelf's mapping */
+	uint64_t raw_len;
+	struct bytes_fmt fmt;
+
+	struct elf_segment *segments;
+	size_t nsegments;
+	struct elf_section *sections;
+	uint64_t *section_off; /* file offset of sections[i] */
+	size_t nsections;
+
+	/* .symtab and its strings: bytes in raw */
+	const uint8_t *syms;
+	uint64_t syms_len;
+	const char *symstr;
+	uint64_t symstr_len;
+	uint32_t *sym_slots; /* index + 1; 0 is empty */
+	uint32_t nsym_slots; /* a power of two; 0: not built */
+	bool sym_built;
+
+	char *gnu_build_id, *go_build_id; /* NULL: none */
+	char *version, *modinfo;	  /* NULL: not asked for yet */
+};
+
+/* elf_note.c: fills the build ids; damaged notes are passed over. */
+ERR_MUST_CHECK struct err *elf_read_notes(struct elf *e);
+
+#endif

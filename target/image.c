@@ -1,0 +1,541 @@
+/*
+ * The sparse copy of memory.  Pieces are kept sorted by address and never
+ * overlap; a lookup is a binary search.  A piece is owned (fetched), lent
+ * (an executable's segment) or a hole.
+ *
+ * A fetched range that overlaps owned pieces swallows them (one copy), so that what was
+ * asked for as one range can always be had as one pointer.  Pointers from image_ptr()
+ * are good until the next image_need().
+ */
+#include "target/target.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+
+enum piece_kind { PIECE_OWNED, PIECE_LENT, PIECE_HOLE };
+
+struct piece {
+	uint64_t addr, len;
+	uint8_t *data; /* NULL: a hole */
+	enum piece_kind kind;
+};
+
+struct image {
+	struct bytes_fmt fmt;
+	struct mem_source *src;
+	VEC(struct piece) pieces;
+	struct image_stats stats;
+};
+
+/* Below this malloc() is the better home, above it whole pages that go back at once. */
+enum { PIECE_MMAP = 128 << 10 };
+enum { PAGE = 4096 };
+
+static uint8_t *piece_alloc(uint64_t len)
+{
+	void *p;
+
+	if (len < PIECE_MMAP)
+		return malloc(len ? len : 1);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void piece_free(uint8_t *data, uint64_t len)
+{
+	if (!data)
+		return;
+	if (len < PIECE_MMAP)
+		free(data);
+	else
+		munmap(data, len);
+}
+
+struct err *image_create(struct bytes_fmt fmt, struct image **ret)
+{
+	struct image *img = calloc(1, sizeof(*img));
+
+	if (!img)
+		return err_nomem();
+	img->fmt = fmt;
+	*ret = img;
+	return NULL;
+}
+
+void image_destroy(struct image *img)
+{
+	if (!img)
+		return;
+	for (size_t i = 0; i < img->pieces.n; i++)
+		if (img->pieces.v[i].kind == PIECE_OWNED)
+			piece_free(img->pieces.v[i].data, img->pieces.v[i].len);
+	vec_deinit(&img->pieces);
+	free(img);
+}
+
+struct bytes_fmt image_fmt(const struct image *img)
+{
+	return img->fmt;
+}
+
+void image_set_source(struct image *img, struct mem_source *src)
+{
+	img->src = src;
+}
+
+struct image_stats image_stats(const struct image *img)
+{
+	return img->stats;
+}
+
+/* The first piece that ends behind addr. */
+static size_t image_lookup(const struct image *img, uint64_t addr)
+{
+	size_t lo = 0, hi = img->pieces.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct piece *p = &img->pieces.v[mid];
+
+		if (p->addr + (p->len - 1) < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static int piece_cmp(const void *a, const void *b)
+{
+	const struct piece *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+static int range_cmp(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+struct err *image_lend(struct image *img, uint64_t addr, const void *data, uint64_t len)
+{
+	struct err *err;
+	size_t i;
+
+	if (!len)
+		return NULL;
+	if (addr + (len - 1) < addr)
+		return err_create(ERR_BADDATA, "a segment wraps around the address space");
+	i = image_lookup(img, addr);
+	if (i < img->pieces.n && img->pieces.v[i].addr <= addr + (len - 1))
+		return err_create(ERR_BADDATA, "segments overlap at 0x%" PRIx64, addr);
+	err = vec_push(&img->pieces,
+		       ((struct piece){ addr, len, (uint8_t *)(uintptr_t)data, PIECE_LENT }));
+	if (err)
+		return err;
+	qsort(img->pieces.v, img->pieces.n, sizeof(struct piece), piece_cmp);
+	return NULL;
+}
+
+/* Sorts, drops empty and wrapping ranges, merges what is at most gap apart. */
+static void ranges_merge(struct ranges *r, uint64_t gap)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < r->n; i++)
+		if (r->v[i].len && r->v[i].addr + (r->v[i].len - 1) >= r->v[i].addr)
+			r->v[n++] = r->v[i];
+	r->n = n;
+	if (n < 2)
+		return;
+	qsort(r->v, n, sizeof(struct range), range_cmp);
+	for (i = 1, n = 0; i < r->n; i++) {
+		struct range *last = &r->v[n], *x = &r->v[i];
+		uint64_t end = last->addr + last->len, xend = x->addr + x->len;
+
+		if (x->addr <= end || x->addr - end <= gap) {
+			if (xend > end)
+				last->len = xend - last->addr;
+		} else {
+			r->v[++n] = *x;
+		}
+	}
+	r->n = n + 1;
+}
+
+/* Whether all of r is in the image (or known to be a hole) already. */
+static bool image_covers(const struct image *img, struct range r)
+{
+	size_t i = image_lookup(img, r.addr);
+
+	while (r.len) {
+		const struct piece *p;
+		uint64_t n;
+
+		if (i == img->pieces.n || (p = &img->pieces.v[i])->addr > r.addr)
+			return false;
+		n = p->addr + p->len - r.addr;
+		if (n >= r.len)
+			return true;
+		r.addr += n;
+		r.len -= n;
+		i++;
+	}
+	return true;
+}
+
+/*
+ * Takes lent pieces and holes out of the range [addr, end), and appends what is left to
+ * `out`; overlapping owned pieces widen it, so that they can be swallowed.
+ */
+static struct err *image_missing(const struct image *img, struct range r, struct ranges *out)
+{
+	uint64_t addr = r.addr, end = r.addr + r.len;
+	size_t i = image_lookup(img, addr);
+	struct err *err;
+
+	for (; i < img->pieces.n && img->pieces.v[i].addr < end; i++) {
+		const struct piece *p = &img->pieces.v[i];
+		uint64_t pend = p->addr + p->len;
+
+		if (p->kind == PIECE_OWNED) {
+			if (p->addr < addr)
+				addr = p->addr;
+			if (pend > end)
+				end = pend;
+			continue;
+		}
+		if (p->addr > addr) {
+			err = vec_push(out, ((struct range){ addr, p->addr - addr }));
+			if (err)
+				return err;
+		}
+		addr = pend;
+	}
+	if (addr < end)
+		return vec_push(out, ((struct range){ addr, end - addr }));
+	return NULL;
+}
+
+VEC_NAMED(mem_ranges, struct mem_range);
+
+/* What has still to be fetched of a new piece that may hold older ones. */
+static struct err *piece_plan(const struct image *img, const struct piece *p,
+			      struct mem_ranges *todo)
+{
+	uint64_t addr = p->addr, end = p->addr + p->len;
+	size_t i = image_lookup(img, addr);
+	struct err *err;
+
+	for (; addr < end; i++) {
+		const struct piece *old = i < img->pieces.n ? &img->pieces.v[i] : NULL;
+		uint64_t upto = old && old->addr < end ? old->addr : end;
+
+		if (upto > addr) {
+			err = vec_push(todo, ((struct mem_range){ addr, upto - addr,
+								  p->data + (addr - p->addr), 0 }));
+			if (err)
+				return err;
+		}
+		if (upto == end)
+			break;
+		memcpy(p->data + (old->addr - p->addr), old->data, old->len);
+		addr = old->addr + old->len;
+	}
+	return NULL;
+}
+
+/*
+ * Fetches todo; what fails is tried again page by page, and the bytes that stay
+ * unreadable are appended to holes.
+ */
+static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes)
+{
+	struct mem_ranges again = VEC_INIT;
+	struct err *err;
+	size_t i;
+
+	img->stats.fetches++;
+	err = img->src->readv(img->src, todo->v, todo->n);
+	for (i = 0; !err && i < todo->n; i++) {
+		struct mem_range *r = &todo->v[i];
+		uint64_t at = r->addr + r->got, end = r->addr + r->len;
+
+		img->stats.fetched += r->got;
+		while (!err && at < end) {
+			uint64_t next = (at | (PAGE - 1)) + 1;
+
+			if (next > end || !next)
+				next = end;
+			if (at == r->addr + r->got) /* the byte that failed: its page is gone */
+				err = vec_push(holes, ((struct range){ at, next - at }));
+			else
+				err = vec_push(&again, ((struct mem_range){ at, next - at,
+									    r->dst + (at - r->addr), 0 }));
+			at = next;
+		}
+	}
+	if (!err && again.n)
+		err = img->src->readv(img->src, again.v, again.n);
+	for (i = 0; !err && i < again.n; i++) {
+		struct mem_range *r = &again.v[i];
+
+		img->stats.fetched += r->got;
+		if (r->got < r->len)
+			err = vec_push(holes, ((struct range){ r->addr + r->got, r->len - r->got }));
+	}
+	vec_deinit(&again);
+	return err;
+}
+
+/* Splits a new piece at the holes that lie in it, and appends the result to `out`. */
+static struct err *piece_split(struct piece *p, const struct ranges *holes, size_t *hole,
+			       struct image *out)
+{
+	uint64_t end = p->addr + p->len;
+	struct err *err;
+	uint8_t *data;
+
+	if (*hole == holes->n || holes->v[*hole].addr >= end)
+		return vec_push(&out->pieces, *p);
+	for (uint64_t at = p->addr; at < end;) {
+		bool in = *hole < holes->n && holes->v[*hole].addr < end;
+		uint64_t upto = in ? holes->v[*hole].addr : end;
+
+		if (upto > at) {
+			data = piece_alloc(upto - at);
+			if (!data)
+				return err_nomem();
+			memcpy(data, p->data + (at - p->addr), upto - at);
+			err = vec_push(&out->pieces,
+				       ((struct piece){ at, upto - at, data, PIECE_OWNED }));
+			if (err) {
+				piece_free(data, upto - at);
+				return err;
+			}
+			at = upto;
+		}
+		if (in) {
+			err = vec_push(&out->pieces, ((struct piece){ at, holes->v[*hole].len, NULL,
+								      PIECE_HOLE }));
+			if (err)
+				return err;
+			at += holes->v[(*hole)++].len;
+		}
+	}
+	piece_free(p->data, p->len);
+	p->data = NULL;
+	return NULL;
+}
+
+/* Puts the new pieces in, drops the old ones that they swallowed. */
+static struct err *image_insert(struct image *img, struct image *fresh, struct ranges *holes)
+{
+	size_t i, n = 0, hole = 0;
+	struct image out = { .fmt = img->fmt };
+	struct err *err = NULL;
+
+	ranges_merge(holes, 0);
+	qsort(fresh->pieces.v, fresh->pieces.n, sizeof(struct piece), piece_cmp);
+	for (i = 0; i < fresh->pieces.n && !err; i++)
+		err = piece_split(&fresh->pieces.v[i], holes, &hole, &out);
+	if (!err)
+		err = vec_reserve(&img->pieces, out.pieces.n);
+	if (err) {
+		vec_deinit(&out.pieces); /* out of memory: its few split pieces go with the process */
+		return err;
+	}
+	for (i = 0; i < img->pieces.n; i++) {
+		struct piece *p = &img->pieces.v[i];
+		size_t lo = 0, hi = fresh->pieces.n;
+
+		while (lo < hi) {
+			size_t mid = (lo + hi) / 2;
+
+			if (fresh->pieces.v[mid].addr + fresh->pieces.v[mid].len <= p->addr)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		if (lo < fresh->pieces.n && fresh->pieces.v[lo].addr <= p->addr)
+			piece_free(p->data, p->len); /* swallowed; only owned ones can be */
+		else
+			img->pieces.v[n++] = *p;
+	}
+	memcpy(img->pieces.v + n, out.pieces.v, out.pieces.n * sizeof(struct piece));
+	img->pieces.n = n + out.pieces.n;
+	qsort(img->pieces.v, img->pieces.n, sizeof(struct piece), piece_cmp);
+	fresh->pieces.n = 0;
+	vec_deinit(&out.pieces);
+	return NULL;
+}
+
+/* Bytes of the holes that were asked for (bridged gaps do not count). */
+static void image_count_holes(struct image *img, const struct ranges *asked,
+			      const struct ranges *holes)
+{
+	for (size_t i = 0, j = 0; i < asked->n && j < holes->n;) {
+		uint64_t a = asked->v[i].addr, ae = a + asked->v[i].len;
+		uint64_t h = holes->v[j].addr, he = h + holes->v[j].len;
+		uint64_t lo = a > h ? a : h, hi = ae < he ? ae : he;
+
+		if (lo < hi) {
+			img->stats.hole_bytes += hi - lo;
+			img->stats.holes++;
+		}
+		if (ae < he)
+			i++;
+		else
+			j++;
+	}
+}
+
+static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, uint64_t gap,
+				      bool count)
+{
+	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT;
+	struct mem_ranges todo = VEC_INIT;
+	struct image fresh = { .fmt = img->fmt };
+	struct err *err = NULL;
+	size_t i;
+
+	for (i = 0; !err && i < asked->n; i++)
+		if (!image_covers(img, asked->v[i]))
+			err = vec_push(&want, asked->v[i]);
+	ranges_merge(&want, gap);
+	for (i = 0; !err && i < want.n; i++)
+		err = image_missing(img, want.v[i], &missing);
+	ranges_merge(&missing, 0);
+	for (i = 0; !err && i < missing.n; i++) {
+		struct piece p = { missing.v[i].addr, missing.v[i].len, NULL, PIECE_OWNED };
+
+		if (p.len > LIMIT_READ) {
+			err = err_create(ERR_LIMIT, "a range of %" PRIu64 " bytes to read at 0x%" PRIx64, p.len,
+					 p.addr);
+			break;
+		}
+		p.data = piece_alloc(p.len);
+		if (!p.data) {
+			err = err_nomem();
+			break;
+		}
+		err = vec_push(&fresh.pieces, p);
+		if (err)
+			piece_free(p.data, p.len);
+		else
+			err = piece_plan(img, &p, &todo);
+	}
+	if (!err && todo.n)
+		err = image_fetch(img, &todo, &holes);
+	if (!err)
+		err = image_insert(img, &fresh, &holes);
+	if (!err && count)
+		image_count_holes(img, asked, &holes);
+	for (i = 0; i < fresh.pieces.n; i++)
+		piece_free(fresh.pieces.v[i].data, fresh.pieces.v[i].len);
+	vec_deinit(&fresh.pieces);
+	vec_deinit(&want);
+	vec_deinit(&missing);
+	vec_deinit(&holes);
+	vec_deinit(&todo);
+	return err;
+}
+
+struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap)
+{
+	if (!img->src || !ranges->n)
+		return NULL;
+	ranges_merge(ranges, 0);
+	return image_fetch_ranges(img, ranges, gap, true);
+}
+
+struct err *image_need1(struct image *img, uint64_t addr, uint64_t len)
+{
+	struct range r = { addr, len };
+	struct ranges one = { &r, 1, 1 };
+
+	return image_need(img, &one, 0);
+}
+
+struct err *image_try(struct image *img, struct ranges *ranges)
+{
+	if (!img->src || !ranges->n)
+		return NULL;
+	ranges_merge(ranges, 0);
+	return image_fetch_ranges(img, ranges, 0, false);
+}
+
+void image_forget(struct image *img)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < img->pieces.n; i++) {
+		struct piece *p = &img->pieces.v[i];
+
+		if (p->kind == PIECE_LENT)
+			img->pieces.v[n++] = *p;
+		else
+			piece_free(p->data, p->len);
+	}
+	img->pieces.n = n;
+	img->stats = (struct image_stats){ 0 };
+}
+
+const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
+{
+	size_t i = image_lookup(img, addr);
+	const struct piece *p;
+
+	if (i == img->pieces.n)
+		return NULL;
+	p = &img->pieces.v[i];
+	if (p->addr > addr || !p->data || p->len - (addr - p->addr) < len)
+		return NULL;
+	if (left)
+		*left = p->len - (addr - p->addr);
+	return p->data + (addr - p->addr);
+}
+
+struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64_t len)
+{
+	uint8_t *out = dst;
+	size_t i = image_lookup(img, addr);
+
+	for (; len; i++) {
+		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
+		uint64_t n;
+
+		if (!p || p->addr > addr || !p->data)
+			return err_fault(addr, "memory at 0x%" PRIx64 " was not captured", addr);
+		n = p->len - (addr - p->addr);
+		if (n > len)
+			n = len;
+		memcpy(out, p->data + (addr - p->addr), n);
+		out += n;
+		addr += n;
+		len -= n;
+	}
+	return NULL;
+}
+
+struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned size, uint64_t *ret)
+{
+	uint8_t b[8];
+	struct err *err = image_read(img, addr, b, size);
+
+	if (!err)
+		*ret = bytes_uint(img->fmt, b, size);
+	return err;
+}
+
+struct err *image_read_word(const struct image *img, uint64_t addr, uint64_t *ret)
+{
+	return image_read_uint(img, addr, img->fmt.word, ret);
+}

@@ -1,0 +1,255 @@
+/*
+ * A process behind a stub as a target: its memory as a mem_source, its threads with
+ * their registers by name.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "rsp/rsp.h"
+#include "target/target.h"
+
+/* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
+enum { BATCH = 65536 };
+
+struct target {
+	struct mem_source source; /* first: what mem_source.readv gets is a struct target */
+	struct rsp *rsp;
+	const struct arch *arch;
+	void (*progress)(void *arg, uint64_t bytes);
+	void *arg;
+	uint64_t fetched; /* by earlier batches, for progress */
+	struct buf auxv;
+	bool auxv_read;
+};
+
+static void batch_progress(void *arg, uint64_t bytes)
+{
+	struct target *t = arg;
+
+	t->progress(t->arg, t->fetched + bytes);
+}
+
+static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, size_t n)
+{
+	struct target *t = (struct target *)src;
+	size_t max = n < BATCH ? n : BATCH;
+	_cleanup_free_ struct rsp_range *r = NULL;
+
+	if (!n)
+		return NULL;
+	r = calloc(max, sizeof(*r));
+	if (!r)
+		return err_nomem();
+	t->fetched = 0;
+	for (size_t i = 0; i < n; i += max) {
+		size_t k = n - i < max ? n - i : max;
+		struct err *err;
+
+		for (size_t j = 0; j < k; j++)
+			r[j] = (struct rsp_range){ ranges[i + j].addr, ranges[i + j].len,
+						   ranges[i + j].dst, 0 };
+		err = rsp_read_memory(t->rsp, r, k, t->progress ? batch_progress : NULL, t);
+		if (err)
+			return err;
+		for (size_t j = 0; j < k; j++) {
+			ranges[i + j].got = r[j].got;
+			t->fetched += r[j].got;
+		}
+	}
+	return NULL;
+}
+
+struct err *target_create(struct rsp *rsp, const struct arch *arch, struct target **ret)
+{
+	struct target *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return err_nomem();
+	t->source.readv = live_readv;
+	t->rsp = rsp;
+	t->arch = arch;
+	*ret = t;
+	return NULL;
+}
+
+void target_destroy(struct target *t)
+{
+	if (!t)
+		return;
+	buf_deinit(&t->auxv);
+	free(t);
+}
+
+struct mem_source *target_memory(struct target *t)
+{
+	return &t->source;
+}
+
+void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)
+{
+	t->progress = progress;
+	t->arg = arg;
+}
+
+/* ------------------------------------------------------------------ threads */
+
+/* Where a register of the table is in the reply to `g`. */
+struct place {
+	uint32_t offset, size; /* size 0: nowhere */
+};
+
+static struct err *find_places(struct target *t, struct place *places)
+{
+	const struct arch *a = t->arch;
+	const struct rsp_reg *regs;
+	const char *name;
+	uint32_t offset = 0;
+	size_t n;
+	struct err *err = rsp_registers(t->rsp, &regs, &n, &name);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < a->nregs; i++) {
+		places[i] = (struct place){ 0, 0 };
+		if (!n && *a->reg_names[i])
+			places[i] = (struct place){ offset, a->reg_sizes[i] };
+		offset += a->reg_sizes[i];
+		for (size_t j = 0; j < n; j++) {
+			if (*a->reg_names[i] && !strcmp(regs[j].name, a->reg_names[i]) &&
+			    regs[j].offset != UINT32_MAX) {
+				places[i] = (struct place){ regs[j].offset, regs[j].size };
+				break;
+			}
+		}
+	}
+	return NULL;
+}
+
+static bool all_set(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!p[i])
+			return false;
+	}
+	return true;
+}
+
+static void fill_thread(const struct arch *a, const struct place *places, const struct buf *raw,
+			const struct buf *avail, struct thread *th)
+{
+	for (unsigned i = 0; i < a->nregs; i++) {
+		struct place p = places[i];
+
+		/* 1, 2, 4 or 8 bytes; nobody asks for what is wider. */
+		if (!p.size || p.size > 8 || (p.size & (p.size - 1)))
+			continue;
+		if (p.offset > raw->len || raw->len - p.offset < p.size)
+			continue;
+		if (!all_set(avail->data + p.offset, p.size))
+			continue;
+		th->regs[i] = bytes_uint(a->fmt, raw->data + p.offset, p.size);
+		th->have[i] = true;
+	}
+	th->valid = th->have[a->pc] && th->have[a->sp];
+}
+
+static int by_tid(const void *a, const void *b)
+{
+	const struct thread *x = a, *y = b;
+
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
+
+static struct err *list_threads(struct target *t, struct rsp_threads *list)
+{
+	uint64_t pid = rsp_pid(t->rsp);
+	size_t kept = 0;
+	struct err *err = rsp_threads(t->rsp, list);
+
+	if (err)
+		return err;
+	/* The stub may hold another process as well: gdbserver --multi, a forked snapshot. */
+	for (size_t i = 0; i < list->n; i++) {
+		if (!pid || !list->v[i].pid || list->v[i].pid == pid)
+			list->v[kept++] = list->v[i];
+	}
+	list->n = kept;
+	return NULL;
+}
+
+struct err *target_threads(struct target *t, struct threads *ret)
+{
+	struct rsp_threads list = VEC_INIT;
+	struct threads threads = VEC_INIT;
+	struct place places[ARCH_MAX_REGS];
+	struct buf *raw = NULL, *avail;
+	struct err *err;
+
+	err = find_places(t, places);
+	if (!err)
+		err = list_threads(t, &list);
+	if (!err)
+		err = vec_reserve(&threads, list.n);
+	if (!err && list.n) {
+		raw = calloc(list.n * 2, sizeof(*raw));
+		if (!raw)
+			err = err_nomem();
+	}
+	avail = raw ? raw + list.n : NULL;
+	if (!err)
+		err = rsp_read_registers(t->rsp, list.v, list.n, raw, avail);
+	for (size_t i = 0; !err && i < list.n; i++) {
+		struct thread th = { .tid = list.v[i].tid };
+
+		fill_thread(t->arch, places, &raw[i], &avail[i], &th);
+		threads.v[threads.n++] = th;
+	}
+	for (size_t i = 0; raw && i < list.n * 2; i++)
+		buf_deinit(&raw[i]);
+	free(raw);
+	vec_deinit(&list);
+	if (err) {
+		vec_deinit(&threads);
+		return err;
+	}
+	if (threads.n)
+		qsort(threads.v, threads.n, sizeof(*threads.v), by_tid);
+	vec_deinit(ret);
+	*ret = threads;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ auxiliary vector */
+
+struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret)
+{
+	struct cursor c;
+
+	if (!t->auxv_read) {
+		_cleanup_buf_ struct buf auxv = BUF_INIT;
+		struct err *err;
+
+		if (!rsp_features(t->rsp)->xfer_auxv)
+			return err_create(ERR_NODEBUG, "the stub has no auxiliary vector");
+		err = rsp_xfer(t->rsp, "auxv", "", &auxv);
+		if (err)
+			return err;
+		t->auxv = auxv;
+		auxv = (struct buf)BUF_INIT;
+		t->auxv_read = true;
+	}
+	c = cursor_make(t->auxv.data, t->auxv.len, t->arch->fmt);
+	while (cursor_left(&c)) {
+		uint64_t key = cursor_word(&c), val = cursor_word(&c);
+
+		if (c.bad || key == 0)
+			break;
+		if (key == type) {
+			*ret = val;
+			return NULL;
+		}
+	}
+	return err_create(ERR_NODEBUG, "the auxiliary vector has no entry %" PRIu64, type);
+}

@@ -1,0 +1,151 @@
+/*
+ * What is debugged, without knowing Go: threads and memory of a stopped
+ * process, behind a stub or in a core file, and the image: the sparse copy of
+ * memory that everything above reads.
+ *
+ *	stub ──rsp/──► struct target ──image_need()──► struct image ──► heap/
+ */
+#ifndef GRF_TARGET_TARGET_H
+#define GRF_TARGET_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/vec.h"
+
+struct rsp;
+
+/* ------------------------------------------------------------------ architectures */
+
+enum { ARCH_MAX_REGS = 40 };
+
+/* A const table per architecture (target/arch_*.c). */
+struct arch {
+	const char *name;     /* GOARCH */
+	uint16_t elf_machine; /* EM_* */
+	struct bytes_fmt fmt;
+	uint8_t nregs;
+	const char *reg_names[ARCH_MAX_REGS]; /* as target.xml spells them, in the default `g` order */
+	uint8_t reg_sizes[ARCH_MAX_REGS];
+	int8_t pc, sp, lr; /* indices; lr -1 where return addresses live on the stack */
+};
+
+/* NULL if there is none.  By ELF header fields. */
+const struct arch *arch_find(uint16_t elf_machine, struct bytes_fmt fmt);
+
+/* ------------------------------------------------------------------ threads */
+
+struct thread {
+	uint64_t tid;
+	uint64_t regs[ARCH_MAX_REGS]; /* by arch->reg_names index */
+	bool have[ARCH_MAX_REGS];
+	bool valid; /* pc and sp are known */
+};
+
+VEC_NAMED(threads, struct thread);
+
+/* ------------------------------------------------------------------ memory sources */
+
+/* One piece of memory to fetch; got as in rsp/rsp.h. */
+struct mem_range {
+	uint64_t addr;
+	uint64_t len;
+	uint8_t *dst;
+	uint64_t got;
+};
+
+/*
+ * Where an image gets its memory from.  readv fills what it can, says in `got`
+ * how far it came, and errs only if nothing more can be had at all (connection lost...).
+ */
+struct mem_source {
+	struct err *(*readv)(struct mem_source *src, struct mem_range *ranges, size_t n);
+};
+
+/* ------------------------------------------------------------------ image */
+
+/*
+ * A sparse copy of a process's memory.  Two kinds of content: pieces fetched from a
+ * source, and borrowed segments (an executable's read-only sections, already mapped
+ * here).  Pieces never overlap; what a source could not give is a hole, remembered
+ * so that it is asked for once.
+ */
+struct image;
+
+ERR_MUST_CHECK struct err *image_create(struct bytes_fmt fmt, struct image **ret);
+void image_destroy(struct image *img);
+
+struct bytes_fmt image_fmt(const struct image *img);
+
+/* src is borrowed; NULL: nothing more can be fetched (the target runs again). */
+void image_set_source(struct image *img, struct mem_source *src);
+
+/* Lends len bytes that the process has at addr; data must outlive the image. */
+ERR_MUST_CHECK struct err *image_lend(struct image *img, uint64_t addr, const void *data,
+				      uint64_t len);
+
+struct range {
+	uint64_t addr, len;
+};
+VEC_NAMED(ranges, struct range);
+
+/*
+ * Makes sure that these ranges are in the image: sorts and merges them (gaps of up to `gap`
+ * bytes are bridged), takes away what is there already, and fetches the rest in one go.
+ * Afterwards every byte is there or a hole.  Without a source it is a no-op.
+ * `ranges` is reordered.
+ */
+ERR_MUST_CHECK struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap);
+ERR_MUST_CHECK struct err *image_need1(struct image *img, uint64_t addr, uint64_t len);
+/* As image_need() with gap 0, but what cannot be read is not counted as asked for: a look that may miss. */
+ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
+/* Drops everything but lent segments: the target ran, all of it may have changed. */
+void image_forget(struct image *img);
+
+/* Exact or ERR_FAULT (with the first missing address). */
+ERR_MUST_CHECK struct err *image_read(const struct image *img, uint64_t addr, void *dst,
+				      uint64_t len);
+/* The bytes themselves when [addr, addr+len) lies in one piece; else NULL.  *left, if not NULL,
+ * gets how many bytes follow addr in that piece. */
+const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left);
+
+ERR_MUST_CHECK struct err *image_read_word(const struct image *img, uint64_t addr, uint64_t *ret);
+ERR_MUST_CHECK struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned size,
+					   uint64_t *ret);
+
+struct image_stats {
+	uint64_t fetched;     /* bytes held from the source */
+	uint64_t hole_bytes;  /* asked for and not to be had */
+	uint64_t holes;
+	uint64_t fetches;     /* image_need() calls that went to the source */
+};
+struct image_stats image_stats(const struct image *img);
+
+/* ------------------------------------------------------------------ live targets */
+
+/*
+ * A process behind a stub, stopped.  Its memory is a mem_source.
+ */
+struct target;
+
+ERR_MUST_CHECK struct err *target_create(struct rsp *rsp, const struct arch *arch,
+					 struct target **ret);
+void target_destroy(struct target *t); /* rsp is the caller's and stays */
+
+struct mem_source *target_memory(struct target *t);
+
+/* All threads with their registers, as of the current stop; sorted by tid. */
+ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
+
+/* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
+ * the stub has no auxv or no such entry. */
+ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret);
+
+/* Called by the source while it fetches; NULL: none. */
+void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg);
+
+#endif

@@ -1,0 +1,84 @@
+"""Exactness, on the zoo: every payload under its own root, and nothing else."""
+
+import os
+import re
+import signal
+import subprocess
+
+from lib import *
+
+
+def exact(version=GO_VERSION, named=True, **kw):
+    p = zoo("-tick", version=version, **kw)
+    heap = int(p.wait_line(r"^heapalloc ").split()[1])
+    with multi() as g:
+        before = profile(g.target, p.exe, "-p", p.pid)
+        p.ask(signal.SIGUSR2, "^garbage 16777216$")
+        after = profile(g.target, p.exe, "-p", p.pid)
+    assert_alive(p)
+    check(p.ask(signal.SIGUSR1, "checksums|BAD") == "checksums ok", p.lines[-3:])
+    for prof in before, after:
+        t = prof.totals
+        check_sums(t)
+        check(prof.total == t["live_bytes"], "the folded file's sum is not live_bytes:", prof.total, t)
+        check(within(prof.total, heap, 0.001), f"live {prof.total}, HeapAlloc {heap}")
+        bad = check_promises(promises(p.lines), prof.stacks)
+        check(not bad, f"{len(bad)} promises broken:\n" + "\n".join(bad))
+        if named:
+            check(t["unnamed_bytes"] < heap / 100, "unnamed:", t["unnamed_bytes"], "of", heap)
+    check(after.totals["unreachable_bytes"] - before.totals["unreachable_bytes"] == 16777216,
+          "garbage:", before.totals["unreachable_bytes"], "->", after.totals["unreachable_bytes"])
+    check(after.totals["live_bytes"] == before.totals["live_bytes"], "garbage is in the profile")
+    check(within(after.totals["unreachable_bytes"], 16777216, 0.01),
+          "unreachable before the garbage:", before.totals["unreachable_bytes"])
+    return after
+
+
+@case(timeout=180, needs=["gdbserver"])
+def zoo_pure_go():
+    exact()
+
+
+@case(timeout=180, needs=["gdbserver", "gcc"])
+def zoo_cgo():
+    exact(CGO_ENABLED="1", tag="-cgo")
+
+
+@case(timeout=180, needs=["gdbserver"])
+def zoo_pie():
+    exact(flags=["-buildmode=pie"], tag="-pie")
+
+
+@case(timeout=180, needs=["gdbserver"])
+def same_image_same_bytes():
+    """Two runs on a process that does nothing give the same file, byte for byte."""
+    p = zoo()
+    d = tmpdir()
+    with multi() as g:
+        for i in "12":
+            grf("-p", p.pid, "-o", f"{d}/{i}.folded", g.target, p.exe)
+    with open(f"{d}/1.folded", "rb") as a, open(f"{d}/2.folded", "rb") as b:
+        a, b = a.read(), b.read()
+    check(len(a) > 1000, len(a))
+    if a != b:
+        x, y = a.decode().splitlines(), b.decode().splitlines()
+        diff = [f"- {l}" for l in x if l not in y] + [f"+ {l}" for l in y if l not in x]
+        raise Failure("two runs differ:\n" + "\n".join(diff[:20] or ["only in order"]))
+
+
+@case(timeout=180, needs=["gdbserver"])
+def max_depth():
+    """The list is 100,000 nodes long: cut at the given depth, with all its bytes."""
+    p = zoo()
+    with multi() as g:
+        for depth in 256, 10, 1:
+            extra = [] if depth == 256 else ["--max-depth", depth]
+            prof = profile(g.target, p.exe, "-p", p.pid, *extra)
+            deepest = max(len(s.split(";")) for s, _ in prof.stacks)
+            check(deepest == depth + 1, f"--max-depth {depth}: deepest path has {deepest} frames")
+            check(all(s.endswith(";[deeper]") for s, _ in prof.stacks if s.count(";") == depth),
+                  "a path is longer than --max-depth and does not end in [deeper]")
+            check(prof.total == prof.totals["live_bytes"], "bytes lost by --max-depth", depth)
+            n = sum(b for s, b in prof.stacks if re.match(r"main\.zooList(;|$)", s))
+            want = next(b for v, name, b, _ in promises(p.lines) if name == "zooList")
+            check(n == want, f"zooList: {n}, not {want}")

@@ -1,0 +1,339 @@
+"""When things go wrong: one line, exit status 1, no output file, the target runs on."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from lib import *
+
+STUB = os.path.join(TOP, "tests/stub/stub.py")
+
+
+def fails(target, exe, *args, word="", timeout=30, **kw):
+    """grf-rsp fails as it should; returns its message."""
+    d = tmpdir()
+    before = os.listdir(d)
+    r = grf("-o", f"{d}/out", "-o", f"{d}/out.folded", *args, target, *([exe] if exe else []),
+            rc=1, timeout=timeout, cwd=d, **kw)
+    lines = r.err.strip().splitlines()
+    check(len(lines) == 1, "not one line on standard error:", r)
+    check(lines[0].startswith("grf-rsp: "), "who says so?", r)
+    check(word.lower() in lines[0].lower(), f"nothing about {word!r}:", r)
+    check(os.listdir(d) == before, "files left:", os.listdir(d))
+    return lines[0]
+
+
+@case()
+def nothing_listens():
+    fails(f"localhost:{free_port()}", build("zoo"), word="refused")
+    fails("unix:/no/such/socket", build("zoo"), word="/no/such/socket")
+    fails("| false", build("zoo"))
+    fails("| no-such-command", build("zoo"))
+    fails("no-such-host.invalid:1", build("zoo"), word="no-such-host.invalid")
+
+
+@case()
+def no_stub():
+    def ssh(conn):
+        conn.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n")
+        conn.recv(100)
+        time.sleep(60)
+
+    def http(conn):
+        conn.recv(100)
+        conn.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nBad Request")
+
+    for serve in ssh, http:
+        fails(Listener(serve).target, build("zoo"), "--timeout", 2)
+
+
+@case()
+def silent():
+    def serve(conn):
+        while conn.recv(4096):
+            pass
+
+    start = time.monotonic()
+    fails(Listener(serve).target, build("zoo"), "--timeout", 1)
+    check(time.monotonic() - start < 10, "took", time.monotonic() - start)
+
+
+@case()
+def endless_reply():
+    def serve(conn):
+        conn.recv(4096)
+        conn.sendall(b"+$")
+        while True:
+            conn.sendall(b"a" * 65536)
+
+    fails(Listener(serve).target, build("zoo"), "--timeout", 10)
+
+
+def checksum(body):
+    return b"$" + body + b"#%02x" % (sum(body) & 255)
+
+
+@case()
+def rejects_everything():
+    def serve(conn):
+        while conn.recv(4096):
+            conn.sendall(b"+" + checksum(b"E01"))
+
+    fails(Listener(serve).target, build("zoo"), "--timeout", 3)
+
+
+@case()
+def knows_nothing():
+    def serve(conn):
+        while conn.recv(4096):
+            conn.sendall(b"+" + checksum(b""))
+
+    fails(Listener(serve).target, build("zoo"), "--timeout", 3)
+
+
+@case(timeout=180)
+def scripted_stub():
+    if not os.path.exists(STUB):
+        raise Skip("no tests/stub/stub.py")
+    exe = build("zoo")
+    for fault in "silent", "close-at-3", "not-rsp", "reject", "corrupt", "cut", "long":
+        port = free_port()
+        stub = subprocess.Popen([sys.executable, STUB, "--port", str(port), "--fault", fault],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(100):
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                except OSError:
+                    check(stub.poll() is None, f"stub.py --fault {fault} ended")
+                    time.sleep(0.05)
+            try:
+                fails(f"localhost:{port}", exe, "--timeout", 2)
+            except Failure as e:
+                raise Failure(f"--fault {fault}: {e}")
+        finally:
+            stub.kill()
+            stub.wait()
+
+
+class Nth:
+    """A relay hook that acts on the N-th piece from the stub."""
+
+    def __init__(self, n, act):
+        self.left, self.act, self.lock, self.hit = n, act, threading.Lock(), False
+
+    def __call__(self, data, up):
+        if up:
+            return data
+        with self.lock:
+            self.left -= 1
+            if self.left:
+                return data
+            self.hit = True
+        return self.act(data)
+
+
+def faulty(p, hook, *args, once=True, timeout=30):
+    """Runs grf-rsp through a relay with a fault; any way out is fine but a hang, a crash, many
+    lines, or a file of a failed run."""
+    d = tmpdir()
+    with attach(p.pid, once=once) as g:
+        relay = Relay(g.port, hook)
+        r = grf("--timeout", 2, "-o", f"{d}/p.folded", *args, relay.target, p.exe, rc=None, timeout=timeout)
+        relay.close()
+        check(r.rc in (0, 1), r)
+        if r.rc == 1:
+            check(len(r.err.strip().splitlines()) == 1, "not one line:", r)
+            check(os.listdir(d) == [], "files left:", os.listdir(d))
+        else:
+            check(os.listdir(d) == ["p.folded"], os.listdir(d))
+    assert_alive(p, 5)
+    return r
+
+
+def pieces(p):
+    """How many pieces come from the stub in a run, roughly."""
+    count = Nth(-1, None)
+    faulty(p, count)
+    return -1 - count.left
+
+
+@case(timeout=400, needs=["gdbserver"])
+def closed_at_any_packet():
+    p = zoo("-tick")
+    total = pieces(p)
+    rnd = random.Random(1)
+    for n in [*range(1, 16), *sorted(rnd.sample(range(16, max(total, 40)), 10))]:
+        hook = Nth(n, lambda data: None)
+        r = faulty(p, hook)
+        check(r.rc == 1 or not hook.hit or n > total * 0.8, f"closed at {n} of {total}:", r)
+
+
+@case(timeout=400, needs=["gdbserver"])
+def silent_at_any_packet():
+    p = zoo("-tick")
+    total = pieces(p)
+    rnd = random.Random(2)
+    for n in [1, 2, 3, 5, 8, *sorted(rnd.sample(range(9, max(total, 30)), 6))]:
+        def stall(data):
+            time.sleep(20)
+            return None
+        hook = Nth(n, stall)
+        start = time.monotonic()
+        r = faulty(p, hook)
+        check(time.monotonic() - start < 25, f"silent at {n} of {total}: took too long:", r)
+        check(r.rc == 1 or not hook.hit or n > total * 0.8, f"silent at {n} of {total}:", r)
+
+
+def flip(data):
+    i = len(data) // 2
+    return data[:i] + bytes([data[i] ^ 1]) + data[i + 1:]
+
+
+@case(timeout=400, needs=["gdbserver"])
+def corrupt_at_any_packet():
+    """A flipped bit is found by the checksum: asked for again, or the end.  Never a wrong profile."""
+    p = zoo("-tick")
+    total = pieces(p)
+    with multi() as g:
+        want = profile(g.target, p.exe, "-p", p.pid).total
+    rnd = random.Random(3)
+    for n in [*range(1, 12), *sorted(rnd.sample(range(12, max(total, 40)), 10))]:
+        d = tmpdir()
+        hook = Nth(n, flip)
+        with attach(p.pid) as g:
+            relay = Relay(g.port, hook)
+            r = grf("--timeout", 2, "-o", f"{d}/p.folded", relay.target, p.exe, rc=None, timeout=60)
+            relay.close()
+        check(r.rc in (0, 1), r)
+        if r.rc == 0:
+            got = sum(b for _, b in read_folded(f"{d}/p.folded"))
+            check(got == want, f"corrupt at {n} of {total}: profile of {got}, not {want} bytes", r)
+        else:
+            check(os.listdir(d) == [] and len(r.err.strip().splitlines()) == 1, r, os.listdir(d))
+        assert_alive(p, 5)
+
+
+@case(timeout=400, needs=["gdbserver"])
+def process_ends_while_read():
+    rnd = random.Random(4)
+    p = zoo("-tick")
+    total = pieces(p)
+    p.stop()
+    for n in [4, 8, 12, *sorted(rnd.sample(range(13, max(total - 5, 30)), 5))]:
+        p = zoo()
+        d = tmpdir()
+
+        def end(data):
+            os.kill(p.pid, signal.SIGKILL)
+            time.sleep(0.05)
+            return data
+
+        hook = Nth(n, end)
+        with attach(p.pid) as g:
+            relay = Relay(g.port, hook)
+            r = grf("--timeout", 3, "-o", f"{d}/p.folded", relay.target, p.exe, rc=None, timeout=60)
+            relay.close()
+        if hook.hit and r.rc != 1:
+            # The last pieces may come when all is read already.
+            check(n > total * 0.8 and r.rc == 0, f"killed at {n} of {total}:", r)
+            continue
+        check(len(r.err.strip().splitlines()) == 1 and os.listdir(d) == [], r, os.listdir(d))
+        p.stop()
+
+
+@case(timeout=200, needs=["gdbserver"])
+def unreadable_memory_is_counted():
+    """Reads that the stub refuses: the profile is made, and says so."""
+    p = zoo("-tick")
+    total = pieces(p)
+    seen = 0
+    for part in 0.3, 0.5, 0.6, 0.7, 0.8, 0.9:
+        state = {"n": 0}
+        lock = threading.Lock()
+
+        def hook(data, up):
+            if not up:
+                return data
+            with lock:
+                state["n"] += 1
+                if not data.startswith((b"$m", b"$x")) or state["n"] < total * part or "done" in state:
+                    return data
+                end = data.find(b"#")
+                body = data[1:end]
+                cmd, _, length = body.partition(b",")
+                if int(length, 16) < 256:
+                    return data
+                state["done"] = True
+                return checksum(cmd[:1] + b"8," + length) + data[end + 3:]
+
+        d = tmpdir()
+        with attach(p.pid) as g:
+            relay = Relay(g.port, hook)
+            r = grf("--timeout", 3, "-o", f"{d}/p.txt", relay.target, p.exe, rc=None, timeout=60)
+            relay.close()
+        assert_alive(p, 5)
+        if r.rc == 0 and "done" in state:
+            t = read_totals(open(f"{d}/p.txt").read())
+            check(t["failed_reads"] > 0, "a read failed and nothing says so:", t)
+            check("reads failed 0" not in r.out + r.err, r)
+            seen += 1
+    check(seen > 0, "no run went on after a failed read")
+
+
+# EXE
+
+@case(timeout=120, needs=["gdbserver"])
+def wrong_exe():
+    p = zoo("-tick")
+    d = tmpdir()
+    text = d + "/text"
+    with open(text, "w") as f:
+        f.write("no program\n" * 100)
+    cut = d + "/cut"
+    with open(p.exe, "rb") as a, open(cut, "wb") as b:
+        b.write(a.read(3000))
+    arm = build("leak", tag="-arm64", GOARCH="arm64")
+    other = build("leak")
+    with multi() as g:
+        for exe, word in ((d + "/missing", "no such file"), (text, "elf"), ("/bin/true", "go"),
+                          (d, "directory"), (cut, ""), (arm, "arm64"), (other, "--force")):
+            fails(g.target, exe, "-p", p.pid, word=word)
+            assert_alive(p)
+        # Same source, built otherwise: another program all the same.
+        fails(g.target, build("zoo", flags=["-gcflags=-N -l"], tag="-noopt"), "-p", p.pid, word="--force")
+        assert_alive(p)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def force():
+    """--force goes on with a program whose build id differs (here: the same one, with another id)."""
+    p = zoo("-tick")
+    with multi() as g:
+        other = build("zoo", flags=["-ldflags=-buildid=another"], tag="-buildid")
+        fails(g.target, other, "-p", p.pid, word="--force")
+        prof = profile(g.target, other, "--force", "-p", p.pid)
+        check(any(s.startswith("main.zooSlice") for s, _ in prof.stacks), prof.stacks[:5])
+    assert_alive(p)
+
+
+@case(timeout=60, needs=["gdbserver"])
+def no_such_process():
+    p = zoo()
+    p.stop()
+    with multi() as g:
+        fails(g.target, p.exe, "-p", p.pid)
+
+
+@case(timeout=60, needs=["gdbserver", "sleep"])
+def not_go():
+    q = Prog(["sleep", "1000"], ready=None)
+    with multi() as g:
+        fails(g.target, None, "-p", q.pid, word="go")
+    q.wait_running()

@@ -1,0 +1,434 @@
+"""What the end-to-end cases share: Go programs, gdbserver, grf-rsp, and looking at results.
+
+Everything started here ends with the case that started it: the runner gives each case a process
+group and a directory of its own, and removes both.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OBJDIR = os.path.abspath(os.environ.get("OBJDIR", os.path.join(TOP, "build")))
+GRF = os.environ.get("GRF", os.path.join(OBJDIR, "grf-rsp"))
+GO_VERSION = os.environ.get("GO_VERSION", "1.26.8")
+PAGE = 8192
+
+
+class Skip(Exception):
+    """This machine can't run the case; the message says why."""
+
+
+class Failure(Exception):
+    """The case failed; the message says how."""
+
+
+def check(cond, *what):
+    if not cond:
+        raise Failure(" ".join(str(w) for w in what))
+
+
+CASES = []
+
+
+def case(timeout=60, needs=()):
+    def add(f):
+        f.timeout, f.needs = timeout, needs
+        CASES.append(f)
+        return f
+    return add
+
+
+def need(command):
+    path = shutil.which(command)
+    if not path:
+        raise Skip(f"no {command}")
+    return path
+
+
+def tmpdir():
+    """A directory that goes away with the case (the runner sets TMPDIR)."""
+    return tempfile.mkdtemp()
+
+
+def free_port(family=socket.AF_INET):
+    with socket.socket(family) as s:
+        s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+# Go programs
+
+_go = {}
+
+
+def go(version=GO_VERSION):
+    if version not in _go:
+        r = subprocess.run([os.path.join(TOP, "tests/setup/go.sh"), version],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if r.returncode:
+            raise Skip(f"no Go {version}: {r.stderr.strip().splitlines()[-1:]}")
+        _go[version] = r.stdout.strip()
+    return _go[version]
+
+
+def go_env(**more):
+    # GOFLAGS of the environment may hold what another release doesn't know.
+    env = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod", GOWORK="off", **more)
+    env.setdefault("HOME", "/root")
+    return env
+
+
+def build(name, version=GO_VERSION, flags=(), tag="", **env):
+    """Builds tests/progs/NAME; the module's `go` line is that of the release, as in real life."""
+    out = os.path.join(OBJDIR, "progs", f"{name}-{version}{tag}")
+    mod = os.path.join(OBJDIR, "progs", f"{name}-{version}.mod")
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    with open(mod + ".tmp", "w") as f:
+        f.write(f"module {name}\n\ngo {'.'.join(version.split('.')[:2])}\n")
+    os.replace(mod + ".tmp", mod)
+    env.setdefault("CGO_ENABLED", "0")
+    r = subprocess.run([go(version), "build", "-modfile", mod, "-o", out, *flags, "."],
+                       cwd=os.path.join(TOP, "tests/progs", name), env=go_env(**env),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(r.returncode == 0, f"go build {name} ({version}):\n{r.stdout}")
+    return out
+
+
+class Prog:
+    """A running program whose output lines are collected."""
+
+    def __init__(self, argv, ready="READY", timeout=60, **kw):
+        self.lines = []
+        self.cond = threading.Condition()
+        self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True, errors="replace", **kw)
+        self.pid = self.proc.pid
+        self.exe = argv[0]
+        threading.Thread(target=self._read, daemon=True).start()
+        if ready:
+            self.wait_line(ready, timeout)
+
+    def _read(self):
+        for line in self.proc.stdout:
+            with self.cond:
+                self.lines.append(line.rstrip("\n"))
+                self.cond.notify_all()
+        with self.cond:
+            self.lines.append(None)  # the end
+            self.cond.notify_all()
+
+    def wait_line(self, pattern, timeout=30, start=0):
+        """The first line from the given index on that matches; its index is in self.at."""
+        deadline = time.monotonic() + timeout
+        with self.cond:
+            i = start
+            while True:
+                while i < len(self.lines):
+                    line = self.lines[i]
+                    if line is None:
+                        raise Failure(f"{self.exe} ended before {pattern!r}: {self.lines[-6:-1]}")
+                    if re.search(pattern, line):
+                        self.at = i
+                        return line
+                    i += 1
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Failure(f"{self.exe}: no {pattern!r} in {timeout} s; last: {self.lines[-3:]}")
+                self.cond.wait(left)
+
+    def kill(self, sig):
+        os.kill(self.pid, sig)
+
+    def ask(self, sig, pattern, timeout=90):
+        """Sends a signal and waits for the answer."""
+        start = len(self.lines)
+        self.kill(sig)
+        return self.wait_line(pattern, timeout, start)
+
+    def states(self):
+        """The state letter of every thread."""
+        out = {}
+        for tid in os.listdir(f"/proc/{self.pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{self.pid}/task/{tid}/stat") as f:
+                    out[int(tid)] = f.read().rpartition(")")[2].split()[0]
+        return out
+
+    def stopped(self):
+        return any(s in "tTX" for s in self.states().values())
+
+    def wait_running(self, timeout=1.0):
+        """Seconds until no thread is stopped any more."""
+        start = time.monotonic()
+        while self.stopped():
+            if time.monotonic() - start > timeout:
+                raise Failure(f"still stopped after {timeout} s: {self.states()}")
+            time.sleep(0.005)
+        return time.monotonic() - start
+
+    def wait_stopped(self, timeout=10.0):
+        start = time.monotonic()
+        while not self.stopped():
+            check(time.monotonic() - start < timeout, "never stopped")
+            time.sleep(0.002)
+
+    def stop(self):
+        if self.proc.poll() is None:
+            self.proc.kill()
+        self.proc.wait()
+
+
+def zoo(*args, version=GO_VERSION, **kw):
+    return Prog([build("zoo", version, **kw), *args])
+
+
+def assert_alive(prog, timeout=1.0):
+    """Runs, ticks, and its payloads are whole (zoo -tick)."""
+    prog.wait_running(timeout)
+    start = len(prog.lines)
+    line = prog.wait_line(r"^tick \d+", 5, start)
+    check("ok" in line, line)
+
+
+# gdbserver
+
+class Gdbserver:
+    """gdbserver on a free TCP port of localhost."""
+
+    def __init__(self, *args, pid=None, host="localhost", family=None, wrapper=()):
+        need("gdbserver")
+        self.port = free_port(socket.AF_INET6 if host.startswith("[") else socket.AF_INET)
+        argv = [*wrapper, "gdbserver", *args]
+        argv += ["--attach", f"{host}:{self.port}", str(pid)] if pid else [f"{host}:{self.port}"]
+        self.log = []
+        self.target = f"{host}:{self.port}"
+        self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.ready = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+        if not self.ready.wait(20):
+            raise Failure(f"gdbserver does not listen: {self.log}")
+
+    def _read(self):
+        for line in self.proc.stdout:
+            self.log.append(line.rstrip("\n"))
+            if "Listening on port" in line:
+                self.ready.set()
+
+    def stop(self):
+        """SIGTERM: gdbserver goes, and what it was attached to runs on."""
+        if self.proc.poll() is None:
+            self.proc.terminate()
+            try:
+                self.proc.wait(5)
+            except subprocess.TimeoutExpired:
+                self.proc.kill()
+        self.proc.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+
+def multi():
+    return Gdbserver("--multi")
+
+
+def attach(pid, once=True, **kw):
+    return Gdbserver(*(["--once"] if once else []), pid=pid, **kw)
+
+
+class Relay:
+    """A listener (TCP or unix) that passes bytes on to a TCP port of localhost.  `hook(data, up)`
+    sees each piece (up: towards the stub) and returns what goes on, or None to close both ends."""
+
+    def __init__(self, port, hook=None, unix=None):
+        self.to, self.hook = port, hook or (lambda data, up: data)
+        if unix:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(unix)
+            self.target = f"unix:{unix}"
+        else:
+            self.listener = socket.socket()
+            self.listener.bind(("127.0.0.1", 0))
+            self.target = f"localhost:{self.listener.getsockname()[1]}"
+        self.listener.listen(5)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                a, _ = self.listener.accept()
+                b = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                return
+            for s in (a, b):
+                if s.family != socket.AF_UNIX:
+                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._pump, args=(a, b, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(b, a, False), daemon=True).start()
+
+    def _pump(self, src, dst, up):
+        with contextlib.suppress(OSError):
+            while True:
+                data = src.recv(65536)
+                if data:
+                    data = self.hook(data, up)
+                if not data:
+                    break
+                dst.sendall(data)
+        for s in (src, dst):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.close()
+
+
+class Listener:
+    """A server that is no stub: serve(conn) runs for each connection."""
+
+    def __init__(self, serve):
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.listen(5)
+        self.port = self.sock.getsockname()[1]
+        self.target = f"localhost:{self.port}"
+        self.connections = 0
+        self.serve = serve
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                conn, _ = self.sock.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._one, args=(conn,), daemon=True).start()
+
+    def _one(self, conn):
+        with contextlib.suppress(OSError), conn:
+            self.serve(conn)
+
+
+# grf-rsp
+
+class Run:
+    def __init__(self, argv, out, err, rc, secs):
+        self.argv, self.out, self.err, self.rc, self.secs = argv, out, err, rc, secs
+
+    def __str__(self):
+        return f"{' '.join(self.argv)}: exit {self.rc} after {self.secs:.1f} s\n{self.out}{self.err}"
+
+
+def grf(*args, timeout=120, rc=0, cwd=None, env=None):
+    """Runs grf-rsp and checks its exit status (rc=None: any)."""
+    argv = [GRF, *map(str, args)]
+    start = time.monotonic()
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, errors="replace", cwd=cwd or tmpdir(), env=env)
+    try:
+        out, err = p.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        out, err = p.communicate()
+        raise Failure(f"{' '.join(argv)}: hangs (over {timeout} s)\n{out}{err}")
+    run = Run(argv, out, err, p.returncode, time.monotonic() - start)
+    check(rc is None or run.rc == rc, f"expected exit {rc}:", run)
+    return run
+
+
+class Profile:
+    """A run's folded and txt outputs, read back."""
+
+    def __init__(self, dirname, run):
+        self.run = run
+        self.stacks = read_folded(os.path.join(dirname, "p.folded"))
+        with open(os.path.join(dirname, "p.txt")) as f:
+            self.text = f.read()
+        self.totals = read_totals(self.text)
+        self.total = sum(n for _, n in self.stacks)
+
+
+def profile(target, exe=None, *args, **kw):
+    d = tmpdir()
+    argv = [*args, "-o", f"{d}/p.folded", "-o", f"{d}/p.txt", target] + ([exe] if exe else [])
+    return Profile(d, grf(*argv, **kw))
+
+
+def read_folded(path):
+    out = []
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            stack, _, n = line.rstrip("\n").rpartition(" ")
+            check(stack and n.isdigit(), f"{path}: {line!r}")
+            out.append((stack, int(n)))
+    return out
+
+
+def read_totals(text):
+    lines = [l for l in text.splitlines() if l.startswith("totals: ")]
+    check(len(lines) == 1, f"{len(lines)} lines of totals:\n{text}")
+    return {k: int(v) for k, v in (w.split("=") for w in lines[0].split()[1:])}
+
+
+def check_sums(t):
+    """What holds of every profile that claims to be exact."""
+    check(t["failed_reads"] == 0, "reads failed:", t)
+    check(t["goroutines_partial"] == 0, "goroutines not walked to their end:", t)
+    check(t["live_bytes"] + t["unreachable_bytes"] == t["allocated_bytes"],
+          "live + unreachable != allocated:", t)
+    check(t["live_objects"] + t["unreachable_objects"] == t["allocated_objects"],
+          "live + unreachable objects != allocated:", t)
+
+
+def promises(lines):
+    """(verb, name, bytes, pattern) of zoo's output."""
+    out = []
+    for line in lines:
+        w = line.split(" ", 3)
+        if w[0] in ("keep", "total"):
+            out.append((w[0], w[1], int(w[2]), w[3]))
+        elif w[0] == "gone":
+            out.append((w[0], w[1], int(w[2]), None))
+    return out
+
+
+def check_promises(proms, stacks):
+    """Complaints about a profile of zoo, one per line; none if it is right."""
+    bad = []
+    explained = set()
+    for verb, name, n, pattern in proms:
+        if verb == "gone":
+            continue
+        hits = [i for i, (s, _) in enumerate(stacks) if re.search(pattern, s)]
+        if verb == "keep":
+            good = [i for i in hits if n <= stacks[i][1] < n + PAGE]
+        else:
+            good = hits if n <= sum(stacks[i][1] for i in hits) < n + PAGE else []
+        if good:
+            explained.update(good)
+            continue
+        else_ = [s for s, k in stacks if n <= k < n + PAGE]
+        bad.append(f"{name}: {n} bytes are not under /{pattern}/"
+                   f" ({sum(stacks[i][1] for i in hits)} are); so many are under {else_[:3]}")
+    for verb, name, n, _ in proms:
+        if verb == "gone":
+            bad += [f"{name}: {n} bytes live under {s}" for i, (s, k) in enumerate(stacks)
+                    if i not in explained and n <= k < n + PAGE]
+    return bad
+
+
+def within(got, want, share):
+    return abs(got - want) <= want * share

@@ -1,0 +1,38 @@
+//go:build go1.24
+// +build go1.24
+
+package main
+
+import (
+	"runtime"
+	"unsafe"
+	"weak"
+)
+
+type (
+	big18 [18 * page / 8]uint64
+	big19 [19 * page / 8]uint64
+)
+
+type cleanupArg struct{ arg []byte }
+
+var (
+	zooWeak       weak.Pointer[big18]
+	zooWeakStrong weak.Pointer[big19]
+	zooStrong     *big19
+	zooCleanedUp  *holder
+)
+
+//go:noinline
+func keepGo24() {
+	zooWeak = weak.Make(new(big18))
+	gone("weakGone", unsafe.Sizeof(big18{}))
+	zooStrong = new(big19)
+	zooWeakStrong = weak.Make(zooStrong)
+	keepVar("zooStrong", unsafe.Pointer(zooStrong), unsafe.Sizeof(*zooStrong))
+	zooCleanedUp = &holder{n: 1}
+	arg := &cleanupArg{pay("cleanupArg", `^runtime\.AddCleanup\.fn\b`)}
+	runtime.AddCleanup(zooCleanedUp, func(c *cleanupArg) { use(c.arg) }, arg)
+	b := pay("cleanupFn", `^runtime\.AddCleanup\.fn\b`)
+	runtime.AddCleanup(zooCleanedUp, func(int) { use(b) }, 1)
+}

@@ -1,0 +1,12 @@
+//go:build !go1.24
+// +build !go1.24
+
+package main
+
+import "unsafe"
+
+// growing: old buckets are still there (runtime/map.go: hmap.oldbuckets).
+func growing(m map[int][]byte) bool {
+	h := *(*unsafe.Pointer)(unsafe.Pointer(&m))
+	return *(*unsafe.Pointer)(unsafe.Pointer(uintptr(h) + 24)) != nil
+}

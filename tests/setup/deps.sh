@@ -1,0 +1,78 @@
+#!/bin/sh
+# What building and testing grf-rsp needs: installs what is missing (Debian and its kin, as root or by
+# sudo), or says what to install (elsewhere).  Changes nothing when everything is there.
+#
+# The tests' Go release is fetched as well (go.sh); Debian's own, whatever its age, does that.
+set -eu
+
+cd "$(dirname "$0")"
+GO_VERSION=${GO_VERSION:-1.26.8}
+
+have_header() {
+	for f in "$@"; do
+		for cc in gcc cc clang; do
+			if command -v $cc >/dev/null && echo "#include <$f>" | $cc -E - >/dev/null 2>&1; then
+				return 0
+			fi
+		done
+	done
+	return 1
+}
+
+# Package names are Debian's.
+missing=
+need() { # need PACKAGE CHECK...
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+# gcc and clang are both fine; without either, gcc.
+if ! command -v gcc >/dev/null && ! command -v clang >/dev/null && ! command -v cc >/dev/null; then
+	missing="$missing gcc"
+fi
+need make command -v make
+need pkg-config command -v pkg-config
+need libc6-dev have_header stdio.h
+need libelf-dev have_header gelf.h
+need libdwarf-dev have_header libdwarf.h libdwarf/libdwarf.h libdwarf-0/libdwarf.h
+need zlib1g-dev have_header zlib.h
+need libexpat1-dev have_header expat.h
+need libprotobuf-c-dev have_header protobuf-c/protobuf-c.h
+need protobuf-c-compiler command -v protoc-c
+# cmocka.h wants others before it.
+have_cmocka() {
+	for cc in gcc cc clang; do
+		printf '%s\n' '#include <stdarg.h>' '#include <stddef.h>' '#include <setjmp.h>' '#include <stdint.h>' \
+			'#include <cmocka.h>' | $cc -E - >/dev/null 2>&1 && return 0
+	done
+	return 1
+}
+need libcmocka-dev have_cmocka
+need gdbserver command -v gdbserver
+need python3 command -v python3
+if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
+	missing="$missing golang-go"
+fi
+
+if [ -n "$missing" ]; then
+	# The module proxy speaks https.
+	case $missing in *golang-go*) missing="$missing ca-certificates" ;; esac
+	if ! command -v apt-get >/dev/null; then
+		echo "deps: missing, by Debian's package names:$missing" >&2
+		echo "deps: install them with this system's package manager, then run make again" >&2
+		exit 1
+	fi
+	sudo=
+	if [ "$(id -u)" -ne 0 ]; then
+		sudo=sudo
+		if ! command -v sudo >/dev/null; then
+			echo "deps: not root, and there is no sudo; as root: apt-get install -y$missing" >&2
+			exit 1
+		fi
+	fi
+	echo "deps: installing$missing"
+	# shellcheck disable=SC2086
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+fi
+
+./go.sh "$GO_VERSION" >/dev/null

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Makes heap/layout_table.inc: builds one tiny program with every Go toolchain, for every
+# GOARCH of Linux and every experiment that changes a layout, and reads their DWARF.
+#
+#	layouts.sh LAYOUTGEN [RELEASE...] > heap/layout_table.inc
+#	layouts.sh LAYOUTGEN --check [RELEASE...]	the table against the toolchains
+#	layouts.sh LAYOUTGEN --absent [RELEASE...]	which fields each of them lacks
+#
+# Toolchains come by GOTOOLCHAIN (the go command fetches what is not there yet).  Of each minor release the
+# first and a late patch are built, and more where they differ.  A toolchain that cannot be had is
+# an error, so that the table never loses rows in silence; --check passes over it and says so.
+# JOBS=n builds n at a time (2); ARCHS="amd64 arm64" takes fewer.
+set -eu
+
+RELEASES="1.17 1.17.13 1.18 1.18.8 1.18.10 1.19 1.19.1 1.19.4 1.19.13 1.20 1.20.14 1.21.0 1.21.13 1.22.0 1.22.12
+	1.23.0 1.23.11 1.23.12 1.24.0 1.24.5 1.24.6 1.24.10 1.25.0 1.25.5 1.26.0 1.26.8 1.27.0 1.27.3"
+ARCHS=${ARCHS-"amd64 arm64 386 arm s390x mips64 mips64le mips mipsle ppc64 ppc64le riscv64 loong64"}
+
+# Of all experiments in internal/goexperiment, each tried on amd64 in each release, these change a field
+# of heap/layout.h.  Where two can be set at once the pairs are there too.  On other architectures than these two
+# layout_find says that a layout is not exact when one of them is set.  (staticlockranking changes every struct with a
+# lock in every release; it is for work on the runtime itself, and never exact.)
+experiments() {
+	case $2 in
+	amd64|arm64) ;;
+	*) return ;;
+	esac
+	case $1 in
+	1.22|1.22.*) echo "noallocheaders noexectracer2 noallocheaders,noexectracer2" ;;
+	1.24|1.24.*) echo "noswissmap nospinbitmutex nospinbitmutex,noswissmap" ;;
+	1.25|1.25.*) echo "noswissmap greenteagc greenteagc,noswissmap" ;;
+	1.26|1.26.*) echo "nogreenteagc" ;;
+	1.27|1.27.*) echo "nogreenteagc" ;;
+	esac
+}
+
+case $1 in
+/*) gen=$1 ;;
+*) gen=$PWD/$1 ;;
+esac
+shift
+mode=
+case ${1-} in
+--check|--absent) mode=$1; shift ;;
+esac
+[ $# -gt 0 ] || set -- $RELEASES
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/src"
+# println alone: the runtime's DWARF holds every struct that its own code uses.
+printf 'module example.com/layouts\n\ngo 1.17\n' > "$dir/src/go.mod"
+printf 'package main\n\nfunc main() { println() }\n' > "$dir/src/main.go"
+cd "$dir/src"
+
+export GOFLAGS=-mod=mod CGO_ENABLED=0 GOOS=linux GOWORK=off
+unset GOEXPERIMENT GOARM GOAMD64 GO386 GOMIPS GOMIPS64 GOPPC64 || true
+
+: > "$dir/jobs"
+for rel; do
+	if ! ver=$(GOTOOLCHAIN=go$rel GOOS= go version 2>&1) || ! echo "$ver" | grep -q "go$rel "; then
+		echo "layouts.sh: no toolchain go$rel: $ver" >&2
+		[ "$mode" = --check ] || exit 1
+		continue
+	fi
+	archs=$(GOTOOLCHAIN=go$rel go tool dist list | sed -n 's,^linux/,,p')
+	for arch in $ARCHS; do
+		echo "$archs" | grep -qx "$arch" || continue
+		for exp in - $(experiments "$rel" "$arch"); do
+			echo "$rel $arch $exp $dir/$rel-$arch-$exp" >> "$dir/jobs"
+		done
+	done
+done
+
+xargs -P "${JOBS:-2}" -L 1 sh -c '
+	exp=$3
+	[ "$exp" = - ] && exp=
+	GOEXPERIMENT=$exp GOTOOLCHAIN=go$1 GOARCH=$2 go build -o "$4" . || {
+		echo "layouts.sh: go$1 $2 $3: build failed" >&2
+		exit 255
+	}' sh < "$dir/jobs"
+
+"$gen" $mode < "$dir/jobs"

@@ -1,0 +1,242 @@
+/*
+ * Reads memory through a stub and says how fast.
+ *
+ *	rsp_read [-b] [-p PID] [-n TIMES] [-t] [-o FILE] TARGET ADDR LEN
+ *
+ *	-b	the simplest pipelined reader instead: `m` requests, replies counted by their
+ *		'#' and thrown away; what any client could reach at most
+ *	-w N	with -b: requests under way (default 16)
+ *	-c N	with -b: bytes a request (default 9200)
+ *	-n	read the range so many times (0: for ever)
+ *	-t	print threads with their registers first
+ *	-o	write what was read to FILE
+ *	-D	let the process go and stop it again, N times, and say what that took
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/intr.h"
+#include "rsp/conn.h"
+#include "rsp/rsp.h"
+#include "target/target.h"
+
+static int fail(struct err *err)
+{
+	fprintf(stderr, "rsp_read: %s\n", err->msg);
+	err_destroy(err);
+	return 1;
+}
+
+static void put(struct conn *c, const char *s)
+{
+	char out[100];
+	int n = snprintf(out, sizeof(out), "$%s#%02x", s, packet_sum((const uint8_t *)s, strlen(s)));
+
+	if (send(c->fd, out, (size_t)n, MSG_NOSIGNAL) != n) {
+		perror("send");
+		exit(1);
+	}
+}
+
+static size_t replies(struct conn *c, size_t want)
+{
+	static char in[1 << 20];
+	size_t seen = 0;
+
+	while (seen < want) {
+		ssize_t n = recv(c->fd, in, sizeof(in), 0);
+		char *p = in;
+
+		if (n <= 0) {
+			perror("recv");
+			exit(1);
+		}
+		while ((p = memchr(p, '#', (size_t)(in + n - p)))) {
+			seen++;
+			p++;
+		}
+	}
+	return seen;
+}
+
+/* Asks, and counts '#'. */
+static int bare(const char *target, uint64_t pid, uint64_t addr, uint64_t len, long times,
+		unsigned window, uint64_t chunk)
+{
+	struct conn *c;
+	struct err *err = conn_create(target, 10000, &c);
+	size_t under_way = 0;
+	int64_t start;
+	double s;
+	char cmd[80];
+
+	if (err)
+		return fail(err);
+	fcntl(c->fd, F_SETFL, 0); /* blocking */
+	put(c, "QStartNoAckMode");
+	replies(c, 1);
+	put(c, "!");
+	replies(c, 1);
+	if (pid) {
+		snprintf(cmd, sizeof(cmd), "vAttach;%" PRIx64, pid);
+		put(c, cmd);
+	} else {
+		put(c, "?");
+	}
+	replies(c, 1);
+	start = conn_now_ns();
+	for (long i = 0; i < times; i++) {
+		for (uint64_t off = 0; off < len; off += chunk) {
+			snprintf(cmd, sizeof(cmd), "m%" PRIx64 ",%" PRIx64, addr + off,
+				 len - off < chunk ? len - off : chunk);
+			put(c, cmd);
+			if (++under_way >= window)
+				under_way -= replies(c, 1);
+		}
+	}
+	if (under_way)
+		replies(c, under_way);
+	s = (double)(conn_now_ns() - start) / 1e9;
+	printf("bare: %.1f MB in %.3f s: %.1f MB/s\n", (double)len * (double)times / 1e6, s,
+	       (double)len * (double)times / 1e6 / s);
+	put(c, "D");
+	replies(c, 1);
+	conn_destroy(c);
+	return 0;
+}
+
+static struct err *print_threads(struct rsp *rsp)
+{
+	const struct arch *arch = arch_find(62, (struct bytes_fmt){ 8, false });
+	struct threads threads = VEC_INIT;
+	struct target *t;
+	uint64_t entry;
+	struct err *err = target_create(rsp, arch, &t);
+
+	if (!err)
+		err = target_threads(t, &threads);
+	for (size_t i = 0; !err && i < threads.n; i++) {
+		struct thread *th = &threads.v[i];
+
+		printf("thread %" PRIu64 "%s:", th->tid, th->valid ? "" : " (invalid)");
+		for (unsigned r = 0; r < arch->nregs; r++) {
+			if (th->have[r])
+				printf(" %s=%" PRIx64, arch->reg_names[r], th->regs[r]);
+		}
+		putchar('\n');
+	}
+	vec_deinit(&threads);
+	if (!err)
+		err = target_auxv(t, 9, &entry);
+	if (!err)
+		printf("entry %" PRIx64 "\n", entry);
+	target_destroy(t);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct rsp_options opts = { .timeout_ms = 10000 };
+	const char *out = NULL, *file = NULL;
+	bool is_bare = false, threads = false;
+	unsigned window = 16;
+	long times = 1, cycles = 0;
+	uint64_t chunk = 9200, addr, len;
+	struct rsp_range range;
+	struct rsp_stats stats;
+	struct rsp *rsp;
+	struct err *err;
+	int64_t start;
+	double s;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "bp:n:to:w:c:D:f:")) != -1) {
+		switch (opt) {
+		case 'b': is_bare = true; break;
+		case 'p': opts.pid = strtoull(optarg, NULL, 10); break;
+		case 'n': times = atol(optarg); break;
+		case 't': threads = true; break;
+		case 'o': out = optarg; break;
+		case 'w': window = (unsigned)atoi(optarg); break;
+		case 'c': chunk = strtoull(optarg, NULL, 0); break;
+		case 'D': cycles = atol(optarg); break;
+		case 'f': file = optarg; break;
+		default: return 2;
+		}
+	}
+	if (argc - optind != 3) {
+		fprintf(stderr, "usage: rsp_read [-b] [-p PID] [-n TIMES] [-t] [-o FILE] TARGET ADDR LEN\n");
+		return 2;
+	}
+	addr = strtoull(argv[optind + 1], NULL, 16);
+	len = strtoull(argv[optind + 2], NULL, 0);
+	if (is_bare)
+		return bare(argv[optind], opts.pid, addr, len, times, window, chunk);
+	err = intr_install();
+	if (err)
+		return fail(err);
+	err = rsp_create(argv[optind], &opts, &rsp);
+	if (err)
+		return fail(err);
+	printf("pid %" PRIu64 ", max_read %zu, window %u%s\n", rsp_pid(rsp), rsp_features(rsp)->max_read,
+	       rsp_features(rsp)->window, rsp_features(rsp)->vfile ? ", vfile" : "");
+	fflush(stdout);
+	range = (struct rsp_range){ addr, len, malloc(len + 1), 0 };
+	memset(range.dst, 0xaa, len + 1);
+	if (threads)
+		err = print_threads(rsp);
+	for (long i = 0; !err && i < cycles; i++) {
+		err = rsp_detach(rsp);
+		usleep(2000);
+		start = conn_now_ns();
+		if (!err)
+			err = rsp_stop(rsp);
+		s = (double)(conn_now_ns() - start) / 1e6;
+		printf("vAttach %.3f ms", s);
+		start = conn_now_ns();
+		if (!err)
+			err = rsp_detach(rsp);
+		s = (double)(conn_now_ns() - start) / 1e6;
+		printf(", D %.3f ms, stopped %.3f ms\n", s, (double)rsp_stopped_ns(rsp) / 1e6);
+		if (!err)
+			err = rsp_stop(rsp);
+	}
+	for (long i = 0; !err && (i < times || !times); i++)
+		err = rsp_read_memory(rsp, &range, 1, NULL, NULL);
+	if (!err && out) {
+		FILE *f = fopen(out, "wb");
+
+		if (!f || fwrite(range.dst, 1, range.got, f) != range.got || fclose(f))
+			perror(out);
+	}
+	if (!err && file) {
+		struct buf b = BUF_INIT;
+
+		err = rsp_detach(rsp);
+		start = conn_now_ns();
+		if (!err)
+			err = rsp_file_read(rsp, file, 1ull << 32, &b);
+		s = (double)(conn_now_ns() - start) / 1e9;
+		printf("%s: %zu bytes, %.1f MB/s, sum %u\n", file, b.len, (double)b.len / 1e6 / s,
+		       packet_sum(b.data, b.len));
+		buf_deinit(&b);
+	}
+	stats = rsp_stats(rsp);
+	s = (double)stats.memory_ns / 1e9;
+	if (!err)
+		printf("grf: got 0x%" PRIx64 " of 0x%" PRIx64 "; %.1f MB in %.3f s: %.1f MB/s; wire %.1f MB; stopped %.1f ms\n",
+		       range.got, len, (double)stats.memory_bytes / 1e6, s,
+		       (double)stats.memory_bytes / 1e6 / s, (double)stats.bytes_in / 1e6,
+		       (double)rsp_stopped_ns(rsp) / 1e6);
+	free(range.dst);
+	start = conn_now_ns();
+	rsp_destroy(rsp);
+	printf("goodbye took %.1f ms\n", (double)(conn_now_ns() - start) / 1e6);
+	return err ? fail(err) : 0;
+}

@@ -1,0 +1,522 @@
+/*
+ * heap/layout and heap/type on real Go executables: the table against DWARF, and DWARF's types
+ * against the runtime's descriptors, which know nothing of each other.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "heap/type.h"
+#include "target/dwarf_int.h"
+#include "tests/unit/gobuild.h"
+
+static const char source[] =
+	"package main\n"
+	"import (\"bytes\"; \"fmt\"; \"io\"; \"os\"; \"reflect\"; \"sync\"; \"time\")\n"
+	"type Inner struct { A, B int32 }\n"
+	"type Order struct { ID int; Name string; Tags []string; Next *Order; M map[string]*Order; C <-chan int; F func(int, ...string) error; E error; Any interface{}; In Inner; Arr [3]*Order }\n"
+	"type Big [200]byte\n"
+	"type One struct { P *Order }\n"
+	"type Wrapped struct { *bytes.Buffer; io.Reader; n int }\n"
+	"type Color uint8\n"
+	"type Header map[string][]string\n"
+	"type Fn func(*Order) (int, error)\n"
+	"type Self *Self\n"
+	"var v = []interface{}{Order{}, &Order{}, map[string]*Order{}, map[Big]Big{}, map[int]struct{}{}, map[Inner]Color{},\n"
+	"	One{}, [1]One{}, [2]One{}, Wrapped{}, &Wrapped{}, Color(1), Header{}, Fn(nil), new(Self), make(chan<- Order), make(chan (<-chan Inner)),\n"
+	"	struct { X int \"json:\\\"x\\\"\"; Inner }{}, func(a string, b ...*Order) (x, y int) { return }, func() {}, time.Time{}, &sync.Mutex{},\n"
+	"	[]map[string][]*bytes.Buffer{}, map[interface{}]func(){}, [0]int{}, struct{}{}, uintptr(1), complex(1, 2), \"x\", map[uint8]Order{}, map[string]Big{}}\n"
+	"var a1 One; var a2 [1]One; var a3 [2]One; var a4 Self; var a5 map[Big]Big; var a6 map[Inner]Color; var a7 Header; var a8 map[string]*Order; var a9 *Order\n"
+	"func main() {\n"
+	"	a5 = map[Big]Big{}; a6 = map[Inner]Color{}; a7 = Header{}; fmt.Sprint(&a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9)\n"
+	"	for _, x := range v { t := reflect.TypeOf(x); fmt.Fprintln(os.Stderr, t, t.Size()) }\n"
+	"	m := map[string]*Order{\"a\": {}}\n"
+	"	var o *Order = m[\"a\"]\n"
+	"	e := 3\n"
+	"	f := func() { e++; fmt.Println(o, m, e) }\n"
+	"	go f()\n"
+	"}\n";
+
+struct prog {
+	struct elf *e;
+	struct dwarf *d;
+	struct image *img;
+	struct layout layout;
+	struct types_module mod;
+	int minor;
+};
+
+static void ok(struct err *err)
+{
+	if (err)
+		print_error("%s\n", err->msg);
+	assert_null(err);
+}
+
+static void prog_open(struct prog *p, const char *path, const char *goarch)
+{
+	const struct elf_segment *seg;
+	const char *version, *mod;
+	uint64_t md, size;
+	size_t n, i;
+	bool exact;
+
+	ok(elf_open(path, &p->e));
+	ok(dwarf_create(p->e, &p->d));
+	ok(image_create(elf_fmt(p->e), &p->img));
+	n = elf_segments(p->e, &seg);
+	for (i = 0; i < n; i++)
+		if (seg[i].filesz)
+			ok(image_lend(p->img, seg[i].addr, seg[i].data, seg[i].filesz));
+	ok(elf_go_buildinfo(p->e, &version, &mod));
+	ok(layout_find(version, goarch, &p->layout, &exact));
+	p->minor = atoi(version + 4);
+	assert_true(elf_symbol(p->e, "runtime.firstmoduledata", &md, &size));
+	assert_int_equal(size, layout_size(&p->layout, LS_moduledata));
+	p->mod = (struct types_module){ .dwarf = p->d };
+	ok(image_read_word(p->img, md + layout_off(&p->layout, L_moduledata_types), &p->mod.types));
+	ok(image_read_word(p->img, md + layout_off(&p->layout, L_moduledata_etypes), &p->mod.etypes));
+	assert_true(p->mod.types < p->mod.etypes);
+}
+
+static void prog_close(struct prog *p)
+{
+	image_destroy(p->img);
+	dwarf_destroy(p->d);
+	elf_destroy(p->e);
+}
+
+/* ------------------------------------------------------------------ layouts */
+
+static void check_layout(const struct prog *p)
+{
+	struct layout l;
+
+	ok(layout_from_dwarf(p->d, &l));
+	for (int i = 0; i < LAYOUT_N; i++) {
+		if (l.f[i].off != p->layout.f[i].off || l.f[i].size != p->layout.f[i].size)
+			print_error("%s: DWARF %u %u, table %u %u (`make layouts` not run?)\n", layout_name(i), l.f[i].off,
+				    l.f[i].size, p->layout.f[i].off, p->layout.f[i].size);
+		assert_int_equal(l.f[i].off, p->layout.f[i].off);
+		assert_int_equal(l.f[i].size, p->layout.f[i].size);
+	}
+}
+
+static void test_find(void **state)
+{
+	struct layout a, b, c;
+	struct err *err;
+	bool exact;
+
+	ok(layout_find("go1.26.8", "amd64", &a, &exact));
+	assert_true(exact);
+	assert_int_equal(layout_off(&a, L_mheap_arenas), 66008); /* measured by hand */
+	ok(layout_find("go1.26.8", "arm64", &b, &exact));
+	assert_int_equal(layout_off(&b, L_mheap_arenas), 66072);
+	ok(layout_find("go1.26.8", "s390x", &b, &exact));
+	assert_int_equal(layout_off(&b, L_mheap_arenas), 66200);
+	ok(layout_find("go1.26.8", "mips64", &b, &exact));
+	assert_int_equal(layout_off(&b, L_mheap_arenas), 65976);
+
+	/* between two measured patches, beyond them, and releases that are none */
+	ok(layout_find("go1.26.3", "amd64", &b, &exact));
+	assert_true(exact);
+	assert_memory_equal(&a, &b, sizeof(a));
+	ok(layout_find("go1.26.99", "amd64", &b, &exact));
+	assert_false(exact);
+	assert_memory_equal(&a, &b, sizeof(a));
+	ok(layout_find("go1.26rc1", "amd64", &b, &exact));
+	assert_false(exact);
+	ok(layout_find("devel go1.26-1a2b3c4d Tue Jan 6 00:00:00 2026 +0000", "amd64", &b, &exact));
+	assert_false(exact);
+	assert_memory_equal(&a, &b, sizeof(a));
+	ok(layout_find("go1.18", "amd64", &b, &exact));
+	assert_true(exact);
+	assert_false(layout_has(&b, L_mspan_freeIndexForScan)); /* came with a patch */
+	ok(layout_find("go1.18.10", "amd64", &b, &exact));
+	assert_true(exact);
+	assert_true(layout_has(&b, L_mspan_freeIndexForScan));
+
+	/* experiments: those that change nothing, and those that do, in both spellings */
+	ok(layout_find("go1.26.8-X:jsonv2", "amd64", &b, &exact));
+	assert_true(exact);
+	assert_memory_equal(&a, &b, sizeof(a));
+	ok(layout_find("go1.26.8-X:nogreenteagc,jsonv2", "amd64", &b, &exact));
+	assert_true(exact);
+	assert_memory_not_equal(&a, &b, sizeof(a));
+	ok(layout_find("go1.25.5", "amd64", &a, &exact));
+	assert_false(layout_has(&a, L_hmap_B));
+	ok(layout_find("go1.25.5 X:noswissmap", "amd64", &b, &exact));
+	assert_true(exact && layout_has(&b, L_hmap_B) && !layout_has(&b, LS_spanInlineMarkBits));
+	ok(layout_find("go1.25.5 X:greenteagc,noswissmap", "amd64", &c, &exact));
+	assert_true(exact && layout_has(&c, L_hmap_B) && layout_has(&c, LS_spanInlineMarkBits));
+	ok(layout_find("go1.25.5 X:noswissmap", "mips", &b, &exact));
+	assert_false(exact);
+	ok(layout_find("go1.26.8-X:staticlockranking", "amd64", &b, &exact));
+	assert_false(exact);
+
+	err = layout_find("go1.99.1", "amd64", &b, &exact);
+	assert_true(err_is(err, ERR_VERSION));
+	assert_non_null(strstr(err->msg, "go1.26"));
+	err_destroy(err);
+	err = layout_find("go1.26.8", "vax", &b, &exact);
+	assert_true(err_is(err, ERR_VERSION));
+	err_destroy(err);
+	err = layout_find("nonsense", "amd64", &b, &exact);
+	assert_true(err_is(err, ERR_VERSION));
+	err_destroy(err);
+}
+
+/* ------------------------------------------------------------------ types */
+
+static bool same_map(const struct go_map *a, const struct go_map *b)
+{
+	return a->swiss == b->swiss && a->indirect_key == b->indirect_key && a->indirect_elem == b->indirect_elem &&
+	       a->group_size == b->group_size && a->keys_off == b->keys_off && a->key_stride == b->key_stride &&
+	       a->elems_off == b->elems_off && a->elem_stride == b->elem_stride && a->overflow_off == b->overflow_off;
+}
+
+static const char *name_of(const struct go_type *t)
+{
+	return t ? t->name : "(none)";
+}
+
+/* Every DW_AT_go_runtime_type: the DIE read by DWARF, and its descriptor read with no DWARF at all. */
+static void check_joined(const struct prog *p)
+{
+	struct types_module bare = p->mod;
+	struct types *dt, *rt;
+	size_t n = 0, names = 0, maps = 0, i;
+
+	bare.dwarf = NULL;
+	ok(types_create(p->img, &p->layout, &p->mod, 1, &dt));
+	ok(types_create(p->img, &p->layout, &bare, 1, &rt));
+	ok(dwarf_need_types(p->d));
+	for (i = 0; i < p->d->by_runtime.cap; i++) {
+		struct go_type *a, *b, *again;
+		uint64_t off;
+
+		if (!p->d->by_runtime.used[i])
+			continue;
+		off = p->d->by_runtime.slots[i].key;
+		ok(types_from_die(dt, 0, p->d->names.v[p->d->by_runtime.slots[i].val].die, &a));
+		ok(types_from_runtime(rt, p->mod.types + off, &b));
+		assert_non_null(a);
+		if (!b)
+			print_error("%s: no descriptor\n", a->name);
+		assert_non_null(b);
+		n++;
+		if (a->kind != b->kind || a->size != b->size || a->direct != b->direct || a->len != b->len ||
+		    a->is_iface_empty != b->is_iface_empty)
+			print_error("%s: kind %d %d, size %u %u, direct %d %d\n", a->name, a->kind, b->kind,
+				    (unsigned)a->size, (unsigned)b->size, a->direct, b->direct);
+		assert_int_equal(a->kind, b->kind);
+		assert_int_equal(a->size, b->size);
+		assert_int_equal(a->direct, b->direct);
+		assert_int_equal(a->len, b->len);
+		assert_int_equal(a->is_iface_empty, b->is_iface_empty);
+		names += !strcmp(a->name, b->name);
+		if (strcmp(a->name, b->name) && getenv("NAMES"))
+			print_message("%s | %s\n", a->name, b->name);
+		/* one type, by whichever way it comes */
+		assert_int_equal(a->rtype, p->mod.types + off);
+		ok(types_from_runtime(dt, a->rtype, &again));
+		assert_ptr_equal(a, again);
+
+		ok(types_expand(dt, a));
+		ok(types_expand(rt, b));
+		if (!a->elem != !b->elem || (a->elem && (a->elem->kind != b->elem->kind || a->elem->size != b->elem->size)))
+			print_error("%s: element %s, %s\n", a->name, name_of(a->elem), name_of(b->elem));
+		assert_int_equal(!a->elem, !b->elem);
+		if (a->elem) {
+			assert_int_equal(a->elem->kind, b->elem->kind);
+			assert_int_equal(a->elem->size, b->elem->size);
+		}
+		if (a->kind == KIND_STRUCT) {
+			assert_int_equal(a->nfields, b->nfields);
+			for (uint32_t k = 0; k < a->nfields; k++) {
+				assert_string_equal(a->fields[k].name, b->fields[k].name);
+				assert_int_equal(a->fields[k].offset, b->fields[k].offset);
+				assert_non_null(a->fields[k].type);
+				assert_non_null(b->fields[k].type);
+				assert_int_equal(a->fields[k].type->kind, b->fields[k].type->kind);
+				assert_int_equal(a->fields[k].type->size, b->fields[k].type->size);
+			}
+		}
+		if (a->kind == KIND_MAP) {
+			assert_non_null(a->key);
+			assert_non_null(b->map);
+			if (!a->map || !same_map(a->map, b->map))
+				print_error("%s: map numbers differ\n", a->name);
+			assert_non_null(a->map);
+			assert_true(same_map(a->map, b->map));
+			maps++;
+		}
+	}
+	if (getenv("NAMES"))
+		print_message("1.%d: %zu types, %zu names equal, %zu maps\n", p->minor, n, names, maps);
+	assert_true(n > 300 && maps > 5);
+	assert_true(names > n * 95 / 100);
+	types_destroy(dt);
+	types_destroy(rt);
+}
+
+static struct go_type *named(struct types *t, const char *name)
+{
+	struct go_type *x;
+
+	ok(types_by_name(t, name, &x));
+	if (!x)
+		print_error("no type %s\n", name);
+	assert_non_null(x);
+	ok(types_expand(t, x));
+	return x;
+}
+
+static const struct go_field *field(const struct go_type *t, const char *name)
+{
+	for (uint32_t i = 0; i < t->nfields; i++)
+		if (!strcmp(t->fields[i].name, name))
+			return &t->fields[i];
+	print_error("no field %s in %s\n", name, t->name);
+	fail();
+	return NULL;
+}
+
+static void check_map(const struct prog *p, struct types *t, const char *name, uint32_t swiss[5], uint32_t old[6],
+		      bool indirect_key, bool indirect_elem)
+{
+	const struct go_type *x = named(t, name);
+	const struct go_map *m = x->map;
+	const uint32_t *w = p->minor >= 24 ? swiss : old;
+
+	assert_non_null(m);
+	assert_int_equal(m->swiss, p->minor >= 24);
+	assert_int_equal(m->group_size, w[0]);
+	assert_int_equal(m->keys_off, w[1]);
+	assert_int_equal(m->key_stride, w[2]);
+	assert_int_equal(m->elems_off, w[3]);
+	assert_int_equal(m->elem_stride, w[4]);
+	if (!m->swiss)
+		assert_int_equal(m->overflow_off, w[5]);
+	assert_int_equal(m->indirect_key, indirect_key);
+	assert_int_equal(m->indirect_elem, indirect_elem);
+}
+
+/* Numbers from the definitions in the source, by hand. */
+static void check_known(const struct prog *p, bool with_dwarf)
+{
+	struct types_module mod = p->mod;
+	struct go_type *order, *x, *y, *one;
+	struct types *t, *dt;
+	uint64_t addr;
+
+	ok(types_create(p->img, &p->layout, &mod, 1, &dt));
+	order = named(dt, "main.Order");
+	addr = order->rtype;
+	assert_true(addr);
+	if (!with_dwarf)
+		mod.dwarf = NULL;
+	ok(types_create(p->img, &p->layout, &mod, 1, &t));
+	ok(types_from_runtime(t, addr, &order));
+	assert_non_null(order);
+	ok(types_expand(t, order));
+	assert_string_equal(order->name, "main.Order");
+	assert_int_equal(order->kind, KIND_STRUCT);
+	assert_int_equal(order->size, 144);
+	assert_int_equal(order->nfields, 11);
+	assert_int_equal(field(order, "Tags")->offset, 24);
+	assert_int_equal(field(order, "Arr")->offset, 120);
+	assert_string_equal(field(order, "Tags")->type->name, "[]string");
+	assert_string_equal(field(order, "M")->type->name, "map[string]*main.Order");
+	assert_string_equal(field(order, "Next")->type->name, "*main.Order");
+	assert_string_equal(field(order, "F")->type->name, "func(int, ...string) error");
+	assert_string_equal(field(order, "E")->type->name, "error");
+	assert_string_equal(field(order, "Arr")->type->name, "[3]*main.Order");
+	assert_string_equal(field(order, "C")->type->name, "<-chan int");
+	assert_false(field(order, "E")->type->is_iface_empty);
+	assert_true(field(order, "Any")->type->is_iface_empty);
+	assert_int_equal(field(order, "Any")->type->kind, KIND_INTERFACE);
+	assert_int_equal(field(order, "Any")->type->size, 16);
+	assert_true(field(order, "M")->type->direct && field(order, "F")->type->direct && field(order, "Next")->type->direct);
+	assert_false(field(order, "Name")->type->direct || order->direct);
+	x = field(order, "Next")->type;
+	ok(types_expand(t, x));
+	assert_ptr_equal(x->elem, order);
+	ok(types_pointer_to(t, order, &y));
+	if (with_dwarf)
+		assert_ptr_equal(x, y);
+	assert_string_equal(y->name, "*main.Order");
+	ok(types_array_of(t, y, 3, &x));
+	assert_string_equal(x->name, "[3]*main.Order");
+	assert_int_equal(x->size, 24);
+	ok(types_array_of(t, y, 12345, &x));
+	assert_string_equal(x->name, "[12345]*main.Order");
+	assert_int_equal(x->size, 12345 * 8);
+	assert_ptr_equal(x->elem, y);
+	ok(types_array_of(t, y, 12345, &y));
+	assert_ptr_equal(x, y);
+	if (with_dwarf) {
+		one = named(t, "main.One");
+		assert_true(one->direct && named(t, "[1]main.One")->direct && !named(t, "[2]main.One")->direct);
+		x = named(t, "main.Self");
+		assert_int_equal(x->kind, KIND_POINTER);
+		assert_ptr_equal(x->elem, x);
+		check_map(p, t, "map[string]*main.Order", (uint32_t[]){ 200, 8, 24, 24, 24 },
+			  (uint32_t[]){ 208, 8, 16, 136, 8, 200 }, false, false);
+		check_map(p, t, "map[main.Big]main.Big", (uint32_t[]){ 136, 8, 16, 16, 16 },
+			  (uint32_t[]){ 144, 8, 8, 72, 8, 136 }, true, true);
+		check_map(p, t, "map[main.Inner]main.Color", (uint32_t[]){ 104, 8, 12, 16, 12 },
+			  (uint32_t[]){ 88, 8, 8, 72, 1, 80 }, false, false);
+		assert_string_equal(named(t, "main.Header")->elem->name, "[]string");
+		assert_int_equal(named(t, "unsafe.Pointer")->kind, KIND_UNSAFE_POINTER);
+		assert_int_equal(named(t, "uintptr")->kind, KIND_UINTPTR);
+		ok(types_by_name(t, "main.NoSuch", &x));
+		assert_null(x);
+	}
+	/* what is no type */
+	ok(types_from_runtime(t, 0, &x));
+	assert_null(x);
+	ok(types_from_runtime(t, addr + 1, &x));
+	assert_null(x);
+	ok(types_from_runtime(t, 0x7fff00000000, &x));
+	assert_null(x);
+	ok(types_from_runtime(t, ~0ull - 7, &x));
+	assert_null(x);
+	ok(types_from_die(t, 0, 3, &x));
+	ok(types_from_die(t, 0, 1ull << 40, &x));
+	assert_null(x);
+	types_destroy(t);
+	types_destroy(dt);
+}
+
+static void check_closure(const struct prog *p)
+{
+	const struct dwarf_var *v;
+	struct go_type *c;
+	struct types *t;
+	uint64_t entry, size;
+	size_t n;
+
+	ok(types_create(p->img, &p->layout, &p->mod, 1, &t));
+	ok(dwarf_globals(p->d, &v, &n));
+	assert_true(elf_symbol(p->e, "main.main.func1", &entry, &size) || elf_symbol(p->e, "main.main.func2", &entry, &size));
+	ok(types_closure(t, entry, &c));
+	if (p->minor < 23) {
+		assert_null(c);
+	} else {
+		assert_non_null(c);
+		assert_int_equal(c->nfields, 4);
+		assert_int_equal(c->size, 32);
+		assert_string_equal(c->fields[0].name, "F");
+		assert_string_equal(field(c, "m")->type->name, "map[string]*main.Order");
+		assert_string_equal(field(c, "o")->type->name, "*main.Order");
+		assert_string_equal(field(c, "e")->type->name, "*int");
+	}
+	ok(types_closure(t, entry + 1, &c));
+	assert_null(c);
+	types_destroy(t);
+}
+
+static void test_releases(void **state)
+{
+	static const char *const archs[] = { "amd64", "386", "s390x" };
+
+	for (int i = 0; i < NRELEASES; i++) {
+		for (int k = 0; k < 3; k++) {
+			struct prog p = { 0 };
+			char path[512], env[64];
+
+			snprintf(env, sizeof(env), "GOARCH=%s", archs[k]);
+			if (!go_build(go_releases[i], env, "", source, "t", path, sizeof(path)))
+				continue;
+			prog_open(&p, path, archs[k]);
+			check_layout(&p);
+			check_joined(&p);
+			if (k == 0) {
+				check_known(&p, true);
+				check_known(&p, false);
+				check_closure(&p);
+			}
+			prog_close(&p);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------ damaged */
+
+static void walk(struct types *t, struct go_type *x, int depth)
+{
+	if (!x || depth > 6)
+		return;
+	err_destroy(types_expand(t, x));
+	assert_true(strlen(x->name) <= LIMIT_NAME + 1024);
+	walk(t, x->elem, depth + 1);
+	walk(t, x->key, depth + 1);
+	for (uint32_t i = 0; i < x->nfields && i < 8; i++)
+		walk(t, x->fields[i].type, depth + 1);
+}
+
+/* Descriptors with random bytes in them: NULL or some type, never an error, a crash or a hang. */
+static void test_damaged(void **state)
+{
+	struct prog p = { 0 };
+	char path[512];
+	uint8_t *bytes, *orig;
+	uint64_t len;
+
+	if (!go_build("1.26.8", "", "", source, "t", path, sizeof(path)))
+		return;
+	prog_open(&p, path, "amd64");
+	len = p.mod.etypes - p.mod.types;
+	orig = malloc(len);
+	bytes = malloc(len);
+	assert_true(orig && bytes);
+	ok(image_read(p.img, p.mod.types, orig, len));
+	ok(dwarf_need_types(p.d));
+	srand(3);
+	for (int k = 0; k < 300; k++) {
+		struct types_module mod = p.mod;
+		struct image *img;
+		struct types *t;
+		uint64_t part = k % 3 ? len : (uint64_t)rand() % len; /* cut images too */
+
+		memcpy(bytes, orig, len);
+		for (int n = 0; n < 2000; n++)
+			bytes[(size_t)rand() % len] = (uint8_t)rand();
+		ok(image_create(elf_fmt(p.e), &img));
+		if (part)
+			ok(image_lend(img, p.mod.types, bytes, part));
+		if (k % 2)
+			mod.dwarf = NULL;
+		ok(types_create(img, &p.layout, &mod, 1, &t));
+		for (size_t i = (size_t)rand() % 40; i < p.d->by_runtime.cap; i += 40) {
+			struct go_type *x;
+
+			if (!p.d->by_runtime.used[i])
+				continue;
+			ok(types_from_runtime(t, p.mod.types + p.d->by_runtime.slots[i].key, &x));
+			walk(t, x, 0);
+		}
+		types_destroy(t);
+		image_destroy(img);
+	}
+	free(orig);
+	free(bytes);
+	prog_close(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_releases),
+		cmocka_unit_test(test_damaged),
+	};
+
+	return cmocka_run_group_tests_name("type", tests, go_setup, go_teardown);
+}
