@@ -275,6 +275,13 @@ static struct err *frame_push(struct proc *p, struct stacks *s, const struct unw
 	return vec_push(&s->frames, f);
 }
 
+/* Functions whose frame holds registers of their caller, which is at no safe point: both are scanned
+ * conservatively. */
+static bool saves_registers(const struct func *f)
+{
+	return f->cls == FUNC_ASYNC_PREEMPT || f->cls == FUNC_DEBUG_CALL || f->cls == FUNC_WRITE_BARRIER;
+}
+
 struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 {
 	struct goroutine *g = &s->gs.v[gi];
@@ -326,21 +333,21 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 		if (sigpanic) /* what panicked goes on only at its deferreturn */
 			continpc = f->deferreturn ? f->entry + f->deferreturn + 1 : 0;
 		/*
-		 * The caller of a write-barrier helper stands at an unsafe point: its pointers may be
-		 * only in registers, which the helper saved in its own frame.
+		 * Called at an unsafe point, and running: its pointers may be only in registers, which what it
+		 * called saved in its own frame.
 		 */
 		if (last && w.pi->unsafe && !f->in_runtime && !sigpanic && last->func->in_runtime &&
 		    g->status == G_RUNNING) {
 			cons = true;
 			s->frames.v[s->frames.n - 1].conservative = true;
 		}
-		if (f->cls == FUNC_ASYNC_PREEMPT || f->cls == FUNC_DEBUG_CALL)
+		if (saves_registers(f))
 			cons = true;
 		err = frame_push(p, s, &w, (uint32_t)gi, continpc, cons);
 		if (err)
 			return err;
 		g->nframes++;
-		parent_cons = f->cls == FUNC_ASYNC_PREEMPT || f->cls == FUNC_DEBUG_CALL;
+		parent_cons = saves_registers(f);
 		sigpanic = f->cls == FUNC_SIGPANIC;
 		conservative = false;
 		last = w.pi;

@@ -68,10 +68,12 @@ enum root_kind {
 	ROOT_DEFER_FN,	/* a deferred func value */
 	ROOT_FIN_OBJ,	/* a field of an object with a finalizer */
 	ROOT_FIN_FN,	/* its finalizer */
-	ROOT_CLEANUP,	/* runtime.AddCleanup's function or argument */
+	ROOT_CLEANUP,	/* runtime.AddCleanup's function */
+	ROOT_CLEANUP_ARG, /* the pointer to its argument */
 	ROOT_WEAK,	/* a weak handle */
 	ROOT_FIN_QUEUE, /* a queued finalizer: its object, function or type */
-	ROOT_CLEANUP_QUEUE,
+	ROOT_CLEANUP_QUEUE, /* a queued cleanup's function */
+	ROOT_CLEANUP_QUEUE_ARG,
 	ROOT_TINY,	/* a P's current tiny block */
 };
 
@@ -79,7 +81,7 @@ enum root_kind {
 struct root {
 	uint64_t addr;	/* of the word (a register: the innermost sp) */
 	uint64_t value; /* the pointer */
-	uint64_t object; /* ROOT_FIN_OBJ: where the object's data begins */
+	uint64_t object; /* ROOT_FIN_OBJ: where the object's data begins; a cleanup's argument: its function value */
 	uint64_t type;	/* ROOT_FIN_OBJ, a queued object: descriptor of the pointer to it; 0: unknown */
 	uint32_t frame; /* index into gframes; UINT32_MAX: none */
 	uint8_t kind;	/* enum root_kind */

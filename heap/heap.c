@@ -89,6 +89,7 @@ void heap_destroy(struct heap *h)
 	gcmasks_deinit(&h->masks);
 	modules_deinit(&h->proc.modules);
 	vec_deinit(&h->roots);
+	map64_deinit(&h->scheduler);
 	free(h);
 }
 
@@ -186,11 +187,12 @@ struct err *heap_verify(struct heap *h, struct mem_source *src)
 
 /* ------------------------------------------------------------------ analysis */
 
-static void goroutine_partial(struct goroutine *g, struct err *err)
+static void goroutine_partial(struct heap *h, struct goroutine *g, struct err *err)
 {
 	g->partial = true;
-	g->why = err->code == ERR_FAULT ? "memory of its stack's maps could not be read" :
-					  "its stack maps make no sense";
+	g->why = arena_strdup(&h->proc.modules.arena, err->msg);
+	if (!g->why)
+		g->why = "its stack maps make no sense";
 	err_destroy(err);
 }
 
@@ -208,7 +210,7 @@ static struct err *scan_stacks(struct heap *h)
 			break;
 		err = stacks_scan(p, &h->stacks, &h->spans, i, &h->roots);
 		if (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) || err_is(err, ERR_UNSUPPORTED)) {
-			goroutine_partial(g, err);
+			goroutine_partial(h, g, err);
 			h->roots.n = before;
 			err = stacks_scan(p, &h->stacks, &h->spans, i, &h->roots);
 			if (err) { /* its defers cannot be read either */
@@ -217,6 +219,35 @@ static struct err *scan_stacks(struct heap *h)
 			}
 		}
 	}
+	return err;
+}
+
+static struct err *scheduler_add(struct heap *h, uint64_t addr)
+{
+	struct span *sp = spans_find(&h->spans, addr);
+	uint64_t *val;
+
+	if (!sp)
+		return NULL;
+	sp->scheduler = true;
+	return map64_put(&h->scheduler, sp->first_id + span_index(sp, addr), 1, &val, NULL);
+}
+
+/* The objects that marking enters last. */
+static struct err *find_scheduler(struct heap *h)
+{
+	uint64_t ptr, len, pp;
+	struct err *err = proc_slice(&h->proc, h->proc.var.allp, &ptr, &len);
+
+	for (uint64_t i = 0; i < len && !err; i++) {
+		err = image_read_word(h->proc.img, ptr + i * h->proc.fmt.word, &pp);
+		if (!err)
+			err = scheduler_add(h, pp);
+	}
+	for (size_t i = 0; i < h->stacks.gs.n && !err; i++)
+		err = scheduler_add(h, h->stacks.gs.v[i].addr);
+	for (size_t i = 0; i < h->stacks.ms.n && !err; i++)
+		err = scheduler_add(h, h->stacks.ms.v[i].addr);
 	return err;
 }
 
@@ -299,6 +330,8 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	err = scan_stacks(h);
 	if (!err)
 		err = roots_collect(&h->proc, &h->spans, &h->masks, &h->roots);
+	if (!err)
+		err = find_scheduler(h);
 	if (!err) {
 		err = dwarf_create(h->proc.exe, &dwarf);
 		if (err_is(err, ERR_NODEBUG)) {

@@ -9,6 +9,7 @@ static const struct {
 } fields[] = {
 	{ "sync.Pool", "local", { "sync.poolLocal", true } },	/* [P]poolLocal, sync/pool.go */
 	{ "sync.Pool", "victim", { "sync.poolLocal", true } },
+	{ "runtime.timeTimer", "c", { "runtime.hchan", false } },	/* chan time.Time */
 	{ "runtime.g", "labels", { "runtime/pprof.labelMap", false } }, /* runtime/pprof/runtime.go */
 };
 
@@ -28,20 +29,21 @@ const char *known_pointee(const char *type)
 	return NULL;
 }
 
+const struct known_container *known_container(const char *type)
+{
+	/* timers.heap points to the timer inside a timeTimer (runtime/time.go@1.23) */
+	static const struct known_container rows[] = { { "runtime.timer", "runtime.timeTimer", "timer" } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (!strcmp(rows[i].inner, type))
+			return &rows[i];
+	return NULL;
+}
+
 bool known_interface(const char *type)
 {
 	static const char *const names[] = { "sync.eface", "runtime.eface", "sync/atomic.efaceWords",
 					     "internal/abi.EmptyInterface", "reflect.emptyInterface" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strcmp(names[i], type))
-			return true;
-	return false;
-}
-
-bool known_scheduler(const char *type)
-{
-	static const char *const names[] = { "runtime.g", "runtime.m", "runtime.p", "runtime.timers" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!strcmp(names[i], type))

@@ -20,12 +20,14 @@ const struct known_pointer *known_field(const char *strct, const char *field);
 /* The type that really lies behind a pointer to `type`; NULL: just that. */
 const char *known_pointee(const char *type);
 
+/* The struct whose field `type` usually is, when a pointer leads into the middle of an object. */
+struct known_container {
+	const char *inner, *outer, *field;
+};
+const struct known_container *known_container(const char *type);
+
 /* A struct {type, data} that is an interface in all but name. */
 bool known_interface(const char *type);
-
-/* The runtime's own descriptors of goroutines, threads and processors: they reach everything, so
- * that paths through them come last. */
-bool known_scheduler(const char *type);
 
 /*
  * What a closure holds behind its code pointer, by its function's name: the type's name, with *off where it

@@ -54,6 +54,18 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 			return NULL;
 		}
 		fit = place_fit(ps, place, sp, bits);
+		if (fit < __builtin_popcountll(bits) && ps->v.v[place].mode == PLACE_ONE) {
+			/* A pointer to the first of several. */
+			uint32_t tile;
+
+			err = place_get(ps, PLACE_TILE, ps->v.v[place].type, ps->v.v[place].off, &tile);
+			if (err)
+				return err;
+			if (place_fit(ps, tile, sp, bits) == __builtin_popcountll(bits)) {
+				place = tile;
+				fit = __builtin_popcountll(bits);
+			}
+		}
 		if (fit < 0 || (old && fit <= place_fit(ps, old, sp, bits)))
 			return NULL;
 		m->place[id] = place;
@@ -64,9 +76,9 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 	err = place_of_header(ps, sp, index, &header);
 	if (err)
 		return err;
-	/* The edge's own view wins where it is of the same type: a slice says [i], a field's map $mapval. */
+	/* The edge's own view wins where it is of the same type and as wide: a slice says [i]. */
 	if (place && header && ps->v.v[place].mode <= PLACE_TILE &&
-	    ps->v.v[place].type != ps->v.v[header].type)
+	    (ps->v.v[place].type != ps->v.v[header].type || ps->v.v[place].mode < ps->v.v[header].mode))
 		place = 0;
 	if (!place)
 		place = header;
@@ -116,7 +128,7 @@ static struct err *visit(struct marking *k, const struct edge *e, uint64_t addr,
 	if (is_new) {
 		if (only_types)
 			return NULL;
-		if (e && e->scheduler && k->pass != PASS_RUNTIME)
+		if (sp->scheduler && k->pass != PASS_RUNTIME && map64_get(&m->h->scheduler, id))
 			return vec_push(&k->later, ((struct later){ e, addr, value, parent, (uint32_t)offset,
 								    root }));
 		err = mark_object(k, sp, index, parent, (uint32_t)offset, root);

@@ -3,7 +3,8 @@
  *
  * Breadth-first from the roots in complete passes (package variables; goroutines; specials
  * and queues; the runtime's own variables), so that no later pass takes what an earlier one
- * reached.  Within a pass an object belongs to the shortest path; ties go to the lower root
+ * reached.  gs, ms and ps, which reach every goroutine's and timer's payload, are entered in the
+ * last pass only, whoever points to them.  Within a pass an object belongs to the shortest path; ties go to the lower root
  * address, then the lower parent address, then the lower offset: each frontier is kept in
  * (root, address) order and the first to come wins.
  */
@@ -12,7 +13,14 @@
 
 #include "heap/place.h"
 
-enum mark_pass { PASS_VARIABLES, PASS_GOROUTINES, PASS_SPECIALS, PASS_RUNTIME, PASS_N };
+enum mark_pass {
+	PASS_VARIABLES,
+	PASS_GOROUTINES,
+	PASS_GOROUTINES_RUNTIME, /* frames of the runtime itself: what the program's own frames don't hold */
+	PASS_SPECIALS,
+	PASS_RUNTIME,
+	PASS_N
+};
 
 #define MARK_NONE UINT32_MAX
 #define MARK_ROOT 0x80000000u

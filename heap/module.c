@@ -169,6 +169,9 @@ static const struct {
 	{ "runtime.cgocallback", FUNC_CGOCALLBACK },
 	{ "reflect.makeFuncStub", FUNC_REFLECT_STUB },
 	{ "reflect.methodValueCall", FUNC_REFLECT_STUB },
+	{ "gcWriteBarrier", FUNC_WRITE_BARRIER },
+	{ "runtime.wbZero", FUNC_WRITE_BARRIER },
+	{ "runtime.wbMove", FUNC_WRITE_BARRIER },
 	{ "runtime.sigtramp", FUNC_SIGTRAMP },
 	{ "runtime.cgoSigtramp", FUNC_SIGTRAMP },
 	{ "runtime.gogo", FUNC_GOGO },
@@ -194,11 +197,8 @@ static const struct {
 	{ "runtime.(*mcache).prepareForSweep", FUNC_SPAN_SETUP },
 	{ "runtime.(*mcache).allocLarge", FUNC_SPAN_SETUP },
 	{ "runtime.(*mspan).initHeapBits", FUNC_SPAN_SETUP },
-	{ "runtime.(*mspan).writeHeapBitsSmall", FUNC_NORMAL },
 	{ "runtime.(*sweepLocked).sweep", FUNC_SWEEP },
 	{ "runtime.(*mspan).moveInlineMarks", FUNC_SWEEP },
-	{ "runtime.sweepone", FUNC_NORMAL },
-	{ "runtime.(*mheap).nextSpanForSweep", FUNC_NORMAL },
 };
 
 static enum func_class func_classify(const char *name)
@@ -206,7 +206,9 @@ static enum func_class func_classify(const char *name)
 	for (size_t i = 0; i < sizeof(special_funcs) / sizeof(*special_funcs); i++)
 		if (!strcmp(special_funcs[i].name, name))
 			return special_funcs[i].cls;
-	/* abi0 wrappers and the closures of span set-up carry suffixes */
+	if (!strncmp(name, "runtime.gcWriteBarrier", 22))
+		return FUNC_WRITE_BARRIER;
+	/* abi0 wrappers carry a suffix */
 	if (!strcmp(name, "time.now.abi0"))
 		return FUNC_NANOTIME1;
 	return FUNC_NORMAL;

@@ -47,6 +47,7 @@ enum func_class {
 	FUNC_DEBUG_CALL,
 	FUNC_CGOCALLBACK,
 	FUNC_REFLECT_STUB, /* reflect.makeFuncStub, reflect.methodValueCall */
+	FUNC_WRITE_BARRIER, /* called at unsafe points; saves its caller's registers in its frame */
 	FUNC_SIGTRAMP,
 	FUNC_GOGO,
 	FUNC_COPYSTACK,

@@ -112,9 +112,13 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 	int64_t off;
 
 	r->pass = PASS_GOROUTINES;
-	if (r->r.frame == UINT32_MAX || !n->dwarf || r->r.kind == ROOT_REGISTER)
+	if (r->r.frame == UINT32_MAX)
 		return NULL;
 	f = &n->h->stacks.frames.v[r->r.frame];
+	if (f->func->in_runtime)
+		r->pass = PASS_GOROUTINES_RUNTIME;
+	if (!n->dwarf || r->r.kind == ROOT_REGISTER)
+		return NULL;
 	if (r->r.addr < f->sp || r->r.addr >= f->fp + 4096)
 		return NULL; /* a defer record or the saved context: no slot of the frame */
 	/* A return address belongs to the call before it. */
@@ -134,6 +138,20 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 		return v->type ? types_from_die(n->types, 0, v->type, &r->type) : NULL;
 	}
 	return NULL;
+}
+
+/* A cleanup's argument is a copy on the heap, of the type that the cleanup function takes. */
+static struct err *name_cleanup_arg(struct namer *n, struct mark_root *r)
+{
+	struct go_type *t = NULL;
+	uint64_t entry, die = 0;
+	struct err *err = NULL;
+
+	if (n->dwarf && proc_try_word(&n->h->proc, r->r.object, &entry))
+		err = dwarf_first_param(n->dwarf, entry - n->h->proc.bias, &die);
+	if (!err && die)
+		err = types_from_die(n->types, 0, die, &t);
+	return err || !t ? err : types_pointer_to(n->types, t, &r->type);
 }
 
 static struct err *name_special(struct namer *n, struct mark_root *r)
@@ -162,6 +180,12 @@ static struct err *name_special(struct namer *n, struct mark_root *r)
 	case ROOT_CLEANUP:
 		r->label = "runtime.AddCleanup.fn";
 		r->func_value = true;
+		break;
+	case ROOT_CLEANUP_ARG:
+	case ROOT_CLEANUP_QUEUE_ARG:
+		r->label = r->r.kind == ROOT_CLEANUP_ARG ? "runtime.AddCleanup.arg" :
+							   "runtime.AddCleanup.queued";
+		err = name_cleanup_arg(n, r);
 		break;
 	case ROOT_WEAK:
 		r->label = "weak.Pointer.handle";

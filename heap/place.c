@@ -439,10 +439,6 @@ static struct err *edge_make(struct places *p, enum place_mode mode, struct go_t
 		case PLACE_UNKNOWN:
 			break;
 		}
-	if (!err && e->target == EDGE_LEAF && e->type->kind == KIND_POINTER) {
-		err = types_expand(p->types, e->type);
-		e->scheduler = !err && e->type->elem && known_scheduler(e->type->elem->name);
-	}
 	if (!err && e->target == EDGE_UNKNOWN && !out.n) {
 		err = vec_push(&out, p->sub_objects);
 		e->unnamed = true;

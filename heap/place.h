@@ -49,7 +49,6 @@ struct edge {
 	uint32_t nframes;
 	uint32_t *frames;	/* string ids; outermost first */
 	bool dir;		/* a map's dirPtr: group or directory, by dirLen */
-	bool scheduler;		/* to a g, m or p: its paths come last */
 	bool unnamed;		/* frames end in $sub_objects$ */
 	uint32_t id;		/* dense, for caches */
 };

@@ -41,15 +41,43 @@ static struct err *trie_node(struct places *p, uint64_t value, struct go_type **
 	return err;
 }
 
-/* A T at the pointer; where the pointer is into an array of T, all of it. */
+/* The struct around a T that the pointer leads to the middle of. */
+static struct err *pointee_container(struct places *p, const struct known_container *c,
+				     const struct span *sp, uint64_t *off, struct go_type **t)
+{
+	struct go_type *outer;
+	struct err *err = types_by_name(p->types, c->outer, &outer);
+
+	if (!err && outer)
+		err = types_expand(p->types, outer);
+	for (uint32_t i = 0; !err && outer && i < outer->nfields; i++) {
+		const struct go_field *f = &outer->fields[i];
+
+		if (strcmp(f->name, c->field) || !f->offset || *off < f->offset ||
+		    *off - f->offset + outer->size > sp->elemsize)
+			continue;
+		*off -= f->offset;
+		*t = outer;
+	}
+	return err;
+}
+
+/* A T at the pointer, or what the pointer is known to hide. */
 static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t value,
 				 const struct span *sp, uint32_t index, uint32_t *place)
 {
 	uint64_t off = value - span_slot(sp, index);
-	const char *known = known_pointee(t->name);
+	const struct known_container *around = known_container(t->name);
+	const char *hidden = known_pointee(t->name);
 	struct go_type *real = NULL;
-	struct err *err = known ? types_by_name(p->types, known, &real) : trie_node(p, value, &t);
+	struct err *err;
 
+	if (around)
+		err = pointee_container(p, around, sp, &off, &t);
+	else if (hidden)
+		err = types_by_name(p->types, hidden, &real);
+	else
+		err = trie_node(p, value, &t);
 	if (real && off + real->size <= sp->elemsize)
 		t = real;
 	return err ? err : place_get(p, PLACE_ONE, t, off, place);

@@ -245,6 +245,26 @@ static struct err *collect_finalized(struct proc *p, const struct spans *spans,
 	return err;
 }
 
+/* A cleanupFn {call, fn, arg} (mcleanup.go@1.26). */
+static struct err *collect_cleanup_fn(struct proc *p, const struct spans *spans, struct roots *roots,
+				      uint64_t at, enum root_kind fn_kind, enum root_kind arg_kind)
+{
+	const struct layout *l = &p->layout;
+	size_t before;
+	uint64_t fn;
+	struct err *err;
+
+	if ((err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_call), fn_kind, 0)) ||
+	    (err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_fn), fn_kind, 0)) ||
+	    (err = proc_get(p, at, L_cleanupFn_fn, &fn)))
+		return err;
+	before = roots->n;
+	err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_arg), arg_kind, 0);
+	if (!err && roots->n > before)
+		roots->v[before].object = fn;
+	return err;
+}
+
 static struct err *collect_special(struct proc *p, struct spans *spans, struct gcmasks *masks,
 				   const struct special_kinds *kinds, struct span *sp, uint64_t s,
 				   struct roots *roots)
@@ -280,16 +300,11 @@ static struct err *collect_special(struct proc *p, struct spans *spans, struct g
 		return root_add_word(p, spans, roots, s + layout_off(l, L_specialWeakHandle_handle), ROOT_WEAK,
 				     0);
 	if (kind == kinds->cleanup) {
-		uint64_t at;
-
 		if (!layout_has(l, L_specialCleanup_cleanup))
 			return root_add_word(p, spans, roots, s + layout_off(l, L_specialCleanup_fn),
 					     ROOT_CLEANUP, 0);
-		at = s + layout_off(l, L_specialCleanup_cleanup);
-		if ((err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_call), ROOT_CLEANUP, 0)) ||
-		    (err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_fn), ROOT_CLEANUP, 0)))
-			return err;
-		return root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_arg), ROOT_CLEANUP, 0);
+		return collect_cleanup_fn(p, spans, roots, s + layout_off(l, L_specialCleanup_cleanup),
+					  ROOT_CLEANUP, ROOT_CLEANUP_ARG);
 	}
 	return NULL;
 }
@@ -345,10 +360,15 @@ static struct err *collect_cleanups(struct proc *p, const struct spans *spans, s
 			break;
 		if (n * words * p->fmt.word > layout_size(l, LS_cleanupBlock))
 			return err_create(ERR_BADDATA, "a cleanup block with %" PRIu64 " entries", n);
-		for (uint64_t i = 0; !err && i < n * words; i++)
-			err = root_add_word(p, spans, roots,
-					    b + layout_off(l, L_cleanupBlock_cleanups) + i * p->fmt.word,
-					    ROOT_CLEANUP_QUEUE, 0);
+		for (uint64_t i = 0; !err && i < n; i++) {
+			uint64_t at = b + layout_off(l, L_cleanupBlock_cleanups) + i * words * p->fmt.word;
+
+			if (words == 1)
+				err = root_add_word(p, spans, roots, at, ROOT_CLEANUP_QUEUE, 0);
+			else
+				err = collect_cleanup_fn(p, spans, roots, at, ROOT_CLEANUP_QUEUE,
+							 ROOT_CLEANUP_QUEUE_ARG);
+		}
 	}
 	return err_wrapf(err, "reading the cleanup queue");
 }

@@ -41,6 +41,7 @@ struct span {
 	bool unswept; /* what survives is in the mark bits */
 	bool inline_marks;
 	bool arena_chunk;
+	bool scheduler; /* holds gs, ms or ps */
 	const uint8_t *data;  /* the contents from base on; NULL: not captured */
 	uint64_t data_len;    /* how much of it */
 	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */

@@ -23,6 +23,7 @@ static const struct {
 	size_t flag;
 } rows[] = {
 	{ "QStartNoAckMode+", OFF(start_no_ack) },
+	{ "QProgramSignals+", OFF(program_signals) },
 	{ "binary-upload+", OFF(pub.binary_read) },
 	{ "multiprocess+", OFF(pub.multiprocess) },
 	{ "fork-events+", OFF(pub.fork_events) },

@@ -17,6 +17,7 @@ enum stop_how {
 struct features {
 	struct rsp_features pub;
 	enum stop_how stop;
+	bool program_signals; /* QProgramSignals */
 	bool start_no_ack;  /* QStartNoAckMode is worth asking for */
 	bool monitor_exit;  /* gdbserver: `monitor exit` ends it */
 	bool greets;	    /* a stop reply may precede the first reply */

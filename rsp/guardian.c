@@ -29,6 +29,7 @@
 struct reader {
 	int fd;
 	bool no_ack;
+	int silence_ms;
 	int64_t deadline;
 	uint8_t in[16384];
 	size_t pos, len;
@@ -45,7 +46,7 @@ static int wait_for(struct reader *r, short events)
 
 		if (left <= 0)
 			return 0;
-		n = poll(&p, 1, left < CONN_LAST_WORDS_MS ? (int)left : CONN_LAST_WORDS_MS);
+		n = poll(&p, 1, left < r->silence_ms ? (int)left : r->silence_ms);
 		if (n < 0 && errno == EINTR)
 			continue;
 		return n > 0 ? p.revents : 0;
@@ -299,6 +300,7 @@ static void guard(int fd, int pipe, const struct guardian_state *state)
 		_exit(0);
 	r.fd = fd;
 	r.no_ack = state->no_ack;
+	r.silence_ms = state->silence_ms;
 	r.deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	if (state->talking && (state->held || state->end_stub))
 		undo(&r, state);

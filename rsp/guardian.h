@@ -28,6 +28,7 @@ struct guardian_state {
 	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */
 	volatile uint64_t pid;	   /* 0: not known yet; ask */
 	volatile pid_t child;	   /* of `| COMMAND`; 0 = none */
+	volatile int silence_ms;   /* gives up on a stub that says nothing for so long */
 };
 
 struct guardian {

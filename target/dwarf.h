@@ -113,6 +113,9 @@ struct dwarf_capture {
 ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret,
 					  size_t *n);
 
+/* The type of the first parameter of the function that starts at entry; 0: it has none, or nobody knows. */
+ERR_MUST_CHECK struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type);
+
 /* Go's runtime constants and layouts for the layout table: "runtime.g"."sched". ERR_NODEBUG if absent. */
 ERR_MUST_CHECK struct err *dwarf_field(struct dwarf *d, const char *strct, const char *field,
 				       uint64_t *offset, uint64_t *size);

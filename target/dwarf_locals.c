@@ -441,3 +441,26 @@ struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture
 	*n = out.n;
 	return NULL;
 }
+
+struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type)
+{
+	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
+	const struct dwarf_func *f;
+	struct err *err = dwarf_need_index(d);
+
+	*type = 0;
+	if (err)
+		return err;
+	f = find_func(d, entry);
+	if (!f || f->low != entry || !dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
+		return NULL;
+	do {
+		/* results are formal parameters too, marked by DW_AT_variable_parameter */
+		if (dwarf_die_tag(d, v) == DW_TAG_formal_parameter) {
+			if (!origin_val(d, v, DW_AT_type, dwarf_die_ref, type))
+				*type = 0;
+			return NULL;
+		}
+	} while (dwarf_die_next(d, &v));
+	return NULL;
+}

@@ -25,7 +25,7 @@ trap 'exit 143' TERM
 
 wait_for() { # wait_for FILE PATTERN PID
 	i=0
-	until grep -q "$2" "$1"; do
+	until grep -q "$2" "$1" 2>/dev/null; do
 		i=$((i + 1))
 		if [ $i -gt 600 ] || ! kill -0 "$3" 2>/dev/null; then
 			cat "$1" >&2

@@ -1,6 +1,7 @@
 #include "tests/stub/stub.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -419,10 +420,12 @@ static void *serve(void *arg)
 {
 	struct stub *s = arg;
 	static __thread char cmd[1 << 16];
+	int one = 1;
 
 	s->fd = accept(s->listener, NULL, NULL);
 	if (s->fd < 0)
 		return NULL;
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* as stubs do */
 	if (s->c.greeting)
 		put(s, s->c.greeting, strlen(s->c.greeting));
 	for (;;) {

@@ -16,7 +16,7 @@
 
 static const char source[] =
 	"package main\n"
-	"import (\"bytes\"; \"fmt\"; \"io\"; \"os\"; \"reflect\"; \"sync\"; \"time\")\n"
+	"import (\"bytes\"; \"container/list\"; \"encoding/asn1\"; \"fmt\"; \"io\"; \"io/fs\"; \"net/url\"; \"os\"; \"path/filepath\"; \"reflect\"; \"sync\"; \"time\")\n"
 	"type Inner struct { A, B int32 }\n"
 	"type Order struct { ID int; Name string; Tags []string; Next *Order; M map[string]*Order; C <-chan int; F func(int, ...string) error; E error; Any interface{}; In Inner; Arr [3]*Order }\n"
 	"type Big [200]byte\n"
@@ -31,8 +31,9 @@ static const char source[] =
 	"	struct { X int \"json:\\\"x\\\"\"; Inner }{}, func(a string, b ...*Order) (x, y int) { return }, func() {}, time.Time{}, &sync.Mutex{},\n"
 	"	[]map[string][]*bytes.Buffer{}, map[interface{}]func(){}, [0]int{}, struct{}{}, uintptr(1), complex(1, 2), \"x\", map[uint8]Order{}, map[string]Big{}}\n"
 	"var a1 One; var a2 [1]One; var a3 [2]One; var a4 Self; var a5 map[Big]Big; var a6 map[Inner]Color; var a7 Header; var a8 map[string]*Order; var a9 *Order\n"
+	"var b1 url.Values; var b2 filepath.WalkFunc; var b3 fs.FS; var b4 list.List; var b5 asn1.ObjectIdentifier; var b6 fs.FileMode\n"
 	"func main() {\n"
-	"	a5 = map[Big]Big{}; a6 = map[Inner]Color{}; a7 = Header{}; fmt.Sprint(&a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9)\n"
+	"	a5 = map[Big]Big{}; a6 = map[Inner]Color{}; a7 = Header{}; fmt.Sprint(&a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &b1, &b2, &b3, &b4, &b5, &b6)\n"
 	"	for _, x := range v { t := reflect.TypeOf(x); fmt.Fprintln(os.Stderr, t, t.Size()) }\n"
 	"	m := map[string]*Order{\"a\": {}}\n"
 	"	var o *Order = m[\"a\"]\n"
@@ -307,6 +308,29 @@ static void check_map(const struct prog *p, struct types *t, const char *name, u
 	assert_int_equal(m->indirect_elem, indirect_elem);
 }
 
+/* Where each kind keeps its package path: the full name is in no descriptor's own string. */
+static void check_full_names(const struct prog *p)
+{
+	static const char *const names[] = { "net/url.Values", "path/filepath.WalkFunc", "io/fs.FS", "container/list.List",
+					     "encoding/asn1.ObjectIdentifier", "io/fs.FileMode" };
+	struct types_module bare = p->mod;
+	struct types *dt, *rt;
+
+	bare.dwarf = NULL;
+	ok(types_create(p->img, &p->layout, &p->mod, 1, &dt));
+	ok(types_create(p->img, &p->layout, &bare, 1, &rt));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct go_type *a = named(dt, names[i]), *b;
+
+		assert_true(a->rtype);
+		ok(types_from_runtime(rt, a->rtype, &b));
+		assert_non_null(b);
+		assert_string_equal(b->name, names[i]);
+	}
+	types_destroy(dt);
+	types_destroy(rt);
+}
+
 /* Numbers from the definitions in the source, by hand. */
 static void check_known(const struct prog *p, bool with_dwarf)
 {
@@ -437,6 +461,7 @@ static void test_releases(void **state)
 			prog_open(&p, path, archs[k]);
 			check_layout(&p);
 			check_joined(&p);
+			check_full_names(&p);
 			if (k == 0) {
 				check_known(&p, true);
 				check_known(&p, false);

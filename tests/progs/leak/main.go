@@ -42,10 +42,10 @@ type Page struct {
 }
 
 type Event struct {
-	Time    time.Time
-	Kind    string
-	Session *Session
-	Text    string
+	Time time.Time
+	Kind string
+	User string
+	Text string
 }
 
 type Order struct {
@@ -54,30 +54,26 @@ type Order struct {
 	PDF   []byte
 }
 
-type server struct {
-	mu       sync.Mutex
-	sessions map[string]*Session
-	orders   chan *Order // nobody receives
-	log      struct {
-		sync.Mutex
-		events []Event
-	}
-}
+type server struct{ mu sync.Mutex }
 
-var srv = &server{sessions: map[string]*Session{}, orders: make(chan *Order)}
+var (
+	sessions = map[string]*Session{} // nothing is ever taken out
+	eventLog []Event                 // only grows
+	orders   = make(chan *Order)     // nobody receives
+)
 
 func (s *server) session(id int) *Session {
 	key := fmt.Sprintf("session-%08x", id*2654435761)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ses := s.sessions[key]
+	ses := sessions[key]
 	if ses == nil {
 		ses = &Session{
 			User:    &User{id, fmt.Sprintf("user%d", id), []string{"customer"}},
 			Started: time.Now(),
 			Cart:    map[string]*Item{},
 		}
-		s.sessions[key] = ses
+		sessions[key] = ses
 	}
 	return ses
 }
@@ -90,26 +86,26 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ses.History = append(ses.History, &Page{r.URL.String(), body})
 	sku := fmt.Sprintf("sku-%d", id%97)
 	ses.Cart[sku] = &Item{sku, 1, make([]byte, 2048)}
-	s.logEvent("view", ses, r.URL.Path)
+	s.logEvent("view", ses.User.Name, r.URL.String()+" by "+r.UserAgent())
 	if id%20 == 0 {
 		var items []*Item
 		for _, it := range ses.Cart {
 			items = append(items, it)
 		}
-		go s.notify(&Order{id, items, make([]byte, 8<<10)})
+		go notify(&Order{id, items, make([]byte, 8<<10)})
 	}
 	w.Write(body)
 }
 
 // notify waits for ever: the receiver was removed in a refactoring.
-func (s *server) notify(order *Order) {
-	s.orders <- order
+func notify(order *Order) {
+	orders <- order
 }
 
-func (s *server) logEvent(kind string, ses *Session, text string) {
-	s.log.Lock()
-	s.log.events = append(s.log.events, Event{time.Now(), kind, ses, text})
-	s.log.Unlock()
+func (s *server) logEvent(kind, user, text string) {
+	s.mu.Lock()
+	eventLog = append(eventLog, Event{time.Now(), kind, user, text})
+	s.mu.Unlock()
 }
 
 func visit(url string, id int) {
@@ -125,7 +121,7 @@ func visit(url string, id int) {
 func main() {
 	mb := flag.Int("mb", 64, "megabytes to leak")
 	flag.Parse()
-	web := httptest.NewServer(srv)
+	web := httptest.NewServer(&server{})
 	var stats runtime.MemStats
 	for id := 0; ; id++ {
 		visit(web.URL, id)
