@@ -19,6 +19,7 @@
 #include "heap/heap.h"
 #include "output/output.h"
 #include "rsp/rsp.h"
+#include "target/fetch.h"
 #include "target/target.h"
 
 enum { STOPS_MAX = 20, DEFAULT_DEPTH = 256, AT_ENTRY_TYPE = 9 };
@@ -261,15 +262,67 @@ static struct err *capture(struct run *r)
 	}
 }
 
+static struct err *open_exe(struct run *r, const char *path)
+{
+	struct err *err = elf_open(path, &r->exe);
+
+	if (!err)
+		err = heap_create(r->exe, &r->heap);
+	if (err)
+		return err;
+	r->report.exe = elf_path(r->exe);
+	r->report.build_id = *elf_go_build_id(r->exe) ? elf_go_build_id(r->exe) : elf_gnu_build_id(r->exe);
+	heap_set_progress(r->heap, progress_heap, &r->progress);
+	return NULL;
+}
+
+/* EXE from the stub, while the process runs. */
+static struct err *fetch_and_open(struct run *r, struct rsp *rsp, uint64_t pid)
+{
+	_cleanup_free_ char *path = NULL;
+	bool temporary;
+	struct err *err = fetch_exe(rsp, pid, &path, &temporary);
+
+	if (err)
+		return err;
+	err = open_exe(r, path);
+	if (temporary)
+		unlink(path);
+	return err;
+}
+
+static struct err *before_attach(void *arg, struct rsp *rsp)
+{
+	struct run *r = arg;
+
+	return r->exe ? NULL : fetch_and_open(r, rsp, r->o->pid);
+}
+
+/* Connected, the process stopped, and the executable at hand. */
+static struct err *connect_target(struct run *r)
+{
+	struct rsp_options ro = { .timeout_ms = r->o->timeout_ms,
+				  .pid = r->o->pid,
+				  .before_attach = before_attach,
+				  .arg = r };
+	struct err *err = rsp_create(r->o->target, &ro, &r->rsp);
+
+	if (err || r->exe)
+		return err;
+	err = rsp_detach(r->rsp);
+	if (!err)
+		err = fetch_and_open(r, r->rsp, rsp_pid(r->rsp));
+	return err ? err : rsp_stop(r->rsp);
+}
+
 /* Everything up to the moment when the process runs again. */
 static struct err *acquire(struct run *r)
 {
-	struct rsp_options ro = { .timeout_ms = r->o->timeout_ms, .pid = r->o->pid };
 	uint64_t bias, start;
 	struct timespec ts;
 	struct err *err;
 
-	err = rsp_create(r->o->target, &ro, &r->rsp);
+	err = connect_target(r);
 	if (!err)
 		err = target_create(r->rsp, heap_machine(r->heap), &r->target);
 	if (err)
@@ -345,17 +398,11 @@ static struct err *run(struct run *r)
 			profile_path = o->outputs.v[i];
 	}
 	r->report.target = o->target;
-	r->report.exe = o->exe;
-	err = elf_open(o->exe, &r->exe);
+	err = profile_init(&r->profile);
+	if (!err && o->exe)
+		err = open_exe(r, o->exe);
 	if (!err)
-		err = heap_create(r->exe, &r->heap);
-	if (!err)
-		err = profile_init(&r->profile);
-	if (err)
-		return err;
-	r->report.build_id = *elf_go_build_id(r->exe) ? elf_go_build_id(r->exe) : elf_gnu_build_id(r->exe);
-	heap_set_progress(r->heap, progress_heap, &r->progress);
-	err = acquire(r);
+		err = acquire(r);
 	if (err)
 		return err;
 	start = now_ns();

@@ -99,8 +99,9 @@ def knows_nothing():
     fails(Listener(serve).target, build("zoo"), "--timeout", 3)
 
 
-# What tests/stub/stub.py can do wrong, and whether it can still be told to let its process go.
-FAULTS = {"none": True, "silent": False, "slow": None, "close": False, "not-rsp": False, "reject": None,
+# What tests/stub/stub.py can do wrong, and whether it can still be told to let its process go.  (Not "slow":
+# a byte every 10 ms is no silence, and --timeout counts silence.)
+FAULTS = {"none": True, "silent": False, "close": False, "not-rsp": False, "reject": None,
           "corrupt": None, "corrupt-all": False, "cut": False, "long": False, "lying": None, "short": True,
           "split": True, "garbage": None, "no-features": True, "exited": False, "nothing": False}
 

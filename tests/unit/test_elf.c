@@ -37,7 +37,8 @@ static void check_buildinfo(struct elf *e, const char *release)
 	assert_null(err);
 	snprintf(want, sizeof(want), "go%s", release);
 	assert_string_equal(version, want);
-	assert_non_null(strstr(mod, "path\texample.com/prog\n"));
+	assert_ptr_equal(strstr(mod, "path\texample.com/prog\n"), mod); /* without the marks around it */
+	assert_int_equal(mod[strlen(mod) - 1], '\n');
 }
 
 static void test_one(const char *release)

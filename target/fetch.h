@@ -1,0 +1,22 @@
+/*
+ * The executable of the debuggee, fetched through the stub (vFile) when none was given, and kept in
+ * $XDG_CACHE_HOME/grf-rsp (or ~/.cache/grf-rsp) under its build id.
+ */
+#ifndef GRF_TARGET_FETCH_H
+#define GRF_TARGET_FETCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct rsp;
+
+/*
+ * Finds the file by /proc/PID/exe (which reaches into containers and to deleted files) or by
+ * qXfer:exec-file, and makes a local copy.  *path is malloc'd; *temporary: it has no build id to keep it
+ * under, unlink it after use.  ERR_UNSUPPORTED, with what to do, where the stub has no files.
+ */
+ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, bool *temporary);
+
+#endif
