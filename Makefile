@@ -1,5 +1,9 @@
 # grf-rsp: `make`, `make check`, `make demo`, `make install PREFIX= DESTDIR=`.
 #
+#	make deps	installs what is missing (check and demo call it)
+#	make unit	the unit tests alone; make check-layers the includes' direction
+#	make layouts	writes heap/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md)
+#
 #	V=1		show commands
 #	OBJDIR=dir	where everything built goes (default: build)
 #	DEVELOPER=1	warnings are errors
@@ -23,7 +27,7 @@ SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
 PKGS := libelf zlib expat libprotobuf-c
-DWARF_CFLAGS := $(shell pkg-config --cflags libdwarf 2>/dev/null)
+DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(DWARF_CFLAGS)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c) -ldwarf
 
@@ -82,8 +86,32 @@ $(TOOL_BINS): $(OBJDIR)/%: %.c $(LIB)
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
 
+deps:
+	$(Q)sh tests/setup/deps.sh
+
+# What needs the packages that deps installs is a make of its own: pkg-config is asked anew.
+check: deps
+	$(Q)$(MAKE) --no-print-directory check-built
+
+check-built: all $(UNIT_BINS) $(TOOL_BINS)
+	$(Q)OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) $(UNIT_BINS)
+
+check-layers:
+	$(Q)sh tests/check_layers.sh
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)OBJDIR=$(OBJDIR) sh tests/e2e/demo.sh
+
+layouts: $(OBJDIR)/tests/tools/layoutgen
+	$(Q)sh tests/tools/layouts.sh $< >$(OBJDIR)/layout_table.inc
+	$(Q)mv $(OBJDIR)/layout_table.inc heap/layout_table.inc
+
+install: all
+	install -D -m 755 $(OBJDIR)/grf-rsp $(DESTDIR)$(PREFIX)/bin/grf-rsp
+
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all unit clean
+.PHONY: all unit deps check check-built check-layers demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

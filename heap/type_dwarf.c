@@ -4,7 +4,6 @@
  * structure_type with a kind; map, chan and interface are typedefs with a kind, of the
  * runtime's internals; a typedef without a kind is only a second name.
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,35 +11,12 @@
 #include "base/limits.h"
 #include "heap/type_int.h"
 
-/*
- * Up to go1.21 import paths are escaped as in symbol names, "gopkg.in/yaml%2ev3.Node"
- * (cmd/internal/objabi/path.go PathToPrefix): Go itself prints them plain.
- */
-static const char *plain_name(struct types *t, const char *s)
+/* Without the compiler's mark on types that need no equality and hash functions. */
+static const char *plain_name(const char *s)
 {
 	static const char noalg[] = "noalg.";
-	char *out, *o;
 
-	/* The compiler's mark on types that need no equality and hash functions. */
-	if (!strncmp(s, noalg, sizeof(noalg) - 1))
-		s += sizeof(noalg) - 1;
-	if (!strchr(s, '%'))
-		return s;
-	out = o = arena_strdup(&t->arena, s);
-	if (!out)
-		return NULL;
-	for (const char *p = s; *p; p++) {
-		if (*p == '%' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2])) {
-			char hex[3] = { p[1], p[2], 0 };
-
-			*o++ = (char)strtoul(hex, NULL, 16);
-			p += 2;
-		} else {
-			*o++ = *p;
-		}
-	}
-	*o = 0;
-	return out;
+	return !strncmp(s, noalg, sizeof(noalg) - 1) ? s + sizeof(noalg) - 1 : s;
 }
 
 static uint8_t kind_of(const struct dwarf_type *d)
@@ -139,7 +115,6 @@ static struct err *shape_direct(struct dwarf *d, struct dwarf_type type, bool *r
 static struct err *make(struct types *t, size_t module, const struct dwarf_type *d, struct go_type **ret)
 {
 	const struct types_module *m = &t->modules[module];
-	const char *name = plain_name(t, d->name);
 	struct dwarf_type iface;
 	struct go_type *type;
 	uint64_t rtype = 0;
@@ -147,8 +122,6 @@ static struct err *make(struct types *t, size_t module, const struct dwarf_type 
 	struct err *err;
 
 	*ret = NULL;
-	if (!name)
-		return err_nomem();
 	if (d->go_runtime_type && d->go_runtime_type < m->etypes - m->types) {
 		rtype = m->types + d->go_runtime_type;
 		type = type_recall(&t->by_rtype, rtype);
@@ -159,7 +132,7 @@ static struct err *make(struct types *t, size_t module, const struct dwarf_type 
 			return NULL;
 		}
 	}
-	err = type_new(t, kind_of(d), name, d->size, &type);
+	err = type_new(t, kind_of(d), plain_name(d->name), d->size, &type);
 	if (err)
 		return err;
 	type->die = d->die;
@@ -291,15 +264,13 @@ static struct err *map_group(struct dwarf *d, const struct dwarf_type *group, st
 }
 
 /* map<K,V>.dirPtr -> -> table<K,V>.groups = groupReference<K,V>.data -> the group. */
-static struct err *map_swiss(struct dwarf *d, const struct members *m, const struct dwarf_member *dir,
-			     struct go_map *ret, bool *ok)
+static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, struct go_map *ret, bool *ok)
 {
 	MEMBERS_GUARD struct members table = { 0 }, ref = { 0 };
 	const struct dwarf_member *f;
 	struct dwarf_type x;
 	struct err *err = deref(d, dir->type, 2, &x);
 
-	(void)m;
 	if (err || !x.die)
 		return err;
 	err = dwarf_members(d, x.die, &table.m, &table.n);
@@ -366,7 +337,7 @@ static struct err *map_layout(struct dwarf *d, uint64_t internals, struct go_map
 		return err;
 	f = member(&m, "dirPtr");
 	if (f)
-		return map_swiss(d, &m, f, ret, ok);
+		return map_swiss(d, f, ret, ok);
 	f = member(&m, "buckets");
 	return f ? map_bucket(d, f, ret, ok) : NULL;
 }

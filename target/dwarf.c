@@ -197,7 +197,8 @@ static struct err *add_var(struct dwarf *d, Dwarf_Die die, const struct dwarf_cu
 	v.name = dwarf_die_str(d, die, DW_AT_name);
 	if (!v.name || !dwarf_die_ref(d, die, DW_AT_type, &v.type))
 		return NULL;
-	return vec_push(&d->vars, v);
+	v.name = dwarf_plain(d, v.name);
+	return v.name ? vec_push(&d->vars, v) : err_nomem();
 }
 
 struct err *dwarf_walk_cu(struct dwarf *d, struct dwarf_cu *cu, bool types)

@@ -3,7 +3,8 @@
  * libdwarf type shows here.  Opening is cheap; the index of functions, variables
  * and types is built on first use.  Addresses are link-time.
  *
- * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).
+ * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).  Names are as Go prints
+ * them: the escapes of symbol names ("yaml%2ev3.Node") are undone here; those of symtab and pclntab are not.
  *
  * libdwarf 20210528 crashes on damaged DWARF 5 lists, so .debug_loclists and
  * .debug_rnglists are decoded in dwarf_lists.c.

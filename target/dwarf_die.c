@@ -2,6 +2,8 @@
  * One DIE and its attributes: libdwarf's calls with their errors absorbed.
  * What is damaged is as good as absent here: every caller can do without.
  */
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "target/dwarf_int.h"
@@ -58,8 +60,14 @@ bool dwarf_die_next(struct dwarf *d, Dwarf_Die *die)
 {
 	Dwarf_Error e = NULL;
 	Dwarf_Die next = NULL;
+	uint64_t off = dwarf_die_off(d, *die);
 	bool ok = die_ok(d, dwarf_siblingof_b(d->dbg, *die, true, &next, &e), &e);
 
+	/* A DW_AT_sibling that points backwards would go round for ever. */
+	if (ok && dwarf_die_off(d, next) <= off) {
+		dwarf_die_free(&next);
+		ok = false;
+	}
 	dwarf_die_free(die);
 	*die = ok ? next : NULL;
 	return ok;
@@ -204,4 +212,31 @@ bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t 
 		return true;
 	}
 	return false;
+}
+
+/*
+ * Import paths are escaped as in symbol names, "gopkg.in/yaml%2ev3.Node" (cmd/internal/objabi/path.go
+ * PathToPrefix; seen in 1.17 to 1.26).  Go itself prints them plain.
+ */
+const char *dwarf_plain(struct dwarf *d, const char *s)
+{
+	char *out, *o;
+
+	if (!strchr(s, '%'))
+		return s;
+	out = o = arena_strdup(&d->strings, s);
+	if (!out)
+		return NULL;
+	for (const char *p = s; *p; p++) {
+		if (*p == '%' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2])) {
+			char hex[3] = { p[1], p[2], 0 };
+
+			*o++ = (char)strtoul(hex, NULL, 16);
+			p += 2;
+		} else {
+			*o++ = *p;
+		}
+	}
+	*o = 0;
+	return out;
 }

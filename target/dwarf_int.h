@@ -76,6 +76,9 @@ bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *hi
 /* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */
 bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block, uint64_t *len);
 
+/* A name without the escapes of symbol names: s itself, or a copy that lives as long as d; NULL: no memory. */
+const char *dwarf_plain(struct dwarf *d, const char *s);
+
 /* The units; then the types (dwarf_types.c), then functions and variables (dwarf.c). */
 ERR_MUST_CHECK struct err *dwarf_need_cus(struct dwarf *d);
 ERR_MUST_CHECK struct err *dwarf_need_types(struct dwarf *d);

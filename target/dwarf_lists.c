@@ -18,7 +18,7 @@
 
 enum {
 	ZLIB_RATIO = 1100,		/* deflate cannot do better than 1032 : 1 */
-	LIST_MAX_ENTRIES = 1 << 20,	/* of one list */
+	LIST_MAX_ENTRIES = 1 << 16,	/* of one list; a variable's has some hundreds at most */
 };
 
 struct section {

@@ -18,6 +18,7 @@ enum {
 	MAX_ORIGINS = 8,  /* abstract_origin of abstract_origin ... */
 	MAX_PIECES = 4096, /* of one variable */
 	MAX_DEPTH = 256,  /* of blocks and inlined calls in one another */
+	MAX_FOLD = 4096,  /* locals that are compared with one another */
 };
 
 VEC_NAMED(locals, struct dwarf_local);
@@ -277,15 +278,22 @@ struct scope {
 	const char *func;
 };
 
+static const char *func_name(struct dwarf *d, Dwarf_Die die)
+{
+	const char *name = origin_str(d, die, DW_AT_name);
+
+	return name ? dwarf_plain(d, name) : "";
+}
+
 static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die fn, uint64_t pc, struct locals *out)
 {
 	struct scope stack[MAX_DEPTH + 1];
 	struct err *err = NULL;
 	int n = 0;
 
-	stack[0].func = origin_str(d, fn, DW_AT_name);
+	stack[0].func = func_name(d, fn);
 	if (!stack[0].func)
-		stack[0].func = "";
+		return err_nomem();
 	if (dwarf_die_child(d, fn, &stack[0].die))
 		n = 1;
 	while (n && !err) {
@@ -299,13 +307,13 @@ static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf
 			err = die_covers(d, cu, s->die, pc, &here);
 		if (here && dwarf_die_child(d, s->die, &sub->die)) {
 			sub->func = s->func;
-			if (tag == DW_TAG_inlined_subroutine) {
-				const char *name = origin_str(d, s->die, DW_AT_name);
-
-				sub->func = name ? name : "";
-			}
+			if (tag == DW_TAG_inlined_subroutine)
+				sub->func = func_name(d, s->die);
 			n++;
-			continue;
+			if (sub->func)
+				continue;
+			err = err_nomem();
+			break;
 		}
 		while (n && !dwarf_die_next(d, &stack[n - 1].die))
 			n--;
@@ -324,6 +332,8 @@ static struct err *fold_parts(struct dwarf *d, struct locals *l)
 {
 	size_t n = 0, i, j;
 
+	if (l->n > MAX_FOLD)
+		return NULL;
 	for (i = 0; i < l->n; i++) {
 		struct dwarf_local x = l->v[i];
 		const char *dot = strchr(x.name, '.');

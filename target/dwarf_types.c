@@ -54,6 +54,9 @@ struct err *dwarf_add_type(struct dwarf *d, Dwarf_Die die, uint16_t tag)
 	n.name = dwarf_die_str(d, die, DW_AT_name);
 	if (!n.name)
 		return NULL;
+	n.name = dwarf_plain(d, n.name);
+	if (!n.name)
+		return err_nomem();
 	n.die = dwarf_die_off(d, die);
 	n.rank = type_rank(d, die, tag);
 	runtime = type_runtime(d, die, n.name);
@@ -230,8 +233,9 @@ struct err *dwarf_type(struct dwarf *d, uint64_t off, struct dwarf_type *ret)
 				  (unsigned long long)off);
 	t.tag = type_tag(dwarf_die_tag(d, die));
 	t.name = dwarf_die_str(d, die, DW_AT_name);
+	t.name = dwarf_plain(d, t.name ? t.name : "");
 	if (!t.name)
-		t.name = "";
+		return err_nomem();
 	t.size = die_size(d, die);
 	if (t.tag == DWARF_T_ARRAY)
 		t.count = array_count(d, die);

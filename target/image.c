@@ -117,6 +117,12 @@ static int piece_cmp(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
+static void pieces_sort(struct image *img)
+{
+	if (img->pieces.n > 1)
+		qsort(img->pieces.v, img->pieces.n, sizeof(struct piece), piece_cmp);
+}
+
 static int range_cmp(const void *a, const void *b)
 {
 	const struct range *x = a, *y = b;
@@ -140,7 +146,7 @@ struct err *image_lend(struct image *img, uint64_t addr, const void *data, uint6
 		       ((struct piece){ addr, len, (uint8_t *)(uintptr_t)data, PIECE_LENT }));
 	if (err)
 		return err;
-	qsort(img->pieces.v, img->pieces.n, sizeof(struct piece), piece_cmp);
+	pieces_sort(img);
 	return NULL;
 }
 
@@ -343,7 +349,7 @@ static struct err *image_insert(struct image *img, struct image *fresh, struct r
 	struct err *err = NULL;
 
 	ranges_merge(holes, 0);
-	qsort(fresh->pieces.v, fresh->pieces.n, sizeof(struct piece), piece_cmp);
+	pieces_sort(fresh);
 	for (i = 0; i < fresh->pieces.n && !err; i++)
 		err = piece_split(&fresh->pieces.v[i], holes, &hole, &out);
 	if (!err)
@@ -369,9 +375,10 @@ static struct err *image_insert(struct image *img, struct image *fresh, struct r
 		else
 			img->pieces.v[n++] = *p;
 	}
-	memcpy(img->pieces.v + n, out.pieces.v, out.pieces.n * sizeof(struct piece));
+	if (out.pieces.n)
+		memcpy(img->pieces.v + n, out.pieces.v, out.pieces.n * sizeof(struct piece));
 	img->pieces.n = n + out.pieces.n;
-	qsort(img->pieces.v, img->pieces.n, sizeof(struct piece), piece_cmp);
+	pieces_sort(img);
 	fresh->pieces.n = 0;
 	vec_deinit(&out.pieces);
 	return NULL;

@@ -9,14 +9,15 @@ from lib import *
 
 
 def exact(version=GO_VERSION, named=True, **kw):
-    p = zoo("-tick", version=version, **kw)
+    # Not -tick: caught while it adds up a payload, main() is a root of that one, too.
+    p = zoo(version=version, **kw)
     heap = int(p.wait_line(r"^heapalloc ").split()[1])
+    p.ask(signal.SIGUSR1, "^checksums ok$")  # what the first signal allocates is there before we look
     with multi() as g:
         before = profile(g.target, p.exe, "-p", p.pid)
         p.ask(signal.SIGUSR2, "^garbage 16777216$")
         after = profile(g.target, p.exe, "-p", p.pid)
     assert_alive(p)
-    check(p.ask(signal.SIGUSR1, "checksums|BAD") == "checksums ok", p.lines[-3:])
     for prof in before, after:
         t = prof.totals
         check_sums(t)
@@ -28,7 +29,9 @@ def exact(version=GO_VERSION, named=True, **kw):
             check(t["unnamed_bytes"] < heap / 100, "unnamed:", t["unnamed_bytes"], "of", heap)
     check(after.totals["unreachable_bytes"] - before.totals["unreachable_bytes"] == 16777216,
           "garbage:", before.totals["unreachable_bytes"], "->", after.totals["unreachable_bytes"])
-    check(after.totals["live_bytes"] == before.totals["live_bytes"], "garbage is in the profile")
+    # A few hundred bytes come and go with timers and signals; the smallest piece of garbage is one of 65536.
+    check(abs(after.totals["live_bytes"] - before.totals["live_bytes"]) < PAGE, "garbage is in the profile:",
+          before.totals["live_bytes"], "->", after.totals["live_bytes"])
     check(within(after.totals["unreachable_bytes"], 16777216, 0.01),
           "unreachable before the garbage:", before.totals["unreachable_bytes"])
     return after

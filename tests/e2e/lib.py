@@ -111,7 +111,7 @@ class Prog:
         self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT, text=True, errors="replace", **kw)
         self.pid = self.proc.pid
-        self.exe = argv[0]
+        self.exe, self.argv = argv[0], argv
         threading.Thread(target=self._read, daemon=True).start()
         if ready:
             self.wait_line(ready, timeout)
@@ -191,10 +191,13 @@ def zoo(*args, version=GO_VERSION, **kw):
 
 
 def assert_alive(prog, timeout=1.0):
-    """Runs, ticks, and its payloads are whole (zoo -tick)."""
+    """Zoo runs (and ticks, with -tick), and its payloads are whole."""
     prog.wait_running(timeout)
-    start = len(prog.lines)
-    line = prog.wait_line(r"^tick \d+", 5, start)
+    if "-tick" in prog.argv:
+        start = len(prog.lines)
+        line = prog.wait_line(r"^tick \d+", 5, start)
+    else:
+        line = prog.ask(signal.SIGUSR1, "^checksums|^BAD", 5)
     check("ok" in line, line)
 
 

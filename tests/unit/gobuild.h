@@ -15,6 +15,15 @@ static const char *const go_releases[] = { "1.17.13", "1.22.12", "1.24.10", "1.2
 enum { NRELEASES = sizeof(go_releases) / sizeof(go_releases[0]) };
 
 static char go_dir[256]; /* made by go_setup() */
+static const char *go_package, *go_package_source; /* a second package's directory and source; NULL: none */
+
+static inline void write_file(const char *path, const void *p, size_t len)
+{
+	FILE *f = fopen(path, "wb");
+
+	if (!f || fwrite(p, 1, len, f) != len || fclose(f))
+		abort();
+}
 
 static inline int go_setup(void **state)
 {
@@ -56,7 +65,6 @@ static inline bool go_build(const char *release, const char *env, const char *fl
 			    const char *name, char *path, size_t cap)
 {
 	char cmd[1024], file[512];
-	FILE *f;
 
 	if (!go_have(release))
 		return false;
@@ -66,9 +74,14 @@ static inline bool go_build(const char *release, const char *env, const char *fl
 	if (go_sh(release, env, cmd))
 		abort();
 	snprintf(file, sizeof(file), "%s/src/main.go", go_dir);
-	f = fopen(file, "w");
-	if (!f || fputs(source, f) < 0 || fclose(f))
-		abort();
+	write_file(file, source, strlen(source));
+	if (go_package) {
+		snprintf(cmd, sizeof(cmd), "mkdir src/%s", go_package);
+		if (go_sh(release, env, cmd))
+			abort();
+		snprintf(file, sizeof(file), "%s/src/%s/x.go", go_dir, go_package);
+		write_file(file, go_package_source, strlen(go_package_source));
+	}
 	snprintf(cmd, sizeof(cmd), "cd src && go build %s -o ../%s .", flags, name);
 	if (go_sh(release, env, cmd))
 		abort();
@@ -91,14 +104,6 @@ static inline unsigned char *read_file(const char *path, size_t *len)
 	fclose(f);
 	*len = (size_t)n;
 	return p;
-}
-
-static inline void write_file(const char *path, const void *p, size_t len)
-{
-	FILE *f = fopen(path, "wb");
-
-	if (!f || fwrite(p, 1, len, f) != len || fclose(f))
-		abort();
 }
 
 /* What a command in go_dir prints, malloc'd, its last newline cut. */

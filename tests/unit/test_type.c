@@ -472,6 +472,48 @@ static void test_releases(void **state)
 	}
 }
 
+/* A dot in the last element of an import path is escaped in symbols and DWARF, not in descriptors. */
+static void test_escaped(void **state)
+{
+	static const char main_source[] = "package main\nimport (\"example.com/prog/yaml.v3\"; \"fmt\")\n"
+					  "func main() { yaml.F(&yaml.Node{}); fmt.Println(yaml.Root) }\n";
+	static const char want[] = "*example.com/prog/yaml.v3.Node";
+
+	go_package = "yaml.v3";
+	go_package_source = "package yaml\ntype Node struct { A *Node }\nvar Root = map[string]*Node{}\n"
+			    "func F(n *Node) { Root[\"a\"] = n }\n";
+	for (int i = 0; i < NRELEASES; i++) {
+		struct prog p = { 0 };
+		struct types *t, *rt;
+		struct go_type *x, *y;
+		const struct dwarf_var *v;
+		char path[512];
+		size_t n, k;
+
+		if (!go_build(go_releases[i], "", "", main_source, "y", path, sizeof(path)))
+			continue;
+		prog_open(&p, path, "amd64");
+		ok(dwarf_globals(p.d, &v, &n));
+		for (k = 0; k < n && strcmp(v[k].name, "example.com/prog/yaml.v3.Root"); k++)
+			;
+		assert_true(k < n);
+		ok(types_create(p.img, &p.layout, &p.mod, 1, &t));
+		p.mod.dwarf = NULL;
+		ok(types_create(p.img, &p.layout, &p.mod, 1, &rt));
+		ok(types_from_die(t, 0, v[k].type, &x));
+		assert_non_null(x);
+		assert_string_equal(x->name, "map[string]*example.com/prog/yaml.v3.Node");
+		x = named(t, want);
+		assert_string_equal(x->name, want);
+		ok(types_from_runtime(rt, x->rtype, &y));
+		assert_string_equal(y->name, want);
+		types_destroy(t);
+		types_destroy(rt);
+		prog_close(&p);
+	}
+	go_package = NULL;
+}
+
 /* ------------------------------------------------------------------ damaged */
 
 static void walk(struct types *t, struct go_type *x, int depth)
@@ -540,6 +582,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_releases),
+		cmocka_unit_test(test_escaped),
 		cmocka_unit_test(test_damaged),
 	};
 

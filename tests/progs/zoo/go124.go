@@ -31,8 +31,8 @@ func keepGo24() {
 	zooWeakStrong = weak.Make(zooStrong)
 	keepVar("zooStrong", unsafe.Pointer(zooStrong), unsafe.Sizeof(*zooStrong))
 	zooCleanedUp = &holder{n: 1}
-	arg := &cleanupArg{pay("cleanupArg", `^runtime\.AddCleanup\.fn\b`)}
+	arg := &cleanupArg{pay("cleanupArg", `^runtime\.AddCleanup\.(fn|arg)\b`)}
 	runtime.AddCleanup(zooCleanedUp, func(c *cleanupArg) { use(c.arg) }, arg)
-	b := pay("cleanupFn", `^runtime\.AddCleanup\.fn\b`)
+	b := pay("cleanupFn", `^runtime\.AddCleanup\.(fn|arg)\b`)
 	runtime.AddCleanup(zooCleanedUp, func(int) { use(b) }, 1)
 }
