@@ -315,6 +315,21 @@ static struct err *connect_target(struct run *r)
 	return err ? err : rsp_stop(r->rsp);
 }
 
+/* Refuses an executable that is not what runs, unless told otherwise. */
+static struct err *verify(struct run *r)
+{
+	struct err *err = heap_verify(r->heap, target_memory(r->target)), *e;
+
+	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
+		return err;
+	if (r->o->force)
+		e = report_note(&r->report, "%s (--force)", err->msg);
+	else
+		e = err_create(err->code, "%s; give the file that was started, or --force to go on", err->msg);
+	err_destroy(err);
+	return e;
+}
+
 /* Everything up to the moment when the process runs again. */
 static struct err *acquire(struct run *r)
 {
@@ -339,13 +354,7 @@ static struct err *acquire(struct run *r)
 		err = heap_attach(r->heap, r->img, bias);
 	if (!err) {
 		image_set_source(r->img, target_memory(r->target));
-		err = heap_verify(r->heap, target_memory(r->target));
-		if (r->o->force && (err_is(err, ERR_BADDATA) || err_is(err, ERR_FAULT))) {
-			struct err *why = report_note(&r->report, "%s (--force)", err->msg);
-
-			err_destroy(err);
-			err = why;
-		}
+		err = verify(r);
 	}
 	if (!err)
 		err = capture(r);

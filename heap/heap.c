@@ -18,8 +18,8 @@ static struct err *find_arch(struct heap *h)
 	p->machine = arch_find(elf_machine(p->exe), elf_fmt(p->exe));
 	p->arch = p->machine ? goarch_find(p->machine->name) : NULL;
 	if (!p->arch)
-		return err_create(ERR_UNSUPPORTED, "%s is for a machine (ELF machine %u) that is not supported",
-				  elf_path(p->exe), elf_machine(p->exe));
+		return err_create(ERR_UNSUPPORTED, "%s is for %s, which is not supported yet (amd64 is)",
+				  elf_path(p->exe), arch_machine_name(elf_machine(p->exe)));
 	return NULL;
 }
 
@@ -179,7 +179,7 @@ struct err *heap_verify(struct heap *h, struct mem_source *src)
 		if (want && memcmp(want, buf[i], SAMPLE))
 			return err_create(ERR_BADDATA,
 					  "%s is not what runs there: the code at 0x%" PRIx64
-					  " differs; give the file that was started",
+					  " differs",
 					  elf_path(h->proc.exe), r[i].addr);
 	}
 	return NULL;

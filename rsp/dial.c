@@ -114,6 +114,8 @@ static struct err *dial_tcp(struct conn *c, const char *target)
 		return bad_address(c);
 	*colon = 0;
 	port = colon + 1;
+	if (strspn(port, "0123456789") == strlen(port) && strtoul(port, NULL, 10) > UINT16_MAX)
+		return err_create(ERR_USAGE, "'%s': %s is no port (1 to 65535)", c->name, port);
 	name = host;
 	if (*name == '[') {
 		end = strchr(name, ']');

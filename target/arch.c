@@ -17,3 +17,29 @@ const struct arch *arch_find(uint16_t elf_machine, struct bytes_fmt fmt)
 	}
 	return NULL;
 }
+
+const char *arch_machine_name(uint16_t elf_machine)
+{
+	switch (elf_machine) {
+	case EM_386:
+		return "386";
+	case EM_MIPS:
+		return "mips";
+	case EM_PPC64:
+		return "ppc64";
+	case EM_S390:
+		return "s390x";
+	case EM_ARM:
+		return "arm";
+	case EM_X86_64:
+		return "amd64";
+	case EM_AARCH64:
+		return "arm64";
+	case EM_RISCV:
+		return "riscv64";
+	case 258: /* EM_LOONGARCH */
+		return "loong64";
+	default:
+		return "an unknown machine";
+	}
+}

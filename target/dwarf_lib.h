@@ -5,6 +5,8 @@
 #ifndef GRF_TARGET_DWARF_LIB_H
 #define GRF_TARGET_DWARF_LIB_H
 
+#include <stddef.h>
+
 /* pkg-config gives newer ones their own directory; elfutils has a dwarf.h of the same name. */
 #if __has_include(<libdwarf.h>)
 #include <libdwarf.h>

@@ -154,12 +154,18 @@ static struct err *elf_read_sections(struct elf *e)
 
 static struct err *elf_open_(struct elf *e)
 {
+	struct stat st;
 	size_t len;
 	char *raw;
 
 	e->fd = open(e->path, O_RDONLY | O_CLOEXEC);
 	if (e->fd < 0)
 		return err_os(errno, "opening");
+	if (fstat(e->fd, &st))
+		return err_os(errno, "opening");
+	if (!S_ISREG(st.st_mode))
+		return err_create(ERR_BADDATA, S_ISDIR(st.st_mode) ? "a directory, not an executable" :
+								     "not a regular file");
 	elf_version(EV_CURRENT);
 	e->elf = elf_begin(e->fd, ELF_C_READ_MMAP, NULL);
 	if (!e->elf)

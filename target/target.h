@@ -37,6 +37,9 @@ struct arch {
 /* NULL if there is none.  By ELF header fields. */
 const struct arch *arch_find(uint16_t elf_machine, struct bytes_fmt fmt);
 
+/* A word for error messages: "arm64", "an unknown machine". */
+const char *arch_machine_name(uint16_t elf_machine);
+
 /* ------------------------------------------------------------------ threads */
 
 struct thread {
