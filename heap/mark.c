@@ -47,6 +47,11 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 	int fit;
 
 	if (sp->ptrs == SPAN_BITS) {
+		if (!place && !old && ptr_small_bits(&m->h->proc, sp, index, &bits)) {
+			err = place_of_closure(ps, sp, index, bits, &place);
+			if (err)
+				return err;
+		}
 		if (!place)
 			return NULL;
 		if (!ptr_small_bits(&m->h->proc, sp, index, &bits)) {

@@ -5,12 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
+#include "base/limits.h"
 #include "heap/name.h"
 
 struct locals {
 	struct dwarf_local *v;
 	size_t n;
+};
+
+/* A named place in writable memory. */
+struct symbol {
+	uint64_t addr, size;
+	const char *name;
+};
+
+/* A stack slot whose type a waiting goroutine's sudog tells. */
+struct typed_slot {
+	uint64_t addr;
+	struct go_type *type;
 };
 
 struct namer {
@@ -20,6 +32,9 @@ struct namer {
 	struct arena *arena;
 	const struct dwarf_var *vars;
 	size_t nvars;
+	VEC(struct symbol) symbols; /* sorted; only what DWARF does not name is looked up here */
+	bool symbols_read;
+	VEC(struct typed_slot) slots; /* sorted */
 	struct map64 locals; /* pc -> index into pcs */
 	VEC(struct locals) pcs;
 };
@@ -45,11 +60,57 @@ static bool runtime_variable(const char *name)
 	       !strcmp(name, "sync.allPools") || !strcmp(name, "sync.oldPools");
 }
 
-/* A variable without a name: its section and offset in it. */
-static struct err *section_label(struct namer *n, uint64_t addr, const char **ret)
+static int symbol_cmp(const void *a, const void *b)
+{
+	const struct symbol *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* Variables in the symbol table: without DWARF all of them, with it the compiler's own ("main..stmp_3"). */
+static struct err *read_symbols(struct namer *n)
+{
+	const struct elf *e = n->h->proc.exe;
+	uint64_t count = elf_symbol_count(e);
+	struct err *err = NULL;
+
+	n->symbols_read = true;
+	for (uint64_t i = 0; i < count && !err; i++) {
+		const struct elf_section *sec;
+		struct symbol s;
+
+		if (!elf_symbol_get(e, i, &s.name, &s.addr, &s.size) || !s.size)
+			continue;
+		sec = elf_section_at(e, s.addr);
+		if (sec && sec->write)
+			err = vec_push(&n->symbols, s);
+	}
+	if (n->symbols.n > 1)
+		qsort(n->symbols.v, n->symbols.n, sizeof(*n->symbols.v), symbol_cmp);
+	return err;
+}
+
+/* A variable that DWARF does not name: its symbol; else its section and offset in it. */
+static struct err *symbol_label(struct namer *n, uint64_t addr, const char **ret)
 {
 	const struct elf_section *s = elf_section_at(n->h->proc.exe, addr - n->h->proc.bias);
+	size_t lo = 0, hi;
+	struct err *err = n->symbols_read ? NULL : read_symbols(n);
 
+	if (err)
+		return err;
+	for (hi = n->symbols.n; lo < hi;) {
+		size_t mid = (lo + hi) / 2;
+
+		if (n->symbols.v[mid].addr <= addr - n->h->proc.bias)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo && addr - n->h->proc.bias - n->symbols.v[lo - 1].addr < n->symbols.v[lo - 1].size) {
+		*ret = n->symbols.v[lo - 1].name;
+		return NULL;
+	}
 	*ret = s ? arena_printf(n->arena, "%s+0x%" PRIx64, s->name, addr - n->h->proc.bias - s->addr) :
 		   arena_printf(n->arena, ".data+0x%" PRIx64, addr);
 	return *ret ? NULL : err_nomem();
@@ -72,10 +133,10 @@ static struct err *name_variable(struct namer *n, struct mark_root *r)
 			hi = mid;
 	}
 	if (!lo)
-		return section_label(n, r->r.addr, &r->label);
+		return symbol_label(n, r->r.addr, &r->label);
 	v = &n->vars[lo - 1];
 	if (addr - v->addr >= (v->size ? v->size : 8))
-		return section_label(n, r->r.addr, &r->label);
+		return symbol_label(n, r->r.addr, &r->label);
 	if (runtime_variable(v->name))
 		r->pass = PASS_RUNTIME;
 	r->label = v->name;
@@ -102,6 +163,83 @@ static struct err *locals_at(struct namer *n, uint64_t pc, const struct locals *
 	if (!err)
 		*ret = &n->pcs.v[*slot];
 	return err;
+}
+
+static int slot_cmp(const void *a, const void *b)
+{
+	const struct typed_slot *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* A struct's field by name, NULL if there is none. */
+static struct go_field *field_of(struct types *types, struct go_type *t, const char *name)
+{
+	if (!t)
+		return NULL;
+	err_destroy(types_expand(types, t));
+	for (uint32_t i = 0; i < t->nfields; i++)
+		if (!strcmp(t->fields[i].name, name))
+			return &t->fields[i];
+	return NULL;
+}
+
+/*
+ * What a goroutine that waits for a channel is about to send, or where it will receive, is in a slot
+ * of its stack that no variable describes; its sudog (g.waiting) points there, and the channel
+ * knows the type.
+ */
+static struct err *read_waiting(struct namer *n)
+{
+	const struct proc *p = &n->h->proc;
+	struct go_type *sudog;
+	struct go_field *elem, *c, *link;
+	struct err *err = types_by_name(n->types, "runtime.sudog", &sudog);
+
+	elem = field_of(n->types, err ? NULL : sudog, "elem");
+	c = field_of(n->types, err ? NULL : sudog, "c");
+	link = field_of(n->types, err ? NULL : sudog, "waitlink");
+	if (err || !elem || !c || !link)
+		return err;
+	for (size_t i = 0; i < n->h->stacks.gs.n && !err; i++) {
+		const struct goroutine *g = &n->h->stacks.gs.v[i];
+		uint64_t s, chan, rtype, steps = 0;
+		struct typed_slot slot;
+
+		if (g->status != G_WAITING || !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
+			continue;
+		for (; s && steps++ < LIMIT_WAITING && !err; s = proc_try_word(p, s + link->offset, &s) ? s : 0) {
+			if (!proc_try_word(p, s + elem->offset, &slot.addr) ||
+			    !proc_try_word(p, s + c->offset, &chan) ||
+			    slot.addr < g->lo || slot.addr >= g->hi ||
+			    !proc_try_word(p, chan + layout_off(&p->layout, L_hchan_elemtype), &rtype))
+				continue;
+			err = types_from_runtime(n->types, rtype, &slot.type);
+			if (!err && slot.type)
+				err = vec_push(&n->slots, slot);
+		}
+	}
+	if (n->slots.n > 1)
+		qsort(n->slots.v, n->slots.n, sizeof(*n->slots.v), slot_cmp);
+	return err;
+}
+
+static void type_by_slot(const struct namer *n, struct mark_root *r)
+{
+	size_t lo = 0, hi = n->slots.n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (n->slots.v[mid].addr <= r->r.addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || r->r.addr - n->slots.v[lo - 1].addr >= n->slots.v[lo - 1].type->size)
+		return;
+	r->type = n->slots.v[lo - 1].type;
+	r->var_off = r->r.addr - n->slots.v[lo - 1].addr;
 }
 
 static struct err *name_local(struct namer *n, struct mark_root *r)
@@ -137,6 +275,7 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 		r->var_off = v->var_off + (uint64_t)(off - v->cfa_off);
 		return v->type ? types_from_die(n->types, 0, v->type, &r->type) : NULL;
 	}
+	type_by_slot(n, r);
 	return NULL;
 }
 
@@ -230,6 +369,8 @@ struct err *name_roots(struct heap *h, struct types *types, struct dwarf *dwarf,
 
 	if (!err && dwarf)
 		err = dwarf_globals(dwarf, &n.vars, &n.nvars);
+	if (!err)
+		err = read_waiting(&n);
 	for (size_t i = 0; i < h->roots.n && !err; i++) {
 		struct mark_root *r = &roots[i];
 
@@ -246,6 +387,8 @@ struct err *name_roots(struct heap *h, struct types *types, struct dwarf *dwarf,
 	for (size_t i = 0; i < n.pcs.n; i++)
 		free(n.pcs.v[i].v);
 	vec_deinit(&n.pcs);
+	vec_deinit(&n.symbols);
+	vec_deinit(&n.slots);
 	map64_deinit(&n.locals);
 	if (err) {
 		free(roots);

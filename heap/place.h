@@ -98,6 +98,11 @@ ERR_MUST_CHECK struct err *func_resolve(struct places *p, uint64_t value, const 
 					uint32_t index, uint32_t *place,
 					const struct func **closure);
 
+/* A small object that begins with the address of a function, in a word that is no pointer to the collector, is
+ * that function's closure: its place, 0 if it is none. */
+ERR_MUST_CHECK struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t index,
+					    uint64_t bits, uint32_t *place);
+
 /* What the object says of itself, by its allocation header or largeType; 0: nothing. */
 ERR_MUST_CHECK struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index,
 					   uint32_t *place);

@@ -107,6 +107,15 @@ struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp
 	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index) + off, place);
 }
 
+struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t index, uint64_t bits,
+			     uint32_t *place)
+{
+	const struct func *f = NULL;
+
+	*place = 0;
+	return bits & 1 ? NULL : func_resolve(p, span_slot(sp, index), sp, index, place, &f);
+}
+
 static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
 				uint64_t value, const struct span *sp, uint32_t index,
 				uint32_t *place, const struct func **closure, int depth);

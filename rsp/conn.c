@@ -291,7 +291,8 @@ static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 	bool again;
 
 	*done = false;
-	for (;;) {
+	*pkt = (struct packet){ PACKET_NONE };
+	while (c->rx_pos < c->rx_len) {
 		packet_next(&c->scan, c->rx + c->rx_pos, c->rx_len - c->rx_pos, pkt);
 		c->rx_pos += pkt->used;
 		switch (pkt->kind) {

@@ -396,3 +396,19 @@ bool elf_symbol(const struct elf *ce, const char *name, uint64_t *addr, uint64_t
 	}
 	return false;
 }
+
+uint64_t elf_symbol_count(const struct elf *e)
+{
+	return e->syms ? e->syms_len / elf_sym_size(e) : 0;
+}
+
+bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr, uint64_t *size)
+{
+	struct elf_sym_ sym = elf_sym(e, i);
+	size_t len;
+
+	*name = elf_sym_name(e, sym.name, &len);
+	*addr = sym.addr;
+	*size = sym.size;
+	return sym.shndx != SHN_UNDEF && *name && len;
+}

@@ -53,6 +53,10 @@ const uint8_t *elf_data(const struct elf *e, uint64_t addr, uint64_t len);
 /* .symtab by name: false if there is none.  Built (a hash) on first use. */
 bool elf_symbol(const struct elf *e, const char *name, uint64_t *addr, uint64_t *size);
 
+/* .symtab by number, 0 <= i < elf_symbol_count(): false for undefined and nameless ones. */
+uint64_t elf_symbol_count(const struct elf *e);
+bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr, uint64_t *size);
+
 /* "" if there is none.  Hex GNU build id; Go build id (.note.go.buildid, as `go tool buildid` prints it). */
 const char *elf_gnu_build_id(const struct elf *e);
 const char *elf_go_build_id(const struct elf *e);

@@ -14,7 +14,7 @@ STOPS = int(os.environ.get("GRF_STOPS", "200"))
 def busy():
     """Every stop exact, and the program's own checksums right afterwards."""
     rnd = random.Random(20240607)
-    p = Prog([build("busy")])
+    p = Prog([build("busy"), "-live", "4", "-noscan", "24"])
     taken = 0
     with multi() as g:
         for i in range(STOPS):

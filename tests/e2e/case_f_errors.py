@@ -328,9 +328,16 @@ def wrong_exe():
 def force():
     """--force goes on with a program whose build id differs (here: the same one, with another id)."""
     p = zoo("-tick")
+    r = subprocess.run([go(), "tool", "buildid", p.exe], stdout=subprocess.PIPE, env=go_env(), check=True)
+    build_id = r.stdout.strip()
+    other = tmpdir() + "/zoo"
+    with open(p.exe, "rb") as a, open(other, "wb") as b:
+        data = a.read()
+        check(len(build_id) > 40 and build_id in data, build_id)
+        b.write(data.replace(build_id, build_id[::-1]))
     with multi() as g:
-        other = build("zoo", flags=["-ldflags=-buildid=another"], tag="-buildid")
         fails(g.target, other, "-p", p.pid, word="--force")
+        assert_alive(p)
         prof = profile(g.target, other, "--force", "-p", p.pid)
         check(any(s.startswith("main.zooSlice") for s, _ in prof.stacks), prof.stacks[:5])
     assert_alive(p)

@@ -140,7 +140,7 @@ func newSignals() *signals {
 }
 
 func (s *signals) round(r *rng) {
-	for i := 0; i < 20; i++ {
+	for i := 0; i < 10; i++ {
 		syscall.Kill(os.Getpid(), syscall.SIGUSR1)
 		<-s.ch
 	}
@@ -181,7 +181,7 @@ func (s *syscalls) round(r *rng) {
 	if string(got) != string(msg) {
 		s.wrong = "pipe"
 	}
-	for i := 0; i < 3000; i++ {
+	for i := 0; i < 2000; i++ {
 		now := time.Now()
 		if now.Before(s.last) {
 			s.wrong = "clock"
@@ -230,7 +230,7 @@ func (u *unwinder) fall(n int) (ret int) {
 }
 
 func (u *unwinder) round(r *rng) {
-	for i := 0; i < 50; i++ {
+	for i := 0; i < 20; i++ {
 		if got := u.top(20); got != 21 {
 			u.wrong = fmt.Sprintf("unwound to %d", got)
 		}

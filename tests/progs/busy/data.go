@@ -35,7 +35,7 @@ func newGraph(n int) *graph {
 
 func (g *graph) round(r *rng) {
 	n := len(g.table)
-	for i := 0; i < 20000; i++ {
+	for i := 0; i < 5000; i++ {
 		a, b := r.below(n), r.below(n)
 		g.table[a], g.table[b] = g.table[b], g.table[a]
 		p, q := g.table[a], g.table[b]
@@ -115,7 +115,7 @@ func (bs *blocks) round(r *rng) {
 }
 
 func (bs *blocks) check() string {
-	for i := 0; i < len(bs.list)/8; i++ {
+	for i := 0; i < len(bs.list)/16; i++ {
 		bs.at = (bs.at + 1) % len(bs.list)
 		if !bs.list[bs.at].ok() {
 			return fmt.Sprintf("block %d", bs.at)
@@ -146,7 +146,7 @@ func (m *maps) round(r *rng) {
 		m.of = map[uint64]map[uint64]uint64{}
 	}
 	m.n++
-	for i := 0; i < 2000; i++ {
+	for i := 0; i < 700; i++ {
 		x := r.next()
 		m.small[x] = &x
 		if i%4 == 0 {

@@ -1,0 +1,14 @@
+"""The source tree's own rules."""
+
+import os
+import subprocess
+
+from lib import *
+
+
+@case(timeout=300)
+def layers():
+    """Includes go downwards only; every header compiles alone."""
+    r = subprocess.run(["sh", os.path.join(TOP, "tests/check_layers.sh")], env=dict(os.environ, OBJDIR=OBJDIR),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(r.returncode == 0, r.stdout)
