@@ -199,6 +199,7 @@ struct run {
 	const struct options *o;
 	struct output **outputs;
 	struct elf *exe;
+	char *remote_exe; /* its path over there, if it was fetched */
 	struct heap *heap;
 	struct rsp *rsp;
 	struct target *target;
@@ -281,13 +282,14 @@ static struct err *fetch_and_open(struct run *r, struct rsp *rsp, uint64_t pid)
 {
 	_cleanup_free_ char *path = NULL;
 	bool temporary;
-	struct err *err = fetch_exe(rsp, pid, &path, &temporary);
+	struct err *err = fetch_exe(rsp, pid, &path, &r->remote_exe, &temporary);
 
 	if (err)
 		return err;
 	err = open_exe(r, path);
 	if (temporary)
 		unlink(path);
+	r->report.exe = r->remote_exe;
 	return err;
 }
 
@@ -436,6 +438,7 @@ static void run_deinit(struct run *r)
 	heap_destroy(r->heap);
 	image_destroy(r->img);
 	elf_destroy(r->exe);
+	free(r->remote_exe);
 	vec_deinit(&r->threads);
 	profile_deinit(&r->profile);
 	report_deinit(&r->report);
@@ -451,7 +454,8 @@ int main(int argc, char **argv)
 	struct err *err;
 	int status = 0;
 
-	signal(SIGPIPE, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file at its limit are errors, not deaths */
+	signal(SIGXFSZ, SIG_IGN);
 	err = parse_options(argc, argv, &o);
 	r.progress.on = !o.quiet && isatty(STDERR_FILENO);
 	if (!err)

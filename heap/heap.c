@@ -146,41 +146,53 @@ struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
 	return err;
 }
 
-enum { SAMPLES = 32, SAMPLE = 256 };
+enum { SAMPLES = 32, SAMPLE = 256, NOTES = 2, NOTE_MAX = 1024 };
+
+/* Adds a piece that the file has too. */
+static void sample(const struct heap *h, uint64_t addr, uint64_t len, uint8_t *buf, struct mem_range *r,
+		   size_t *n)
+{
+	if (elf_data(h->proc.exe, addr, len))
+		r[(*n)++] = (struct mem_range){ addr + h->proc.bias, len, buf, 0 };
+}
 
 struct err *heap_verify(struct heap *h, struct mem_source *src)
 {
+	static const char *const notes[NOTES] = { ".note.go.buildid", ".note.gnu.build-id" };
 	const struct elf_segment *segs;
-	size_t n = elf_segments(h->proc.exe, &segs), k = 0;
-	struct mem_range r[SAMPLES];
-	uint8_t buf[SAMPLES][SAMPLE];
+	size_t nsegs = elf_segments(h->proc.exe, &segs), n = 0;
+	struct mem_range r[SAMPLES + NOTES];
+	uint8_t buf[SAMPLES][SAMPLE], note[NOTES][NOTE_MAX];
 	struct err *err;
 
-	/* Code spread over the text, its first page with the build id's note among it. */
-	for (size_t i = 0; i < n && k < SAMPLES; i++) {
+	/* The build ids, and code and constants spread over the file. */
+	for (size_t i = 0; i < NOTES; i++) {
+		const struct elf_section *s = elf_section(h->proc.exe, notes[i]);
+
+		if (s && s->alloc && s->size <= NOTE_MAX)
+			sample(h, s->addr, s->size, note[i], r, &n);
+	}
+	for (size_t i = 0, k = 0; i < nsegs; i++) {
 		uint64_t step;
 
 		if (segs[i].write || segs[i].filesz < SAMPLE)
 			continue;
 		step = (segs[i].filesz - SAMPLE) / (SAMPLES / 2);
 		for (unsigned j = 0; j < SAMPLES / 2 && k < SAMPLES; j++, k++)
-			r[k] = (struct mem_range){ segs[i].addr + h->proc.bias + j * step, SAMPLE, buf[k], 0 };
+			sample(h, segs[i].addr + j * step, SAMPLE, buf[k], r, &n);
 	}
-	err = src->readv(src, r, k);
+	err = src->readv(src, r, n);
 	if (err)
 		return err;
-	for (size_t i = 0; i < k; i++) {
-		const uint8_t *want = elf_data(h->proc.exe, r[i].addr - h->proc.bias, SAMPLE);
-
-		if (r[i].got < SAMPLE)
+	for (size_t i = 0; i < n; i++) {
+		if (r[i].got < r[i].len)
 			return err_fault(r[i].addr,
 					 "%s is not what runs there: no memory at 0x%" PRIx64 ", where its code should be",
 					 elf_path(h->proc.exe), r[i].addr);
-		if (want && memcmp(want, buf[i], SAMPLE))
-			return err_create(ERR_BADDATA,
-					  "%s is not what runs there: the code at 0x%" PRIx64
-					  " differs",
-					  elf_path(h->proc.exe), r[i].addr);
+		if (memcmp(elf_data(h->proc.exe, r[i].addr - h->proc.bias, r[i].len), r[i].dst, r[i].len))
+			return err_create(ERR_BADDATA, "%s is not what runs there: %s at 0x%" PRIx64 " differs",
+					  elf_path(h->proc.exe), r[i].dst == note[0] || r[i].dst == note[1] ?
+					  "the build id" : "the code", r[i].addr);
 	}
 	return NULL;
 }

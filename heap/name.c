@@ -82,8 +82,12 @@ static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
 	if (frame == UINT32_MAX)
 		return child_str(n, 0, "goroutine", node);
 	g = &s->gs.v[s->frames.v[frame].g];
-	for (i = g->first_frame + g->nframes; i-- > frame && !err;)
+	for (i = g->first_frame + g->nframes; i-- > frame && !err;) {
+		/* Every goroutine's outermost frame: it says nothing. */
+		if (i > frame && !strcmp(s->frames.v[i].func->name, "runtime.goexit"))
+			continue;
 		err = child_str(n, *node, s->frames.v[i].func->name, node);
+	}
 	return err;
 }
 

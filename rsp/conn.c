@@ -340,6 +340,7 @@ static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 			return NULL;
 		}
 	}
+	return NULL;
 }
 
 struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len)

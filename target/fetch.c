@@ -128,7 +128,8 @@ static struct err *write_all(int fd, const uint8_t *p, size_t len, const char *p
 	return NULL;
 }
 
-struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, bool *temporary)
+struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **remote_path,
+		      bool *temporary)
 {
 	_cleanup_free_ char *remote = NULL, *dir = NULL, *tmp = NULL, *final = NULL;
 	_cleanup_buf_ struct buf head = BUF_INIT, file = BUF_INIT;
@@ -148,6 +149,7 @@ struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, bool *temporar
 	*temporary = !*id;
 	if (final && stat(final, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
 		*path = TAKE_PTR(final);
+		*remote_path = TAKE_PTR(remote);
 		return NULL;
 	}
 	fd = mkstemp(tmp);
@@ -163,5 +165,6 @@ struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, bool *temporar
 		return err_wrapf(err, "fetching the executable");
 	}
 	*path = final ? TAKE_PTR(final) : TAKE_PTR(tmp);
+	*remote_path = TAKE_PTR(remote);
 	return NULL;
 }
