@@ -356,7 +356,7 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	if (!err)
 		err = places_init(&places, h, types, &profile->frames);
 	if (!err)
-		err = name_roots(h, types, dwarf, &arena, &roots, &nroots);
+		err = name_roots(h, &places, dwarf, &arena, &roots, &nroots);
 	if (!err)
 		err = mark_run(&mark, h, &places, roots, nroots);
 	if (!err)

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "heap/name.h"
+#include "heap/name_static.h"
 
 struct locals {
 	struct dwarf_local *v;
@@ -30,8 +31,9 @@ struct namer {
 	struct types *types;
 	struct dwarf *dwarf; /* NULL: none */
 	struct arena *arena;
-	const struct dwarf_var *vars;
-	size_t nvars;
+	struct places *places;
+	struct static_vars vars;     /* by DWARF */
+	struct static_vars nameless; /* what they lead to */
 	VEC(struct symbol) symbols; /* sorted; only what DWARF does not name is looked up here */
 	bool symbols_read;
 	VEC(struct typed_slot) slots; /* sorted */
@@ -118,31 +120,36 @@ static struct err *symbol_label(struct namer *n, uint64_t addr, const char **ret
 
 static struct err *name_variable(struct namer *n, struct mark_root *r)
 {
-	uint64_t addr = r->r.addr - n->h->proc.bias;
-	size_t lo = 0, hi = n->nvars;
-	const struct dwarf_var *v;
+	struct static_var *v = static_vars_at(&n->vars, r->r.addr);
 	struct err *err;
 
 	r->pass = PASS_VARIABLES;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (n->vars[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo)
-		return symbol_label(n, r->r.addr, &r->label);
-	v = &n->vars[lo - 1];
-	if (addr - v->addr >= (v->size ? v->size : 8))
+	if (!v)
+		v = static_vars_at(&n->nameless, r->r.addr);
+	if (!v)
 		return symbol_label(n, r->r.addr, &r->label);
 	if (runtime_variable(v->name))
 		r->pass = PASS_RUNTIME;
 	r->label = v->name;
-	r->var_off = addr - v->addr;
-	err = v->type ? types_from_die(n->types, 0, v->type, &r->type) : NULL;
+	r->var_off = r->r.addr - v->addr;
+	err = static_var_type(n->types, v, &r->type);
+	if (!err && r->type && r->type->size)
+		r->var_off %= r->type->size;
 	return err;
+}
+
+static struct err *read_variables(struct namer *n)
+{
+	const struct dwarf_var *vars;
+	size_t nvars;
+	struct err *err = dwarf_globals(n->dwarf, &vars, &nvars);
+
+	for (size_t i = 0; i < nvars && !err; i++)
+		err = vec_push(&n->vars, ((struct static_var){ .addr = vars[i].addr + n->h->proc.bias,
+							       .size = vars[i].size ? vars[i].size : n->h->proc.fmt.word,
+							       .name = vars[i].name,
+							       .die = vars[i].type }));
+	return err ? err : static_vars_find(n->h, n->places, &n->vars, &n->nameless);
 }
 
 static struct err *locals_at(struct namer *n, uint64_t pc, const struct locals **ret)
@@ -360,15 +367,15 @@ static int root_cmp(const void *a, const void *b)
 	return x->r.value < y->r.value ? -1 : x->r.value > y->r.value;
 }
 
-struct err *name_roots(struct heap *h, struct types *types, struct dwarf *dwarf, struct arena *arena,
+struct err *name_roots(struct heap *h, struct places *places, struct dwarf *dwarf, struct arena *arena,
 		       struct mark_root **ret, size_t *nret)
 {
-	struct namer n = { .h = h, .types = types, .dwarf = dwarf, .arena = arena };
+	struct namer n = { .h = h, .places = places, .types = places->types, .dwarf = dwarf, .arena = arena };
 	struct mark_root *roots = calloc(h->roots.n ? h->roots.n : 1, sizeof(*roots));
 	struct err *err = roots ? NULL : err_nomem();
 
 	if (!err && dwarf)
-		err = dwarf_globals(dwarf, &n.vars, &n.nvars);
+		err = read_variables(&n);
 	if (!err)
 		err = read_waiting(&n);
 	for (size_t i = 0; i < h->roots.n && !err; i++) {
@@ -388,6 +395,8 @@ struct err *name_roots(struct heap *h, struct types *types, struct dwarf *dwarf,
 		free(n.pcs.v[i].v);
 	vec_deinit(&n.pcs);
 	vec_deinit(&n.symbols);
+	vec_deinit(&n.vars);
+	vec_deinit(&n.nameless);
 	vec_deinit(&n.slots);
 	map64_deinit(&n.locals);
 	if (err) {

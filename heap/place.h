@@ -98,6 +98,10 @@ ERR_MUST_CHECK struct err *func_resolve(struct places *p, uint64_t value, const 
 					uint32_t index, uint32_t *place,
 					const struct func **closure);
 
+/* The dynamic type of the interface of type t whose data word is at addr; NULL: nil or unknown. */
+ERR_MUST_CHECK struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr,
+					 struct go_type **ret);
+
 /* A small object that begins with the address of a function, in a word that is no pointer to the collector, is
  * that function's closure: its place, 0 if it is none. */
 ERR_MUST_CHECK struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t index,

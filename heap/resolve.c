@@ -120,23 +120,28 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 				uint64_t value, const struct span *sp, uint32_t index,
 				uint32_t *place, const struct func **closure, int depth);
 
+struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr, struct go_type **ret)
+{
+	const struct proc *pr = &p->h->proc;
+	uint64_t rtype;
+
+	*ret = NULL;
+	if (!proc_try_word(pr, addr - pr->fmt.word, &rtype) || !rtype)
+		return NULL;
+	if (t->kind == KIND_INTERFACE && !t->is_iface_empty &&
+	    !proc_try_word(pr, rtype + layout_off(&pr->layout, L_itab_type), &rtype))
+		return NULL;
+	return types_from_runtime(p->types, rtype, ret);
+}
+
 /* An interface's data word: its value, or a pointer to it. */
 static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t addr, uint64_t value,
 				 const struct span *sp, uint32_t index, uint32_t *place,
 				 const struct func **closure, int depth)
 {
-	const struct proc *pr = &p->h->proc;
-	uint64_t tab, rtype;
 	struct go_type *dyn;
-	struct err *err;
+	struct err *err = iface_dynamic(p, t, addr, &dyn);
 
-	if (!proc_try_word(pr, addr - pr->fmt.word, &tab) || !tab)
-		return NULL;
-	rtype = tab;
-	if (t->kind == KIND_INTERFACE && !t->is_iface_empty &&
-	    !proc_try_word(pr, tab + layout_off(&pr->layout, L_itab_type), &rtype))
-		return NULL;
-	err = types_from_runtime(p->types, rtype, &dyn);
 	if (err || !dyn)
 		return err;
 	if (!dyn->direct)

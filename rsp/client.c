@@ -445,6 +445,9 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 		err = handshake(rsp, opts, now);
 	}
 	if (err) {
+		/* What never said a word is no stub, and holds nothing; or we did not wait. */
+		if (rsp->conn && !rsp->conn->spoken && !err_is(err, ERR_INTR))
+			rsp->shared->held = 0;
 		rsp_destroy(rsp);
 		return err;
 	}
@@ -454,14 +457,19 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 
 /* ------------------------------------------------------------------ stop and go */
 
+static struct err *send_detach(struct rsp *rsp)
+{
+	if (rsp->f.pub.multiprocess && rsp->pid)
+		return rsp_send(rsp, "D;%" PRIx64, rsp->pid);
+	return rsp_send(rsp, "D");
+}
+
 static struct err *detach(struct rsp *rsp)
 {
-	struct err *err;
+	struct err *err = send_detach(rsp);
 
-	if (rsp->f.pub.multiprocess && rsp->pid)
-		err = rsp_command(rsp, "D;%" PRIx64, rsp->pid);
-	else
-		err = rsp_command(rsp, "D");
+	if (!err)
+		err = rsp_next(rsp);
 	if (err)
 		return err;
 	set_running(rsp);
@@ -559,7 +567,7 @@ static bool say_goodbye(struct rsp *rsp)
 
 	/* An error before `?`: whom it holds is not known here; the guardian asks. */
 	if (!rsp->stopped && rsp->shared->held)
-		return !rsp->conn->spoken || rsp->conn->dead;
+		return rsp->conn->dead;
 	if (!rsp->stopped && !rsp->shared->end_stub)
 		return true;
 	if (!rsp->shared->talking)
@@ -576,6 +584,14 @@ static bool say_goodbye(struct rsp *rsp)
 	}
 	if (!err)
 		return true;
+	/* Slow, or stuck: it may read this when we are gone. */
+	if (rsp->stopped && err_is(err, ERR_TIMEOUT)) {
+		struct err *err2 = send_detach(rsp);
+
+		if (!err2)
+			err2 = conn_flush(rsp->conn);
+		err_destroy(err2);
+	}
 	/* A stub that is silent, or gone, will not answer a second time either. */
 	rsp->stopped = rsp->stopped && !err_is(err, ERR_TIMEOUT) && !err_is(err, ERR_CLOSED);
 	err_destroy(err);
