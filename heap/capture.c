@@ -55,6 +55,32 @@ static struct err *plan_masks(struct heap *h, struct ranges *want)
 	return err;
 }
 
+/*
+ * The channels that goroutines wait for: one without a buffer is a pointer-free object, whose
+ * contents are not captured, but it knows the type of what is sent.
+ */
+static struct err *plan_channels(struct heap *h, struct ranges *want)
+{
+	struct proc *p = &h->proc;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
+		const struct goroutine *g = &h->stacks.gs.v[i];
+		uint64_t s, c, steps = 0;
+
+		if (g->status != G_WAITING || !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
+			continue;
+		while (s && steps++ < LIMIT_WAITING && !err) {
+			if (proc_try_word(p, s + layout_off(&p->layout, L_sudog_c), &c) &&
+			    spans_find(&h->spans, c) && spans_find(&h->spans, c)->ptrs == SPAN_NOSCAN)
+				err = vec_push(want, ((struct range){ c, layout_size(&p->layout, LS_hchan) }));
+			if (!proc_try_word(p, s + layout_off(&p->layout, L_sudog_waitlink), &s))
+				break;
+		}
+	}
+	return err;
+}
+
 struct err *heap_capture(struct heap *h, const struct threads *threads, bool last, struct unstable *u)
 {
 	struct proc *p = &h->proc;
@@ -111,6 +137,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = stacks_load(p, &h->stacks);
 	if (!err)
 		err = stacks_plan(p, &h->stacks, &want);
+	if (!err)
+		err = plan_channels(h, &want);
 	if (!err)
 		err = capture_plan_types(h, &want);
 	if (!err)

@@ -21,7 +21,6 @@
 #include "target/target.h"
 
 #define LAYOUT_TYPE "internal/abi.Type|runtime._type"
-#define LAYOUT_HMAP "runtime.hmap|internal/runtime/maps.NOSUCH"
 
 /* clang-format off */
 #define LAYOUT_FIELDS(F, S) \
@@ -142,6 +141,8 @@
 	F(panic_link, "runtime._panic", "link", 1) \
 	S(panic, "runtime._panic", 1) \
 	F(sudog_elem, "runtime.sudog", "elem", 1) \
+	F(sudog_waitlink, "runtime.sudog", "waitlink", 1) \
+	F(sudog_c, "runtime.sudog", "c", 1) \
 	S(sudog, "runtime.sudog", 1) \
 	F(stackObjectRecord_off, "runtime.stackObjectRecord", "off", 1) \
 	F(stackObjectRecord_size, "runtime.stackObjectRecord", "size", 1) \

@@ -179,18 +179,6 @@ static int slot_cmp(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-/* A struct's field by name, NULL if there is none. */
-static struct go_field *field_of(struct types *types, struct go_type *t, const char *name)
-{
-	if (!t)
-		return NULL;
-	err_destroy(types_expand(types, t));
-	for (uint32_t i = 0; i < t->nfields; i++)
-		if (!strcmp(t->fields[i].name, name))
-			return &t->fields[i];
-	return NULL;
-}
-
 /*
  * What a goroutine that waits for a channel is about to send, or where it will receive, is in a slot
  * of its stack that no variable describes; its sudog (g.waiting) points there, and the channel
@@ -199,15 +187,10 @@ static struct go_field *field_of(struct types *types, struct go_type *t, const c
 static struct err *read_waiting(struct namer *n)
 {
 	const struct proc *p = &n->h->proc;
-	struct go_type *sudog;
-	struct go_field *elem, *c, *link;
-	struct err *err = types_by_name(n->types, "runtime.sudog", &sudog);
+	uint64_t elem = layout_off(&p->layout, L_sudog_elem), c = layout_off(&p->layout, L_sudog_c);
+	uint64_t link = layout_off(&p->layout, L_sudog_waitlink);
+	struct err *err = NULL;
 
-	elem = field_of(n->types, err ? NULL : sudog, "elem");
-	c = field_of(n->types, err ? NULL : sudog, "c");
-	link = field_of(n->types, err ? NULL : sudog, "waitlink");
-	if (err || !elem || !c || !link)
-		return err;
 	for (size_t i = 0; i < n->h->stacks.gs.n && !err; i++) {
 		const struct goroutine *g = &n->h->stacks.gs.v[i];
 		uint64_t s, chan, rtype, steps = 0;
@@ -215,9 +198,9 @@ static struct err *read_waiting(struct namer *n)
 
 		if (g->status != G_WAITING || !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
 			continue;
-		for (; s && steps++ < LIMIT_WAITING && !err; s = proc_try_word(p, s + link->offset, &s) ? s : 0) {
-			if (!proc_try_word(p, s + elem->offset, &slot.addr) ||
-			    !proc_try_word(p, s + c->offset, &chan) ||
+		for (; s && steps++ < LIMIT_WAITING && !err; s = proc_try_word(p, s + link, &s) ? s : 0) {
+			if (!proc_try_word(p, s + elem, &slot.addr) ||
+			    !proc_try_word(p, s + c, &chan) ||
 			    slot.addr < g->lo || slot.addr >= g->hi ||
 			    !proc_try_word(p, chan + layout_off(&p->layout, L_hchan_elemtype), &rtype))
 				continue;
