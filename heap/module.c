@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "heap/proc.h"
+#include "target/symname.h"
 
 static struct err *table_load(const struct proc *p, uint64_t slice, uint64_t elem, struct table *t,
 			      const char *what)
@@ -261,7 +262,10 @@ static struct err *func_load(struct proc *p, const struct module *m, uint64_t en
 	f->end = end;
 	f->data = m->pclntable.data + funcoff;
 	f->left = m->pclntable.len - funcoff;
-	f->name = func_name(m, (uint32_t)proc_peek(p, f->data, L_func_nameOff));
+	f->name = symname_plain(&p->modules.arena,
+				func_name(m, (uint32_t)proc_peek(p, f->data, L_func_nameOff)));
+	if (!f->name)
+		return err_nomem();
 	f->args = (int32_t)proc_peek(p, f->data, L_func_args);
 	f->deferreturn = (uint32_t)proc_peek(p, f->data, L_func_deferreturn);
 	f->pcsp = (uint32_t)proc_peek(p, f->data, L_func_pcsp);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "heap/name.h"
 #include "heap/name_static.h"
+#include "target/symname.h"
 
 struct locals {
 	struct dwarf_local *v;
@@ -110,8 +111,8 @@ static struct err *symbol_label(struct namer *n, uint64_t addr, const char **ret
 			hi = mid;
 	}
 	if (lo && addr - n->h->proc.bias - n->symbols.v[lo - 1].addr < n->symbols.v[lo - 1].size) {
-		*ret = n->symbols.v[lo - 1].name;
-		return NULL;
+		*ret = symname_plain(n->arena, n->symbols.v[lo - 1].name);
+		return *ret ? NULL : err_nomem();
 	}
 	*ret = s ? arena_printf(n->arena, "%s+0x%" PRIx64, s->name, addr - n->h->proc.bias - s->addr) :
 		   arena_printf(n->arena, ".data+0x%" PRIx64, addr);

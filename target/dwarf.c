@@ -197,7 +197,7 @@ static struct err *add_var(struct dwarf *d, Dwarf_Die die, const struct dwarf_cu
 	v.name = dwarf_die_str(d, die, DW_AT_name);
 	if (!v.name || !dwarf_die_ref(d, die, DW_AT_type, &v.type))
 		return NULL;
-	v.name = dwarf_plain(d, v.name);
+	v.name = symname_plain(&d->strings, v.name);
 	return v.name ? vec_push(&d->vars, v) : err_nomem();
 }
 

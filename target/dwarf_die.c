@@ -213,30 +213,3 @@ bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t 
 	}
 	return false;
 }
-
-/*
- * Import paths are escaped as in symbol names, "gopkg.in/yaml%2ev3.Node" (cmd/internal/objabi/path.go
- * PathToPrefix; seen in 1.17 to 1.26).  Go itself prints them plain.
- */
-const char *dwarf_plain(struct dwarf *d, const char *s)
-{
-	char *out, *o;
-
-	if (!strchr(s, '%'))
-		return s;
-	out = o = arena_strdup(&d->strings, s);
-	if (!out)
-		return NULL;
-	for (const char *p = s; *p; p++) {
-		if (*p == '%' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2])) {
-			char hex[3] = { p[1], p[2], 0 };
-
-			*o++ = (char)strtoul(hex, NULL, 16);
-			p += 2;
-		} else {
-			*o++ = *p;
-		}
-	}
-	*o = 0;
-	return out;
-}

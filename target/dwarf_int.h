@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "target/dwarf.h"
 #include "target/dwarf_lib.h"
+#include "target/symname.h"
 #include "target/dwarf_lists.h"
 
 struct dwarf_cu {
@@ -75,9 +76,6 @@ bool dwarf_die_ref(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *high);
 /* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */
 bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block, uint64_t *len);
-
-/* A name without the escapes of symbol names: s itself, or a copy that lives as long as d; NULL: no memory. */
-const char *dwarf_plain(struct dwarf *d, const char *s);
 
 /* The units; then the types (dwarf_types.c), then functions and variables (dwarf.c). */
 ERR_MUST_CHECK struct err *dwarf_need_cus(struct dwarf *d);

@@ -282,7 +282,7 @@ static const char *func_name(struct dwarf *d, Dwarf_Die die)
 {
 	const char *name = origin_str(d, die, DW_AT_name);
 
-	return name ? dwarf_plain(d, name) : "";
+	return name ? symname_plain(&d->strings, name) : "";
 }
 
 static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die fn, uint64_t pc, struct locals *out)

@@ -54,7 +54,7 @@ struct err *dwarf_add_type(struct dwarf *d, Dwarf_Die die, uint16_t tag)
 	n.name = dwarf_die_str(d, die, DW_AT_name);
 	if (!n.name)
 		return NULL;
-	n.name = dwarf_plain(d, n.name);
+	n.name = symname_plain(&d->strings, n.name);
 	if (!n.name)
 		return err_nomem();
 	n.die = dwarf_die_off(d, die);
@@ -233,7 +233,7 @@ struct err *dwarf_type(struct dwarf *d, uint64_t off, struct dwarf_type *ret)
 				  (unsigned long long)off);
 	t.tag = type_tag(dwarf_die_tag(d, die));
 	t.name = dwarf_die_str(d, die, DW_AT_name);
-	t.name = dwarf_plain(d, t.name ? t.name : "");
+	t.name = symname_plain(&d->strings, t.name ? t.name : "");
 	if (!t.name)
 		return err_nomem();
 	t.size = die_size(d, die);

@@ -1,4 +1,4 @@
-/* What a closure holds, by its function's name. */
+/* What a closure holds, by its function's name; names as people read them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "heap/known.h"
+#include "target/symname.h"
 
 static void check(const char *func, const char *want, unsigned want_off)
 {
@@ -57,6 +58,19 @@ static void fields(void **state)
 	assert_false(known_interface("main.eface"));
 }
 
+static void plain_names(void **state)
+{
+	struct arena a = ARENA_INIT;
+	const char *s = "main.f";
+
+	assert_ptr_equal(symname_plain(&a, s), s);
+	assert_string_equal(symname_plain(&a, "gopkg.in/yaml%2ev3.Node"), "gopkg.in/yaml.v3.Node");
+	assert_string_equal(symname_plain(&a, "100%"), "100%");
+	assert_string_equal(symname_plain(&a, "%2"), "%2");
+	assert_string_equal(symname_plain(&a, "%zz%41"), "%zzA");
+	arena_deinit(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -64,6 +78,7 @@ int main(void)
 		cmocka_unit_test(reflect_stubs),
 		cmocka_unit_test(ordinary_closures),
 		cmocka_unit_test(fields),
+		cmocka_unit_test(plain_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
