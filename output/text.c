@@ -91,6 +91,8 @@ static struct err *add_amount(struct buf *b, const char *what, uint64_t bytes, u
 {
 	char human[TEXT_BYTES_SIZE];
 
+	if (bytes < 1024)
+		return buf_addf(b, "%s %" PRIu64 " bytes (%" PRIu64 " objects)", what, bytes, objects);
 	return buf_addf(b, "%s %s (%" PRIu64 " bytes, %" PRIu64 " objects)", what,
 			text_bytes(bytes, human), bytes, objects);
 }

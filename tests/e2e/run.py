@@ -166,6 +166,9 @@ def main():
     ap.add_argument("--list", action="store_true")
     ap.add_argument("unit", nargs="*")
     args = ap.parse_args()
+    # A background job or nohup has these ignored, and what we start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if args.objdir:
         os.environ["OBJDIR"] = args.objdir
     here = os.path.dirname(os.path.abspath(__file__))

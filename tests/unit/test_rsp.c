@@ -729,8 +729,10 @@ static void die_by(int sig, const struct stub_config *c)
 	for (int i = 0; i < 10; i++) {
 		stub_start(&s, c);
 		pid = fork();
-		if (pid == 0)
+		if (pid == 0) {
+			signal(SIGINT, SIG_DFL); /* background jobs are started with it ignored */
 			read_for_ever(s.target, sig != SIGKILL);
+		}
 		/* At any packet from the first on: by then there is a guardian. */
 		while (*(volatile unsigned *)&s.replies < 1 + (unsigned)i * 3)
 			usleep(100);
