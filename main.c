@@ -158,22 +158,30 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 struct progress {
 	bool on;
 	uint64_t start_ns, last_ns;
+	const char *phase;
 };
 
-static void progress_line(struct progress *p, const char *phase, uint64_t done, uint64_t total,
-			  bool bytes)
+/* One line, ten times a second at most: phase, how far, rate, time left. */
+static void progress_line(struct progress *p, const char *phase, double done, double total,
+			  const char *unit)
 {
 	uint64_t now = now_ns();
-	double s = (double)(now - p->start_ns) / 1e9;
+	double s, rate;
 
-	if (!p->on || now - p->last_ns < 100000000)
+	if (!p->on)
+		return;
+	if (p->phase != phase) {
+		p->phase = phase;
+		p->start_ns = now;
+	}
+	if (now - p->last_ns < 100000000)
 		return;
 	p->last_ns = now;
-	if (bytes)
-		fprintf(stderr, "\r\033[K%s %.1f MB, %.1f MB/s", phase, (double)done / 1e6,
-			s > 0 ? (double)done / 1e6 / s : 0);
-	else
-		fprintf(stderr, "\r\033[K%s %" PRIu64 " of %" PRIu64 " objects", phase, done, total);
+	s = (double)(now - p->start_ns) / 1e9;
+	rate = s > 0 ? done / s : 0;
+	fprintf(stderr, "\r\033[K%s: %.1f of %.1f %s, %.1f/s", phase, done, total, unit, rate);
+	if (rate > 0 && total > done)
+		fprintf(stderr, ", %.0f s left", (total - done) / rate);
 	fflush(stderr);
 }
 
@@ -181,16 +189,6 @@ static void progress_clear(struct progress *p)
 {
 	if (p->on)
 		fputs("\r\033[K", stderr);
-}
-
-static void progress_read(void *arg, uint64_t bytes)
-{
-	progress_line(arg, "reading", bytes, 0, true);
-}
-
-static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-	progress_line(arg, phase, done, total, false);
 }
 
 /* ------------------------------------------------------------------ the run */
@@ -209,6 +207,21 @@ struct run {
 	struct report report;
 	struct progress progress;
 };
+
+static void progress_read(void *arg, uint64_t bytes)
+{
+	struct run *r = arg;
+
+	progress_line(&r->progress, "reading", (double)bytes / 1e6,
+		      (double)image_stats(r->img).planned / 1e6, "MB");
+}
+
+static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+	struct run *r = arg;
+
+	progress_line(&r->progress, phase, (double)done / 1e6, (double)total / 1e6, "M objects");
+}
 
 /* A PIE's place; everything else is where it was linked. */
 static struct err *find_bias(struct run *r, uint64_t *bias)
@@ -273,7 +286,7 @@ static struct err *open_exe(struct run *r, const char *path)
 		return err;
 	r->report.exe = elf_path(r->exe);
 	r->report.build_id = *elf_go_build_id(r->exe) ? elf_go_build_id(r->exe) : elf_gnu_build_id(r->exe);
-	heap_set_progress(r->heap, progress_heap, &r->progress);
+	heap_set_progress(r->heap, progress_heap, r);
 	return NULL;
 }
 
@@ -344,14 +357,15 @@ static struct err *acquire(struct run *r)
 		err = target_create(r->rsp, heap_machine(r->heap), &r->target);
 	if (err)
 		return err;
-	start = r->progress.start_ns = now_ns();
+	start = now_ns();
 	clock_gettime(CLOCK_REALTIME, &ts);
 	r->report.time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	r->report.pid = rsp_pid(r->rsp);
-	target_set_progress(r->target, progress_read, &r->progress);
 	err = find_bias(r, &bias);
 	if (!err)
 		err = image_create(elf_fmt(r->exe), &r->img);
+	if (!err)
+		target_set_progress(r->target, progress_read, r);
 	if (!err)
 		err = heap_attach(r->heap, r->img, bias);
 	if (!err) {

@@ -269,6 +269,9 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 	size_t i;
 
 	img->stats.fetches++;
+	img->stats.planned = 0;
+	for (i = 0; i < todo->n; i++)
+		img->stats.planned += todo->v[i].len;
 	err = img->src->readv(img->src, todo->v, todo->n);
 	for (i = 0; !err && i < todo->n; i++) {
 		struct mem_range *r = &todo->v[i];

@@ -125,6 +125,7 @@ struct image_stats {
 	uint64_t hole_bytes;  /* asked for and not to be had */
 	uint64_t holes;
 	uint64_t fetches;     /* image_need() calls that went to the source */
+	uint64_t planned;     /* bytes that the current or last fetch asked for */
 };
 struct image_stats image_stats(const struct image *img);
 
