@@ -7,10 +7,11 @@
  *	3 mspans
  *	4 allocation bits				a slot being allocated: stop again
  *	5 ms, what runs, tops of stacks			a thread where nothing is exact: stop again
- *	6 spans that can hold pointers
+ *	6 spans that can hold pointers; until 1.21 their arenas' bitmaps
  *	7 stacks; specials and queues; metadata of types made by reflect
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -130,7 +131,9 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = machines_check(p, &h->stacks, u);
 	if (err || (u->why && !last))
 		goto out;
-	err = spans_plan_contents(p, &h->spans, &want);
+	err = arenas_fetch(p, &h->spans);
+	if (!err)
+		err = spans_plan_contents(p, &h->spans, &want);
 	if (!err)
 		err = need(h, &want, GAP_SPANS);
 	if (!err)
@@ -143,6 +146,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = capture_plan_types(h, &want);
 	if (!err)
 		err = need(h, &want, GAP);
+	if (!err) /* again: the masks of the types that this brought */
+		err = capture_plan_types(h, &want);
 	if (!err)
 		err = capture_plan_reflect(h, &want);
 	if (!err)
@@ -153,5 +158,13 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = capture_itabs(h);
 out:
 	vec_deinit(&want);
+	if (!last && (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA))) {
+		/* A table caught while it changes looks like damage: only if it stays so it is. */
+		free(h->why);
+		h->why = strdup(err->msg);
+		err_destroy(err);
+		*u = (struct unstable){ h->why ? h->why : "a table that makes no sense", 0 };
+		return NULL;
+	}
 	return err_wrapf(err, "capturing the heap");
 }

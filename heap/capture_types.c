@@ -35,9 +35,9 @@ struct err *capture_plan_types(struct heap *h, struct ranges *want)
 				if (!b)
 					continue;
 				type = bytes_word(p->fmt, b);
+				if (!spans_find(&h->spans, type))
+					continue; /* in a module; or what was there before the slot was used */
 			}
-			if (!spans_find(&h->spans, type))
-				continue;
 			err = map64_put(&seen, type, 0, &slot, &is_new);
 			if (!err && is_new)
 				err = gcmask_plan(p, type, want);
@@ -141,7 +141,7 @@ static struct err *plan_names(struct heap *h, struct ranges *want)
 	for (size_t i = 0; i < h->spans.n && !err; i++) {
 		const struct span *x = &h->spans.v[i];
 
-		if (x->ptrs != SPAN_BITS || x->elemsize < size || x->elemsize > size + UNCOMMON + CLASS_STEP)
+		if ((x->ptrs != SPAN_BITS && x->ptrs != SPAN_ARENA) || x->elemsize < size || x->elemsize > size + UNCOMMON + CLASS_STEP)
 			continue;
 		for (uint32_t j = 0; j < x->nelems && !err; j++) {
 			const uint8_t *b = image_ptr(p->img, span_slot(x, j), size, NULL);

@@ -9,8 +9,9 @@
 
 #include "base/limits.h"
 
-enum { TFLAG_GCMASK_ON_DEMAND = 1 << 4 };
+enum { TFLAG_GCMASK_ON_DEMAND = 1 << 4 }; /* from 1.24; in 1.22 and 1.23 TFlagUnrolledBitmap: a plain mask */
 enum { GO_KIND_MASK = 31, GO_KIND_ARRAY = 17, GO_KIND_STRUCT = 25 };
+enum { GO_KIND_GCPROG = 1 << 6 }; /* until 1.23 */
 /* The largest mask we build: 1 << 34 words are 128 GB of one object. */
 #define GCMASK_MAX_WORDS (1ull << 34)
 
@@ -23,8 +24,14 @@ void gcmasks_deinit(struct gcmasks *m)
 struct raw_type {
 	uint64_t size, ptrdata, gcdata;
 	uint8_t kind;
-	bool on_demand;
+	bool on_demand, gcprog;
 };
+
+/* Masks are built on demand since 1.24, the release that brought cleanups; GC programs went then. */
+static bool has_on_demand(const struct proc *p)
+{
+	return layout_has(&p->layout, L_specialCleanup_fn) || layout_has(&p->layout, L_specialCleanup_cleanup);
+}
 
 static bool raw_type_read(const struct proc *p, uint64_t type, struct raw_type *t)
 {
@@ -36,7 +43,8 @@ static bool raw_type_read(const struct proc *p, uint64_t type, struct raw_type *
 	t->ptrdata = proc_peek(p, b, L_type_ptrdata);
 	t->gcdata = proc_peek(p, b, L_type_gcdata);
 	t->kind = proc_peek(p, b, L_type_kind) & GO_KIND_MASK;
-	t->on_demand = proc_peek(p, b, L_type_tflag) & TFLAG_GCMASK_ON_DEMAND;
+	t->on_demand = has_on_demand(p) && proc_peek(p, b, L_type_tflag) & TFLAG_GCMASK_ON_DEMAND;
+	t->gcprog = !has_on_demand(p) && proc_peek(p, b, L_type_kind) & GO_KIND_GCPROG;
 	return t->size < LIMIT_READ && t->ptrdata <= t->size && !(t->ptrdata % p->fmt.word);
 }
 
@@ -45,6 +53,57 @@ static void bits_or(uint8_t *dst, uint64_t at, const uint8_t *src, uint64_t n)
 	for (uint64_t i = 0; i < n; i++)
 		if (src[i >> 3] >> (i & 7) & 1)
 			dst[(at + i) >> 3] |= (uint8_t)(1 << ((at + i) & 7));
+}
+
+/*
+ * A GC program (mbitmap.go:runGCProg): 0 ends; 0nnnnnnn emits n bits that follow; 1nnnnnnn c
+ * repeats the last n bits c times (n = 0: n is a varint).  Writes up to `want` bits at `at`.
+ */
+static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t at, uint64_t want,
+		       uint64_t nbits)
+{
+	uint64_t left, done = 0;
+	const uint8_t *data = image_ptr(p->img, prog, 1, &left);
+	struct cursor c;
+
+	if (!data || at + want > nbits)
+		return false;
+	c = cursor_make(data, left, p->fmt);
+	while (done < want) {
+		uint64_t op = cursor_uint(&c, 1), n = op & 0x7f, times;
+
+		if (c.bad || !op)
+			return !c.bad; /* the rest are no pointers */
+		if (!(op & 0x80)) {
+			const uint8_t *bits = c.p;
+
+			if (!cursor_skip(&c, (n + 7) / 8))
+				return false;
+			if (n > want - done)
+				n = want - done;
+			bits_or(dst, at + done, bits, n);
+			done += n;
+			continue;
+		}
+		if (!n)
+			n = cursor_uvarint(&c);
+		times = cursor_uvarint(&c);
+		if (c.bad || !n || n > done)
+			return false;
+		for (uint64_t i = 0; i < times && done < want; i++)
+			for (uint64_t b = 0; b < n && done < want; b++, done++) {
+				uint64_t from = at + done - n, to = at + done;
+
+				if (dst[from >> 3] >> (from & 7) & 1)
+					dst[to >> 3] |= (uint8_t)(1 << (to & 7));
+			}
+	}
+	return true;
+}
+
+bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbits)
+{
+	return gcprog_run(p, prog + 4, dst, 0, nbits, nbits);
 }
 
 /* buildGCMask (type.go@1.24+): elements at their offsets.  dst has room for nbits. */
@@ -58,6 +117,8 @@ static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64
 		return false;
 	if (!t.ptrdata)
 		return true;
+	if (t.gcprog)
+		return gcprog_run(p, t.gcdata + 4, dst, at, t.ptrdata / word, nbits);
 	if (!t.on_demand) {
 		const uint8_t *src = image_ptr(p->img, t.gcdata, (t.ptrdata / word + 7) / 8, NULL);
 
@@ -154,7 +215,7 @@ struct err *gcmask_plan(const struct proc *p, uint64_t type, struct ranges *want
 
 	if (!raw_type_read(p, type, &t))
 		return vec_push(want, ((struct range){ type, layout_size(&p->layout, LS_type) }));
-	if (t.on_demand || !t.ptrdata)
+	if (t.on_demand || t.gcprog || !t.ptrdata)
 		return NULL;
 	return vec_push(want, ((struct range){ t.gcdata, (t.ptrdata / p->fmt.word + 63) / 64 * 8 }));
 }

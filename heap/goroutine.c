@@ -223,8 +223,10 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 struct err *stacks_load(struct proc *p, struct stacks *s)
 {
 	uint64_t ptr, len, addr;
-	struct err *err = proc_slice(p, p->var.allgs, &ptr, &len);
+	struct err *err = image_read_word(p->img, p->var.allglen, &len);
 
+	if (!err)
+		err = image_read_word(p->img, p->var.allgptr, &ptr);
 	if (!err && len > LIMIT_GOROUTINES)
 		err = err_create(ERR_LIMIT, "runtime.allgs has %" PRIu64 " entries", len);
 	s->gs.n = 0;

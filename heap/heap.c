@@ -34,7 +34,8 @@ static struct err *find_vars(struct heap *h)
 	} names[] = {
 		{ "runtime.firstmoduledata", &v->firstmoduledata, true },
 		{ "runtime.mheap_", &v->mheap_, true },
-		{ "runtime.allgs", &v->allgs, true },
+		{ "runtime.allgptr", &v->allgptr, true },
+		{ "runtime.allglen", &v->allglen, true },
 		{ "runtime.allm", &v->allm, true },
 		{ "runtime.allp", &v->allp, true },
 		{ "runtime.allfin", &v->allfin, true },
@@ -88,8 +89,10 @@ void heap_destroy(struct heap *h)
 	stacks_deinit(&h->stacks);
 	gcmasks_deinit(&h->masks);
 	modules_deinit(&h->proc.modules);
+	map64_deinit(&h->proc.arenas);
 	vec_deinit(&h->roots);
 	map64_deinit(&h->scheduler);
+	free(h->why);
 	free(h);
 }
 
@@ -119,7 +122,7 @@ struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
 	struct proc *p = &h->proc;
 	const struct elf_segment *segs;
 	size_t n = elf_segments(p->exe, &segs);
-	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgs, &p->var.allm,
+	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
 			     &p->var.allp, &p->var.allfin, &p->var.gcphase, &p->var.gcCleanups,
 			     &p->var.itabTable, &p->var.inProgress };
 	uint64_t addr, size;

@@ -16,6 +16,7 @@ struct heap {
 	struct roots roots;
 	uint64_t reflect_lo, reflect_hi; /* text of reflect.makeFuncStub and methodValueCall */
 	struct map64 scheduler; /* object ids of gs, ms and ps */
+	char *why; /* of the last unstable stop, where it was an error */
 	bool struct_of; /* reflect.StructOf is linked in */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
 	void *progress_arg;

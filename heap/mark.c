@@ -46,15 +46,15 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 	struct err *err;
 	int fit;
 
-	if (sp->ptrs == SPAN_BITS) {
-		if (!place && !old && ptr_small_bits(&m->h->proc, sp, index, &bits)) {
+	if (sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA) {
+		if (!place && !old && ptr_first_bits(&m->h->proc, sp, index, &bits)) {
 			err = place_of_closure(ps, sp, index, bits, &place);
 			if (err)
 				return err;
 		}
 		if (!place)
 			return NULL;
-		if (!ptr_small_bits(&m->h->proc, sp, index, &bits)) {
+		if (!ptr_first_bits(&m->h->proc, sp, index, &bits)) {
 			m->place[id] = place | PLACE_FINAL;
 			return NULL;
 		}

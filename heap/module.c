@@ -115,6 +115,7 @@ void modules_deinit(struct modules *m)
 	vec_deinit(&m->v);
 	map64_deinit(&m->funcs);
 	map64_deinit(&m->pcs);
+	map64_deinit(&m->programs);
 	arena_deinit(&m->arena);
 }
 
@@ -202,6 +203,12 @@ static const struct {
 	{ "runtime.(*mspan).moveInlineMarks", FUNC_SWEEP },
 };
 
+/* What follows a _func begins right behind nfuncdata, its last field (1.17's struct is padded). */
+static uint32_t func_fixed(const struct proc *p)
+{
+	return layout_off(&p->layout, L_func_nfuncdata) + 1;
+}
+
 static enum func_class func_classify(const char *name)
 {
 	for (size_t i = 0; i < sizeof(special_funcs) / sizeof(*special_funcs); i++)
@@ -238,7 +245,7 @@ static const char *func_name(const struct module *m, uint32_t off)
 static struct err *func_load(struct proc *p, const struct module *m, uint64_t entry, uint64_t end,
 			     uint64_t funcoff, const struct func **ret)
 {
-	uint32_t size = layout_size(&p->layout, LS_func);
+	uint32_t size = func_fixed(p);
 	uint64_t *slot;
 	struct func *f;
 	struct err *err;
@@ -352,12 +359,12 @@ int32_t func_pcdata(const struct proc *p, const struct func *f, unsigned table, 
 	if (table >= f->npcdata)
 		return -1;
 	return func_pcvalue(
-		f, bytes_u32(p->fmt, f->data + layout_size(&p->layout, LS_func) + 4 * table), pc);
+		f, bytes_u32(p->fmt, f->data + func_fixed(p) + 4 * table), pc);
 }
 
 uint64_t func_funcdata(const struct proc *p, const struct func *f, unsigned i)
 {
-	uint64_t off = layout_size(&p->layout, LS_func) + 4ull * f->npcdata;
+	uint64_t off = func_fixed(p) + 4ull * f->npcdata;
 	unsigned size = p->fmt.word;
 	uint64_t v;
 

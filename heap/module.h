@@ -90,6 +90,7 @@ struct modules {
 	VEC(struct module) v;
 	struct arena arena;
 	struct map64 funcs; /* entry -> struct func * */
+	struct map64 programs; /* address of a stack object's GC program -> its bits */
 	struct map64 pcs;   /* pc -> struct pcinfo * */
 };
 

@@ -181,7 +181,7 @@ int place_fit(struct places *p, uint32_t place, const struct span *sp, uint64_t 
 		return 0;
 	if (pl->mode != PLACE_ONE && pl->mode != PLACE_TILE)
 		return __builtin_popcountll(bits);
-	if (!pl->mask_known || words > 64)
+	if (!pl->mask_known)
 		return 0;
 	if (pl->mode == PLACE_ONE) {
 		if (at >= 64)

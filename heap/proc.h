@@ -16,7 +16,8 @@
 struct runtime_vars {
 	uint64_t firstmoduledata;
 	uint64_t mheap_;
-	uint64_t allgs;	     /* []*g */
+	uint64_t allgptr;    /* **g and its length: unlike allgs, right at any moment (proc.go:allgadd) */
+	uint64_t allglen;
 	uint64_t allm;	     /* *m */
 	uint64_t allp;	     /* []*p */
 	uint64_t allfin;     /* *finblock */
@@ -36,6 +37,7 @@ struct proc {
 	uint64_t bias; /* run-time minus link-time addresses of exe */
 	struct runtime_vars var;
 	struct modules modules;
+	struct map64 arenas; /* arena index -> its heapArena, where the bitmaps are (until 1.21) */
 	const char *version; /* "go1.26.8"; borrowed from exe */
 };
 

@@ -3,7 +3,7 @@
 enum { INLINE_MARKS = 128 };
 
 /* mbitmap.go: spanHeapBitsRange, heapBitsSmallForAddr. */
-bool ptr_small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
+static bool small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
 {
 	uint64_t word = p->fmt.word, bytes = sp->npages * GO_PAGE;
 	uint64_t at = bytes - bytes / word / 8, first, n;
@@ -30,6 +30,16 @@ bool ptr_small_bits(const struct proc *p, const struct span *sp, uint32_t index,
 	return true;
 }
 
+bool ptr_first_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
+{
+	uint64_t words = sp->elemsize / p->fmt.word;
+	bool stop;
+
+	if (sp->ptrs == SPAN_BITS)
+		return small_bits(p, sp, index, bits);
+	return arena_bits(p, span_slot(sp, index), words < 64 ? words : 64, bits, &stop);
+}
+
 bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *masks,
 		   const struct span *sp, uint32_t index, bool *bad)
 {
@@ -39,6 +49,7 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 	if (sp->ptrs == SPAN_NOSCAN)
 		return false;
 	it->mask = NULL;
+	it->addr = 0;
 	it->bits = 0;
 	it->word = 0;
 	if (sp->ptrs == SPAN_LARGE && !sp->large_type)
@@ -48,8 +59,15 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 		return false;
 	}
 	it->data = sp->data + slot;
+	if (sp->ptrs == SPAN_ARENA) {
+		it->p = p;
+		it->addr = span_slot(sp, index);
+		it->next = 0;
+		it->end = sp->elemsize / word;
+		return true;
+	}
 	if (sp->ptrs == SPAN_BITS) {
-		if (!ptr_small_bits(p, sp, index, &it->bits)) {
+		if (!small_bits(p, sp, index, &it->bits)) {
 			*bad = true;
 			return false;
 		}
@@ -75,11 +93,30 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 	return it->mask->ptr_words != 0;
 }
 
+static bool refill_arena(struct ptr_iter *it)
+{
+	bool stop = false;
+
+	while (!stop && it->next < it->end && !it->bits) {
+		uint64_t n = it->end - it->next < 64 ? it->end - it->next : 64;
+
+		it->word = it->next;
+		if (!arena_bits(it->p, it->addr + it->next * it->p->fmt.word, n, &it->bits, &stop))
+			return false;
+		it->next += n;
+	}
+	if (stop)
+		it->end = 0;
+	return it->bits != 0;
+}
+
 /* The next 64 words of the mask, or of the next tile. */
 bool ptr_iter_refill(struct ptr_iter *it)
 {
 	const struct gcmask *m = it->mask;
 
+	if (it->addr)
+		return refill_arena(it);
 	for (;;) {
 		uint64_t left, n, v = 0;
 

@@ -37,11 +37,18 @@ ERR_MUST_CHECK struct err *gcmask_find(const struct proc *p, struct gcmasks *m, 
  * the heap, its mask in pointer-free memory.  Appends ranges. */
 ERR_MUST_CHECK struct err *gcmask_plan(const struct proc *p, uint64_t type, struct ranges *want);
 
+/* Runs a GC program (with its length in front) into nbits bits of dst, which is zeroed.  False: damaged. */
+bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbits);
+
 /* The pointer words of one object. */
 struct ptr_iter {
 	const uint8_t *data; /* the slot */
 	uint64_t bits;	     /* pointer words from `word` on that are still to come */
 	uint64_t word;	     /* of the slot; bits' bit 0 */
+	/* the arena's bitmap, 64 words at a time */
+	const struct proc *p;
+	uint64_t addr; /* of the slot; 0: not this kind */
+	uint64_t next; /* word that comes next */
 	/* tiles */
 	const struct gcmask *mask;
 	uint64_t tile;	 /* word where the current tile starts */
@@ -58,14 +65,15 @@ bool ptr_iter_refill(struct ptr_iter *it);
 static inline bool ptr_iter_next(struct ptr_iter *it, uint64_t *word)
 {
 	while (!it->bits)
-		if (!it->mask || !ptr_iter_refill(it))
+		if ((!it->mask && !it->addr) || !ptr_iter_refill(it))
 			return false;
 	*word = it->word + (uint64_t)__builtin_ctzll(it->bits);
 	it->bits &= it->bits - 1;
 	return true;
 }
 
-/* The in-span bits of a SPAN_BITS object (at most 64 words), or false. */
-bool ptr_small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits);
+/* The pointer words among the first 64 of an object whose type is not in its span or slot (SPAN_BITS,
+ * SPAN_ARENA); false: not captured. */
+bool ptr_first_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits);
 
 #endif

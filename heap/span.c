@@ -91,6 +91,8 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 	}
 	if (s->spanclass & 1)
 		s->ptrs = SPAN_NOSCAN;
+	else if (layout_has(l, L_heapArena_bitmap))
+		s->ptrs = SPAN_ARENA;
 	else if (!(s->spanclass >> 1))
 		s->ptrs = SPAN_LARGE;
 	else

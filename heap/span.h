@@ -24,6 +24,7 @@ enum span_ptrs {
 	SPAN_BITS,   /* at the span's end: a bit per word (1.22+, up to 512-byte slots) */
 	SPAN_HEADER, /* a type in each slot's first word (1.22+) */
 	SPAN_LARGE,  /* span.largeType (1.22+) */
+	SPAN_ARENA,  /* in heapArena.bitmap (until 1.21): heap/arena.c */
 };
 
 struct span {
@@ -81,6 +82,11 @@ ERR_MUST_CHECK struct err *spans_settle(struct proc *p, struct spans *s, bool al
 /* The contents of spans that can hold pointers. */
 ERR_MUST_CHECK struct err *spans_plan_contents(const struct proc *p, const struct spans *s,
 					       struct ranges *want);
+/* heap/arena.c: where the bitmaps of SPAN_ARENA spans are, and the bitmaps. */
+ERR_MUST_CHECK struct err *arenas_fetch(struct proc *p, const struct spans *s);
+/* Which of the n <= 64 words from addr on are pointers; *stop: no more behind them.  False: not captured. */
+bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits, bool *stop);
+
 /* Once they are in the image: pointers to them. */
 void spans_attach(struct proc *p, struct spans *s);
 void spans_deinit(struct spans *s);

@@ -8,10 +8,11 @@
 
 #include "base/limits.h"
 #include "heap/goroutine.h"
+#include "heap/ptrmap.h"
 
 struct stack_object {
 	uint64_t addr, size;
-	uint64_t mask;	    /* address of the bits; 0: the synthetic RegArgs object */
+	const uint8_t *mask; /* NULL: the synthetic RegArgs object */
 	uint64_t ptr_words; /* bits */
 	uint32_t frame;
 	bool done;
@@ -106,13 +107,42 @@ static const uint8_t *stackmap(const struct proc *p, uint64_t map, int32_t idx, 
 }
 
 static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint32_t frame,
-			      int32_t off, uint64_t size, uint64_t mask, uint64_t ptr_words)
+			      int32_t off, uint64_t size, const uint8_t *mask, uint64_t ptr_words)
 {
 	uint64_t addr = (off < 0 ? f->varp : f->argp) + (uint64_t)(int64_t)off;
 
 	if (addr < f->sp || addr >= s->g->hi || size > s->g->hi - addr)
 		return NULL;
 	return vec_push(&s->objs, ((struct stack_object){ addr, size, mask, ptr_words, frame, false }));
+}
+
+/* A stack object's mask; until 1.23 that of a large one is a GC program, run once. */
+static struct err *object_mask(struct stack_scan *s, uint64_t mask, uint64_t words, bool program,
+			       const uint8_t **ret)
+{
+	struct modules *m = &s->p->modules;
+	uint64_t *slot;
+	uint8_t *bits;
+	struct err *err;
+	bool is_new;
+
+	if (!program) {
+		*ret = words ? image_ptr(s->p->img, mask, (words + 7) / 8, NULL) : (const uint8_t *)"";
+		return *ret ? NULL : err_fault(mask, "the mask of a stack object cannot be read");
+	}
+	err = map64_put(&m->programs, mask, 0, &slot, &is_new);
+	if (err)
+		return err;
+	if (is_new) {
+		bits = arena_alloc(&m->arena, words / 8 + 8);
+		if (!bits)
+			return err_nomem();
+		if (!gcprog_mask(s->p, mask, bits, words))
+			return err_fault(mask, "the GC program of a stack object cannot be read");
+		*slot = (uintptr_t)bits;
+	}
+	*ret = (const uint8_t *)(uintptr_t)*slot;
+	return *ret ? NULL : err_fault(mask, "the GC program of a stack object cannot be read");
 }
 
 static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, uint32_t frame)
@@ -130,22 +160,21 @@ static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, ui
 	if (n > UINT16_MAX)
 		return err_create(ERR_BADDATA, "%s has %" PRIu64 " stack objects", f->func->name, n);
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t r = table + p->fmt.word + i * elem, mask;
-		const uint8_t *b = image_ptr(p->img, r, elem, NULL);
+		uint64_t r = table + p->fmt.word + i * elem, mask, words;
+		const uint8_t *bits, *b = image_ptr(p->img, r, elem, NULL);
 		int32_t ptrdata;
 
 		if (!b)
 			return err_fault(r, "stack object record");
 		ptrdata = (int32_t)proc_peek(p, b, L_stackObjectRecord_ptrdata);
+		words = (uint64_t)(ptrdata < 0 ? -(int64_t)ptrdata : ptrdata) / p->fmt.word;
 		mask = layout_has(&p->layout, L_stackObjectRecord_gcdataoff) ?
 			       f->func->mod->rodata + proc_peek(p, b, L_stackObjectRecord_gcdataoff) :
 			       proc_peek(p, b, L_stackObjectRecord_gcdata);
-		if (ptrdata < 0)
-			return err_create(ERR_UNSUPPORTED, "a stack object of %s has a GC program",
-					  f->func->name);
-		err = add_object(s, f, frame, (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
-				 proc_peek(p, b, L_stackObjectRecord_size), mask,
-				 (uint64_t)ptrdata / p->fmt.word);
+		err = object_mask(s, mask, words, ptrdata < 0, &bits);
+		if (!err)
+			err = add_object(s, f, frame, (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
+					 proc_peek(p, b, L_stackObjectRecord_size), bits, words);
 		if (err)
 			return err;
 	}
@@ -190,7 +219,7 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 		uint64_t ptrs = ints * word + floats * 8;
 		uint64_t size = (ptrs + ints * word + (ints + 7) / 8 + 7) & ~7ull;
 
-		return add_object(s, f, frame, -(int32_t)size, size, 0, ptrs / word + ints);
+		return add_object(s, f, frame, -(int32_t)size, size, NULL, ptrs / word + ints);
 	}
 	return NULL;
 }
@@ -267,7 +296,6 @@ static struct err *scan_pointed(struct stack_scan *s)
 						      s->cons.v[--s->cons.n];
 		size_t lo = 0, hi = s->objs.n;
 		struct stack_object *o;
-		const uint8_t *mask;
 
 		while (lo < hi) {
 			size_t mid = (lo + hi) / 2;
@@ -290,11 +318,7 @@ static struct err *scan_pointed(struct stack_scan *s)
 					 o->frame, ptr.conservative);
 			continue;
 		}
-		mask = image_ptr(s->p->img, o->mask, (o->ptr_words + 7) / 8, NULL);
-		if (!mask)
-			err = err_fault(o->mask, "the mask of a stack object cannot be read");
-		else
-			err = scan_words(s, o->addr, o->ptr_words, mask, o->frame, ptr.conservative);
+		err = scan_words(s, o->addr, o->ptr_words, o->mask, o->frame, ptr.conservative);
 	}
 	return err;
 }

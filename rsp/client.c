@@ -431,17 +431,19 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	rsp->shared = &rsp->state;
 	rsp->f.pub.packet_size = 400;
 	err = conn_create(target, opts->timeout_ms, &rsp->conn);
-	if (!err)
-		err = guardian_start(&rsp->guardian, rsp->conn->fd, rsp->conn->child);
+	if (!err) {
+		/* Connecting may stop it, and who starts gdbserver --attach has done so. */
+		rsp->state.held = !opts->pid;
+		rsp->state.talking = 1;
+		rsp->state.child = rsp->conn->child;
+		rsp->state.silence_ms = rsp->conn->timeout_ms < CONN_LAST_WORDS_MS ?
+						rsp->conn->timeout_ms :
+						CONN_LAST_WORDS_MS;
+		err = guardian_start(&rsp->guardian, rsp->conn->fd, &rsp->state);
+	}
 	if (!err) {
 		rsp->shared = rsp->guardian.state;
 		rsp->conn->shared = rsp->shared;
-		/* Connecting may stop it, and who starts gdbserver --attach has done so. */
-		rsp->shared->held = !opts->pid;
-		rsp->shared->talking = 1;
-		rsp->shared->silence_ms = rsp->conn->timeout_ms < CONN_LAST_WORDS_MS ?
-						  rsp->conn->timeout_ms :
-						  CONN_LAST_WORDS_MS;
 		err = handshake(rsp, opts, now);
 	}
 	if (err) {

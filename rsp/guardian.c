@@ -312,7 +312,7 @@ static void guard(int fd, int pipe, const struct guardian_state *state)
 
 /* ------------------------------------------------------------------ in the main process */
 
-struct err *guardian_start(struct guardian *g, int fd, pid_t child)
+struct err *guardian_start(struct guardian *g, int fd, const struct guardian_state *initial)
 {
 	struct guardian_state *state;
 	struct err *err;
@@ -322,7 +322,7 @@ struct err *guardian_start(struct guardian *g, int fd, pid_t child)
 	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (state == MAP_FAILED)
 		return err_os(errno, "mmap");
-	state->child = child;
+	*state = *initial;
 	/* Not a pipe: writing to a dead reader would be SIGPIPE. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
 		err = err_os(errno, "socketpair");

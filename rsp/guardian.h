@@ -37,8 +37,9 @@ struct guardian {
 	struct guardian_state *state;
 };
 
-/* fd: the connection, shared from now on. */
-ERR_MUST_CHECK struct err *guardian_start(struct guardian *g, int fd, pid_t child);
+/* fd: the connection, shared from now on.  initial: what there is to undo from the first moment. */
+ERR_MUST_CHECK struct err *guardian_start(struct guardian *g, int fd,
+					  const struct guardian_state *initial);
 /* Tells it that all is well and reaps it.  A guardian that was never started is fine (pid 0). */
 void guardian_stop(struct guardian *g);
 /* Has it do what it would do after our death, and reaps it. */

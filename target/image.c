@@ -522,8 +522,10 @@ struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64
 		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
 		uint64_t n;
 
-		if (!p || p->addr > addr || !p->data)
+		if (!p || p->addr > addr)
 			return err_fault(addr, "memory at 0x%" PRIx64 " was not captured", addr);
+		if (!p->data)
+			return err_fault(addr, "memory at 0x%" PRIx64 " cannot be read", addr);
 		n = p->len - (addr - p->addr);
 		if (n > len)
 			n = len;
