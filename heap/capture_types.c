@@ -38,6 +38,8 @@ struct err *capture_plan_types(struct heap *h, struct ranges *want)
 				if (!spans_find(&h->spans, type))
 					continue; /* in a module; or what was there before the slot was used */
 			}
+			if (!type)
+				continue; /* allocated, not published yet */
 			err = map64_put(&seen, type, 0, &slot, &is_new);
 			if (!err && is_new)
 				err = gcmask_plan(p, type, want);

@@ -318,9 +318,9 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 		}
 	}
 	if (!err)
-		err = report_detail(r, "reads: %" PRIu64 " holes (%" PRIu64 " bytes), %" PRIu64
-				    " objects unread, %" PRIu64 " masks unread", st.holes, st.hole_bytes,
-				    m->unread, h->masks.unreadable);
+		err = report_detail(r, "reads: %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
+				    "), %" PRIu64 " objects unread, %" PRIu64 " masks unread", st.holes,
+				    st.hole_bytes, st.first_hole, m->unread, h->masks.unreadable);
 	if (!err)
 		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, GC phase %" PRIu64
 				    ", sweep generation %" PRIu64 "%s", h->spans.n, h->spans.nids,

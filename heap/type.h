@@ -125,7 +125,7 @@ ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, stru
 
 /*
  * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
- * variables by name}.  NULL where DWARF says nothing about its captures (before Go 1.23, stripped).
+ * variables by name}.  NULL where DWARF says nothing about its captures.
  */
 ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, struct go_type **ret);
 

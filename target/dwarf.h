@@ -102,8 +102,9 @@ ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwa
 					size_t *n);
 
 /*
- * What a closure with this entry pc captures, by DW_AT_go_closure_offset (Go 1.23+): name, byte
- * offset in the closure object, type (a by-reference capture has by_ref and the pointer's type).
+ * What a closure with this entry pc captures: name, byte offset in the closure object, type (a
+ * by-reference capture has by_ref and the pointer's type).  By DW_AT_go_closure_offset from Go 1.23 on; before it a
+ * likely layout, from the order of its variables: check it against the object.
  * n = 0 where there is nothing to know.  *ret is malloc'd.
  */
 struct dwarf_capture {

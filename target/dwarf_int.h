@@ -74,6 +74,12 @@ bool dwarf_die_uint(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_addr(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_ref(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *high);
+/* As dwarf_die_str() and the others, but also from the DIEs that it came from (DW_AT_abstract_origin). */
+const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at);
+bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
+		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret);
+/* The function that holds pc; NULL: none.  After dwarf_need_index(). */
+const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc);
 /* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */
 bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block, uint64_t *len);
 

@@ -159,7 +159,7 @@ static struct err *add_pieces(struct dwarf *d, const struct dwarf_local *proto, 
 /* ------------------------------------------------------------------ DIEs */
 
 /* A name or a type may stand in the abstract instance of an inlined function. */
-static const char *origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
+const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
 {
 	const char *s = dwarf_die_str(d, die, at);
 	DIE_GUARD Dwarf_Die cur = NULL;
@@ -177,7 +177,7 @@ static const char *origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
 	return s;
 }
 
-static bool origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
+bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
 		       bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret)
 {
 	DIE_GUARD Dwarf_Die cur = NULL;
@@ -228,8 +228,8 @@ static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_D
 	}
 	if ((!p || !len) && (!after || !after_len))
 		return NULL;
-	l.name = origin_str(d, die, DW_AT_name);
-	if (!l.name || !origin_val(d, die, DW_AT_type, dwarf_die_ref, &l.type))
+	l.name = dwarf_origin_str(d, die, DW_AT_name);
+	if (!l.name || !dwarf_origin_val(d, die, DW_AT_type, dwarf_die_ref, &l.type))
 		return NULL;
 	if (l.name[0] == '&') {
 		l.name++;
@@ -280,7 +280,7 @@ struct scope {
 
 static const char *func_name(struct dwarf *d, Dwarf_Die die)
 {
-	const char *name = origin_str(d, die, DW_AT_name);
+	const char *name = dwarf_origin_str(d, die, DW_AT_name);
 
 	return name ? symname_plain(&d->strings, name) : "";
 }
@@ -359,7 +359,7 @@ static struct err *fold_parts(struct dwarf *d, struct locals *l)
 	return NULL;
 }
 
-static const struct dwarf_func *find_func(const struct dwarf *d, uint64_t pc)
+const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc)
 {
 	size_t lo = 0, hi = d->funcs.n;
 
@@ -384,7 +384,7 @@ struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 
 	if (err)
 		return err;
-	f = find_func(d, pc);
+	f = dwarf_find_func(d, pc);
 	cu = f ? dwarf_cu_of(d, f->die) : NULL;
 	if (cu && dwarf_die_at(d, f->die, &die)) {
 		err = walk_scopes(d, cu, die, pc, &out);
@@ -397,80 +397,5 @@ struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 	}
 	*ret = out.v;
 	*n = out.n;
-	return NULL;
-}
-
-/* ------------------------------------------------------------------ closures */
-
-static int cmp_capture(const void *a, const void *b)
-{
-	const struct dwarf_capture *x = a, *y = b;
-
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/*
- * go1.23 and later: DW_AT_go_closure_offset on the variables of a closure's own subprogram.  A variable that the
- * closure does not load whole may be missing; so may all of them where the closure was also inlined
- * (putvar writes the offset only where it writes the name).
- */
-struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret, size_t *n)
-{
-	VEC(struct dwarf_capture) out = VEC_INIT;
-	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
-	const struct dwarf_func *f;
-	struct err *err = dwarf_need_index(d);
-
-	if (err)
-		return err;
-	f = find_func(d, entry);
-	if (f && f->low == entry && dwarf_die_at(d, f->die, &die) && dwarf_die_child(d, die, &v)) {
-		do {
-			struct dwarf_capture c = { 0 };
-
-			if (dwarf_die_tag(d, v) != DW_TAG_variable ||
-			    !origin_val(d, v, GO_AT_closure_offset, dwarf_die_uint, &c.offset) || !c.offset)
-				continue;
-			c.name = origin_str(d, v, DW_AT_name);
-			if (!c.name || !origin_val(d, v, DW_AT_type, dwarf_die_ref, &c.type))
-				continue;
-			if (c.name[0] == '&') {
-				c.name++;
-				c.by_ref = true;
-			}
-			err = vec_push(&out, c);
-		} while (!err && dwarf_die_next(d, &v));
-	}
-	if (err) {
-		vec_deinit(&out);
-		return err;
-	}
-	if (out.n)
-		qsort(out.v, out.n, sizeof(*out.v), cmp_capture);
-	*ret = out.v;
-	*n = out.n;
-	return NULL;
-}
-
-struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type)
-{
-	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
-	const struct dwarf_func *f;
-	struct err *err = dwarf_need_index(d);
-
-	*type = 0;
-	if (err)
-		return err;
-	f = find_func(d, entry);
-	if (!f || f->low != entry || !dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
-		return NULL;
-	do {
-		/* results are formal parameters too, marked by DW_AT_variable_parameter */
-		if (dwarf_die_tag(d, v) == DW_TAG_formal_parameter) {
-			if (!origin_val(d, v, DW_AT_type, dwarf_die_ref, type))
-				*type = 0;
-			return NULL;
-		}
-	} while (dwarf_die_next(d, &v));
 	return NULL;
 }

@@ -397,8 +397,9 @@ static void image_count_holes(struct image *img, const struct ranges *asked,
 		uint64_t lo = a > h ? a : h, hi = ae < he ? ae : he;
 
 		if (lo < hi) {
+			if (!img->stats.holes++)
+				img->stats.first_hole = lo;
 			img->stats.hole_bytes += hi - lo;
-			img->stats.holes++;
 		}
 		if (ae < he)
 			i++;

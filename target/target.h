@@ -124,6 +124,7 @@ struct image_stats {
 	uint64_t fetched;     /* bytes held from the source */
 	uint64_t hole_bytes;  /* asked for and not to be had */
 	uint64_t holes;
+	uint64_t first_hole;  /* address of one, if there are any */
 	uint64_t fetches;     /* image_need() calls that went to the source */
 	uint64_t planned;     /* bytes that the current or last fetch asked for */
 };

@@ -341,18 +341,14 @@ static void check_captures(struct dwarf *d, int minor)
 	char key[64];
 
 	ok(dwarf_captures(d, (uint64_t)fact("closure"), &c, &n));
-	if (minor < 23) {
-		assert_int_equal(n, 0);
-		free(c);
-		return;
-	}
 	assert_int_equal(n, 4);
 	for (k = 0; k < 4; k++) {
 		for (i = 0; i < n && strcmp(c[i].name, want[k].name); i++)
 			;
 		assert_true(i < n);
 		snprintf(key, sizeof(key), "capture %s", want[k].name);
-		assert_int_equal(c[i].offset, fact(key));
+		if (minor >= 23) /* before, the order of the fields is not known for sure */
+			assert_int_equal(c[i].offset, fact(key));
 		assert_int_equal(c[i].by_ref, want[k].by_ref);
 		assert_int_equal(type_of(d, c[i].type).go_kind, want[k].kind);
 	}

@@ -1,0 +1,156 @@
+/*
+ * What closures capture, and what functions take: by the DIEs of their subprograms.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "target/dwarf_int.h"
+
+static int cmp_capture(const void *a, const void *b)
+{
+	const struct dwarf_capture *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+VEC_NAMED(captures, struct dwarf_capture);
+
+/* DW_AT_go_closure_offset came with go1.23; no table says whether an executable has it at all. */
+static bool has_closure_offsets(struct dwarf *d)
+{
+	const char *version, *modinfo;
+	struct err *err = elf_go_buildinfo(d->elf, &version, &modinfo);
+	unsigned minor = UINT_MAX;
+
+	if (!err && sscanf(version, "go1.%u", &minor) != 1)
+		minor = UINT_MAX;
+	err_destroy(err);
+	return minor >= 23;
+}
+
+/* Name and type of a captured variable. */
+static bool capture_of(struct dwarf *d, Dwarf_Die v, struct dwarf_capture *c)
+{
+	c->name = dwarf_origin_str(d, v, DW_AT_name);
+	if (!c->name || !dwarf_origin_val(d, v, DW_AT_type, dwarf_die_ref, &c->type))
+		return false;
+	if (c->name[0] == '&') {
+		c->name++;
+		c->by_ref = true;
+	}
+	return true;
+}
+
+/*
+ * go1.23 and later: DW_AT_go_closure_offset on the variables of a closure's own subprogram.  A variable that the
+ * closure does not load whole may be missing; so may all of them where the closure was also inlined
+ * (putvar writes the offset only where it writes the name).
+ */
+static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *f, struct captures *out)
+{
+	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
+	struct err *err = NULL;
+
+	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
+		return NULL;
+	do {
+		struct dwarf_capture c = { 0 };
+
+		if (dwarf_die_tag(d, v) == DW_TAG_variable &&
+		    dwarf_origin_val(d, v, GO_AT_closure_offset, dwarf_die_uint, &c.offset) && c.offset &&
+		    capture_of(d, v, &c))
+			err = vec_push(out, c);
+	} while (!err && dwarf_die_next(d, &v));
+	return err;
+}
+
+/*
+ * Before go1.23: a closure's captured variables are declared on its own line, in the order of the
+ * closure struct's fields (cmd/compile/internal/typecheck, ClosureType); their places follow from their
+ * sizes.  Locals of a closure written on one line look the same: the caller holds the result against the
+ * collector's own map of the object.
+ */
+static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f, struct captures *out)
+{
+	DIE_GUARD Dwarf_Die die = NULL, v = NULL, w = NULL;
+	uint64_t line, first = UINT64_MAX, at = elf_fmt(d->elf).word;
+	struct err *err = NULL;
+
+	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
+		return NULL;
+	do { /* subprograms have a line of their own since 1.21 only */
+		if (dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, &line) && line && line < first)
+			first = line;
+	} while (dwarf_die_next(d, &v));
+	if (!dwarf_die_child(d, die, &w))
+		return NULL;
+	do {
+		struct dwarf_capture c = { 0 };
+		struct dwarf_type t;
+		uint64_t align;
+
+		if (dwarf_die_tag(d, w) != DW_TAG_variable ||
+		    !dwarf_origin_val(d, w, DW_AT_decl_line, dwarf_die_uint, &line) || line != first ||
+		    !capture_of(d, w, &c))
+			continue;
+		err = dwarf_type(d, c.type, &t);
+		if (err)
+			break;
+		align = t.size >= 8 ? 8 : t.size >= 4 ? 4 : t.size >= 2 ? 2 : 1;
+		if (align > elf_fmt(d->elf).word)
+			align = elf_fmt(d->elf).word;
+		at = (at + align - 1) & ~(align - 1);
+		c.offset = at;
+		at += t.size;
+		err = vec_push(out, c);
+	} while (!err && dwarf_die_next(d, &w));
+	return err;
+}
+
+struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret, size_t *n)
+{
+	struct captures out = VEC_INIT;
+	const struct dwarf_func *f;
+	struct err *err = dwarf_need_index(d);
+
+	if (err)
+		return err;
+	f = dwarf_find_func(d, entry);
+	if (f && f->low == entry)
+		err = captures_by_offset(d, f, &out);
+	if (!err && f && f->low == entry && !out.n && !has_closure_offsets(d))
+		err = captures_by_line(d, f, &out);
+	if (err) {
+		vec_deinit(&out);
+		return err;
+	}
+	if (out.n)
+		qsort(out.v, out.n, sizeof(*out.v), cmp_capture);
+	*ret = out.v;
+	*n = out.n;
+	return NULL;
+}
+
+struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type)
+{
+	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
+	const struct dwarf_func *f;
+	struct err *err = dwarf_need_index(d);
+
+	*type = 0;
+	if (err)
+		return err;
+	f = dwarf_find_func(d, entry);
+	if (!f || f->low != entry || !dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
+		return NULL;
+	do {
+		/* results are formal parameters too, marked by DW_AT_variable_parameter */
+		if (dwarf_die_tag(d, v) == DW_TAG_formal_parameter) {
+			if (!dwarf_origin_val(d, v, DW_AT_type, dwarf_die_ref, type))
+				*type = 0;
+			return NULL;
+		}
+	} while (dwarf_die_next(d, &v));
+	return NULL;
+}
