@@ -206,7 +206,7 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 			return resolve_reflect(p, addr, value, sp, index, place, closure, depth);
 		if (leaf_off)
 			return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case KIND_ARRAY: {
 		const struct edge *e;
 
