@@ -430,17 +430,13 @@ static void check_closure(const struct prog *p)
 	ok(dwarf_globals(p->d, &v, &n));
 	assert_true(elf_symbol(p->e, "main.main.func1", &entry, &size) || elf_symbol(p->e, "main.main.func2", &entry, &size));
 	ok(types_closure(t, entry, &c));
-	if (p->minor < 23) {
-		assert_null(c);
-	} else {
-		assert_non_null(c);
-		assert_int_equal(c->nfields, 4);
-		assert_int_equal(c->size, 32);
-		assert_string_equal(c->fields[0].name, "F");
-		assert_string_equal(field(c, "m")->type->name, "map[string]*main.Order");
-		assert_string_equal(field(c, "o")->type->name, "*main.Order");
-		assert_string_equal(field(c, "e")->type->name, "*int");
-	}
+	assert_non_null(c);
+	assert_int_equal(c->nfields, 4);
+	assert_int_equal(c->size, 32);
+	assert_string_equal(c->fields[0].name, "F");
+	assert_string_equal(field(c, "m")->type->name, "map[string]*main.Order");
+	assert_string_equal(field(c, "o")->type->name, "*main.Order");
+	assert_string_equal(field(c, "e")->type->name, "*int");
 	ok(types_closure(t, entry + 1, &c));
 	assert_null(c);
 	types_destroy(t);
