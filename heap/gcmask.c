@@ -189,10 +189,12 @@ struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 	*slot = (uintptr_t)g;
 	*ret = g;
 	g->type = type;
-	if (!raw_type_read(p, type, &t) || !t.size) {
+	if (!raw_type_read(p, type, &t)) {
 		m->unreadable++;
 		return NULL;
 	}
+	if (!t.size)
+		return NULL;
 	g->words = (t.size + p->fmt.word - 1) / p->fmt.word;
 	g->ptr_words = t.ptrdata / p->fmt.word;
 	bytes = (g->ptr_words + 63) / 64 * 8;

@@ -83,6 +83,35 @@ static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t v
 	return err ? err : place_get(p, PLACE_ONE, t, off, place);
 }
 
+/* Of the layouts that the closure may have, the one that explains most of the object's pointers. */
+static struct err *place_captures(struct places *p, uint64_t entry, uint64_t value, const struct span *sp,
+				  uint32_t index, uint32_t *place)
+{
+	uint64_t off = value - span_slot(sp, index), bits;
+	bool small = (sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA) &&
+		     ptr_first_bits(&p->h->proc, sp, index, &bits);
+	int best = -1;
+	struct err *err = NULL;
+
+	for (unsigned variant = 0; !err; variant++) {
+		struct go_type *t;
+		uint32_t pl;
+		int fit = 0;
+
+		err = types_closure(p->types, entry, variant, &t);
+		if (err || !t)
+			break;
+		err = place_get(p, PLACE_ONE, t, off, &pl);
+		if (!err && pl && small)
+			fit = place_fit(p, pl, sp, bits);
+		if (!err && pl && (fit > best || (!variant && !small))) {
+			best = fit;
+			*place = pl;
+		}
+	}
+	return err;
+}
+
 struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp, uint32_t index,
 			 uint32_t *place, const struct func **closure)
 {
@@ -101,7 +130,9 @@ struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp
 		return err;
 	*closure = f;
 	known = known_closure(f->name, p->h->proc.fmt.word, &p->arena, &off);
-	err = known ? types_by_name(p->types, known, &t) : types_closure(p->types, entry, &t);
+	if (!known)
+		return place_captures(p, entry, value, sp, index, place);
+	err = types_by_name(p->types, known, &t);
 	if (err || !t)
 		return err;
 	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index) + off, place);

@@ -259,14 +259,22 @@ static struct err *closure_make(struct types *t, size_t module, const struct dwa
 	type->nfields = 1;
 	for (size_t i = 0; i < n; i++) {
 		struct go_field *f = &type->fields[type->nfields];
+		uint64_t offset;
 
 		err = types_from_die(t, module, c[i].type, &f->type);
 		if (err)
 			return err;
-		if (c[i].offset < type->size) /* overlaps the one before: damaged */
+		offset = c[i].offset;
+		if (c[i].guessed && f->type) {
+			uint64_t size = f->type->size;
+			uint64_t align = size >= t->fmt.word ? t->fmt.word : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+
+			offset = (type->size + align - 1) & ~(align - 1);
+		}
+		if (offset < type->size) /* overlaps the one before: damaged */
 			continue;
 		f->name = c[i].name;
-		f->offset = c[i].offset;
+		f->offset = offset;
 		if (__builtin_add_overflow(f->offset, f->type ? f->type->size : 0, &type->size))
 			return err_create(ERR_BADDATA, "a closure of a senseless size");
 		type->nfields++;
@@ -275,9 +283,29 @@ static struct err *closure_make(struct types *t, size_t module, const struct dwa
 	return NULL;
 }
 
-struct err *types_closure(struct types *t, uint64_t entry, struct go_type **ret)
+/* The k-th order of what a closure captures; false: there are not so many, or the order is known. */
+static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
 {
-	uint64_t *known = map64_get(&t->closures, entry);
+	enum { PERMUTED_MAX = 4 }; /* 24 orders */
+
+	if (!k)
+		return true;
+	if (!c[0].guessed || n > PERMUTED_MAX)
+		return false;
+	for (size_t i = 0; i + 1 < n; i++) {
+		unsigned left = (unsigned)(n - i), pick = k % left;
+		struct dwarf_capture t = c[i + pick];
+
+		k /= left;
+		memmove(&c[i + 1], &c[i], pick * sizeof(*c));
+		c[i] = t;
+	}
+	return !k;
+}
+
+struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, struct go_type **ret)
+{
+	uint64_t key = entry << 5 | (variant & 31), *known = map64_get(&t->closures, key);
 	struct go_type *type = NULL;
 	struct err *err = NULL;
 
@@ -292,11 +320,11 @@ struct err *types_closure(struct types *t, uint64_t entry, struct go_type **ret)
 		if (!t->modules[i].dwarf)
 			continue;
 		err = type_absorb(dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
-		if (!err && n)
+		if (!err && n && permute(c, n, variant))
 			err = type_absorb(closure_make(t, i, c, n, &type));
 	}
 	if (!err)
-		err = type_remember(&t->closures, entry, type);
+		err = type_remember(&t->closures, key, type);
 	if (err)
 		return err;
 	*ret = type;

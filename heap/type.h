@@ -126,7 +126,10 @@ ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, stru
 /*
  * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
  * variables by name}.  NULL where DWARF says nothing about its captures.
+ * Before Go 1.23 the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
+ * NULL; the object's own pointer map tells which it is.
  */
-ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, struct go_type **ret);
+ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,
+					 struct go_type **ret);
 
 #endif

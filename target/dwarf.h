@@ -103,14 +103,15 @@ ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwa
 
 /*
  * What a closure with this entry pc captures: name, byte offset in the closure object, type (a
- * by-reference capture has by_ref and the pointer's type).  By DW_AT_go_closure_offset from Go 1.23 on; before it a
- * likely layout, from the order of its variables: check it against the object.
+ * by-reference capture has by_ref and the pointer's type).  By DW_AT_go_closure_offset from Go 1.23 on; before it one
+ * of the layouts that its variables can have, `guessed`.
  * n = 0 where there is nothing to know.  *ret is malloc'd.
  */
 struct dwarf_capture {
 	const char *name;
 	uint64_t offset, type;
 	bool by_ref;
+	bool guessed; /* the offset */
 };
 ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret,
 					  size_t *n);

@@ -66,10 +66,10 @@ static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *
 }
 
 /*
- * Before go1.23: a closure's captured variables are declared on its own line, in the order of the
- * closure struct's fields (cmd/compile/internal/typecheck, ClosureType); their places follow from their
- * sizes.  Locals of a closure written on one line look the same: the caller holds the result against the
- * collector's own map of the object.
+ * Before go1.23: a closure's captured variables are declared on its own line or where they are first
+ * used, before its locals, but not in the order of the closure struct's fields.  Locals of a closure
+ * written on one line look the same.  So the layout is one of several: the caller holds them against the collector's own map of the
+ * object.
  */
 static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f, struct captures *out)
 {
@@ -79,8 +79,8 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 
 	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
 		return NULL;
-	do { /* subprograms have a line of their own since 1.21 only */
-		if (dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, &line) && line && line < first)
+	do { /* the first variables: of the closure's own line, or of the first use in it */
+		if (dwarf_die_tag(d, v) == DW_TAG_variable && dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, &line) && line && line < first)
 			first = line;
 	} while (dwarf_die_next(d, &v));
 	if (!dwarf_die_child(d, die, &w))
@@ -102,6 +102,7 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 			align = elf_fmt(d->elf).word;
 		at = (at + align - 1) & ~(align - 1);
 		c.offset = at;
+		c.guessed = true;
 		at += t.size;
 		err = vec_push(out, c);
 	} while (!err && dwarf_die_next(d, &w));
