@@ -96,6 +96,12 @@ check: deps
 check-built: all $(UNIT_BINS) $(TOOL_BINS)
 	$(Q)OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) $(UNIT_BINS)
 
+# Every Go release, on the same test program: docs/SUPPORT.md has the table.
+RELEASES ?= 1.17.13 1.18.10 1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.10 1.25.5 1.26.8 1.27.3
+check-releases: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k k_releases
+
 check-layers:
 	$(Q)sh tests/check_layers.sh
 
@@ -113,5 +119,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all unit deps check check-built check-layers demo layouts install clean
+.PHONY: all unit deps check check-built check-releases check-layers demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -189,11 +189,7 @@ struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 	*slot = (uintptr_t)g;
 	*ret = g;
 	g->type = type;
-	if (!raw_type_read(p, type, &t)) {
-		m->unreadable++;
-		return NULL;
-	}
-	if (!t.size)
+	if (!raw_type_read(p, type, &t) || !t.size)
 		return NULL;
 	g->words = (t.size + p->fmt.word - 1) / p->fmt.word;
 	g->ptr_words = t.ptrdata / p->fmt.word;
@@ -206,8 +202,6 @@ struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 		if (mask_build(p, type, bits, 0, g->ptr_words, 0))
 			g->bits = bits;
 	}
-	if (!g->bits)
-		m->unreadable++;
 	return NULL;
 }
 

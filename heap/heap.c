@@ -303,7 +303,7 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	}
 	r->unreachable_objects = slots - m->live_objects;
 	r->unreachable_bytes = slot_bytes - m->live_bytes;
-	r->failed_reads = st.holes + m->unread + h->masks.unreadable;
+	r->failed_reads = st.holes + m->unread;
 	r->failed_bytes = st.hole_bytes;
 	r->captured_bytes = st.fetched;
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
@@ -319,8 +319,8 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	}
 	if (!err)
 		err = report_detail(r, "reads: %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
-				    "), %" PRIu64 " objects unread, %" PRIu64 " masks unread", st.holes,
-				    st.hole_bytes, st.first_hole, m->unread, h->masks.unreadable);
+				    "), %" PRIu64 " objects unread", st.holes, st.hole_bytes, st.first_hole,
+				    m->unread);
 	if (!err)
 		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, GC phase %" PRIu64
 				    ", sweep generation %" PRIu64 "%s", h->spans.n, h->spans.nids,

@@ -25,7 +25,6 @@ struct gcmask {
 struct gcmasks {
 	struct map64 by_type; /* address -> struct gcmask * */
 	struct arena arena;
-	uint64_t unreadable; /* types whose mask could not be read */
 };
 
 void gcmasks_deinit(struct gcmasks *m);

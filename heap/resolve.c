@@ -83,30 +83,38 @@ static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t v
 	return err ? err : place_get(p, PLACE_ONE, t, off, place);
 }
 
-/* Of the layouts that the closure may have, the one that explains most of the object's pointers. */
-static struct err *place_captures(struct places *p, uint64_t entry, uint64_t value, const struct span *sp,
-				  uint32_t index, uint32_t *place)
+/*
+ * Of the layouts that the closure may have, the one that explains most of the object's pointers.  A generic
+ * function's closures captured its dictionary in 1.18 and 1.19: a word before the others that DWARF
+ * does not mention.
+ */
+static struct err *place_captures(struct places *p, const struct func *f, uint64_t value,
+				  const struct span *sp, uint32_t index, uint32_t *place)
 {
-	uint64_t off = value - span_slot(sp, index), bits;
+	uint64_t off = value - span_slot(sp, index), bits, word = p->h->proc.fmt.word;
 	bool small = (sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA) &&
 		     ptr_first_bits(&p->h->proc, sp, index, &bits);
+	unsigned shifts = small && strchr(f->name, '[') ? 2 : 1;
 	int best = -1;
 	struct err *err = NULL;
 
 	for (unsigned variant = 0; !err; variant++) {
 		struct go_type *t;
-		uint32_t pl;
-		int fit = 0;
 
-		err = types_closure(p->types, entry, variant, &t);
+		err = types_closure(p->types, f->entry, variant, &t);
 		if (err || !t)
 			break;
-		err = place_get(p, PLACE_ONE, t, off, &pl);
-		if (!err && pl && small)
-			fit = place_fit(p, pl, sp, bits);
-		if (!err && pl && (fit > best || (!variant && !small))) {
-			best = fit;
-			*place = pl;
+		for (unsigned shift = 0; !err && shift < shifts; shift++) {
+			int fit = 0;
+			uint32_t pl;
+
+			err = place_get(p, PLACE_ONE, t, off + shift * word, &pl);
+			if (!err && pl && small)
+				fit = place_fit(p, pl, sp, bits);
+			if (!err && pl && fit > best) {
+				best = fit;
+				*place = pl;
+			}
 		}
 	}
 	return err;
@@ -131,7 +139,7 @@ struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp
 	*closure = f;
 	known = known_closure(f->name, p->h->proc.fmt.word, &p->arena, &off);
 	if (!known)
-		return place_captures(p, entry, value, sp, index, place);
+		return place_captures(p, f, value, sp, index, place);
 	err = types_by_name(p->types, known, &t);
 	if (err || !t)
 		return err;

@@ -8,7 +8,7 @@ import subprocess
 from lib import *
 
 
-def exact(version=GO_VERSION, named=True, **kw):
+def exact(version=GO_VERSION, named=0.01, **kw):
     # Not -tick: caught while it adds up a payload, main() is a root of that one, too.
     p = zoo(version=version, **kw)
     heap = int(p.wait_line(r"^heapalloc ").split()[1])
@@ -26,7 +26,7 @@ def exact(version=GO_VERSION, named=True, **kw):
         bad = check_promises(promises(p.lines), prof.stacks)
         check(not bad, f"{len(bad)} promises broken:\n" + "\n".join(bad))
         if named:
-            check(t["unnamed_bytes"] < heap / 100, "unnamed:", t["unnamed_bytes"], "of", heap)
+            check(t["unnamed_bytes"] < heap * named, "unnamed:", t["unnamed_bytes"], "of", heap)
     check(after.totals["unreachable_bytes"] - before.totals["unreachable_bytes"] == 16777216,
           "garbage:", before.totals["unreachable_bytes"], "->", after.totals["unreachable_bytes"])
     # A few hundred bytes come and go with timers and signals; the smallest piece of garbage is one of 65536.

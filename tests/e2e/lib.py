@@ -83,6 +83,8 @@ def go_env(**more):
     # GOFLAGS of the environment may hold what another release doesn't know.
     env = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod", GOWORK="off", **more)
     env.setdefault("HOME", "/root")
+    # Go 1.19's module index cannot read a toolchain that came as a module ('import "": import of unknown directory').
+    env["GODEBUG"] = ",".join(filter(None, [env.get("GODEBUG"), "goindex=0"]))
     return env
 
 

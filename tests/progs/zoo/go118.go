@@ -46,7 +46,7 @@ func keepGo18() {
 	b := pay("gorGeneric", `(^|;)main\.gorGeneric\b`)
 	go gorGeneric(b)
 	<-started
-	c := &Box[[]byte]{val: pay("gorGenericMethod", `(^|;)main\.(\(\*Box\[.*\]\)|Box\[.*\])\.hold\b`)}
+	c := &Box[[]byte]{val: pay("gorGenericMethod", `(^|;)main\.(\(\*Box\[.*\]\)|Box\[.*\])\.hold\b|^main\.keepGo18\.gowrap`)}
 	go c.hold()
 	<-started
 }

@@ -28,7 +28,9 @@ func keepGo23() {
 	s := zooUnique.Value()
 	keep("zooUnique", `^main\.zooUnique(;|$)`, unsafe.Pointer(unsafe.StringData(s)), uintptr(len(s)))
 	uniqueOf(17)
-	gone("uniqueGone", 17*page)
+	if uniqueDrops {
+		gone("uniqueGone", 17*page)
+	}
 	// The map's own clean-up, before keepGo25 stops all clean-ups.
 	for i := 0; i < 3; i++ {
 		runtime.GC()

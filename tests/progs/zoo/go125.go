@@ -5,6 +5,10 @@ package main
 
 import "runtime"
 
+// The unique package's map lets go of a value with the collection that finds it dead; before, its own
+// clean-up came later.
+const uniqueDrops = true
+
 // A cleanup that runs and does not end.
 //
 //go:noinline

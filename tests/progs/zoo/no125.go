@@ -4,3 +4,5 @@
 package main
 
 func keepGo25() {}
+
+const uniqueDrops = false
