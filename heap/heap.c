@@ -42,7 +42,6 @@ static struct err *find_vars(struct heap *h)
 		{ "runtime.gcphase", &v->gcphase, true },
 		{ "runtime.gcCleanups", &v->gcCleanups, false },
 		{ "runtime.itabTable", &v->itabTable, false },
-		{ "runtime.inProgress", &v->inProgress, false },
 	};
 	uint64_t size;
 
@@ -96,11 +95,6 @@ void heap_destroy(struct heap *h)
 	free(h);
 }
 
-const char *heap_version(const struct heap *h)
-{
-	return h->proc.version;
-}
-
 const struct arch *heap_machine(const struct heap *h)
 {
 	return h->proc.machine;
@@ -124,7 +118,7 @@ struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
 	size_t n = elf_segments(p->exe, &segs);
 	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
 			     &p->var.allp, &p->var.allfin, &p->var.gcphase, &p->var.gcCleanups,
-			     &p->var.itabTable, &p->var.inProgress };
+			     &p->var.itabTable };
 	uint64_t addr, size;
 	struct err *err = NULL;
 
@@ -283,6 +277,8 @@ static struct err *make_types(struct heap *h, struct dwarf *dwarf, struct types 
 	return err;
 }
 
+enum { PARTIAL_NOTES = 5 };
+
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
 {
 	struct image_stats st = image_stats(h->proc.img);
@@ -312,11 +308,13 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 		if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
 			continue;
 		r->goroutines++;
-		if (g->partial) {
-			r->goroutines_partial++;
+		if (!g->partial)
+			continue;
+		if (r->goroutines_partial++ < PARTIAL_NOTES)
 			err = report_note(r, "goroutine %" PRIu64 " was scanned conservatively: %s", g->goid, g->why);
-		}
 	}
+	if (!err && r->goroutines_partial > PARTIAL_NOTES)
+		err = report_note(r, "and %u more goroutines", r->goroutines_partial - PARTIAL_NOTES);
 	if (!err)
 		err = report_detail(r, "reads: %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
 				    "), %" PRIu64 " objects unread", st.holes, st.hole_bytes, st.first_hole,

@@ -24,7 +24,6 @@ struct heap;
 ERR_MUST_CHECK struct err *heap_create(struct elf *exe, struct heap **ret);
 void heap_destroy(struct heap *h);
 
-const char *heap_version(const struct heap *h);
 const struct arch *heap_machine(const struct heap *h);
 
 /* img is borrowed; bias: run-time minus link-time addresses.  Once. */

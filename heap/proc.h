@@ -24,7 +24,6 @@ struct runtime_vars {
 	uint64_t gcCleanups; /* cleanupQueue; 0 before Go 1.25 */
 	uint64_t gcphase;
 	uint64_t itabTable;  /* *itabTableType */
-	uint64_t inProgress; /* marks a GC mask that is being built; 0 before Go 1.24 */
 };
 
 struct proc {
