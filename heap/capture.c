@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "heap/find.h"
 #include "heap/heap_int.h"
 
 /* Ranges this close are one request: a round of headers costs more than the bytes between. */
@@ -100,6 +101,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = need(h, &want, 0);
 	if (!err)
 		err = modules_load(p);
+	if (!err && p->stripped)
+		err = find_mheap(p);
 	if (!err)
 		err = plan_masks(h, &want);
 	if (!err)
@@ -117,6 +120,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = need(h, &want, GAP);
 	if (!err)
 		err = spans_load(p, &h->spans, u);
+	if (!err && !u->why && p->stripped)
+		err = find_vars(p, &h->spans);
 	if (err || u->why)
 		goto out;
 	err = spans_plan_bits(p, &h->spans, &want);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "heap/find.h"
 #include "heap/heap_int.h"
 #include "heap/mark.h"
 #include "heap/name.h"
@@ -23,8 +24,8 @@ static struct err *find_arch(struct heap *h)
 	return NULL;
 }
 
-/* The runtime's variables by the symbol table. */
-static struct err *find_vars(struct heap *h)
+/* The runtime's variables by the symbol table; without one, moduledata alone. */
+static struct err *find_symbols(struct heap *h)
 {
 	struct runtime_vars *v = &h->proc.var;
 	const struct {
@@ -39,7 +40,6 @@ static struct err *find_vars(struct heap *h)
 		{ "runtime.allm", &v->allm, true },
 		{ "runtime.allp", &v->allp, true },
 		{ "runtime.allfin", &v->allfin, true },
-		{ "runtime.gcphase", &v->gcphase, true },
 		{ "runtime.gcCleanups", &v->gcCleanups, false },
 		{ "runtime.itabTable", &v->itabTable, false },
 	};
@@ -47,10 +47,11 @@ static struct err *find_vars(struct heap *h)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!elf_symbol(h->proc.exe, names[i].name, names[i].addr, &size) && names[i].required)
-			return err_create(ERR_NODEBUG,
-					  "%s has no symbol %s (a stripped executable): give one that is not stripped",
-					  elf_path(h->proc.exe), names[i].name);
-	return NULL;
+			h->proc.stripped = true;
+	if (!h->proc.stripped)
+		return NULL;
+	memset(v, 0, sizeof(*v));
+	return find_moduledata(&h->proc, &v->firstmoduledata);
 }
 
 struct err *heap_create(struct elf *exe, struct heap **ret)
@@ -71,7 +72,7 @@ struct err *heap_create(struct elf *exe, struct heap **ret)
 	if (!err)
 		err = layout_find(p->version, p->arch->name, &p->layout, &exact);
 	if (!err)
-		err = find_vars(h);
+		err = find_symbols(h);
 	if (err) {
 		heap_destroy(h);
 		return err;
@@ -117,7 +118,7 @@ struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
 	const struct elf_segment *segs;
 	size_t n = elf_segments(p->exe, &segs);
 	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
-			     &p->var.allp, &p->var.allfin, &p->var.gcphase, &p->var.gcCleanups,
+			     &p->var.allp, &p->var.allfin, &p->var.gcCleanups,
 			     &p->var.itabTable };
 	uint64_t addr, size;
 	struct err *err = NULL;
@@ -320,9 +321,8 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 				    "), %" PRIu64 " objects unread", st.holes, st.hole_bytes, st.first_hole,
 				    m->unread);
 	if (!err)
-		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, GC phase %" PRIu64
-				    ", sweep generation %" PRIu64 "%s", h->spans.n, h->spans.nids,
-				    h->spans.gcphase, h->spans.sweepgen,
+		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, sweep generation %" PRIu64
+				    "%s", h->spans.n, h->spans.nids, h->spans.sweepgen,
 				    h->spans.green_tea ? ", inline mark bits" : "");
 	return err;
 }

@@ -22,7 +22,6 @@ struct runtime_vars {
 	uint64_t allp;	     /* []*p */
 	uint64_t allfin;     /* *finblock */
 	uint64_t gcCleanups; /* cleanupQueue; 0 before Go 1.25 */
-	uint64_t gcphase;
 	uint64_t itabTable;  /* *itabTableType */
 };
 
@@ -33,6 +32,7 @@ struct proc {
 	struct layout layout;
 	const struct goarch *arch;
 	const struct arch *machine;
+	bool stripped; /* no symbols: var is found by shape (heap/find.h), anew at each stop */
 	uint64_t bias; /* run-time minus link-time addresses of exe */
 	struct runtime_vars var;
 	struct modules modules;

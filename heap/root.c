@@ -67,7 +67,8 @@ static struct err *chase_start(struct proc *p, const struct spans *spans, struct
 		if (spans->v[i].specials &&
 		    (err = vec_push(todo, ((struct chase){ spans->v[i].specials, CHASE_SPECIAL }))))
 			return err;
-	err = image_read_word(p->img, p->var.allfin, &addr);
+	addr = 0;
+	err = p->var.allfin ? image_read_word(p->img, p->var.allfin, &addr) : NULL;
 	if (!err && addr)
 		err = vec_push(todo, ((struct chase){ addr, CHASE_FINBLOCK }));
 	if (!err && p->var.gcCleanups && layout_has(&p->layout, L_cleanupQueue_all)) {
@@ -314,8 +315,11 @@ static struct err *collect_finblocks(struct proc *p, const struct spans *spans, 
 	const struct layout *l = &p->layout;
 	uint64_t b, cnt, next, max, ot;
 	uint32_t steps = 0;
-	struct err *err = image_read_word(p->img, p->var.allfin, &b);
+	struct err *err;
 
+	if (!p->var.allfin)
+		return NULL;
+	err = image_read_word(p->img, p->var.allfin, &b);
 	max = (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) / layout_size(l, LS_finalizer);
 	for (; !err && b; b = next) {
 		if (++steps > LIMIT_BLOCKS)

@@ -136,8 +136,7 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 
 	memset(s, 0, sizeof(*s));
 	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len)) ||
-	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &s->sweepgen)) ||
-	    (err = image_read_uint(p->img, p->var.gcphase, 4, &s->gcphase)))
+	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &s->sweepgen)))
 		return err;
 	s->green_tea = layout_has(&p->layout, LS_spanInlineMarkBits) &&
 		       layout_size(&p->layout, LS_spanInlineMarkBits) == INLINE_MARKS;
@@ -192,10 +191,10 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 	return pages_index(s);
 }
 
-/* Marks are asked for where they say what survives, or what was allocated during marking. */
-static bool span_needs_marks(const struct spans *s, const struct span *x)
+/* Marks are asked for where they say what survives, or whether a slot past freeIndexForScan is an object. */
+static bool span_needs_marks(const struct span *x)
 {
-	return x->unswept || (s->gcphase && x->scan_index < x->freeindex);
+	return x->unswept || (x->ptrs != SPAN_NOSCAN && x->scan_index < x->freeindex);
 }
 
 struct err *spans_plan_bits(struct proc *p, const struct spans *s, struct ranges *want)
@@ -207,9 +206,9 @@ struct err *spans_plan_bits(struct proc *p, const struct spans *s, struct ranges
 		uint64_t len = (x->nelems + 7) / 8;
 
 		err = vec_push(want, ((struct range){ x->alloc_bits, len }));
-		if (!err && span_needs_marks(s, x))
+		if (!err && span_needs_marks(x))
 			err = vec_push(want, ((struct range){ x->mark_bits, len }));
-		if (!err && span_needs_marks(s, x) && x->inline_marks)
+		if (!err && span_needs_marks(x) && x->inline_marks)
 			err = vec_push(want, ((struct range){ x->base + x->npages * GO_PAGE - INLINE_MARKS,
 							      INLINE_MARKS }));
 	}
@@ -273,7 +272,7 @@ struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unsta
 			if (!all)
 				return NULL;
 		}
-		if (span_needs_marks(s, x)) {
+		if (span_needs_marks(x)) {
 			marks = arena_alloc(&s->arena, n);
 			if (!marks)
 				return err_nomem();
@@ -284,11 +283,14 @@ struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unsta
 		if (x->unswept) {
 			for (uint64_t j = 0; j < n; j++)
 				alive[j] &= marks[j];
-		} else if (s->gcphase && marks && x->ptrs != SPAN_NOSCAN) {
-			/* Allocated during marking is allocated black; what is not yet black is not yet an object.
-			 * Newborns stay counted by alloc_count. */
+		} else if (marks) {
+			/*
+			 * freeIndexForScan stands still while the collector marks, and what is allocated then is allocated
+			 * black.  So what lies past it, was free at the last sweep and is not black is still being
+			 * made: nobody holds it.  It stays counted by alloc_count.
+			 */
 			for (uint32_t j = x->scan_index; j < x->freeindex; j++)
-				if (!(marks[j >> 3] >> (j & 7) & 1))
+				if (!((marks[j >> 3] | bits[j >> 3]) >> (j & 7) & 1))
 					alive[j >> 3] &= (uint8_t)~(1 << (j & 7));
 		}
 		x->alive = alive;

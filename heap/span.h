@@ -54,7 +54,6 @@ struct spans {
 	size_t n;
 	uint64_t nids;
 	uint64_t sweepgen;
-	uint64_t gcphase;
 	bool green_tea;
 	/* page -> span: one table per 64 MB */
 	struct page_table *tables;

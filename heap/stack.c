@@ -62,10 +62,6 @@ static struct err *scan_value(struct stack_scan *s, uint64_t addr, uint64_t v, u
 	i = span_index(sp, v);
 	if (!span_alive(sp, i))
 		return NULL;
-	/* A slot past freeIndexForScan is still being made: nobody holds it yet. */
-	if (conservative && !s->spans->gcphase && !sp->unswept && i >= sp->scan_index &&
-	    i < sp->freeindex && sp->ptrs != SPAN_NOSCAN)
-		return NULL;
 	return vec_push(s->roots, ((struct root){ .addr = addr,
 						  .value = v,
 						  .frame = frame,

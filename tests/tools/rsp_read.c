@@ -1,7 +1,7 @@
 /*
  * Reads memory through a stub and says how fast.
  *
- *	rsp_read [-b] [-p PID] [-n TIMES] [-t] [-o FILE] TARGET ADDR LEN
+ *	rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN
  *
  *	-b	the simplest pipelined reader instead: `m` requests, replies counted by their
  *		'#' and thrown away; what any client could reach at most
@@ -10,6 +10,7 @@
  *	-n	read the range so many times (0: for ever)
  *	-t	print threads with their registers first
  *	-o	write what was read to FILE
+ *	-f	fetch a file of the stub's machine, with the process running
  *	-D	let the process go and stop it again, N times, and say what that took
  */
 #include <fcntl.h>
@@ -171,7 +172,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 3) {
-		fprintf(stderr, "usage: rsp_read [-b] [-p PID] [-n TIMES] [-t] [-o FILE] TARGET ADDR LEN\n");
+		fprintf(stderr, "usage: rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN\n");
 		return 2;
 	}
 	addr = strtoull(argv[optind + 1], NULL, 16);

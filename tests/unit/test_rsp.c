@@ -19,7 +19,6 @@
 #include "base/intr.h"
 #include "rsp/conn.h"
 #include "rsp/rsp.h"
-#include "rsp/target_xml.h"
 #include "target/target.h"
 
 /* Compiled in here: unit tests are one file and the library. */
@@ -580,63 +579,6 @@ static void test_default_layout(void **state)
 	closed_well(&s, rsp);
 }
 
-/* ------------------------------------------------------------------ target.xml */
-
-static struct err *fetch_one(void *arg, const char *name, struct buf *ret)
-{
-	return buf_addstr(ret, arg);
-}
-
-static void test_xml_hostile(void **state)
-{
-	static const char *const refused[] = {
-		"",
-		"<target>",
-		"<target></wrong>",
-		"<target><xi:include href=\"target.xml\"/></target>",
-		"<target><xi:include/></target>",
-		"<target><reg name=\"a\" bitsize=\"4000000000\"/></target>",
-		"<target><reg name=\"a\" bitsize=\"-8\"/></target>",
-		"<target><reg name=\"a\" bitsize=\"7\"/></target>",
-		"<target><reg name=\"a\"/></target>",
-		"<target><reg bitsize=\"8\"/></target>",
-		"<target><reg name=\"a\" bitsize=\"8\" regnum=\"99999999999999999999\"/></target>",
-		"<target><reg name=\"a\" bitsize=\"8\" regnum=\"1\"/><reg name=\"b\" bitsize=\"8\" "
-		"regnum=\"1\"/></target>",
-		"<!DOCTYPE t [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
-		"<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">]><t>&c;</t>",
-		"<!DOCTYPE t [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><t>&x;</t>",
-	};
-	struct target_xml x = TARGET_XML_INIT;
-	struct buf deep = BUF_INIT;
-	struct err *err;
-
-	for (size_t i = 0; i < LEN(refused); i++) {
-		err = target_xml_read(&x, fetch_one, (void *)refused[i]);
-		if (!err)
-			fail_msg("taken: %s", refused[i]);
-		err_destroy(err);
-		assert_int_equal(x.regs.n, 0);
-	}
-	for (int i = 0; i < 100000; i++)
-		ok(buf_addstr(&deep, "<a>"));
-	bad(target_xml_read(&x, fetch_one, deep.data), ERR_LIMIT);
-	buf_reset(&deep);
-	ok(buf_addstr(&deep, "<a>"));
-	for (int i = 0; i < 10000; i++)
-		ok(buf_addf(&deep, "<reg name=\"r%d\" bitsize=\"8\"/>", i));
-	ok(buf_addstr(&deep, "</a>"));
-	bad(target_xml_read(&x, fetch_one, deep.data), ERR_PROTO);
-	buf_deinit(&deep);
-	/* A name longer than anyone's is cut, and no harm done. */
-	ok(target_xml_read(&x, fetch_one,
-			   (void *)"<t><architecture>a</architecture><architecture>b</architecture>"
-				   "<reg name=\"abcdefghijklmnopqrstuvwxyz\" bitsize=\"8\"/></t>"));
-	assert_string_equal(x.arch, "a");
-	assert_string_equal(x.regs.v[0].name, "abcdefghijklmnopqrstuvw");
-	target_xml_deinit(&x);
-}
-
 /* ------------------------------------------------------------------ files, monitor */
 
 static void test_files(void **state)
@@ -816,7 +758,6 @@ int main(void)
 		cmocka_unit_test(test_multi),
 		cmocka_unit_test(test_registers),
 		cmocka_unit_test(test_default_layout),
-		cmocka_unit_test(test_xml_hostile),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_interrupted),

@@ -1,0 +1,572 @@
+#include "heap/find.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+/* ------------------------------------------------------------------ moduledata, in the file */
+
+static bool is_pclntab(const struct proc *p, const uint8_t *b)
+{
+	/* 0xfffffffa: 1.17; fffffff0: 1.18, 1.19; fffffff1: 1.20 and later.  Then 0, 0, quantum, word size. */
+	uint32_t magic = bytes_u32(p->fmt, b);
+
+	return (magic == 0xfffffffa || magic == 0xfffffff0 || magic == 0xfffffff1) && !b[4] && !b[5] &&
+	       (b[6] == 1 || b[6] == 2 || b[6] == 4) && b[7] == p->fmt.word;
+}
+
+static bool elf_word(const struct proc *p, uint64_t addr, uint64_t *v)
+{
+	const uint8_t *b = elf_data(p->exe, addr, p->fmt.word);
+
+	if (b)
+		*v = bytes_word(p->fmt, b);
+	return b;
+}
+
+/* Whether the words at addr are a moduledata whose tables are those of the pclntab it names. */
+static bool is_moduledata(const struct proc *p, uint64_t addr)
+{
+	static const struct {
+		enum layout_id table, off;
+	} refs[] = {
+		{ L_moduledata_funcnametab, L_pcHeader_funcnameOffset },
+		{ L_moduledata_pctab, L_pcHeader_pctabOffset },
+		{ L_moduledata_pclntable, L_pcHeader_pclnOffset },
+	};
+	const struct layout *l = &p->layout;
+	uint64_t header, table, off;
+	const uint8_t *b;
+
+	if (!elf_word(p, addr + layout_off(l, L_moduledata_pcHeader), &header) ||
+	    !(b = elf_data(p->exe, header, 8)) || !is_pclntab(p, b))
+		return false;
+	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
+		if (!elf_word(p, addr + layout_off(l, refs[i].table), &table) ||
+		    !elf_word(p, header + layout_off(l, refs[i].off), &off) || table != header + off)
+			return false;
+	return true;
+}
+
+struct err *find_moduledata(const struct proc *p, uint64_t *ret)
+{
+	const struct elf_segment *segs;
+	size_t n = elf_segments(p->exe, &segs), found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!segs[i].write)
+			continue;
+		for (uint64_t a = segs[i].addr; a + p->fmt.word <= segs[i].addr + segs[i].filesz; a += p->fmt.word)
+			if (is_moduledata(p, a)) {
+				*ret = a;
+				found++;
+			}
+	}
+	if (found == 1)
+		return NULL;
+	return err_create(ERR_NODEBUG, found ? "%s has %zu moduledata candidates" :
+					       "no moduledata was found in %s (%zu candidates)",
+			  elf_path(p->exe), found);
+}
+
+/* ------------------------------------------------------------------ candidates in memory */
+
+VEC_NAMED(addrs, uint64_t);
+
+/* The words of all variables, also those without pointers to the collector (mheap_ is one). */
+static size_t regions(const struct proc *p, struct range out[4])
+{
+	const struct module *m = &p->modules.v.v[0];
+
+	out[0] = (struct range){ m->noptrdata, m->enoptrdata - m->noptrdata };
+	out[1] = (struct range){ m->data.start, m->data.end - m->data.start };
+	out[2] = (struct range){ m->bss.start, m->bss.end - m->bss.start };
+	out[3] = (struct range){ m->noptrbss, m->enoptrbss - m->noptrbss };
+	return 4;
+}
+
+/* A candidate test: whether the word (or slice header) at addr can be what is looked for. */
+typedef bool (*find_test)(struct proc *p, const struct spans *s, uint64_t addr);
+/* What a test will read of it: appended to want. */
+typedef struct err *(*find_plan)(struct proc *p, const struct spans *s, uint64_t addr,
+				 struct ranges *want);
+
+static struct err *each_word(struct proc *p, const struct spans *s, find_test test, struct addrs *out)
+{
+	struct range r[4];
+	size_t n = regions(p, r);
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++)
+		for (uint64_t a = r[i].addr; a + 3 * p->fmt.word <= r[i].addr + r[i].len && !err; a += p->fmt.word)
+			if (test(p, s, a))
+				err = vec_push(out, a);
+	return err;
+}
+
+/* Keeps the candidates that pass, after fetching what the test reads. */
+static struct err *narrow(struct proc *p, const struct spans *s, find_plan plan, find_test test,
+			  struct addrs *c)
+{
+	struct ranges want = VEC_INIT;
+	struct err *err = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n && !err; i++)
+		err = plan(p, s, c->v[i], &want);
+	if (!err)
+		err = image_try(p->img, &want);
+	vec_deinit(&want);
+	for (size_t i = 0; i < c->n && !err; i++)
+		if (test(p, s, c->v[i]))
+			c->v[n++] = c->v[i];
+	c->n = n;
+	return err;
+}
+
+static struct err *one(const struct addrs *c, const char *what, uint64_t *ret)
+{
+	if (c->n != 1)
+		return err_create(ERR_NODEBUG, "runtime.%s was not found without symbols (%zu candidates)", what,
+				  c->n);
+	*ret = c->v[0];
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ slices of pointers */
+
+enum { LOOK = 64 }; /* elements that are looked at */
+
+static bool slice_at(struct proc *p, uint64_t addr, uint64_t *ptr, uint64_t *len, uint64_t *cap)
+{
+	return proc_try_word(p, addr, ptr) && proc_try_word(p, addr + p->fmt.word, len) &&
+	       proc_try_word(p, addr + 2 * p->fmt.word, cap) && *ptr >= 4096 && !(*ptr & (p->fmt.word - 1)) &&
+	       *len && *len <= *cap && *cap < LIMIT_SPANS;
+}
+
+static bool test_slice(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t ptr, len, cap;
+
+	return slice_at(p, addr, &ptr, &len, &cap);
+}
+
+static struct err *plan_elements(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t ptr, len, cap;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap))
+		return NULL;
+	return vec_push(want, ((struct range){ ptr, (len < LOOK ? len : LOOK) * p->fmt.word }));
+}
+
+/* All elements looked at are pointers. */
+static bool test_pointers(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t ptr, len, cap, v;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap))
+		return false;
+	for (uint64_t i = 0; i < len && i < LOOK; i++)
+		if (!proc_try_word(p, ptr + i * p->fmt.word, &v) || v < 4096 || v & (p->fmt.word - 1))
+			return false;
+	return true;
+}
+
+static struct err *plan_pointees(struct proc *p, uint64_t addr, uint64_t size, struct ranges *want)
+{
+	uint64_t ptr, len, cap, v;
+	struct err *err = NULL;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap))
+		return NULL;
+	for (uint64_t i = 0; i < len && i < LOOK && !err; i++)
+		if (proc_try_word(p, ptr + i * p->fmt.word, &v))
+			err = vec_push(want, ((struct range){ v, size }));
+	return err;
+}
+
+/* The bytes of element i's struct, NULL if they cannot be had. */
+static const uint8_t *element(struct proc *p, uint64_t addr, uint64_t i, uint64_t size, uint64_t *at)
+{
+	uint64_t ptr;
+
+	if (!proc_try_word(p, addr, &ptr) || !proc_try_word(p, ptr + i * p->fmt.word, at))
+		return NULL;
+	return image_ptr(p->img, *at, size, NULL);
+}
+
+/* ------------------------------------------------------------------ mheap_ */
+
+static struct err *plan_spans(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	return plan_pointees(p, addr, layout_size(&p->layout, LS_mspan), want);
+}
+
+static bool test_allspans(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t ptr, len, cap, at, in_use = 0, sweepgen;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap) || len < 8)
+		return false;
+	for (uint64_t i = 0; i < len && i < LOOK; i++) {
+		const uint8_t *b = element(p, addr, i, layout_size(&p->layout, LS_mspan), &at);
+		uint64_t start, npages;
+
+		if (!b || proc_peek(p, b, L_mspan_state) > SPAN_MANUAL || proc_peek(p, b, L_mspan_spanclass) >= 136)
+			return false;
+		start = proc_peek(p, b, L_mspan_startAddr);
+		npages = proc_peek(p, b, L_mspan_npages);
+		if (start & (GO_PAGE - 1) || npages > LIMIT_READ / GO_PAGE)
+			return false;
+		if (proc_peek(p, b, L_mspan_state) == SPAN_IN_USE) {
+			if (!start || !npages || !proc_peek(p, b, L_mspan_elemsize))
+				return false;
+			in_use++;
+		}
+	}
+	/* sweepgen, elsewhere in the same struct, is even. */
+	return in_use && proc_try_uint(p, addr - layout_off(&p->layout, L_mheap_allspans) +
+						  layout_off(&p->layout, L_mheap_sweepgen), 4, &sweepgen) &&
+	       sweepgen && !(sweepgen & 1);
+}
+
+struct err *find_mheap(struct proc *p)
+{
+	struct addrs c = VEC_INIT;
+	uint64_t addr = 0;
+	struct err *err = each_word(p, NULL, test_slice, &c);
+
+	if (!err)
+		err = narrow(p, NULL, plan_elements, test_pointers, &c);
+	if (!err)
+		err = narrow(p, NULL, plan_spans, test_allspans, &c);
+	if (!err)
+		err = one(&c, "mheap_", &addr);
+	if (!err)
+		p->var.mheap_ = addr - layout_off(&p->layout, L_mheap_allspans);
+	vec_deinit(&c);
+	return err;
+}
+
+/* ------------------------------------------------------------------ allgs, allp */
+
+static struct err *plan_gs(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	return plan_pointees(p, addr, layout_size(&p->layout, LS_g), want);
+}
+
+static bool is_g(struct proc *p, const uint8_t *b, uint64_t at)
+{
+	const struct layout *l = &p->layout;
+	const uint8_t *stack = b + layout_off(l, L_g_stack), *sched = b + layout_off(l, L_g_sched);
+	uint64_t lo = proc_peek(p, stack, L_stack_lo), hi = proc_peek(p, stack, L_stack_hi);
+	uint64_t self = proc_peek(p, sched, L_gobuf_g), size = hi - lo;
+	uint64_t status = proc_peek(p, b, L_g_atomicstatus) & ~(uint64_t)0x1000;
+
+	return (self == 0 || self == at) && status <= 11 && (lo || hi ? hi > lo && !(size & (size - 1)) : true) &&
+	       proc_peek(p, b, L_g_goid) < 1ull << 48;
+}
+
+static bool test_allgs(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t ptr, len, cap, at, running = 0;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap))
+		return false;
+	for (uint64_t i = 0; i < len && i < LOOK; i++) {
+		const uint8_t *b = element(p, addr, i, layout_size(&p->layout, LS_g), &at);
+
+		/* g0s have no id, and are in no list of goroutines */
+		if (!b || !spans_find(s, at) || !is_g(p, b, at) || !proc_peek(p, b, L_g_goid))
+			return false;
+		running += proc_peek(p, b + layout_off(&p->layout, L_g_sched), L_gobuf_g) == at;
+	}
+	return running;
+}
+
+static struct err *plan_ps(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	return plan_pointees(p, addr, layout_off(&p->layout, L_p_mcache) + p->fmt.word, want);
+}
+
+/* p.id is its index, and its mcache is a pointer. */
+static bool test_allp(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t ptr, len, cap, at;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap) || len > LIMIT_PS)
+		return false;
+	for (uint64_t i = 0; i < len && i < LOOK; i++) {
+		const uint8_t *b = element(p, addr, i, layout_off(&p->layout, L_p_mcache) + p->fmt.word, &at);
+
+		if (!b || !spans_find(s, at) || proc_peek(p, b, L_p_id) != i || proc_peek(p, b, L_p_status) > 4 ||
+		    proc_peek(p, b, L_p_mcache) < 4096 || spans_find(s, proc_peek(p, b, L_p_mcache)))
+			return false;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ allm */
+
+static bool test_heap_or_data(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	struct range r[4];
+	uint64_t v;
+
+	if (!proc_try_word(p, addr, &v) || v < 4096 || v & (p->fmt.word - 1))
+		return false;
+	if (spans_find(s, v))
+		return spans_find(s, v)->elemsize >= layout_size(&p->layout, LS_m);
+	for (size_t i = 0, n = regions(p, r); i < n; i++)
+		if (v >= r[i].addr && v - r[i].addr < r[i].len)
+			return true;
+	return false;
+}
+
+static struct err *plan_m(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t v;
+
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, layout_size(&p->layout, LS_m) })) :
+					    NULL;
+}
+
+static struct err *plan_m_g0(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t m, g0;
+
+	if (!proc_try_word(p, addr, &m) || !proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0))
+		return NULL;
+	return vec_push(want, ((struct range){ g0, layout_size(&p->layout, LS_g) }));
+}
+
+/* m.g0.m is m. */
+static bool is_m(struct proc *p, uint64_t m)
+{
+	uint64_t g0, back;
+
+	return proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0) && g0 >= 4096 &&
+	       proc_try_word(p, g0 + layout_off(&p->layout, L_g_m), &back) && back == m;
+}
+
+static bool test_m(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t m;
+
+	return proc_try_word(p, addr, &m) && is_m(p, m);
+}
+
+/* Length of the alllink chain, fetched as it goes; 0: it leads out of the ms. */
+static struct err *chain_length(struct proc *p, uint64_t m, uint64_t *len)
+{
+	uint64_t g0;
+	struct err *err;
+
+	for (*len = 0; m; ++*len) {
+		struct range r[1] = { { m, layout_size(&p->layout, LS_m) } };
+		struct ranges want = { r, 1, 1 };
+
+		err = image_try(p->img, &want);
+		if (!err && proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0)) {
+			r[0] = (struct range){ g0, layout_size(&p->layout, LS_g) };
+			want.n = 1;
+			err = image_try(p->img, &want);
+		}
+		if (err)
+			return err;
+		if (*len > LIMIT_MS || !is_m(p, m) ||
+		    !proc_try_word(p, m + layout_off(&p->layout, L_m_alllink), &m)) {
+			*len = 0;
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+/* allm is the head of the list of all ms: of the pointers to ms, the one with the longest way. */
+static struct err *find_allm(struct proc *p, const struct spans *s)
+{
+	struct addrs c = VEC_INIT;
+	uint64_t best = 0, head = 0, len;
+	struct err *err = each_word(p, s, test_heap_or_data, &c);
+
+	if (!err)
+		err = narrow(p, s, plan_m, test_heap_or_data, &c);
+	if (!err)
+		err = narrow(p, s, plan_m_g0, test_m, &c);
+	for (size_t i = 0; i < c.n && !err; i++) {
+		uint64_t m;
+
+		if (!proc_try_word(p, c.v[i], &m))
+			continue;
+		err = chain_length(p, m, &len);
+		if (len > best) { /* a second pointer to the head is as good as the first */
+			best = len;
+			head = m;
+			p->var.allm = c.v[i];
+		}
+	}
+	if (!err && !head)
+		err = err_create(ERR_NODEBUG, "runtime.allm was not found without symbols");
+	vec_deinit(&c);
+	return err;
+}
+
+/* ------------------------------------------------------------------ queues and itabs, which may be empty */
+
+static bool test_outside(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	struct range r[4];
+	uint64_t v;
+
+	if (!proc_try_word(p, addr, &v) || v < 4096 || v & (p->fmt.word - 1) || spans_find(s, v))
+		return false;
+	for (size_t i = 0, n = regions(p, r); i < n; i++)
+		if (v >= r[i].addr && v - r[i].addr < r[i].len)
+			return false;
+	return v < p->modules.v.v[0].text || v >= p->modules.v.v[0].etext;
+}
+
+/* One kind of linked blocks: finalizers or cleanups waiting to run. */
+struct queue {
+	enum layout_id size, link, n;
+	/* Whether what is in a block's first n entries can be entries. */
+	bool (*entries)(struct proc *p, const struct spans *s, uint64_t block, uint64_t n);
+};
+
+/* Each has a function, and an argument on the heap. */
+static bool finalizer_entries(struct proc *p, const struct spans *s, uint64_t block, uint64_t n)
+{
+	const struct layout *l = &p->layout;
+	uint64_t fn, arg;
+
+	if (n > (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) / layout_size(l, LS_finalizer))
+		return false;
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t f = block + layout_off(l, L_finblock_fin) + i * layout_size(l, LS_finalizer);
+
+		if (!proc_try_word(p, f + layout_off(l, L_finalizer_fn), &fn) || fn < 4096 ||
+		    !proc_try_word(p, f + layout_off(l, L_finalizer_arg), &arg) || (arg && !spans_find(s, arg)))
+			return false;
+	}
+	return true;
+}
+
+static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t block, uint64_t n)
+{
+	const struct layout *l = &p->layout;
+	uint64_t words = layout_has(l, L_cleanupFn_call) ? layout_size(l, LS_cleanupFn) / p->fmt.word : 1, v;
+	uint64_t room = (layout_size(l, LS_cleanupBlock) - layout_off(l, L_cleanupBlock_cleanups)) / p->fmt.word;
+
+	if (n > room / words)
+		return false;
+	for (uint64_t i = 0; i < n * words; i++)
+		if (!proc_try_word(p, block + layout_off(l, L_cleanupBlock_cleanups) + i * p->fmt.word, &v) ||
+		    v < 4096 || v & (p->fmt.word - 1))
+			return false;
+	return true;
+}
+
+/* Length of a chain of blocks, fetched as it goes, and how many entries it has; 0 if it is none. */
+static struct err *queue_length(struct proc *p, const struct spans *s, const struct queue *q, uint64_t block,
+				uint64_t *len, uint64_t *entries)
+{
+	struct err *err;
+	uint64_t n;
+
+	*entries = 0;
+	for (*len = 0; block; ++*len) {
+		struct range r = { block, layout_size(&p->layout, q->size) };
+		struct ranges want = { &r, 1, 1 };
+
+		err = image_try(p->img, &want);
+		if (err)
+			return err;
+		if (*len > LIMIT_BLOCKS || block & (p->fmt.word - 1) ||
+		    !image_ptr(p->img, block, layout_size(&p->layout, q->size), NULL) ||
+		    !proc_try_uint(p, block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) ||
+		    !q->entries(p, s, block, n) ||
+		    !proc_try_word(p, block + layout_off(&p->layout, q->link), &block)) {
+			*len = 0;
+			return NULL;
+		}
+		*entries += n;
+	}
+	return NULL;
+}
+
+static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t v;
+
+	/* the smaller of the two kinds; queue_length() fetches the rest of what is likely */
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 64 })) : NULL;
+}
+
+/*
+ * The variable that leads to all blocks that have entries: the chain with the most.  No entries anywhere: there is
+ * nothing to find, *ret is 0.
+ */
+static struct err *find_queue(struct proc *p, const struct spans *s, const struct queue *q, uint64_t *ret)
+{
+	struct addrs c = VEC_INIT;
+	uint64_t best = 0, block, len, entries;
+	struct err *err = each_word(p, s, test_outside, &c);
+
+	*ret = 0;
+	if (!err)
+		err = narrow(p, s, plan_block, test_outside, &c);
+	for (size_t i = 0; i < c.n && !err; i++) {
+		/* the first block alone tells most of them apart */
+		if (!proc_try_word(p, c.v[i], &block) ||
+		    !proc_try_uint(p, block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &entries) ||
+		    entries > 101)
+			continue;
+		err = queue_length(p, s, q, block, &len, &entries);
+		if (!err && len && entries > best) {
+			best = entries;
+			*ret = c.v[i];
+		}
+	}
+	vec_deinit(&c);
+	return err;
+}
+
+struct err *find_vars(struct proc *p, const struct spans *s)
+{
+	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, finalizer_entries };
+	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n,
+					       cleanup_entries };
+	struct addrs c = VEC_INIT, gs = VEC_INIT;
+	uint64_t addr = 0;
+	struct err *err = each_word(p, s, test_slice, &c);
+
+	if (!err)
+		err = narrow(p, s, plan_elements, test_pointers, &c);
+	for (size_t i = 0; i < c.n && !err; i++)
+		err = vec_push(&gs, c.v[i]);
+	if (!err)
+		err = narrow(p, s, plan_gs, test_allgs, &gs);
+	if (!err)
+		err = one(&gs, "allgs", &addr);
+	p->var.allgptr = addr;
+	p->var.allglen = addr + p->fmt.word;
+	if (!err)
+		err = narrow(p, s, plan_ps, test_allp, &c);
+	if (!err)
+		err = one(&c, "allp", &p->var.allp);
+	if (!err)
+		err = find_allm(p, s);
+	if (!err)
+		err = find_queue(p, s, &finalizers, &p->var.allfin);
+	if (!err && layout_has(&p->layout, L_cleanupQueue_all)) {
+		err = find_queue(p, s, &cleanups, &p->var.gcCleanups);
+		if (p->var.gcCleanups)
+			p->var.gcCleanups -= layout_off(&p->layout, L_cleanupQueue_all);
+	}
+	vec_deinit(&c);
+	vec_deinit(&gs);
+	return err_wrapf(err, "%s is stripped", elf_path(p->exe));
+}
