@@ -417,6 +417,16 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 	return select_thread(rsp, &t);
 }
 
+/* A guardian for each socket that is tried, from before the other end can know of it. */
+static struct err *watch_socket(void *arg, const struct conn *c, int fd)
+{
+	struct rsp *rsp = arg;
+
+	guardian_stop(&rsp->guardian);
+	rsp->state.silence_ms = c->timeout_ms < CONN_LAST_WORDS_MS ? c->timeout_ms : CONN_LAST_WORDS_MS;
+	return guardian_start(&rsp->guardian, fd, &rsp->state);
+}
+
 struct err *rsp_create(const char *target, const struct rsp_options *opts, struct rsp **ret)
 {
 	static const struct rsp_options defaults;
@@ -430,19 +440,15 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 		opts = &defaults;
 	rsp->shared = &rsp->state;
 	rsp->f.pub.packet_size = 400;
-	err = conn_create(target, opts->timeout_ms, &rsp->conn);
-	if (!err) {
-		/* Connecting may stop it, and who starts gdbserver --attach has done so. */
-		rsp->state.held = !opts->pid;
-		rsp->state.talking = 1;
-		rsp->state.child = rsp->conn->child;
-		rsp->state.silence_ms = rsp->conn->timeout_ms < CONN_LAST_WORDS_MS ?
-						rsp->conn->timeout_ms :
-						CONN_LAST_WORDS_MS;
-		err = guardian_start(&rsp->guardian, rsp->conn->fd, &rsp->state);
-	}
+	/* Connecting may stop it, and who starts gdbserver --attach has done so. */
+	rsp->state.held = !opts->pid;
+	rsp->state.talking = 1;
+	err = conn_create(target, opts->timeout_ms, watch_socket, rsp, &rsp->conn);
+	if (err)
+		guardian_stop(&rsp->guardian);
 	if (!err) {
 		rsp->shared = rsp->guardian.state;
+		rsp->shared->child = rsp->conn->child;
 		rsp->conn->shared = rsp->shared;
 		err = handshake(rsp, opts, now);
 	}

@@ -52,8 +52,13 @@ struct conn {
 	struct guardian_state *shared; /* NULL: no guardian; told while bytes are under way */
 };
 
-/* Connects (rsp/dial.c). */
-ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, struct conn **ret);
+/*
+ * Connects (rsp/dial.c).  watch, if set, is called with each socket before it is connected, so that a
+ * guardian can share it before the other end knows of us; c->timeout_ms is known by then.
+ */
+typedef struct err *(*conn_watch)(void *arg, const struct conn *c, int fd);
+ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, conn_watch watch, void *arg,
+				       struct conn **ret);
 /* Closes, and sees a `| COMMAND` to its end.  NULL is fine. */
 void conn_destroy(struct conn *c);
 

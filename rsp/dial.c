@@ -39,10 +39,23 @@ static struct err *cannot_connect(const struct conn *c, int errnum)
 	}
 }
 
+/* What conn_create() was given. */
+struct dial {
+	struct conn *c;
+	conn_watch watch;
+	void *arg;
+};
+
+static struct err *dial_watch(const struct dial *d, int fd)
+{
+	return d->watch ? d->watch(d->arg, d->c, fd) : NULL;
+}
+
 /* On success c->fd is connected; *errnum says why not otherwise. */
-static struct err *connect_to(struct conn *c, int family, const struct sockaddr *addr,
+static struct err *connect_to(const struct dial *d, int family, const struct sockaddr *addr,
 			      socklen_t len, int *errnum)
 {
+	struct conn *c = d->c;
 	_cleanup_close_ int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	socklen_t size = sizeof(*errnum);
 	struct err *err;
@@ -53,6 +66,9 @@ static struct err *connect_to(struct conn *c, int family, const struct sockaddr 
 		*errnum = errno;
 		return NULL;
 	}
+	err = dial_watch(d, fd);
+	if (err)
+		return err;
 	if (connect(fd, addr, len) && errno != EINPROGRESS) {
 		*errnum = errno;
 		return NULL;
@@ -73,8 +89,9 @@ static struct err *connect_to(struct conn *c, int family, const struct sockaddr 
 	return NULL;
 }
 
-static struct err *dial_unix(struct conn *c, const char *path)
+static struct err *dial_unix(const struct dial *d, const char *path)
 {
+	struct conn *c = d->c;
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct err *err;
 	int errnum;
@@ -83,7 +100,7 @@ static struct err *dial_unix(struct conn *c, const char *path)
 		return err_create(ERR_USAGE, "%s: a socket's path has 1 to %zu bytes", c->name,
 				  sizeof(sun.sun_path) - 1);
 	strcpy(sun.sun_path, path);
-	err = connect_to(c, AF_UNIX, (struct sockaddr *)&sun, sizeof(sun), &errnum);
+	err = connect_to(d, AF_UNIX, (struct sockaddr *)&sun, sizeof(sun), &errnum);
 	if (!err && errnum)
 		err = cannot_connect(c, errnum);
 	return err;
@@ -97,10 +114,11 @@ static struct err *bad_address(const struct conn *c)
 			  c->name);
 }
 
-static struct err *dial_tcp(struct conn *c, const char *target)
+static struct err *dial_tcp(const struct dial *d, const char *target)
 {
 	static const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	_cleanup_free_ char *host = strdup(target);
+	struct conn *c = d->c;
 	struct addrinfo *list, *ai;
 	struct err *err = NULL;
 	int rc, errnum = 0, one = 1;
@@ -136,7 +154,7 @@ static struct err *dial_tcp(struct conn *c, const char *target)
 	for (ai = list; ai && c->fd < 0; ai = ai->ai_next) {
 		int e;
 
-		err = connect_to(c, ai->ai_family, ai->ai_addr, ai->ai_addrlen, &e);
+		err = connect_to(d, ai->ai_family, ai->ai_addr, ai->ai_addrlen, &e);
 		if (err)
 			break;
 		/* "Refused" says most: there is a machine, and nothing on the port. */
@@ -155,8 +173,10 @@ static struct err *dial_tcp(struct conn *c, const char *target)
  * The command gets a process group of its own: a terminal's ^C goes to the foreground
  * group, and must not end the stub before we have detached.
  */
-static struct err *dial_command(struct conn *c, const char *command)
+static struct err *dial_command(const struct dial *d, const char *command)
 {
+	struct conn *c = d->c;
+	struct err *err;
 	int fds[2];
 	pid_t pid;
 
@@ -166,6 +186,12 @@ static struct err *dial_command(struct conn *c, const char *command)
 		return bad_address(c);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return err_os(errno, "socketpair");
+	err = dial_watch(d, fds[0]);
+	if (err) {
+		close(fds[0]);
+		close(fds[1]);
+		return err;
+	}
 	pid = fork();
 	if (pid < 0) {
 		close(fds[0]);
@@ -193,9 +219,11 @@ static struct err *dial_command(struct conn *c, const char *command)
 	return NULL;
 }
 
-struct err *conn_create(const char *target, int timeout_ms, struct conn **ret)
+struct err *conn_create(const char *target, int timeout_ms, conn_watch watch, void *arg,
+			struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof(*c));
+	struct dial d = { c, watch, arg };
 	struct err *err;
 
 	if (!c)
@@ -206,11 +234,11 @@ struct err *conn_create(const char *target, int timeout_ms, struct conn **ret)
 	if (!c->name)
 		err = err_nomem();
 	else if (*target == '|')
-		err = dial_command(c, target + 1);
+		err = dial_command(&d, target + 1);
 	else if (!strncmp(target, "unix:", 5))
-		err = dial_unix(c, target + 5);
+		err = dial_unix(&d, target + 5);
 	else
-		err = dial_tcp(c, target);
+		err = dial_tcp(&d, target);
 	if (err) {
 		conn_destroy(c);
 		return err;

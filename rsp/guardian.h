@@ -6,7 +6,7 @@
  *	main ──pipe──► guardian	end of file: it died; a byte: all is well, end
  *	  └── struct guardian_state, in a shared page: what there is to undo
  *
- * It is forked right after connecting, before anything is stopped by us; from then
+ * It is forked with the socket, before that is connected, so that there is no moment without it; from then
  * on it calls only what is safe in the child of a threaded process (no malloc, no stdio).
  */
 #ifndef GRF_RSP_GUARDIAN_H

@@ -71,7 +71,7 @@ static int bare(const char *target, uint64_t pid, uint64_t addr, uint64_t len, l
 		unsigned window, uint64_t chunk)
 {
 	struct conn *c;
-	struct err *err = conn_create(target, 10000, &c);
+	struct err *err = conn_create(target, 10000, NULL, NULL, &c);
 	size_t under_way = 0;
 	int64_t start;
 	double s;
