@@ -85,9 +85,9 @@ ERR_MUST_CHECK struct err *index_frame(struct places *p, struct go_type *elem, i
 				       uint32_t *ret);
 
 /*
- * What the word at `addr` (whose value is `value`, in the slot that starts at slot with size elemsize) says of
- * the object it points to: a place, 0 if nothing.  *closure, if not NULL, gets the function whose
- * closure it is (for the frame), else NULL.
+ * What the pointer `value` in the word at `addr` says of the object it leads to, slot `index` of sp: a
+ * place, 0 if nothing.  *closure, if not NULL, gets the function whose closure it is (for the
+ * frame), else NULL.
  */
 ERR_MUST_CHECK struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr,
 					uint64_t value, const struct span *sp, uint32_t index,
