@@ -143,7 +143,8 @@ static struct err *plan_names(struct heap *h, struct ranges *want)
 	for (size_t i = 0; i < h->spans.n && !err; i++) {
 		const struct span *x = &h->spans.v[i];
 
-		if ((x->ptrs != SPAN_BITS && x->ptrs != SPAN_ARENA) || x->elemsize < size || x->elemsize > size + UNCOMMON + CLASS_STEP)
+		if (!span_untyped(x) || x->elemsize < size ||
+		    x->elemsize > size + UNCOMMON + CLASS_STEP)
 			continue;
 		for (uint32_t j = 0; j < x->nelems && !err; j++) {
 			const uint8_t *b = image_ptr(p->img, span_slot(x, j), size, NULL);

@@ -501,7 +501,7 @@ static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t ad
 {
 	uint64_t v;
 
-	/* the smaller of the two kinds; queue_length() fetches the rest of what is likely */
+	/* its head; queue_length() fetches the rest of what is likely */
 	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 64 })) : NULL;
 }
 
@@ -522,7 +522,7 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 		/* the first block alone tells most of them apart */
 		if (!proc_try_word(p, c.v[i], &block) ||
 		    !proc_try_uint(p, block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &entries) ||
-		    entries > 101)
+		    entries > layout_size(&p->layout, q->size) / p->fmt.word)
 			continue;
 		err = queue_length(p, s, q, block, &len, &entries);
 		if (!err && len && entries > best) {

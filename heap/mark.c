@@ -46,7 +46,7 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 	struct err *err;
 	int fit;
 
-	if (sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA) {
+	if (span_untyped(sp)) {
 		if (!place && !old && ptr_first_bits(&m->h->proc, sp, index, &bits)) {
 			err = place_of_closure(ps, sp, index, bits, &place);
 			if (err)

@@ -1,7 +1,5 @@
 #include "heap/ptrmap.h"
 
-enum { INLINE_MARKS = 128 };
-
 /* mbitmap.go: spanHeapBitsRange, heapBitsSmallForAddr. */
 static bool small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
 {
@@ -75,7 +73,7 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 	}
 	if (sp->ptrs == SPAN_HEADER) {
 		type = bytes_word(p->fmt, it->data);
-		skip = 8 / word; /* mallocHeaderSize is 8 everywhere */
+		skip = span_data_off(sp) / word;
 		if (!type)
 			return false; /* allocated, header not written yet */
 	} else {

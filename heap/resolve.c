@@ -10,12 +10,6 @@
 #include "heap/known.h"
 #include "heap/place.h"
 
-/* Where user data starts in a slot: behind the allocation header, if there is one. */
-static uint64_t data_off(const struct span *sp)
-{
-	return sp->ptrs == SPAN_HEADER ? 8 : 0;
-}
-
 /*
  * internal/sync.HashTrieMap's node is a header that says which of two types it begins:
  * node{isEntry bool}, entry[K,V], indirect[K,V].
@@ -92,8 +86,7 @@ static struct err *place_captures(struct places *p, const struct func *f, uint64
 				  const struct span *sp, uint32_t index, uint32_t *place)
 {
 	uint64_t off = value - span_slot(sp, index), bits, word = p->h->proc.fmt.word;
-	bool small = (sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA) &&
-		     ptr_first_bits(&p->h->proc, sp, index, &bits);
+	bool small = span_untyped(sp) && ptr_first_bits(&p->h->proc, sp, index, &bits);
 	unsigned shifts = small && strchr(f->name, '[') ? 2 : 1;
 	int best = -1;
 	struct err *err = NULL;
@@ -228,12 +221,12 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 		if (!t->elem || !t->elem->size || leaf_off)
 			return NULL;
 		/* the slice may begin in the middle of its array */
-		off = data_off(sp) + (off - data_off(sp)) % t->elem->size;
+		off = span_data_off(sp) + (off - span_data_off(sp)) % t->elem->size;
 		return place_get(p, PLACE_TILE, t->elem, off, place);
 	case KIND_MAP:
-		return t->map ? place_get(p, PLACE_MAP, t, data_off(sp), place) : NULL;
+		return t->map ? place_get(p, PLACE_MAP, t, span_data_off(sp), place) : NULL;
 	case KIND_CHAN:
-		return place_get(p, PLACE_CHAN, t, data_off(sp), place);
+		return place_get(p, PLACE_CHAN, t, span_data_off(sp), place);
 	case KIND_FUNC:
 		return func_resolve(p, value, sp, index, place, closure);
 	case KIND_INTERFACE:
@@ -283,7 +276,7 @@ struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, 
 			    dirlen)
 				mode = PLACE_MAP_DIR;
 		}
-		err = place_get(p, mode, e->type, data_off(sp), place);
+		err = place_get(p, mode, e->type, span_data_off(sp), place);
 	}
 	if (closure)
 		*closure = f;
@@ -293,7 +286,7 @@ struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, 
 struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index, uint32_t *place)
 {
 	const struct proc *pr = &p->h->proc;
-	uint64_t rtype = sp->large_type, off = data_off(sp), room = sp->elemsize - off;
+	uint64_t rtype = sp->large_type, off = span_data_off(sp), room = sp->elemsize - off;
 	struct go_type *t;
 	struct err *err;
 

@@ -242,7 +242,7 @@ static struct err *collect_finalized(struct proc *p, const struct spans *spans,
 		err = root_add(spans, roots, slot + word * p->fmt.word,
 			       bytes_word(p->fmt, it.data + word * p->fmt.word), ROOT_FIN_OBJ, type);
 	for (size_t i = first; i < roots->n; i++)
-		roots->v[i].object = slot + (sp->ptrs == SPAN_HEADER ? 8 : 0);
+		roots->v[i].object = slot + span_data_off(sp);
 	return err;
 }
 

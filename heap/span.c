@@ -6,8 +6,6 @@
 
 #include "base/limits.h"
 
-enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 }; /* spanInlineMarkBits: size, and marks[] in it */
-
 struct err *spans_plan_headers(struct proc *p, struct ranges *want)
 {
 	uint64_t ptr, len;

@@ -16,6 +16,7 @@
 #include "heap/proc.h"
 
 enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT };
+enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 }; /* spanInlineMarkBits: size, and marks[] in it */
 enum { SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL }; /* mSpanState */
 
 /* Where the pointer map of a span's objects is. */
@@ -130,6 +131,18 @@ static inline bool span_alive(const struct span *sp, uint32_t i)
 
 /* The span an object id belongs to. */
 struct span *spans_of_id(const struct spans *s, uint32_t id);
+
+/* Where user data starts in a slot: behind the allocation header (mallocHeaderSize), if there is one. */
+static inline uint64_t span_data_off(const struct span *sp)
+{
+	return sp->ptrs == SPAN_HEADER ? 8 : 0;
+}
+
+/* The span's objects have pointers, but nothing in it says of which type they are. */
+static inline bool span_untyped(const struct span *sp)
+{
+	return sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA;
+}
 
 static inline uint64_t span_slot(const struct span *sp, uint32_t index)
 {

@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "rsp/packet.h"
+#include "tests/unit/check.h"
 
 #define LEN(a) (sizeof(a) / sizeof(*(a)))
 
@@ -23,19 +24,6 @@ static uint64_t rnd(uint64_t n)
 	rng ^= rng >> 7;
 	rng ^= rng << 17;
 	return rng % n;
-}
-
-static void ok(struct err *err)
-{
-	if (err)
-		fail_msg("%s", err->msg);
-}
-
-static void bad(struct err *err, enum err_code code)
-{
-	assert_non_null(err);
-	assert_int_equal(err->code, code);
-	err_destroy(err);
 }
 
 static void test_sum(void **state)

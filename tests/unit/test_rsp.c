@@ -20,6 +20,7 @@
 #include "rsp/conn.h"
 #include "rsp/rsp.h"
 #include "target/target.h"
+#include "tests/unit/check.h"
 
 /* Compiled in here: unit tests are one file and the library. */
 #include "tests/stub/stub.c"
@@ -33,20 +34,6 @@ static const char QEMU_USER[] =
 static const char GDBSERVER_16[] =
 	"PacketSize=2001f;QStartupWithShell+;qXfer:auxv:read+;QStartNoAckMode+;multiprocess+;"
 	"binary-upload+";
-
-static void ok(struct err *err)
-{
-	if (err)
-		fail_msg("%s", err->msg);
-}
-
-static void bad(struct err *err, enum err_code code)
-{
-	if (!err || err->code != code)
-		fail_msg("expected code %d, got %d (%s)", code, err ? (int)err->code : 0,
-			 err ? err->msg : "no error");
-	err_destroy(err);
-}
 
 static struct stub_config sane(void)
 {

@@ -11,21 +11,9 @@
 #include <cmocka.h>
 
 #include "rsp/target_xml.h"
+#include "tests/unit/check.h"
 
 #define LEN(a) (sizeof(a) / sizeof(*(a)))
-
-static void ok(struct err *err)
-{
-	if (err)
-		fail_msg("%s", err->msg);
-}
-
-static void bad(struct err *err, enum err_code code)
-{
-	assert_non_null(err);
-	assert_int_equal(err->code, code);
-	err_destroy(err);
-}
 
 static struct err *fetch_one(void *arg, const char *name, struct buf *ret)
 {
