@@ -20,6 +20,7 @@
 #include "output/output.h"
 #include "rsp/rsp.h"
 #include "target/fetch.h"
+#include "target/library.h"
 #include "target/target.h"
 
 enum { STOPS_MAX = 20, DEFAULT_DEPTH = 256, AT_ENTRY_TYPE = 9 };
@@ -27,7 +28,7 @@ enum { STOPS_MAX = 20, DEFAULT_DEPTH = 256, AT_ENTRY_TYPE = 9 };
 struct options {
 	const char *target;
 	const char *exe;
-	VEC(const char *) outputs;
+	VEC(const char *) outputs, debug_files;
 	unsigned long max_depth;
 	uint64_t pid;
 	int timeout_ms;
@@ -48,6 +49,8 @@ static const char usage_text[] =
 	"  -o FILE           write FILE (repeatable): *.folded collapsed stacks, *.txt the\n"
 	"                    summary, everything else a pprof profile (default grf.out)\n"
 	"  -p PID            attach to PID (with gdbserver --multi)\n"
+	"      --debug FILE  take names from FILE: an unstripped build of the same source, or\n"
+	"                    what strip split off (repeatable: plugins)\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
@@ -81,10 +84,11 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE };
+	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "debug", required_argument, NULL, OPT_DEBUG },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
@@ -118,6 +122,11 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'q':
 			o->quiet = true;
+			break;
+		case OPT_DEBUG:
+			err = vec_push(&o->debug_files, optarg);
+			if (err)
+				return err;
 			break;
 		case OPT_DEPTH:
 			if (!parse_number(optarg, 1, 1000000, &o->max_depth))
@@ -223,7 +232,25 @@ static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t 
 	progress_line(&r->progress, phase, (double)done / 1e6, (double)total / 1e6, "M objects");
 }
 
-/* A PIE's place; everything else is where it was linked. */
+/* A shared object's place: where the dynamic linker has what this file is. */
+static struct err *find_library(struct run *r, uint64_t *bias)
+{
+	struct libraries libs = VEC_INIT;
+	struct err *err = libraries_read(r->target, elf_fmt(r->exe), &libs);
+	bool found = false;
+
+	for (size_t i = 0; i < libs.n && !err && !found; i++) {
+		*bias = libs.v[i].bias;
+		err = library_is(r->target, &libs.v[i], r->exe, &found);
+	}
+	libraries_deinit(&libs);
+	if (!err && !found)
+		err = err_create(ERR_BADDATA, "%s is not among the process's shared libraries (or another build of it is)",
+				 elf_path(r->exe));
+	return err;
+}
+
+/* A PIE's or shared object's place; everything else is where it was linked. */
 static struct err *find_bias(struct run *r, uint64_t *bias)
 {
 	uint64_t entry;
@@ -232,6 +259,8 @@ static struct err *find_bias(struct run *r, uint64_t *bias)
 	*bias = 0;
 	if (!elf_is_dyn(r->exe))
 		return NULL;
+	if (elf_is_library(r->exe))
+		return find_library(r, bias);
 	err = target_auxv(r->target, AT_ENTRY_TYPE, &entry);
 	if (err)
 		return err_wrapf(err, "finding where %s is loaded", elf_path(r->exe));
@@ -282,6 +311,8 @@ static struct err *open_exe(struct run *r, const char *path)
 
 	if (!err)
 		err = heap_create(r->exe, &r->heap);
+	for (size_t i = 0; i < r->o->debug_files.n && !err; i++)
+		err = heap_add_debug(r->heap, r->o->debug_files.v[i]);
 	if (err)
 		return err;
 	r->report.exe = elf_path(r->exe);
@@ -367,7 +398,7 @@ static struct err *acquire(struct run *r)
 	if (!err)
 		target_set_progress(r->target, progress_read, r);
 	if (!err)
-		err = heap_attach(r->heap, r->img, bias);
+		err = heap_attach(r->heap, r->target, r->img, bias);
 	if (!err) {
 		image_set_source(r->img, target_memory(r->target));
 		err = verify(r);
@@ -488,5 +519,6 @@ int main(int argc, char **argv)
 	}
 	run_deinit(&r);
 	vec_deinit(&o.outputs);
+	vec_deinit(&o.debug_files);
 	return status;
 }

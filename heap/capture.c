@@ -83,6 +83,13 @@ static struct err *plan_channels(struct heap *h, struct ranges *want)
 	return err;
 }
 
+static struct err *read_libraries(void *arg, struct libraries *ret)
+{
+	struct heap *h = arg;
+
+	return libraries_read(h->target, h->proc.fmt, ret);
+}
+
 struct err *heap_capture(struct heap *h, const struct threads *threads, bool last, struct unstable *u)
 {
 	struct proc *p = &h->proc;
@@ -100,7 +107,11 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = need(h, &want, 0);
 	if (!err)
+		err = binaries_fetch(p, &h->libs, read_libraries, h);
+	if (!err)
 		err = modules_load(p);
+	if (!err)
+		err = capture_find_reflect(h);
 	if (!err && p->stripped)
 		err = find_mheap(p);
 	if (!err)

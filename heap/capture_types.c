@@ -9,6 +9,45 @@
 #include "base/limits.h"
 #include "heap/heap_int.h"
 
+/*
+ * Which of reflect's functions are linked in, and where: by the symbol table; a stripped program's are looked up in
+ * pclntab, once.
+ */
+struct err *capture_find_reflect(struct heap *h)
+{
+	static const char *const names[] = { "reflect.makeFuncStub", "reflect.methodValueCall", "reflect.StructOf" };
+	struct proc *p = &h->proc;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < 3 && !err && !h->reflect_known; i++) {
+		uint64_t addr = 0, size = 0;
+
+		if (p->stripped) {
+			const struct func *f;
+
+			err = func_named(p, &p->modules.v.v[0], names[i], &f);
+			if (!err && f) {
+				addr = f->entry;
+				size = f->end - f->entry;
+			}
+		} else if (!binary_symbol(&p->binaries.v[0], names[i], &addr, &size)) {
+			addr = 0;
+		}
+		if (!addr)
+			continue;
+		if (i == 2) {
+			h->struct_of = true;
+			continue;
+		}
+		if (!h->reflect_lo || addr < h->reflect_lo)
+			h->reflect_lo = addr;
+		if (addr + size > h->reflect_hi)
+			h->reflect_hi = addr + size;
+	}
+	h->reflect_known = !err;
+	return err;
+}
+
 /* Types made by reflect: descriptors in heap objects (captured), their masks and
  * names in pointer-free ones (not). */
 struct err *capture_plan_types(struct heap *h, struct ranges *want)

@@ -534,6 +534,91 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 	return err;
 }
 
+/* ------------------------------------------------------------------ itabTable */
+
+/* {size, count uintptr; entries [size]*itab}: never more than three quarters full (runtime/iface.go, itabAdd). */
+static bool table_head(struct proc *p, uint64_t addr, uint64_t *table, uint64_t *size, uint64_t *count)
+{
+	return proc_try_word(p, addr, table) && proc_try_word(p, *table, size) &&
+	       proc_try_word(p, *table + p->fmt.word, count) && *size >= 64 && *size <= LIMIT_ITABS &&
+	       !(*size & (*size - 1)) && *count && *count <= *size / 4 * 3;
+}
+
+static bool test_table_head(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t table, size, count;
+
+	return table_head(p, addr, &table, &size, &count);
+}
+
+static bool test_table_pointer(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t v;
+
+	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v);
+}
+
+static struct err *plan_table_head(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t v;
+
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 2 * p->fmt.word })) : NULL;
+}
+
+static struct err *plan_table(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t table, size, count;
+
+	if (!table_head(p, addr, &table, &size, &count))
+		return NULL;
+	return vec_push(want, ((struct range){ table, (2 + size) * p->fmt.word }));
+}
+
+static bool in_types(const struct proc *p, uint64_t v)
+{
+	for (size_t i = 0; i < p->modules.v.n; i++)
+		if (v - p->modules.v.v[i].types < p->modules.v.v[i].etypes - p->modules.v.v[i].types)
+			return true;
+	return false;
+}
+
+/* As many entries as it says; those at hand (the linker's) are of types in a module. */
+static bool test_itab_table(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t table, size, count, v, type, n = 0, known = 0;
+
+	if (!table_head(p, addr, &table, &size, &count))
+		return false;
+	for (uint64_t i = 0; i < size; i++) {
+		if (!proc_try_word(p, table + (2 + i) * p->fmt.word, &v))
+			return false;
+		if (!v)
+			continue;
+		n++;
+		if (!proc_try_word(p, v + layout_off(&p->layout, L_itab_type), &type))
+			continue;
+		if (!in_types(p, type))
+			return false;
+		known++;
+	}
+	return known && n - count <= 1; /* one may be on its way in */
+}
+
+/* None, or several: the itabs that are made at run time stay unknown, and names poorer. */
+static struct err *find_itab_table(struct proc *p, const struct spans *s)
+{
+	struct addrs c = VEC_INIT;
+	struct err *err = each_word(p, s, test_table_pointer, &c);
+
+	if (!err)
+		err = narrow(p, s, plan_table_head, test_table_head, &c);
+	if (!err)
+		err = narrow(p, s, plan_table, test_itab_table, &c);
+	p->var.itabTable = !err && c.n == 1 ? c.v[0] : 0;
+	vec_deinit(&c);
+	return err;
+}
+
 struct err *find_vars(struct proc *p, const struct spans *s)
 {
 	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, finalizer_entries };
@@ -566,6 +651,8 @@ struct err *find_vars(struct proc *p, const struct spans *s)
 		if (p->var.gcCleanups)
 			p->var.gcCleanups -= layout_off(&p->layout, L_cleanupQueue_all);
 	}
+	if (!err)
+		err = find_itab_table(p, s);
 	vec_deinit(&c);
 	vec_deinit(&gs);
 	return err_wrapf(err, "%s is stripped", elf_path(p->exe));

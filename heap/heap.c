@@ -24,7 +24,10 @@ static struct err *find_arch(struct heap *h)
 	return NULL;
 }
 
-/* The runtime's variables by the symbol table; without one, moduledata alone. */
+/*
+ * The runtime's variables by the symbol table (link-time addresses until heap_attach()); without one,
+ * moduledata alone.
+ */
 static struct err *find_symbols(struct heap *h)
 {
 	struct runtime_vars *v = &h->proc.var;
@@ -45,13 +48,50 @@ static struct err *find_symbols(struct heap *h)
 	};
 	uint64_t size;
 
+	h->proc.stripped = false;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!elf_symbol(h->proc.exe, names[i].name, names[i].addr, &size) && names[i].required)
+		if (!binary_symbol(&h->proc.binaries.v[0], names[i].name, names[i].addr, &size) && names[i].required)
 			h->proc.stripped = true;
 	if (!h->proc.stripped)
 		return NULL;
 	memset(v, 0, sizeof(*v));
 	return find_moduledata(&h->proc, &v->firstmoduledata);
+}
+
+static bool has_dwarf(const struct elf *e)
+{
+	return elf_section(e, ".debug_info") || elf_section(e, ".zdebug_info");
+}
+
+/* In EXE itself, or where debuggers look. */
+static struct err *find_own_names(struct heap *h)
+{
+	struct binary *b = &h->proc.binaries.v[0];
+	struct err *err = has_dwarf(b->elf) ? NULL : debugfile_find(&b->debug, b->elf);
+
+	if (!err && !b->debug.elf)
+		debugfile_own(&b->debug, b->elf);
+	return err;
+}
+
+struct err *heap_add_debug(struct heap *h, const char *path)
+{
+	struct elf *file;
+	struct err *err = elf_open(path, &file);
+
+	if (err)
+		return err;
+	err = debugfile_set(&h->proc.binaries.v[0].debug, h->proc.exe, file);
+	if (!err)
+		return find_symbols(h);
+	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(h->proc.exe)) {
+		err_destroy(err);
+		err = vec_push(&h->debug_files, file); /* a plugin's? */
+		if (!err)
+			return NULL;
+	}
+	elf_destroy(file);
+	return err;
 }
 
 struct err *heap_create(struct elf *exe, struct heap **ret)
@@ -71,6 +111,10 @@ struct err *heap_create(struct elf *exe, struct heap **ret)
 		err = find_arch(h);
 	if (!err)
 		err = layout_find(p->version, p->arch->name, &p->layout, &exact);
+	if (!err)
+		err = binary_add_exe(p, exe);
+	if (!err)
+		err = find_own_names(h);
 	if (!err)
 		err = find_symbols(h);
 	if (err) {
@@ -92,6 +136,11 @@ void heap_destroy(struct heap *h)
 	map64_deinit(&h->proc.arenas);
 	vec_deinit(&h->roots);
 	map64_deinit(&h->scheduler);
+	binaries_deinit(&h->proc.binaries);
+	libraries_deinit(&h->libs);
+	for (size_t i = 0; i < h->debug_files.n; i++)
+		elf_destroy(h->debug_files.v[i]);
+	vec_deinit(&h->debug_files);
 	free(h->why);
 	free(h);
 }
@@ -111,18 +160,17 @@ void heap_set_progress(struct heap *h,
 
 /* ------------------------------------------------------------------ the process */
 
-struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
+struct err *heap_attach(struct heap *h, struct target *target, struct image *img, uint64_t bias)
 {
-	static const char *const stubs[] = { "reflect.makeFuncStub", "reflect.methodValueCall" };
 	struct proc *p = &h->proc;
 	const struct elf_segment *segs;
 	size_t n = elf_segments(p->exe, &segs);
 	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
 			     &p->var.allp, &p->var.allfin, &p->var.gcCleanups,
 			     &p->var.itabTable };
-	uint64_t addr, size;
-	struct err *err = NULL;
+	struct err *err = binary_place(&p->binaries.v[0], bias);
 
+	h->target = target;
 	p->img = img;
 	p->bias = bias;
 	for (size_t i = 0; i < sizeof(vars) / sizeof(*vars); i++)
@@ -131,16 +179,6 @@ struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
 	for (size_t i = 0; i < n && !err; i++)
 		if (!segs[i].write && segs[i].filesz)
 			err = image_lend(img, segs[i].addr + bias, segs[i].data, segs[i].filesz);
-	h->struct_of = elf_symbol(p->exe, "reflect.StructOf", &addr, &size);
-	for (size_t i = 0; i < 2; i++) {
-		if (!elf_symbol(p->exe, stubs[i], &addr, &size))
-			continue;
-		addr += bias;
-		if (!h->reflect_lo || addr < h->reflect_lo)
-			h->reflect_lo = addr;
-		if (addr + size > h->reflect_hi)
-			h->reflect_hi = addr + size;
-	}
 	return err;
 }
 
@@ -261,7 +299,7 @@ static struct err *find_scheduler(struct heap *h)
 	return err;
 }
 
-static struct err *make_types(struct heap *h, struct dwarf *dwarf, struct types **ret)
+static struct err *make_types(struct heap *h, struct types **ret)
 {
 	struct types_module *mods = calloc(h->proc.modules.v.n, sizeof(*mods));
 	struct err *err;
@@ -271,10 +309,67 @@ static struct err *make_types(struct heap *h, struct dwarf *dwarf, struct types 
 	for (size_t i = 0; i < h->proc.modules.v.n; i++) {
 		const struct module *m = &h->proc.modules.v.v[i];
 
-		mods[i] = (struct types_module){ m->types, m->etypes, h->proc.bias, i ? NULL : dwarf };
+		const struct binary *b = &h->proc.binaries.v[m->binary];
+
+		mods[i] = (struct types_module){ m->addr, m->types, m->etypes, m->minpc, m->maxpc,
+						 b->bias + b->debug.text_shift, b->dwarf };
 	}
 	err = types_create(h->proc.img, &h->proc.layout, mods, h->proc.modules.v.n, ret);
 	free(mods);
+	return err;
+}
+
+/* A plugin's names: from its own file, or one that was given. */
+static struct err *find_plugin_names(struct heap *h, struct binary *b)
+{
+	struct err *err = binary_find_file(&h->proc, b);
+
+	for (size_t i = 0; i < h->debug_files.n && !err; i++) {
+		struct elf *file = h->debug_files.v[i];
+
+		if (b->elf)
+			err = debugfile_set(&b->debug, b->elf, file);
+		else if (binary_is(&h->proc, b, file))
+			b->elf = file;
+		else
+			continue;
+		if (err_is(err, ERR_BADDATA)) {
+			err_destroy(err);
+			err = NULL;
+			continue;
+		}
+		h->debug_files.v[i--] = h->debug_files.v[--h->debug_files.n];
+	}
+	if (!err && b->elf && !b->debug.elf && !has_dwarf(b->elf))
+		err = debugfile_find(&b->debug, b->elf);
+	if (!err && b->elf && !b->debug.elf)
+		debugfile_own(&b->debug, b->elf);
+	return err;
+}
+
+/* Everything is at hand for names now: what was given for a plugin finds its own. */
+static struct err *find_names(struct heap *h, struct report *r)
+{
+	struct binaries *b = &h->proc.binaries;
+	struct err *err = NULL;
+
+	for (size_t i = 1; i < b->n && !err; i++)
+		err = find_plugin_names(h, &b->v[i]);
+	if (!err && h->debug_files.n)
+		err = err_create(ERR_BADDATA, "%s is a debug file of neither %s nor a plugin of it: their build ids "
+				 "differ", elf_path(h->debug_files.v[0]), elf_path(h->proc.exe));
+	if (!err)
+		err = binaries_open_dwarf(&h->proc);
+	if (!err && !b->v[0].dwarf)
+		err = report_note(r, "no DWARF: names come from the runtime's own type information (--debug FILE takes "
+				  "them from an unstripped build)");
+	for (size_t i = 0; i < b->n && !err; i++) {
+		if (b->v[i].debug.owned)
+			err = report_detail(r, "names of %s: %s", i ? b->v[i].path : elf_path(h->proc.exe),
+					    elf_path(b->v[i].debug.elf));
+		else if (i && !b->v[i].dwarf)
+			err = report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names", b->v[i].path);
+	}
 	return err;
 }
 
@@ -330,7 +425,6 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
 			 struct report *r)
 {
-	struct dwarf *dwarf = NULL;
 	struct types *types = NULL;
 	struct places places = { 0 };
 	struct arena arena = ARENA_INIT;
@@ -345,19 +439,14 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 		err = roots_collect(&h->proc, &h->spans, &h->masks, &h->roots);
 	if (!err)
 		err = find_scheduler(h);
-	if (!err) {
-		err = dwarf_create(h->proc.exe, &dwarf);
-		if (err_is(err, ERR_NODEBUG)) {
-			err_destroy(err);
-			err = report_note(r, "no DWARF: names come from the runtime's own type information");
-		}
-	}
 	if (!err)
-		err = make_types(h, dwarf, &types);
+		err = find_names(h, r);
+	if (!err)
+		err = make_types(h, &types);
 	if (!err)
 		err = places_init(&places, h, types, &profile->frames);
 	if (!err)
-		err = name_roots(h, &places, dwarf, &arena, &roots, &nroots);
+		err = name_roots(h, &places, &arena, &roots, &nroots);
 	if (!err)
 		err = mark_run(&mark, h, &places, roots, nroots);
 	if (!err)
@@ -368,7 +457,6 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	free(roots);
 	places_deinit(&places);
 	types_destroy(types);
-	dwarf_destroy(dwarf);
 	arena_deinit(&arena);
 	return err_wrapf(err, "analysing the heap");
 }

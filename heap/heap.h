@@ -22,12 +22,15 @@ struct heap;
 /* exe is borrowed.  ERR_NODEBUG: not a Go program; ERR_VERSION: no layout for its release;
  * ERR_UNSUPPORTED: a GOARCH without tables. */
 ERR_MUST_CHECK struct err *heap_create(struct elf *exe, struct heap **ret);
+/* Takes names from path as well, for EXE or a plugin: matched by build id.  ERR_BADDATA: it is of neither's build (said
+ * here, or by heap_analyse() when EXE may have plugins).  Before heap_attach(). */
+ERR_MUST_CHECK struct err *heap_add_debug(struct heap *h, const char *path);
 void heap_destroy(struct heap *h);
 
 const struct arch *heap_machine(const struct heap *h);
 
-/* img is borrowed; bias: run-time minus link-time addresses.  Once. */
-ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias);
+/* target (until the capture is done) and img are borrowed; bias: run-time minus link-time addresses.  Once. */
+ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, struct image *img, uint64_t bias);
 
 /* Compares sampled code and the build id with the process's.  ERR_BADDATA: another program;
  * ERR_FAULT: the program is not where it should be. */

@@ -10,6 +10,9 @@
 
 struct heap {
 	struct proc proc;
+	struct target *target; /* where the list of shared libraries comes from; borrowed until the capture is done */
+	struct libraries libs; /* as last read */
+	VEC(struct elf *) debug_files; /* --debug, not matched yet */
 	struct spans spans;
 	struct stacks stacks;
 	struct gcmasks masks;
@@ -18,12 +21,14 @@ struct heap {
 	struct map64 scheduler; /* object ids of gs, ms and ps */
 	char *why; /* of the last unstable stop, where it was an error */
 	bool struct_of; /* reflect.StructOf is linked in */
+	bool reflect_known; /* these have been looked for */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
 	void *progress_arg;
 };
 
-/* heap/capture_types.c: what types and itabs made at run time need; the first after the spans' contents,
- * the second after the stacks. */
+/* heap/capture_types.c: what types and itabs made at run time need; the first after the modules, the second after the
+ * spans' contents, the third after the stacks. */
+ERR_MUST_CHECK struct err *capture_find_reflect(struct heap *h);
 ERR_MUST_CHECK struct err *capture_plan_types(struct heap *h, struct ranges *want);
 ERR_MUST_CHECK struct err *capture_plan_reflect(struct heap *h, struct ranges *want);
 ERR_MUST_CHECK struct err *capture_itabs(struct heap *h);

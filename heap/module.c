@@ -97,10 +97,16 @@ struct err *modules_load(struct proc *p)
 
 	while (md) {
 		struct module m;
+		struct binary *b;
 
 		if (p->modules.v.n >= LIMIT_MODULES)
 			return err_create(ERR_LIMIT, "more than %u modules", LIMIT_MODULES);
 		err = module_load(p, md, &m, &next);
+		b = binary_at(p, md);
+		if (!err && b) {
+			m.binary = (size_t)(b - p->binaries.v);
+			b->module = p->modules.v.n;
+		}
 		if (!err)
 			err = vec_push(&p->modules.v, m);
 		if (err)
@@ -323,6 +329,29 @@ struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret)
 		}
 		return func_load(p, m, entry, end,
 				 bytes_uint(p->fmt, m->ftab.data + lo * 2 * half + half, half), ret);
+	}
+	return NULL;
+}
+
+struct err *func_named(struct proc *p, const struct module *m, const char *name, const struct func **ret)
+{
+	unsigned half = layout_has(&p->layout, L_func_entryOff) ? 4 : p->fmt.word, len = (unsigned)strlen(name) + 1;
+	uint64_t fixed = func_fixed(p);
+	const uint8_t *at = m->funcnametab.data, *end = at + m->funcnametab.len, *found;
+
+	*ret = NULL;
+	for (; (found = memmem(at, (size_t)(end - at), name, len)); at = found + 1)
+		if (found > m->funcnametab.data && !found[-1])
+			break;
+	for (uint64_t i = 0; found && i < m->nfunc; i++) {
+		uint64_t off = bytes_uint(p->fmt, m->ftab.data + (2 * i + 1) * half, half), entry;
+
+		if (off >= m->pclntable.len || m->pclntable.len - off < fixed ||
+		    proc_peek(p, m->pclntable.data + off, L_func_nameOff) !=
+			    (uint64_t)(found - m->funcnametab.data))
+			continue;
+		entry = bytes_uint(p->fmt, m->ftab.data + 2 * i * half, half);
+		return func_find(p, layout_has(&p->layout, L_func_entryOff) ? text_addr(p, m, entry) : entry, ret);
 	}
 	return NULL;
 }

@@ -30,6 +30,7 @@ struct bitmap_root { /* a root segment and its one-bit-per-word mask */
 
 struct module {
 	uint64_t addr; /* of the moduledata */
+	size_t binary; /* the index of what it is loaded from */
 	uint64_t text, etext, minpc, maxpc;
 	uint64_t types, etypes, rodata, gofunc;
 	uint64_t noptrdata, enoptrdata, noptrbss, enoptrbss;
@@ -105,6 +106,9 @@ struct pcinfo {
 /* Reads the moduledata chain and finds its tables in the image. */
 ERR_MUST_CHECK struct err *modules_load(struct proc *p);
 void modules_deinit(struct modules *m);
+
+/* A function of m by its name; NULL (no error): it has none.  Reads through all of m's functions. */
+ERR_MUST_CHECK struct err *func_named(struct proc *p, const struct module *m, const char *name, const struct func **ret);
 
 /* NULL (no error): pc is in no Go function. */
 ERR_MUST_CHECK struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret);

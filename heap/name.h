@@ -16,7 +16,7 @@ ERR_MUST_CHECK struct err *name_objects(struct mark *m, unsigned max_depth, stru
  * Roots as marking wants them: the variable or local each lies in, its pass, its order.
  * *ret is malloc'd; labels live in `arena`.
  */
-ERR_MUST_CHECK struct err *name_roots(struct heap *h, struct places *places, struct dwarf *dwarf,
-				      struct arena *arena, struct mark_root **ret, size_t *n);
+ERR_MUST_CHECK struct err *name_roots(struct heap *h, struct places *places, struct arena *arena,
+				      struct mark_root **ret, size_t *n);
 
 #endif

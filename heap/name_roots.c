@@ -30,7 +30,6 @@ struct typed_slot {
 struct namer {
 	struct heap *h;
 	struct types *types;
-	struct dwarf *dwarf; /* NULL: none */
 	struct arena *arena;
 	struct places *places;
 	struct static_vars vars;     /* by DWARF */
@@ -73,30 +72,51 @@ static int symbol_cmp(const void *a, const void *b)
 /* Variables in the symbol table: without DWARF all of them, with it the compiler's own ("main..stmp_3"). */
 static struct err *read_symbols(struct namer *n)
 {
-	const struct elf *e = n->h->proc.exe;
-	uint64_t count = elf_symbol_count(e);
+	const struct binaries *bs = &n->h->proc.binaries;
 	struct err *err = NULL;
 
 	n->symbols_read = true;
-	for (uint64_t i = 0; i < count && !err; i++) {
-		const struct elf_section *sec;
-		struct symbol s;
+	for (size_t i = 0; i < bs->n; i++) {
+		const struct binary *b = &bs->v[i];
+		const struct elf *e = b->debug.elf;
 
-		if (!elf_symbol_get(e, i, &s.name, &s.addr, &s.size) || !s.size)
-			continue;
-		sec = elf_section_at(e, s.addr);
-		if (sec && sec->write)
-			err = vec_push(&n->symbols, s);
+		for (uint64_t k = 0; e && k < elf_symbol_count(e) && !err; k++) {
+			const struct elf_section *sec;
+			struct symbol s;
+
+			if (!elf_symbol_get(e, k, &s.name, &s.addr, &s.size) || !s.size)
+				continue;
+			sec = elf_section_at(e, s.addr);
+			s.addr = binary_data(b, s.addr);
+			if (sec && sec->write)
+				err = vec_push(&n->symbols, s);
+		}
 	}
 	if (n->symbols.n > 1)
 		qsort(n->symbols.v, n->symbols.n, sizeof(*n->symbols.v), symbol_cmp);
 	return err;
 }
 
+/* ".bss+0x120"; in a plugin "cache.so .bss+0x120", or by its offset in the file's image. */
+static const char *section_label(struct namer *n, uint64_t addr)
+{
+	const struct proc *p = &n->h->proc;
+	const struct binary *b = binary_at(p, addr);
+	const char *file = b && b->path ? b->path : "";
+	const struct elf_section *s;
+
+	if (!b)
+		return arena_printf(n->arena, ".data+0x%" PRIx64, addr);
+	file = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+	s = b->elf ? elf_section_at(b->elf, addr - b->bias) : NULL;
+	if (!s)
+		return arena_printf(n->arena, "%s+0x%" PRIx64, file, addr - b->bias);
+	return arena_printf(n->arena, "%s%s%s+0x%" PRIx64, file, *file ? " " : "", s->name, addr - b->bias - s->addr);
+}
+
 /* A variable that DWARF does not name: its symbol; else its section and offset in it. */
 static struct err *symbol_label(struct namer *n, uint64_t addr, const char **ret)
 {
-	const struct elf_section *s = elf_section_at(n->h->proc.exe, addr - n->h->proc.bias);
 	size_t lo = 0, hi;
 	struct err *err = n->symbols_read ? NULL : read_symbols(n);
 
@@ -105,17 +125,16 @@ static struct err *symbol_label(struct namer *n, uint64_t addr, const char **ret
 	for (hi = n->symbols.n; lo < hi;) {
 		size_t mid = (lo + hi) / 2;
 
-		if (n->symbols.v[mid].addr <= addr - n->h->proc.bias)
+		if (n->symbols.v[mid].addr <= addr)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (lo && addr - n->h->proc.bias - n->symbols.v[lo - 1].addr < n->symbols.v[lo - 1].size) {
+	if (lo && addr - n->symbols.v[lo - 1].addr < n->symbols.v[lo - 1].size) {
 		*ret = symname_plain(n->arena, n->symbols.v[lo - 1].name);
 		return *ret ? NULL : err_nomem();
 	}
-	*ret = s ? arena_printf(n->arena, "%s+0x%" PRIx64, s->name, addr - n->h->proc.bias - s->addr) :
-		   arena_printf(n->arena, ".data+0x%" PRIx64, addr);
+	*ret = section_label(n, addr);
 	return *ret ? NULL : err_nomem();
 }
 
@@ -139,21 +158,46 @@ static struct err *name_variable(struct namer *n, struct mark_root *r)
 	return err;
 }
 
+static int var_cmp(const void *a, const void *b)
+{
+	const struct static_var *x = a, *y = b;
+
+	return x->addr != y->addr ? (x->addr < y->addr ? -1 : 1) : strcmp(x->name, y->name);
+}
+
 static struct err *read_variables(struct namer *n)
 {
-	const struct dwarf_var *vars;
-	size_t nvars;
-	struct err *err = dwarf_globals(n->dwarf, &vars, &nvars);
+	const struct binaries *bs = &n->h->proc.binaries;
+	struct err *err = NULL;
 
-	for (size_t i = 0; i < nvars && !err; i++)
-		err = vec_push(&n->vars, ((struct static_var){ .addr = vars[i].addr + n->h->proc.bias,
-							       .size = vars[i].size ? vars[i].size : n->h->proc.fmt.word,
-							       .name = vars[i].name,
-							       .die = vars[i].type }));
+	for (size_t i = 0; i < bs->n && !err; i++) {
+		const struct binary *b = &bs->v[i];
+		const struct dwarf_var *vars;
+		size_t nvars;
+
+		if (!b->dwarf)
+			continue;
+		err = dwarf_globals(b->dwarf, &vars, &nvars);
+		for (size_t k = 0; !err && k < nvars; k++)
+			err = vec_push(&n->vars, ((struct static_var){ .addr = binary_data(b, vars[k].addr),
+								       .size = vars[k].size ? vars[k].size :
+											      n->h->proc.fmt.word,
+								       .name = vars[k].name,
+								       .module = b->module,
+								       .die = vars[k].type }));
+	}
+	if (n->vars.n > 1)
+		qsort(n->vars.v, n->vars.n, sizeof(*n->vars.v), var_cmp);
 	return err ? err : static_vars_find(n->h, n->places, &n->vars, &n->nameless);
 }
 
-static struct err *locals_at(struct namer *n, uint64_t pc, const struct locals **ret)
+/* What f was loaded from. */
+static const struct binary *binary_of(const struct namer *n, const struct func *f)
+{
+	return &n->h->proc.binaries.v[f->mod->binary];
+}
+
+static struct err *locals_at(struct namer *n, const struct func *f, uint64_t pc, const struct locals **ret)
 {
 	uint64_t *slot;
 	bool is_new;
@@ -162,7 +206,7 @@ static struct err *locals_at(struct namer *n, uint64_t pc, const struct locals *
 	if (!err && is_new) {
 		struct locals l = { NULL, 0 };
 
-		err = dwarf_locals(n->dwarf, pc - n->h->proc.bias, &l.v, &l.n);
+		err = dwarf_locals(binary_of(n, f)->dwarf, binary_pc(binary_of(n, f), pc), &l.v, &l.n);
 		if (!err)
 			err = vec_push(&n->pcs, l);
 		if (err)
@@ -246,12 +290,16 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 	f = &n->h->stacks.frames.v[r->r.frame];
 	if (f->func->in_runtime)
 		r->pass = PASS_GOROUTINES_RUNTIME;
-	if (!n->dwarf || r->r.kind == ROOT_REGISTER)
+	if (r->r.kind == ROOT_REGISTER)
 		return NULL;
 	if (r->r.addr < f->sp || r->r.addr >= f->fp + 4096)
 		return NULL; /* a defer record or the saved context: no slot of the frame */
+	if (!binary_of(n, f->func)->dwarf) {
+		type_by_slot(n, r);
+		return NULL;
+	}
 	/* A return address belongs to the call before it. */
-	err = locals_at(n, f->pc > f->func->entry ? f->pc - 1 : f->pc, &l);
+	err = locals_at(n, f->func, f->pc > f->func->entry ? f->pc - 1 : f->pc, &l);
 	if (err)
 		return err;
 	off = (int64_t)(r->r.addr - f->fp);
@@ -264,7 +312,7 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 		if (!r->label)
 			return err_nomem();
 		r->var_off = v->var_off + (uint64_t)(off - v->cfa_off);
-		return v->type ? types_from_die(n->types, 0, v->type, &r->type) : NULL;
+		return v->type ? types_from_die(n->types, binary_of(n, f->func)->module, v->type, &r->type) : NULL;
 	}
 	type_by_slot(n, r);
 	return NULL;
@@ -273,14 +321,17 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 /* A cleanup's argument is a copy on the heap, of the type that the cleanup function takes. */
 static struct err *name_cleanup_arg(struct namer *n, struct mark_root *r)
 {
+	const struct func *f = NULL;
 	struct go_type *t = NULL;
 	uint64_t entry, die = 0;
 	struct err *err = NULL;
 
-	if (n->dwarf && proc_try_word(&n->h->proc, r->r.object, &entry))
-		err = dwarf_first_param(n->dwarf, entry - n->h->proc.bias, &die);
+	if (proc_try_word(&n->h->proc, r->r.object, &entry))
+		err = func_find(&n->h->proc, entry, &f);
+	if (!err && f && binary_of(n, f)->dwarf)
+		err = dwarf_first_param(binary_of(n, f)->dwarf, binary_pc(binary_of(n, f), entry), &die);
 	if (!err && die)
-		err = types_from_die(n->types, 0, die, &t);
+		err = types_from_die(n->types, binary_of(n, f)->module, die, &t);
 	return err || !t ? err : types_pointer_to(n->types, t, &r->type);
 }
 
@@ -351,14 +402,14 @@ static int root_cmp(const void *a, const void *b)
 	return x->r.value < y->r.value ? -1 : x->r.value > y->r.value;
 }
 
-struct err *name_roots(struct heap *h, struct places *places, struct dwarf *dwarf, struct arena *arena,
+struct err *name_roots(struct heap *h, struct places *places, struct arena *arena,
 		       struct mark_root **ret, size_t *nret)
 {
-	struct namer n = { .h = h, .places = places, .types = places->types, .dwarf = dwarf, .arena = arena };
+	struct namer n = { .h = h, .places = places, .types = places->types, .arena = arena };
 	struct mark_root *roots = calloc(h->roots.n ? h->roots.n : 1, sizeof(*roots));
 	struct err *err = roots ? NULL : err_nomem();
 
-	if (!err && dwarf)
+	if (!err)
 		err = read_variables(&n);
 	if (!err)
 		err = read_waiting(&n);

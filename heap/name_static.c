@@ -24,7 +24,7 @@ struct err *static_var_type(struct types *types, struct static_var *v, struct go
 	struct err *err = NULL;
 
 	if (!v->type && v->die)
-		err = types_from_die(types, 0, v->die, &v->type);
+		err = types_from_die(types, v->module, v->die, &v->type);
 	*ret = v->type;
 	return err;
 }

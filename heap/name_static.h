@@ -10,6 +10,7 @@
 struct static_var {
 	uint64_t addr, size; /* run-time */
 	const char *name;    /* of the variable that leads here */
+	size_t module;	     /* whose DWARF die is in */
 	uint64_t die;	     /* of its type; 0: none */
 	struct go_type *type; /* from addr on, once or tiled; NULL: unknown, or not asked for yet */
 };

@@ -6,6 +6,7 @@
 #define GRF_HEAP_PROC_H
 
 #include "base/err.h"
+#include "heap/binary.h"
 #include "heap/goarch.h"
 #include "heap/layout.h"
 #include "heap/module.h"
@@ -28,6 +29,7 @@ struct runtime_vars {
 struct proc {
 	struct image *img; /* borrowed */
 	struct elf *exe;   /* borrowed */
+	struct binaries binaries; /* EXE first */
 	struct bytes_fmt fmt;
 	struct layout layout;
 	const struct goarch *arch;

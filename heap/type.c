@@ -24,6 +24,8 @@ void types_destroy(struct types *t)
 	map64_deinit(&t->pointers);
 	map64_deinit(&t->arrays);
 	map64_deinit(&t->closures);
+	map64_deinit(&t->listed_by_name);
+	vec_deinit(&t->listed);
 	arena_deinit(&t->arena);
 	free(t);
 }
@@ -154,7 +156,7 @@ struct err *types_by_name(struct types *t, const char *name, struct go_type **re
 		if (err)
 			return err;
 	}
-	return NULL;
+	return *ret ? NULL : types_listed(t, name, ret);
 }
 
 /* The program may have the type itself: then that one is it. */
@@ -317,7 +319,8 @@ struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, str
 		_cleanup_free_ struct dwarf_capture *c = NULL;
 		size_t n = 0;
 
-		if (!t->modules[i].dwarf)
+		if (!t->modules[i].dwarf || (t->modules[i].etext && entry - t->modules[i].text >=
+							    t->modules[i].etext - t->modules[i].text))
 			continue;
 		err = type_absorb(dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
 		if (!err && n && permute(c, n, variant))

@@ -94,8 +94,10 @@ struct types;
 
 /* One loaded module: what joins descriptors and DIEs. */
 struct types_module {
+	uint64_t moduledata;	/* run-time address; 0: not there */
 	uint64_t types, etypes; /* run-time addresses of the descriptors */
-	uint64_t bias;		/* run-time minus link-time addresses */
+	uint64_t text, etext;	/* run-time addresses of its functions; 0, 0: all are */
+	uint64_t bias;		/* of functions: run-time minus DWARF's addresses */
 	struct dwarf *dwarf;	/* NULL: none for this module */
 };
 
@@ -120,7 +122,7 @@ ERR_MUST_CHECK struct err *types_pointer_to(struct types *t, struct go_type *ele
 					    struct go_type **ret);
 ERR_MUST_CHECK struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n,
 					  struct go_type **ret);
-/* A type by its full name (DWARF only), NULL if there is none. */
+/* A type by its full name, NULL if there is none; without DWARF only named types that reflect knows. */
 ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, struct go_type **ret);
 
 /*

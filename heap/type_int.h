@@ -4,7 +4,13 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/vec.h"
 #include "heap/type.h"
+
+struct type_listed {
+	uint64_t addr;
+	uint32_t next; /* index + 1 of another with the same string; 0: the last */
+};
 
 struct types {
 	const struct image *img;
@@ -17,6 +23,11 @@ struct types {
 	struct map64 *by_die; /* of each module: DIE -> struct go_type * */
 	struct map64 by_rtype, pointers /* by elem->id */, arrays, closures /* by entry */;
 	uint32_t n;
+
+	/* type_index.c */
+	struct map64 listed_by_name; /* hash of a descriptor's string -> index in listed */
+	VEC(struct type_listed) listed;
+	bool have_listed;
 };
 
 /* The runtime refuses to keep keys and elements of more bytes inside a map (abi.MapMaxKeyBytes and
@@ -38,11 +49,20 @@ ERR_MUST_CHECK struct err *type_absorb(struct err *err);
 /* By offset. */
 void type_sort_fields(struct go_field *f, uint32_t n);
 
+/* type_index.c: types_by_name() for modules without DWARF. */
+ERR_MUST_CHECK struct err *types_listed(struct types *t, const char *name, struct go_type **ret);
+
 /* type_dwarf.c */
 ERR_MUST_CHECK struct err *type_expand_dwarf(struct types *t, size_t module, struct go_type *type);
 /* type_runtime.c */
 ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *type);
 /* Whether the descriptor says that an interface holds the value itself; false if it can't be read. */
+/* A named type's own string ("http.Server"), in the image; false: nameless, or no descriptor. */
+bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len);
+/* What a pointer's descriptor points to; false: no pointer. */
+bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
+/* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no descriptor. */
+uint64_t type_desc_size(struct types *t, uint64_t rtype);
 ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool *direct);
 
 #endif

@@ -121,6 +121,21 @@ struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool 
 	return err;
 }
 
+bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem)
+{
+	struct desc d;
+	bool ok;
+	struct err *err = read_desc(t, rtype, &d, &ok);
+
+	if (!err && ok)
+		err = get_word(t, rtype + layout_size(t->layout, LS_type), elem, &ok);
+	if (err) {
+		err_destroy(err);
+		return false;
+	}
+	return ok && d.kind == KIND_POINTER;
+}
+
 struct name {
 	char *s; /* NULL: unreadable; in the arena */
 	bool embedded;
@@ -216,6 +231,86 @@ static uint64_t uncommon_off(const struct types *t, uint8_t kind)
 	default:
 		return base;
 	}
+}
+
+bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len)
+{
+	struct desc d;
+	bool ok;
+	struct err *err = read_desc(t, rtype, &d, &ok);
+	const uint8_t *b = NULL;
+	struct cursor c;
+	uint64_t left;
+
+	if (err || !ok || !(d.tflag & TFLAG_NAMED) || d.module == t->nmodules || d.str <= 0)
+		err_destroy(err);
+	else
+		b = image_ptr(t->img, t->modules[d.module].types + (uint64_t)d.str, 2, &left);
+	if (!b)
+		return false;
+	c = cursor_make(b + 1, left - 1, t->fmt); /* a flag byte; a counted string */
+	*len = cursor_uvarint(&c);
+	*s = (const char *)c.p;
+	if (c.bad || *len > LIMIT_NAME || !cursor_skip(&c, *len))
+		return false;
+	if (d.tflag & TFLAG_EXTRA_STAR && *len) {
+		++*s;
+		--*len;
+	}
+	return true;
+}
+
+/* How many bytes follow the kind's own struct and the uncommon part. */
+static struct err *desc_tail(struct types *t, const struct desc *d, uint64_t *ret, bool *ok)
+{
+	uint64_t base = d->addr + layout_size(t->layout, LS_type), w = t->fmt.word, in, out;
+	struct err *err = NULL;
+
+	*ret = 0;
+	*ok = true;
+	switch (d->kind) {
+	case KIND_FUNC: /* parameters and results */
+		err = get(t, base, 2, &in, ok);
+		if (!err && *ok)
+			err = get(t, base + 2, 2, &out, ok);
+		if (!err && *ok)
+			*ret = (in + (out & ~(uint64_t)FUNC_VARIADIC)) * w;
+		break;
+	case KIND_INTERFACE: /* []Imethod, of two int32 */
+		err = get_word(t, base + 2 * w, ret, ok);
+		*ret *= 8;
+		break;
+	case KIND_STRUCT:
+		err = get_word(t, d->addr + layout_off(t->layout, L_structtype_fields) + w, ret, ok);
+		*ret *= layout_size(t->layout, LS_structfield);
+		break;
+	default:
+		break;
+	}
+	return err;
+}
+
+uint64_t type_desc_size(struct types *t, uint64_t rtype)
+{
+	enum { UNCOMMON = 16, MCOUNT = 4, METHOD = 16 };
+	uint64_t size, tail = 0, methods = 0;
+	struct desc d;
+	bool ok;
+	struct err *err = read_desc(t, rtype, &d, &ok);
+
+	if (!err && ok)
+		err = desc_tail(t, &d, &tail, &ok);
+	size = ok ? uncommon_off(t, d.kind) : 0;
+	if (!err && ok && d.tflag & TFLAG_UNCOMMON) {
+		err = get(t, rtype + size + MCOUNT, 2, &methods, &ok);
+		size += UNCOMMON;
+	}
+	size += methods * METHOD + tail;
+	if (err || !ok || size > LIMIT_TYPE_FIELDS * 64) {
+		err_destroy(err);
+		return 0;
+	}
+	return size;
 }
 
 /* "http.Server" of package "net/http": "net/http.Server".  Type arguments have their full paths already. */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 #include "base/cleanup.h"
 #include "base/hash.h"
@@ -231,6 +232,57 @@ struct bytes_fmt elf_fmt(const struct elf *e)
 bool elf_is_dyn(const struct elf *e)
 {
 	return e->ehdr.e_type == ET_DYN;
+}
+
+/* DT_FLAGS_1 has DF_1_PIE: linkers say so of a program that needs no dynamic linker, too (-static-pie). */
+static bool elf_says_pie(const struct elf *e, const GElf_Phdr *dynamic)
+{
+	size_t entry = gelf_fsize(e->elf, ELF_T_DYN, 1, EV_CURRENT);
+	struct cursor c;
+
+	if (!elf_in_file(e, dynamic->p_offset, dynamic->p_filesz))
+		return false;
+	c = cursor_make(e->raw + dynamic->p_offset, dynamic->p_filesz, e->fmt);
+	while (cursor_left(&c) >= entry) {
+		uint64_t tag = cursor_word(&c), val = cursor_word(&c);
+
+		if (tag == DT_FLAGS_1)
+			return val & DF_1_PIE;
+	}
+	return false;
+}
+
+static bool elf_find_phdr(const struct elf *e, uint32_t type, GElf_Phdr *ret)
+{
+	size_t n;
+
+	if (elf_getphdrnum(e->elf, &n))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (gelf_getphdr(e->elf, (int)i, ret) && ret->p_type == type)
+			return true;
+	return false;
+}
+
+bool elf_is_dynamic(const struct elf *e)
+{
+	GElf_Phdr ph;
+
+	return elf_find_phdr(e, PT_DYNAMIC, &ph);
+}
+
+bool elf_is_library(const struct elf *e)
+{
+	GElf_Phdr ph;
+
+	if (e->ehdr.e_type != ET_DYN || elf_find_phdr(e, PT_INTERP, &ph))
+		return false;
+	return !elf_find_phdr(e, PT_DYNAMIC, &ph) || !elf_says_pie(e, &ph);
+}
+
+uint32_t elf_crc32(const struct elf *e)
+{
+	return (uint32_t)crc32_z(0, e->raw, e->raw_len);
 }
 
 uint64_t elf_entry(const struct elf *e)

@@ -23,6 +23,9 @@ int elf_fd(const struct elf *e); /* borrowed */
 uint16_t elf_machine(const struct elf *e);
 struct bytes_fmt elf_fmt(const struct elf *e);
 bool elf_is_dyn(const struct elf *e); /* ET_DYN: PIE or shared object */
+bool elf_is_dynamic(const struct elf *e); /* it may load shared objects */
+bool elf_is_library(const struct elf *e); /* a shared object, not a PIE */
+uint32_t elf_crc32(const struct elf *e); /* of the whole file, as .gnu_debuglink has it */
 uint64_t elf_entry(const struct elf *e);
 
 struct elf_segment { /* PT_LOAD */

@@ -1,0 +1,243 @@
+#include "target/debugfile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/cleanup.h"
+
+DEFINE_CLEANUP(elf_destroy, struct elf *)
+
+void debugfile_own(struct debugfile *d, struct elf *binary)
+{
+	debugfile_deinit(d);
+	d->elf = binary;
+}
+
+void debugfile_deinit(struct debugfile *d)
+{
+	if (d->owned)
+		elf_destroy(d->elf);
+	vec_deinit(&d->shifts);
+	*d = (struct debugfile){ NULL };
+}
+
+uint64_t debugfile_addr(const struct debugfile *d, uint64_t addr)
+{
+	for (size_t i = 0; i < d->shifts.n; i++)
+		if (addr - d->shifts.v[i].addr < d->shifts.v[i].size)
+			return addr + d->shifts.v[i].shift;
+	return addr;
+}
+
+/* ------------------------------------------------------------------ is it the same build? */
+
+/* The third of the parts "action/main's action/main's content/content"; false if the id has no such parts. */
+static bool id_main(const char *id, const char **ret, size_t *len)
+{
+	const char *z = strrchr(id, '/'), *a = z ? memrchr(id, '/', (size_t)(z - id)) : NULL;
+
+	if (!a || memchr(id, '/', (size_t)(a - id)) == NULL)
+		return false;
+	*ret = a;
+	*len = (size_t)(z - a);
+	return true;
+}
+
+static bool same_main(const struct elf *a, const struct elf *b)
+{
+	const char *x, *y;
+	size_t n, m;
+
+	return id_main(elf_go_build_id(a), &x, &n) && id_main(elf_go_build_id(b), &y, &m) && n == m && !memcmp(x, y, n);
+}
+
+static bool same_id(const struct elf *a, const struct elf *b)
+{
+	const char *go = elf_go_build_id(a), *gnu = elf_gnu_build_id(a);
+
+	if (*go && *elf_go_build_id(b)) /* all it says; a GNU id can be made of it */
+		return !strcmp(go, elf_go_build_id(b));
+	return *gnu && !strcmp(gnu, elf_gnu_build_id(b));
+}
+
+static struct err *differs(const struct elf *binary, const struct elf *file, const char *what, const char *x,
+			   const char *y)
+{
+	return err_create(ERR_BADDATA, "%s is not of the same build as %s: %s %s, not %s", elf_path(file),
+			  elf_path(binary), what, *y ? y : "(none)", *x ? x : "(none)");
+}
+
+static bool is_pclntab(const char *name)
+{
+	static const char suffix[] = ".gopclntab";
+	size_t n = strlen(name);
+
+	return n >= sizeof(suffix) - 1 && !strcmp(name + n - (sizeof(suffix) - 1), suffix);
+}
+
+/*
+ * Two links of the same packages: all code and data have the same sizes, and the function tables are equal.  A
+ * section of the file is found in the binary by its name.
+ */
+static struct err *check_sections(const struct elf *binary, const struct elf *file)
+{
+	static const char *const same_size[] = { ".text", ".data", ".bss", ".noptrdata", ".noptrbss" };
+	const struct elf_section *s, *other;
+	size_t n = elf_sections(binary, &s);
+	const char *what = NULL;
+	bool tables = false;
+
+	for (size_t i = 0; i < sizeof(same_size) / sizeof(*same_size); i++) {
+		const struct elf_section *x = elf_section(binary, same_size[i]), *y = elf_section(file, same_size[i]);
+
+		if (!x != !y || (x && x->size != y->size))
+			what = same_size[i];
+	}
+	for (size_t i = 0; i < n && !what; i++) {
+		const uint8_t *x, *y;
+
+		if (!is_pclntab(s[i].name))
+			continue;
+		other = elf_section(file, s[i].name);
+		x = elf_section_data(binary, &s[i]);
+		y = other ? elf_section_data(file, other) : NULL;
+		if (!x || !y || other->size != s[i].size || memcmp(x, y, s[i].size))
+			what = s[i].name;
+		tables = true;
+	}
+	if (!what && !tables)
+		what = ".gopclntab";
+	return what ? err_create(ERR_BADDATA, "%s is not of the same build as %s: %s differs", elf_path(file),
+				 elf_path(binary), what) :
+		      NULL;
+}
+
+static struct err *check(const struct elf *binary, const struct elf *file)
+{
+	const char *x = elf_go_build_id(binary), *y = elf_go_build_id(file);
+
+	if (elf_machine(binary) != elf_machine(file))
+		return err_create(ERR_BADDATA, "%s is for another architecture than %s", elf_path(file),
+				  elf_path(binary));
+	if (same_id(binary, file))
+		return NULL;
+	if (same_main(binary, file))
+		return check_sections(binary, file);
+	if (*x || *y)
+		return differs(binary, file, "Go build id", x, y);
+	return differs(binary, file, "build id", elf_gnu_build_id(binary), elf_gnu_build_id(file));
+}
+
+static struct err *add_shifts(struct debugfile *d, const struct elf *binary)
+{
+	const struct elf_section *s, *text = elf_section(binary, ".text"), *file_text = elf_section(d->elf, ".text");
+	size_t n = elf_sections(d->elf, &s);
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct elf_section *to = s[i].alloc ? elf_section(binary, s[i].name) : NULL;
+
+		if (to && to->addr != s[i].addr && to->size == s[i].size)
+			err = vec_push(&d->shifts, ((struct debugfile_shift){ s[i].addr, s[i].size,
+									      to->addr - s[i].addr }));
+	}
+	d->text_shift = text && file_text ? text->addr - file_text->addr : 0;
+	return err;
+}
+
+struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct elf *file)
+{
+	struct debugfile new = { .elf = file, .owned = true };
+	struct err *err = check(binary, file);
+
+	if (err)
+		return err;
+	err = add_shifts(&new, binary);
+	if (err) {
+		vec_deinit(&new.shifts);
+		return err;
+	}
+	debugfile_deinit(d);
+	*d = new;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ where debuggers look */
+
+#define DEBUG_DIR "/usr/lib/debug"
+
+/* A candidate that cannot be opened or is of another build is no error. */
+static struct err *try_file(struct debugfile *d, const struct elf *binary, const char *path, const uint32_t *crc)
+{
+	_cleanup_(cleanup_elf_destroy) struct elf *file = NULL;
+	struct err *err = elf_open(path, &file);
+
+	if (!err && crc && elf_crc32(file) != *crc)
+		return NULL;
+	if (!err && !elf_section(file, ".debug_info") && !elf_section(file, ".zdebug_info"))
+		return NULL;
+	if (!err)
+		err = debugfile_set(d, binary, file);
+	if (!err) {
+		file = NULL;
+		return NULL;
+	}
+	if (err_is(err, ERR_NOMEM))
+		return err;
+	err_destroy(err);
+	return NULL;
+}
+
+/* .gnu_debuglink: a file name, zeros up to a multiple of 4, the file's CRC (gdb's manual, "Separate Debug Files"). */
+static struct err *try_link(struct debugfile *d, const struct elf *binary)
+{
+	const struct elf_section *s = elf_section(binary, ".gnu_debuglink");
+	const uint8_t *b = s ? elf_section_data(binary, s) : NULL, *end;
+	_cleanup_free_ char *dir = NULL;
+	struct err *err = NULL;
+	uint32_t crc;
+	size_t off;
+
+	if (!b || s->size < 8 || !(end = memchr(b, 0, s->size)) || end == b || memchr(b, '/', (size_t)(end - b)))
+		return NULL;
+	off = ((size_t)(end - b) + 4) & ~(size_t)3;
+	if (off + 4 > s->size)
+		return NULL;
+	crc = bytes_u32(elf_fmt(binary), b + off);
+	dir = realpath(elf_path(binary), NULL);
+	if (!dir)
+		return NULL;
+	*strrchr(dir, '/') = 0;
+	for (int i = 0; i < 3 && !d->elf && !err; i++) {
+		static const char *const forms[] = { "%s%s/%s", "%s%s/.debug/%s", "%s%s/%s" };
+		_cleanup_free_ char *path = NULL;
+
+		if (asprintf(&path, forms[i], i == 2 ? DEBUG_DIR : "", dir, (const char *)b) < 0)
+			return err_nomem();
+		err = try_file(d, binary, path, &crc);
+	}
+	return err;
+}
+
+static struct err *try_build_id(struct debugfile *d, const struct elf *binary)
+{
+	const char *id = elf_gnu_build_id(binary);
+	_cleanup_free_ char *path = NULL;
+
+	if (strlen(id) < 4)
+		return NULL;
+	if (asprintf(&path, DEBUG_DIR "/.build-id/%.2s/%s.debug", id, id + 2) < 0)
+		return err_nomem();
+	return try_file(d, binary, path, NULL);
+}
+
+struct err *debugfile_find(struct debugfile *d, const struct elf *binary)
+{
+	struct err *err = try_link(d, binary);
+
+	if (!err && !d->elf)
+		err = try_build_id(d, binary);
+	return err;
+}

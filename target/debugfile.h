@@ -1,0 +1,51 @@
+/*
+ * Where a binary's symbols and DWARF are: in itself, or in another file of the same build.
+ *
+ * Such a file is one of
+ *   - what strip or objcopy split off: it has the binary's own build id;
+ *   - an unstripped build of the same source (`go build` without -ldflags='-s -w').  Of its Go build id,
+ *     action/main's action/main's content/content (cmd/go/internal/work/buildid.go), the third part is the same;
+ *     a change in a far dependency does not always show there, so that the function tables (pclntab) must be
+ *     equal byte for byte, too.  From Go 1.18 on the flags are part of the build information, a string, and
+ *     what lies behind it can be some bytes further: addresses are translated by section.
+ */
+#ifndef GRF_TARGET_DEBUGFILE_H
+#define GRF_TARGET_DEBUGFILE_H
+
+#include "base/err.h"
+#include "base/vec.h"
+#include "target/elf.h"
+
+struct debugfile_shift {
+	uint64_t addr, size; /* in the debug file */
+	uint64_t shift;	     /* what to add for the binary's link-time address */
+};
+
+struct debugfile {
+	struct elf *elf; /* NULL: none */
+	bool owned;	 /* not the binary itself */
+	VEC(struct debugfile_shift) shifts; /* sections that are elsewhere in the binary */
+	uint64_t text_shift;
+};
+
+/* The binary's own symbols and DWARF. */
+void debugfile_own(struct debugfile *d, struct elf *binary);
+void debugfile_deinit(struct debugfile *d);
+
+/*
+ * Makes file the debug file of binary, and takes it over.  ERR_BADDATA: it is of another build (file stays the
+ * caller's); the message says what differs.
+ */
+ERR_MUST_CHECK struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct elf *file);
+
+/*
+ * Looks where debuggers look for a stripped binary's debug file: .gnu_debuglink beside the binary, in
+ * .debug/ and under /usr/lib/debug; .build-id/xx/y.debug there.  Files that do not match are passed over; d->elf stays NULL
+ * if none does.
+ */
+ERR_MUST_CHECK struct err *debugfile_find(struct debugfile *d, const struct elf *binary);
+
+/* A debug file's link-time address in the binary. */
+uint64_t debugfile_addr(const struct debugfile *d, uint64_t addr);
+
+#endif
