@@ -197,6 +197,62 @@ static const uint8_t *element(struct proc *p, uint64_t addr, uint64_t i, uint64_
 	return image_ptr(p->img, *at, size, NULL);
 }
 
+static struct err *plan_all_elements(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+{
+	uint64_t ptr, len, cap;
+
+	return slice_at(p, addr, &ptr, &len, &cap) ? vec_push(want, ((struct range){ ptr, len * p->fmt.word })) : NULL;
+}
+
+static bool slice_has(struct proc *p, uint64_t addr, uint64_t elem)
+{
+	uint64_t ptr, len, cap, v;
+
+	if (!slice_at(p, addr, &ptr, &len, &cap))
+		return false;
+	for (uint64_t i = 0; i < len; i++)
+		if (proc_try_word(p, ptr + i * p->fmt.word, &v) && v == elem)
+			return true;
+	return false;
+}
+
+/* Every element of `part` that was looked at is in `whole`, too. */
+static bool slice_within(struct proc *p, uint64_t part, uint64_t whole)
+{
+	uint64_t ptr, len, cap, v;
+
+	if (!slice_at(p, part, &ptr, &len, &cap))
+		return false;
+	for (uint64_t i = 0; i < len && i < LOOK; i++)
+		if (!proc_try_word(p, ptr + i * p->fmt.word, &v) || !slice_has(p, whole, v))
+			return false;
+	return true;
+}
+
+/*
+ * The slice of all ps (or gs): words that happen to look like a slice of some of them can stand beside it, so it is the
+ * longest, which must have what the others have.
+ */
+static struct err *widest(struct proc *p, const struct spans *s, struct addrs *c, const char *what, uint64_t *ret)
+{
+	uint64_t ptr, len, cap, most = 0, best = 0;
+	struct err *err = c->n > 1 ? narrow(p, s, plan_all_elements, test_slice, c) : NULL;
+
+	for (size_t i = 0; i < c->n && !err; i++) {
+		if (!slice_at(p, c->v[i], &ptr, &len, &cap) || len <= most)
+			continue;
+		most = len;
+		best = c->v[i];
+	}
+	for (size_t i = 0; i < c->n && !err; i++)
+		if (c->v[i] != best && !slice_within(p, c->v[i], best))
+			return one(c, what, ret);
+	if (!err && !best)
+		return one(c, what, ret);
+	*ret = best;
+	return err;
+}
+
 /* ------------------------------------------------------------------ mheap_ */
 
 static struct err *plan_spans(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
@@ -635,13 +691,13 @@ struct err *find_vars(struct proc *p, const struct spans *s)
 	if (!err)
 		err = narrow(p, s, plan_gs, test_allgs, &gs);
 	if (!err)
-		err = one(&gs, "allgs", &addr);
+		err = widest(p, s, &gs, "allgs", &addr);
 	p->var.allgptr = addr;
 	p->var.allglen = addr + p->fmt.word;
 	if (!err)
 		err = narrow(p, s, plan_ps, test_allp, &c);
 	if (!err)
-		err = one(&c, "allp", &p->var.allp);
+		err = widest(p, s, &c, "allp", &p->var.allp);
 	if (!err)
 		err = find_allm(p, s);
 	if (!err)

@@ -138,6 +138,28 @@ static struct err *symbol_label(struct namer *n, uint64_t addr, const char **ret
 	return *ret ? NULL : err_nomem();
 }
 
+/* The runtime's variables that were found without a name; NULL: addr is in none of them. */
+static const char *found_variable(const struct proc *p, uint64_t addr)
+{
+	const struct runtime_vars *v = &p->var;
+	const struct {
+		const char *name;
+		uint64_t addr, size;
+	} vars[] = {
+		{ "runtime.allgs", v->allgptr, p->fmt.word },
+		{ "runtime.allm", v->allm, p->fmt.word },
+		{ "runtime.allp", v->allp, 3u * p->fmt.word },
+		{ "runtime.allfin", v->allfin, p->fmt.word },
+		{ "runtime.gcCleanups", v->gcCleanups, layout_off(&p->layout, L_cleanupQueue_all) + p->fmt.word },
+		{ "runtime.itabTable", v->itabTable, p->fmt.word },
+	};
+
+	for (size_t i = 0; i < sizeof(vars) / sizeof(*vars); i++)
+		if (vars[i].addr && addr - vars[i].addr < vars[i].size)
+			return vars[i].name;
+	return NULL;
+}
+
 static struct err *name_variable(struct namer *n, struct mark_root *r)
 {
 	struct static_var *v = static_vars_at(&n->vars, r->r.addr);
@@ -146,8 +168,13 @@ static struct err *name_variable(struct namer *n, struct mark_root *r)
 	r->pass = PASS_VARIABLES;
 	if (!v)
 		v = static_vars_at(&n->nameless, r->r.addr);
-	if (!v)
-		return symbol_label(n, r->r.addr, &r->label);
+	if (!v) {
+		r->label = found_variable(&n->h->proc, r->r.addr);
+		err = r->label ? NULL : symbol_label(n, r->r.addr, &r->label);
+		if (!err && runtime_variable(r->label))
+			r->pass = PASS_RUNTIME;
+		return err;
+	}
 	if (runtime_variable(v->name))
 		r->pass = PASS_RUNTIME;
 	r->label = v->name;

@@ -300,6 +300,17 @@ struct err *place_of_header(struct places *p, const struct span *sp, uint32_t in
 	err = types_from_runtime(p->types, rtype, &t);
 	if (err || !t || !t->size)
 		return err;
+	if (t->kind == KIND_STRUCT && !t->die) {
+		struct go_type *map;
+
+		err = types_map_of_group(p->types, rtype, &map);
+		if (!err && map)
+			err = types_expand(p->types, map);
+		if (err)
+			return err;
+		if (map && map->map)
+			return place_get(p, PLACE_MAP_GROUPS, map, off, place);
+	}
 	/* Size classes never leave room for a second one: where two fit, it is an array. */
 	return place_get(p, room / t->size > 1 ? PLACE_TILE : PLACE_ONE, t, off, place);
 }

@@ -26,6 +26,7 @@ void types_destroy(struct types *t)
 	map64_deinit(&t->closures);
 	map64_deinit(&t->listed_by_name);
 	vec_deinit(&t->listed);
+	map64_deinit(&t->map_by_group);
 	arena_deinit(&t->arena);
 	free(t);
 }

@@ -125,6 +125,9 @@ ERR_MUST_CHECK struct err *types_array_of(struct types *t, struct go_type *elem,
 /* A type by its full name, NULL if there is none; without DWARF only named types that reflect knows. */
 ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, struct go_type **ret);
 
+/* The map whose groups or buckets are of the type with this descriptor; NULL: none.  Without DWARF only. */
+ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype, struct go_type **ret);
+
 /*
  * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
  * variables by name}.  NULL where DWARF says nothing about its captures.

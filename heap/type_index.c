@@ -1,5 +1,5 @@
 /*
- * Named types by name without DWARF, from the list of descriptors that each module has for reflect: up to go1.26
+ * Named types by name, and maps by their groups, without DWARF, from the list of descriptors that each module has for reflect: up to go1.26
  * moduledata.typelinks, which lists pointers and other composites (a named type is found behind its pointer); from
  * go1.27 on all descriptors, one after another (runtime/type.go, moduleTypelinks).
  */
@@ -45,12 +45,16 @@ static struct err *add(struct types *t, uint64_t addr)
 	return vec_push(&t->listed, x);
 }
 
-static struct err *add_with_elem(struct types *t, uint64_t addr)
+static struct err *add_listed(struct types *t, uint64_t addr)
 {
 	struct err *err = add(t, addr);
-	uint64_t elem;
+	uint64_t elem, group;
 
-	return !err && type_pointee(t, addr, &elem) ? add(t, elem) : err;
+	if (!err && type_pointee(t, addr, &elem))
+		err = add(t, elem);
+	if (!err && type_map_group(t, addr, &group))
+		err = map64_put(&t->map_by_group, group, addr, &(uint64_t *){ NULL }, NULL);
+	return err;
 }
 
 static bool word_at(const struct types *t, uint64_t addr, uint64_t *ret)
@@ -77,7 +81,7 @@ static struct err *list_module(struct types *t, const struct types_module *m)
 
 			if (!b)
 				break;
-			err = add_with_elem(t, m->types + bytes_u32(t->fmt, b));
+			err = add_listed(t, m->types + bytes_u32(t->fmt, b));
 		}
 	} else if (layout_has(l, L_moduledata_typedesclen) &&
 		   word_at(t, m->moduledata + layout_off(l, L_moduledata_typedesclen), &n) &&
@@ -88,7 +92,7 @@ static struct err *list_module(struct types *t, const struct types_module *m)
 			n = type_desc_size(t, at);
 			if (!n)
 				break;
-			err = add(t, at);
+			err = add_listed(t, at);
 		}
 	}
 	return err;
@@ -105,6 +109,16 @@ static struct err *list_all(struct types *t)
 		if (!t->modules[i].dwarf && t->modules[i].moduledata)
 			err = list_module(t, &t->modules[i]);
 	return err;
+}
+
+struct err *types_map_of_group(struct types *t, uint64_t rtype, struct go_type **ret)
+{
+	uint64_t *map;
+	struct err *err = list_all(t);
+
+	*ret = NULL;
+	map = err ? NULL : map64_get(&t->map_by_group, rtype);
+	return map ? types_from_runtime(t, *map, ret) : err;
 }
 
 struct err *types_listed(struct types *t, const char *name, struct go_type **ret)

@@ -27,6 +27,7 @@ struct types {
 	/* type_index.c */
 	struct map64 listed_by_name; /* hash of a descriptor's string -> index in listed */
 	VEC(struct type_listed) listed;
+	struct map64 map_by_group; /* descriptor of a map's group or bucket -> the map's */
 	bool have_listed;
 };
 
@@ -61,6 +62,8 @@ ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *
 bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len);
 /* What a pointer's descriptor points to; false: no pointer. */
 bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
+/* What a map's descriptor has as its group's or bucket's; false: no map. */
+bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group);
 /* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no descriptor. */
 uint64_t type_desc_size(struct types *t, uint64_t rtype);
 ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool *direct);

@@ -136,6 +136,22 @@ bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem)
 	return ok && d.kind == KIND_POINTER;
 }
 
+bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group)
+{
+	enum layout_id id = layout_has(t->layout, L_maptype_group) ? L_maptype_group : L_maptype_bucket;
+	struct desc d;
+	bool ok;
+	struct err *err = read_desc(t, rtype, &d, &ok);
+
+	if (!err && ok && d.kind == KIND_MAP)
+		err = get_word(t, rtype + layout_off(t->layout, id), group, &ok);
+	if (err) {
+		err_destroy(err);
+		return false;
+	}
+	return ok && d.kind == KIND_MAP;
+}
+
 struct name {
 	char *s; /* NULL: unreadable; in the arena */
 	bool embedded;

@@ -186,7 +186,8 @@ struct err *elf_go_buildinfo(struct elf *e, const char **version, const char **m
 		goto out;
 	p = buildinfo_find(e, &left);
 	if (!p)
-		return err_create(ERR_NODEBUG, "%s: no Go build information: not a Go program?", e->path);
+		return err_create(ERR_NODEBUG, "%s: no Go build information: not a Go program? (Go in a shared library of it: "
+				  "give that as EXE)", e->path);
 	if (p[BUILDINFO_FLAGS] & BUILDINFO_INLINE) {
 		struct cursor c = cursor_make(p + BUILDINFO_HEADER, left - BUILDINFO_HEADER, e->fmt);
 

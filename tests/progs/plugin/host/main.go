@@ -35,7 +35,7 @@ func main() {
 		held = append(held, h)
 		fns = append(fns, fn)
 	}
-	own = make([]byte, 5*8192)
+	own = make([]byte, 1024*8192) // what signals allocate later is little beside it
 	fmt.Printf("keep own %d ^main\\.own$\n", len(own))
 	sig := make(chan os.Signal, 1)
 	signal.Notify(sig, syscall.SIGUSR1)

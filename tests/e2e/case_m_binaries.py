@@ -1,0 +1,224 @@
+"""Names from other files (--debug, .gnu_debuglink, build ids), Go in a C program, plugins."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+from lib import *
+
+RELEASES = os.environ.get("GRF_RELEASES", GO_VERSION).split()
+
+
+def exact(p, exe, *args, named=True):
+    """A run on a program that speaks as zoo does; returns the profile."""
+    heap = int(p.wait_line(r"^heapalloc ").split()[1])
+    p.ask(signal.SIGUSR1, "^checksums ok$")
+    with multi() as g:
+        prof = profile(g.target, exe, *args, "-v", "-p", p.pid)
+    check_sums(prof.totals)
+    # 1.23 and 1.24 drop what the unique package's map alone holds some time after the collection.
+    check(within(prof.total, heap, 0.002 if re.search(r"-1\.2[34]\.", exe) else 0.001),
+          f"live {prof.total}, HeapAlloc {heap}")
+    if named:
+        bad = check_promises(promises(p.lines), prof.stacks)
+        check(not bad, f"{len(bad)} promises broken:\n" + "\n".join(bad))
+        check(prof.totals["unnamed_bytes"] < heap * 0.01, "unnamed:", prof.totals["unnamed_bytes"], "of", heap)
+    return prof
+
+
+def run(*argv):
+    r = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(r.returncode == 0, " ".join(argv), r.stdout)
+
+
+# --debug FILE
+
+def debug_file(version, tag, flags):
+    def one():
+        debug = build("zoo", version, flags=flags, tag=tag)
+        p = zoo(version=version, tag="-stripped" + tag, flags=["-ldflags=-s -w", *flags])
+        prof = exact(p, p.exe, "--debug", debug)
+        check(f"names of {p.exe}: {debug}" in prof.run.out, prof.run.out)
+        assert_alive(p)
+    one.__name__ = f"debug_file_go{version}{tag}"
+    case(timeout=300, needs=["gdbserver"])(one)
+
+
+for v in RELEASES:
+    debug_file(v, "", [])
+    debug_file(v, "-pie", ["-buildmode=pie"])
+
+
+@case(timeout=120, needs=["gdbserver"])
+def debug_file_of_another_build():
+    """Other flags, another program, another architecture: refused before the process is stopped."""
+    p = zoo(tag="-stripped", flags=["-ldflags=-s -w"])
+    others = [build("zoo", tag="-noopt", flags=["-gcflags=all=-N -l"]), build("busy"),
+              build("busy", tag="-arm64", GOARCH="arm64")]
+    with multi() as g:
+        for other in others:
+            r = grf("--debug", other, "-p", p.pid, g.target, p.exe, rc=1)
+            check(other in r.err and ("is not of the same build" in r.err or "another architecture" in r.err), r)
+        r = grf("--debug", "/nonexistent", "-p", p.pid, g.target, p.exe, rc=1)
+        check("/nonexistent" in r.err, r)
+        check(not any("Attached" in l for l in g.log), g.log)
+    assert_alive(p)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def debug_file_with_another_dependency():
+    """The same package main, another dependency: only the function tables tell."""
+    src = tmpdir()
+    exes = []
+    for i, text in enumerate(["func F() int { return 1 }", "func F() int { println(1, 2, 3); return 1 }"]):
+        d = os.path.join(src, "m")
+        for name, body in {"go.mod": "module m\n\ngo 1.17\n", "dep/dep.go": f"package dep\n\n//go:noinline\n{text}\n",
+                           "mid/mid.go": 'package mid\n\nimport "m/dep"\n\n//go:noinline\nfunc M() int { return dep.F() }\n',
+                           "main.go": 'package main\n\nimport ("m/mid"; "os"; "time")\n\n'
+                                      'func main() { os.Stdout.WriteString("READY\\n"); time.Sleep(time.Hour); mid.M() }\n'
+                           }.items():
+            path = os.path.join(d, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as f:
+                f.write(body)
+        for flags in [], ["-ldflags=-s -w"]:
+            exes.append(os.path.join(src, f"exe{i}{len(flags)}"))
+            r = subprocess.run([go(), "build", "-o", exes[-1], *flags, "."], cwd=d, env=go_env(CGO_ENABLED="0"),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            check(r.returncode == 0, r.stdout)
+    ids = [subprocess.run([go(), "tool", "buildid", e], stdout=subprocess.PIPE, text=True, env=go_env()).stdout.strip()
+           for e in exes]
+    check(len({i.split("/")[2] for i in ids}) == 1, "this test wants equal ids of main:", ids)
+    p = Prog([exes[1]])
+    with multi() as g:
+        r = grf("--debug", exes[2], "-p", p.pid, g.target, p.exe, rc=1)
+        check(".text differs" in r.err or "pclntab differs" in r.err, r)
+        grf("--debug", exes[0], "-p", p.pid, g.target, p.exe)
+
+
+def split(exe, d, name="split.debug"):
+    """As distributions do: DWARF and symbols in a file of their own."""
+    need("objcopy")
+    stripped, debug = os.path.join(d, "exe"), os.path.join(d, name)
+    run("objcopy", "--only-keep-debug", exe, debug)
+    run("objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", exe, stripped)
+    return stripped, debug
+
+
+@case(timeout=120, needs=["gdbserver", "objcopy"])
+def debuglink():
+    d = tmpdir()
+    stripped, debug = split(build("zoo"), d)
+    p = Prog([stripped])
+    prof = exact(p, stripped)
+    check(f"names of {stripped}: " in prof.run.out, prof.run.out)
+    os.mkdir(f"{d}/.debug")
+    os.rename(debug, f"{d}/.debug/split.debug")
+    exact(p, stripped)
+    # Another file of that name: its CRC is not the link's.
+    with open(f"{d}/.debug/split.debug", "ab") as f:
+        f.write(b"x")
+    prof = exact(p, stripped, named=False)
+    check("no DWARF" in prof.run.out, prof.run.out)
+    # Given by hand it is taken: its build id is right.
+    exact(p, stripped, "--debug", f"{d}/.debug/split.debug")
+    assert_alive(p)
+
+
+@case(timeout=120, needs=["gdbserver", "objcopy"])
+def build_id_directory():
+    """/usr/lib/debug/.build-id, where distributions put debug files."""
+    exe = build("zoo", tag="-gnuid", flags=["-ldflags=-B 0x1122334455667788990011223344556677889900"])
+    where = "/usr/lib/debug/.build-id/11/22334455667788990011223344556677889900.debug"
+    d = tmpdir()
+    stripped, debug = split(exe, d)
+    run("objcopy", "--remove-section=.gnu_debuglink", stripped)
+    try:
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        shutil.copy(debug, where)
+    except OSError as e:
+        raise Skip(f"cannot write there: {e}")
+    os.unlink(debug)
+    try:
+        p = Prog([stripped])
+        prof = exact(p, stripped)
+        check(f"names of {stripped}: {where}" in prof.run.out, prof.run.out)
+    finally:
+        os.unlink(where)
+
+
+# Go in a C program
+
+def c_program(tag, flags):
+    lib = build("zoo", tag=tag, flags=["-buildmode=c-shared", "-tags=cshared", *flags], CGO_ENABLED="1")
+    host = os.path.join(tmpdir(), "host")
+    run("gcc", "-o", host, os.path.join(TOP, "tests/progs/cshared/host.c"), "-ldl", "-lpthread")
+    return Prog([host, lib]), lib
+
+
+@case(timeout=180, needs=["gdbserver", "gcc"])
+def c_shared():
+    p, lib = c_program("-cshared", [])
+    exact(p, lib)
+    with multi() as g:
+        # The program itself knows no Go, and a stranger's library is not loaded.
+        r = grf("-p", p.pid, g.target, p.exe, rc=1)
+        check("shared library" in r.err and "EXE" in r.err, r)
+        _, other = p, build("zoo", tag="-cshared-v3", flags=["-buildmode=c-shared", "-tags=cshared"], CGO_ENABLED="1",
+                            GOAMD64="v3")
+        r = grf("-p", p.pid, g.target, other, rc=1)
+        check("is not among the process's shared libraries" in r.err, r)
+    assert_alive(p)
+
+
+@case(timeout=180, needs=["gdbserver", "gcc"])
+def c_shared_stripped():
+    debug = build("zoo", tag="-cshared", flags=["-buildmode=c-shared", "-tags=cshared"], CGO_ENABLED="1")
+    p, lib = c_program("-cshared-stripped", ["-ldflags=-s -w"])
+    exact(p, lib, named=False)
+    exact(p, lib, "--debug", debug)
+    assert_alive(p)
+
+
+# Plugins
+
+def plugins(flags=()):
+    """A host with two plugins of the same source."""
+    d = tmpdir()
+    shutil.copytree(os.path.join(TOP, "tests/progs/plugin"), f"{d}/src")
+    shutil.copytree(f"{d}/src/plug", f"{d}/src/plug2")
+    for out, mode in ("host", []), ("plug", ["-buildmode=plugin"]), ("plug2", ["-buildmode=plugin"]):
+        r = subprocess.run([go(), "build", "-o", f"{d}/{out}", *mode, *flags, f"./{out}"], cwd=f"{d}/src",
+                           env=go_env(CGO_ENABLED="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        check(r.returncode == 0, f"go build {out}:\n{r.stdout}")
+    return d
+
+
+@case(timeout=240, needs=["gdbserver", "gcc"])
+def plugin():
+    d = plugins()
+    p = Prog([f"{d}/host", f"{d}/plug", f"{d}/plug2"])
+    exact(p, p.exe)
+    # Without their files: what they hold is held, under section and offset.
+    for name in "plug", "plug2":
+        os.rename(f"{d}/{name}", f"{d}/{name}.away")
+    prof = exact(p, p.exe, named=False)
+    check(prof.run.out.count("no DWARF for the plugin") == 2, prof.run.out)
+    check(any(s.startswith("plug+0x") for s, _ in prof.stacks), prof.stacks)
+    exact(p, p.exe, "--debug", f"{d}/plug2.away", "--debug", f"{d}/plug.away")
+    with multi() as g:
+        r = grf("--debug", build("zoo"), "-p", p.pid, g.target, p.exe, rc=1)
+        check("is a debug file of neither" in r.err, r)
+    assert_alive(p)
+
+
+@case(timeout=240, needs=["gdbserver", "gcc"])
+def plugin_stripped():
+    d = plugins(["-ldflags=-s -w"])
+    p = Prog([f"{d}/host", f"{d}/plug", f"{d}/plug2"])
+    prof = exact(p, p.exe, named=False)
+    names = [s for s, _ in prof.stacks]
+    check(any(re.match(r"plug2 \.\w+\+0x", s) for s in names), names)
+    check(any("plugin/plug2.(*crate).hold" in s for s in names), names)
+    assert_alive(p)
