@@ -299,6 +299,23 @@ static struct err *find_scheduler(struct heap *h)
 	return err;
 }
 
+/* The dictionaries of generic code, for what DWARF says of its variables. */
+static struct err *add_dicts(struct heap *h, struct types *types)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < h->proc.binaries.n; i++) {
+		const struct binary *b = &h->proc.binaries.v[i];
+		uint64_t n = b->dwarf ? elf_symbol_count(b->debug.elf) : 0, addr, size;
+		const char *name;
+
+		for (uint64_t k = 0; k < n && !err; k++)
+			if (elf_symbol_get(b->debug.elf, k, &name, &addr, &size))
+				err = types_add_dict(types, name, binary_data(b, addr), size);
+	}
+	return err;
+}
+
 static struct err *make_types(struct heap *h, struct types **ret)
 {
 	struct types_module *mods = calloc(h->proc.modules.v.n, sizeof(*mods));
@@ -316,7 +333,7 @@ static struct err *make_types(struct heap *h, struct types **ret)
 	}
 	err = types_create(h->proc.img, &h->proc.layout, mods, h->proc.modules.v.n, ret);
 	free(mods);
-	return err;
+	return err ? err : add_dicts(h, *ret);
 }
 
 /* A plugin's names: from its own file, or one that was given. */

@@ -304,6 +304,37 @@ static void type_by_slot(const struct namer *n, struct mark_root *r)
 	r->var_off = r->r.addr - n->slots.v[lo - 1].addr;
 }
 
+/* The local's name and type; in generic code those of the instance. */
+static struct err *local_type(struct namer *n, const struct gframe *f, const struct dwarf_local *v,
+			      struct mark_root *r)
+{
+	enum { WORDS = 8 }; /* a receiver of some words comes before the dictionary */
+	const struct proc *p = &n->h->proc;
+	const char *func = v->func, *instance = NULL;
+	uint64_t words[WORDS];
+	struct go_type *real = NULL;
+	size_t nwords = 0;
+	struct err *err = NULL;
+
+	if (v->type)
+		err = types_from_die(n->types, binary_of(n, f->func)->module, v->type, &r->type);
+	if (!err && v->dict && r->type) {
+		/* The caller's frame has room for each argument that came in a register (abi-internal.md, "spill space"). */
+		while (nwords < WORDS &&
+		       proc_try_word(p, f->fp + (uint64_t)p->arch->min_frame + nwords * p->fmt.word, &words[nwords]))
+			nwords++;
+		err = types_instance(n->types, func, v->dict - 1, r->type, words, nwords, &real, &instance);
+	}
+	if (err)
+		return err;
+	if (real) {
+		r->type = real;
+		func = instance;
+	}
+	r->label = arena_printf(n->arena, "%s.%s", func, v->name);
+	return r->label ? NULL : err_nomem();
+}
+
 static struct err *name_local(struct namer *n, struct mark_root *r)
 {
 	const struct gframe *f;
@@ -335,11 +366,8 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 
 		if (off < v->cfa_off || off >= v->cfa_off + (int64_t)v->size)
 			continue;
-		r->label = arena_printf(n->arena, "%s.%s", v->func, v->name);
-		if (!r->label)
-			return err_nomem();
 		r->var_off = v->var_off + (uint64_t)(off - v->cfa_off);
-		return v->type ? types_from_die(n->types, binary_of(n, f->func)->module, v->type, &r->type) : NULL;
+		return local_type(n, f, v, r);
 	}
 	type_by_slot(n, r);
 	return NULL;

@@ -27,6 +27,8 @@ void types_destroy(struct types *t)
 	map64_deinit(&t->listed_by_name);
 	vec_deinit(&t->listed);
 	map64_deinit(&t->map_by_group);
+	map64_deinit(&t->dict_by_base);
+	vec_deinit(&t->dicts);
 	arena_deinit(&t->arena);
 	free(t);
 }
@@ -243,8 +245,24 @@ struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n, st
 
 /* ------------------------------------------------------------------ closures */
 
-static struct err *closure_make(struct types *t, size_t module, const struct dwarf_capture *c, size_t n,
+/* A captured variable's type: of generic code, that of the instance. */
+static struct err *capture_type(struct types *t, size_t module, const char *func, const struct dwarf_capture *c,
 				struct go_type **ret)
+{
+	struct err *err = types_from_die(t, module, c->type, ret);
+	struct go_type *real;
+	const char *name;
+
+	if (err || !c->dict)
+		return err;
+	err = types_instance(t, func, c->dict - 1, *ret, NULL, 0, &real, &name);
+	if (!err && real)
+		*ret = real;
+	return err;
+}
+
+static struct err *closure_make(struct types *t, size_t module, const char *func, const struct dwarf_capture *c,
+				size_t n, struct go_type **ret)
 {
 	struct go_type *type = NULL, *uintptr_;
 	struct err *err = types_by_name(t, "uintptr", &uintptr_);
@@ -264,7 +282,7 @@ static struct err *closure_make(struct types *t, size_t module, const struct dwa
 		struct go_field *f = &type->fields[type->nfields];
 		uint64_t offset;
 
-		err = types_from_die(t, module, c[i].type, &f->type);
+		err = capture_type(t, module, func, &c[i], &f->type);
 		if (err)
 			return err;
 		offset = c[i].offset;
@@ -306,7 +324,7 @@ static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
 	return !k;
 }
 
-struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, struct go_type **ret)
+struct err *types_closure(struct types *t, uint64_t entry, const char *func, unsigned variant, struct go_type **ret)
 {
 	uint64_t key = entry << 5 | (variant & 31), *known = map64_get(&t->closures, key);
 	struct go_type *type = NULL;
@@ -325,7 +343,7 @@ struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, str
 			continue;
 		err = type_absorb(dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
 		if (!err && n && permute(c, n, variant))
-			err = type_absorb(closure_make(t, i, c, n, &type));
+			err = type_absorb(closure_make(t, i, func, c, n, &type));
 	}
 	if (!err)
 		err = type_remember(&t->closures, key, type);

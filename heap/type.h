@@ -129,12 +129,25 @@ ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, stru
 ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype, struct go_type **ret);
 
 /*
- * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
+ * Instances of generic code (type_dict.c).  A dictionary's symbol ("main..dict.hold[*main.Item]") and run-time address;
+ * other symbols are passed over.
+ */
+ERR_MUST_CHECK struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, uint64_t size);
+/*
+ * What a variable of type `shape` with this dictionary index really is in func ("main.hold[go.shape.*uint8]"), and what
+ * func is then called; NULL: nobody knows.  words: where the frame can have the dictionary's address.
+ */
+ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uint32_t index, const struct go_type *shape,
+					  const uint64_t *words, size_t nwords, struct go_type **ret,
+					  const char **name);
+
+/*
+ * The closure object of the function func that starts at run-time address entry: a struct {F uintptr; captured
  * variables by name}.  NULL where DWARF says nothing about its captures.
  * Before Go 1.23 the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
  * NULL; the object's own pointer map tells which it is.
  */
-ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,
+ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, const char *func, unsigned variant,
 					 struct go_type **ret);
 
 #endif

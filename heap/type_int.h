@@ -12,6 +12,12 @@ struct type_listed {
 	uint32_t next; /* index + 1 of another with the same string; 0: the last */
 };
 
+struct type_dict {
+	const char *name; /* "main.hold[*main.Item]" */
+	uint64_t addr, size;
+	uint32_t next; /* index + 1 of another instance; 0: the last */
+};
+
 struct types {
 	const struct image *img;
 	struct bytes_fmt fmt;
@@ -29,6 +35,10 @@ struct types {
 	VEC(struct type_listed) listed;
 	struct map64 map_by_group; /* descriptor of a map's group or bucket -> the map's */
 	bool have_listed;
+
+	/* type_dict.c */
+	struct map64 dict_by_base; /* hash of the generic function's or type's name -> index in dicts */
+	VEC(struct type_dict) dicts;
 };
 
 /* The runtime refuses to keep keys and elements of more bytes inside a map (abi.MapMaxKeyBytes and

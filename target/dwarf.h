@@ -92,6 +92,7 @@ struct dwarf_local {
 	int64_t cfa_off;
 	uint64_t var_off, size; /* of this piece, bytes */
 	uint64_t type;		/* DIE of the whole variable */
+	uint32_t dict;		/* 1 + its type's index in the generic function's dictionary; 0: none */
 	bool by_ref;
 	bool param;
 };
@@ -110,6 +111,7 @@ ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwa
 struct dwarf_capture {
 	const char *name;
 	uint64_t offset, type;
+	uint32_t dict; /* as in dwarf_local */
 	bool by_ref;
 	bool guessed; /* the offset */
 };

@@ -33,7 +33,7 @@ static bool has_closure_offsets(struct dwarf *d)
 static bool capture_of(struct dwarf *d, Dwarf_Die v, struct dwarf_capture *c)
 {
 	c->name = dwarf_origin_str(d, v, DW_AT_name);
-	if (!c->name || !dwarf_origin_val(d, v, DW_AT_type, dwarf_die_ref, &c->type))
+	if (!c->name || !dwarf_var_type(d, v, &c->type, &c->dict))
 		return false;
 	if (c->name[0] == '&') {
 		c->name++;

@@ -78,6 +78,9 @@ bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *hi
 const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at);
 bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
 		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret);
+/* A variable's type, with its index in the generic function's dictionary plus 1 (0: none): such a type is a
+ * typedef inside the function (cmd/internal/dwarf/dwarf.go, putparamtypes). */
+bool dwarf_var_type(struct dwarf *d, Dwarf_Die var, uint64_t *type, uint32_t *dict);
 /* The function that holds pc; NULL: none.  After dwarf_need_index(). */
 const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc);
 /* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */

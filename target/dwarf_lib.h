@@ -49,6 +49,7 @@ enum {
 	GO_AT_elem = 0x2902,
 	GO_AT_embedded_field = 0x2903,
 	GO_AT_runtime_type = 0x2904,
+	GO_AT_dict_index = 0x2906,     /* go1.18 */
 	GO_AT_closure_offset = 0x2907, /* go1.23 */
 };
 

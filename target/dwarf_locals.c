@@ -198,6 +198,20 @@ bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
 	return false;
 }
 
+bool dwarf_var_type(struct dwarf *d, Dwarf_Die var, uint64_t *type, uint32_t *dict)
+{
+	DIE_GUARD Dwarf_Die die = NULL;
+	uint64_t v;
+
+	*dict = 0;
+	if (!dwarf_origin_val(d, var, DW_AT_type, dwarf_die_ref, type))
+		return false;
+	if (dwarf_die_at(d, *type, &die) && dwarf_die_tag(d, die) == DW_TAG_typedef &&
+	    dwarf_die_uint(d, die, GO_AT_dict_index, &v) && v < UINT16_MAX)
+		*dict = (uint32_t)v + 1;
+	return true;
+}
+
 static uint64_t frame_bytes(const struct locals *l, size_t from, size_t to)
 {
 	uint64_t n = 0;
@@ -229,7 +243,7 @@ static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_D
 	if ((!p || !len) && (!after || !after_len))
 		return NULL;
 	l.name = dwarf_origin_str(d, die, DW_AT_name);
-	if (!l.name || !dwarf_origin_val(d, die, DW_AT_type, dwarf_die_ref, &l.type))
+	if (!l.name || !dwarf_var_type(d, die, &l.type, &l.dict))
 		return NULL;
 	if (l.name[0] == '&') {
 		l.name++;
