@@ -304,6 +304,33 @@ static void type_by_slot(const struct namer *n, struct mark_root *r)
 	r->var_off = r->r.addr - n->slots.v[lo - 1].addr;
 }
 
+/*
+ * An interface's data word is typed by the word before it, which the compiler leaves out of the frame where it knows the
+ * type: then nobody knows it here.
+ */
+static struct err *drop_lone_data(struct namer *n, const struct locals *l, const struct dwarf_local *v, struct mark_root *r)
+{
+	uint64_t word = n->h->proc.fmt.word;
+	const struct edge *e;
+	struct err *err;
+
+	if (!r->type || v->var_off < word || r->var_off != v->var_off)
+		return NULL;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct dwarf_local *o = &l->v[i];
+
+		if (o->type == v->type && !strcmp(o->name, v->name) &&
+		    o->cfa_off - (int64_t)o->var_off == v->cfa_off - (int64_t)v->var_off &&
+		    o->var_off + o->size == v->var_off)
+			return NULL;
+	}
+	err = edge_of_type(n->places, r->type, r->var_off, &e);
+	if (!err && e->target == EDGE_LEAF && e->leaf_off == word &&
+	    (e->type->kind == KIND_INTERFACE || e->type->kind == KIND_STRUCT))
+		r->type = NULL;
+	return err;
+}
+
 /* The local's name and type; in generic code those of the instance. */
 static struct err *local_type(struct namer *n, const struct gframe *f, const struct dwarf_local *v,
 			      struct mark_root *r)
@@ -367,7 +394,8 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 		if (off < v->cfa_off || off >= v->cfa_off + (int64_t)v->size)
 			continue;
 		r->var_off = v->var_off + (uint64_t)(off - v->cfa_off);
-		return local_type(n, f, v, r);
+		err = local_type(n, f, v, r);
+		return err ? err : drop_lone_data(n, l, v, r);
 	}
 	type_by_slot(n, r);
 	return NULL;

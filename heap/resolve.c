@@ -94,7 +94,7 @@ static struct err *place_captures(struct places *p, const struct func *f, uint64
 	for (unsigned variant = 0; !err; variant++) {
 		struct go_type *t;
 
-		err = types_closure(p->types, f->entry, f->name, variant, &t);
+		err = types_closure(p->types, f->entry, variant, &t);
 		if (err || !t)
 			break;
 		for (unsigned shift = 0; !err && shift < shifts; shift++) {

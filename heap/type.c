@@ -246,14 +246,14 @@ struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n, st
 /* ------------------------------------------------------------------ closures */
 
 /* A captured variable's type: of generic code, that of the instance. */
-static struct err *capture_type(struct types *t, size_t module, const char *func, const struct dwarf_capture *c,
+static struct err *capture_type(struct types *t, size_t module, uint64_t entry, const struct dwarf_capture *c,
 				struct go_type **ret)
 {
 	struct err *err = types_from_die(t, module, c->type, ret);
+	const char *func = c->dict ? dwarf_func_name(t->modules[module].dwarf, entry) : NULL, *name;
 	struct go_type *real;
-	const char *name;
 
-	if (err || !c->dict)
+	if (err || !func)
 		return err;
 	err = types_instance(t, func, c->dict - 1, *ret, NULL, 0, &real, &name);
 	if (!err && real)
@@ -261,7 +261,7 @@ static struct err *capture_type(struct types *t, size_t module, const char *func
 	return err;
 }
 
-static struct err *closure_make(struct types *t, size_t module, const char *func, const struct dwarf_capture *c,
+static struct err *closure_make(struct types *t, size_t module, uint64_t entry, const struct dwarf_capture *c,
 				size_t n, struct go_type **ret)
 {
 	struct go_type *type = NULL, *uintptr_;
@@ -282,7 +282,7 @@ static struct err *closure_make(struct types *t, size_t module, const char *func
 		struct go_field *f = &type->fields[type->nfields];
 		uint64_t offset;
 
-		err = capture_type(t, module, func, &c[i], &f->type);
+		err = capture_type(t, module, entry, &c[i], &f->type);
 		if (err)
 			return err;
 		offset = c[i].offset;
@@ -324,7 +324,7 @@ static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
 	return !k;
 }
 
-struct err *types_closure(struct types *t, uint64_t entry, const char *func, unsigned variant, struct go_type **ret)
+struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, struct go_type **ret)
 {
 	uint64_t key = entry << 5 | (variant & 31), *known = map64_get(&t->closures, key);
 	struct go_type *type = NULL;
@@ -343,7 +343,7 @@ struct err *types_closure(struct types *t, uint64_t entry, const char *func, uns
 			continue;
 		err = type_absorb(dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
 		if (!err && n && permute(c, n, variant))
-			err = type_absorb(closure_make(t, i, func, c, n, &type));
+			err = type_absorb(closure_make(t, i, entry - t->modules[i].bias, c, n, &type));
 	}
 	if (!err)
 		err = type_remember(&t->closures, key, type);

@@ -142,12 +142,12 @@ ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uin
 					  const char **name);
 
 /*
- * The closure object of the function func that starts at run-time address entry: a struct {F uintptr; captured
+ * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
  * variables by name}.  NULL where DWARF says nothing about its captures.
  * Before Go 1.23 the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
  * NULL; the object's own pointer map tells which it is.
  */
-ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, const char *func, unsigned variant,
+ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,
 					 struct go_type **ret);
 
 #endif

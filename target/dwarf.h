@@ -118,6 +118,10 @@ struct dwarf_capture {
 ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret,
 					  size_t *n);
 
+/* The name of the function that starts at entry, with type arguments (pclntab of 1.18 to 1.20 has "[...]"); NULL: unknown, or
+ * nothing of functions was asked for yet. */
+const char *dwarf_func_name(struct dwarf *d, uint64_t entry);
+
 /* The type of the first parameter of the function that starts at entry; 0: it has none, or nobody knows. */
 ERR_MUST_CHECK struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type);
 

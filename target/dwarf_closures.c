@@ -4,6 +4,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
 
 #include "target/dwarf_int.h"
 
@@ -40,6 +43,41 @@ static bool capture_of(struct dwarf *d, Dwarf_Die v, struct dwarf_capture *c)
 		c->by_ref = true;
 	}
 	return true;
+}
+
+/* The function that a closure was written in: "main.f[...].func1.2" -> "main.f[...]"; as the linker writes it. */
+static const struct dwarf_func *outer_func(struct dwarf *d, const char *closure)
+{
+	_cleanup_free_ char *name = NULL;
+	const char *args = strchr(closure, ']'), *cut = args ? strstr(args, ".func") : NULL;
+	uint64_t addr, size;
+
+	if (!cut || !(name = strndup(closure, (size_t)(cut - closure))) || !elf_symbol(d->elf, name, &addr, &size))
+		return NULL;
+	return dwarf_find_func(d, addr);
+}
+
+/*
+ * A generic function's closure does not say which of its dictionary's types a captured variable has; the function
+ * around it has a typedef of the same type, which does.
+ */
+static void dict_of_outer(struct dwarf *d, const struct dwarf_func *closure, struct captures *c)
+{
+	DIE_GUARD Dwarf_Die die = NULL, fn = NULL, v = NULL;
+	const char *name = dwarf_die_at(d, closure->die, &die) ? dwarf_origin_str(d, die, DW_AT_name) : NULL;
+	const struct dwarf_func *outer = name && strstr(name, "[go.shape.") ? outer_func(d, name) : NULL;
+	uint64_t type, index;
+
+	if (!outer || !dwarf_die_at(d, outer->die, &fn) || !dwarf_die_child(d, fn, &v))
+		return;
+	do {
+		if (dwarf_die_tag(d, v) != DW_TAG_typedef || !dwarf_die_ref(d, v, DW_AT_type, &type) ||
+		    !dwarf_die_uint(d, v, GO_AT_dict_index, &index) || index >= UINT16_MAX)
+			continue;
+		for (size_t i = 0; i < c->n; i++)
+			if (c->v[i].type == type && !c->v[i].dict)
+				c->v[i].dict = (uint32_t)index + 1;
+	} while (dwarf_die_next(d, &v));
 }
 
 /*
@@ -126,11 +164,22 @@ struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture
 		vec_deinit(&out);
 		return err;
 	}
-	if (out.n)
+	if (out.n) {
 		qsort(out.v, out.n, sizeof(*out.v), cmp_capture);
+		dict_of_outer(d, f, &out);
+	}
 	*ret = out.v;
 	*n = out.n;
 	return NULL;
+}
+
+const char *dwarf_func_name(struct dwarf *d, uint64_t entry)
+{
+	DIE_GUARD Dwarf_Die die = NULL;
+	const struct dwarf_func *f = d->have_index ? dwarf_find_func(d, entry) : NULL;
+	const char *name = f && f->low == entry && dwarf_die_at(d, f->die, &die) ? dwarf_origin_str(d, die, DW_AT_name) : NULL;
+
+	return name ? symname_plain(&d->strings, name) : NULL;
 }
 
 struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type)
