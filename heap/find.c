@@ -414,22 +414,31 @@ static bool test_m(struct proc *p, const struct spans *s, uint64_t addr)
 	return proc_try_word(p, addr, &m) && is_m(p, m);
 }
 
+/* Makes sure of an object, with its span: links lead to neighbours, which then cost no round trip. */
+static struct err *try_object(struct proc *p, const struct spans *s, uint64_t addr, uint64_t len)
+{
+	enum { SPAN_MAX = 16 };
+	const struct span *sp = spans_find(s, addr);
+	struct range r = { addr, len };
+	struct ranges want = { &r, 1, 1 };
+
+	if (image_ptr(p->img, addr, len, NULL))
+		return NULL;
+	if (sp && sp->npages <= SPAN_MAX)
+		r = (struct range){ sp->base, sp->npages * GO_PAGE };
+	return image_try(p->img, &want);
+}
+
 /* Length of the alllink chain, fetched as it goes; 0: it leads out of the ms. */
-static struct err *chain_length(struct proc *p, uint64_t m, uint64_t *len)
+static struct err *chain_length(struct proc *p, const struct spans *s, uint64_t m, uint64_t *len)
 {
 	uint64_t g0;
 	struct err *err;
 
 	for (*len = 0; m; ++*len) {
-		struct range r[1] = { { m, layout_size(&p->layout, LS_m) } };
-		struct ranges want = { r, 1, 1 };
-
-		err = image_try(p->img, &want);
-		if (!err && proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0)) {
-			r[0] = (struct range){ g0, layout_size(&p->layout, LS_g) };
-			want.n = 1;
-			err = image_try(p->img, &want);
-		}
+		err = try_object(p, s, m, layout_size(&p->layout, LS_m));
+		if (!err && proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0))
+			err = try_object(p, s, g0, layout_size(&p->layout, LS_g));
 		if (err)
 			return err;
 		if (*len > LIMIT_MS || !is_m(p, m) ||
@@ -457,7 +466,7 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 
 		if (!proc_try_word(p, c.v[i], &m))
 			continue;
-		err = chain_length(p, m, &len);
+		err = chain_length(p, s, m, &len);
 		if (len > best) { /* a second pointer to the head is as good as the first */
 			best = len;
 			head = m;
@@ -525,32 +534,66 @@ static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t bloc
 	return true;
 }
 
-/* Length of a chain of blocks, fetched as it goes, and how many entries it has; 0 if it is none. */
-static struct err *queue_length(struct proc *p, const struct spans *s, const struct queue *q, uint64_t block,
-				uint64_t *len, uint64_t *entries)
+/* A candidate's chain of blocks, as far as it was followed. */
+struct walk {
+	uint64_t var, block;
+	uint64_t asked; /* the block that was last fetched */
+	uint64_t len, entries;
+	uint64_t mark; /* a block passed at the last power of two: met again, it is a ring */
+};
+
+VEC_NAMED(walks, struct walk);
+
+/* Follows the chain as far as the image goes; false: it is none. */
+static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q, struct walk *w)
 {
-	struct err *err;
 	uint64_t n;
 
-	*entries = 0;
-	for (*len = 0; block; ++*len) {
-		struct range r = { block, layout_size(&p->layout, q->size) };
-		struct ranges want = { &r, 1, 1 };
-
-		err = image_try(p->img, &want);
-		if (err)
-			return err;
-		if (*len > LIMIT_BLOCKS || block & (p->fmt.word - 1) ||
-		    !image_ptr(p->img, block, layout_size(&p->layout, q->size), NULL) ||
-		    !proc_try_uint(p, block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) ||
-		    !q->entries(p, s, block, n) ||
-		    !proc_try_word(p, block + layout_off(&p->layout, q->link), &block)) {
-			*len = 0;
-			return NULL;
-		}
-		*entries += n;
+	while (w->block && image_ptr(p->img, w->block, layout_size(&p->layout, q->size), NULL)) {
+		if (w->block & (p->fmt.word - 1) || w->block == w->mark || w->len > LIMIT_BLOCKS ||
+		    !proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) ||
+		    !q->entries(p, s, w->block, n))
+			return false;
+		w->entries += n;
+		w->len++;
+		if (!(w->len & (w->len - 1)))
+			w->mark = w->block;
+		if (!proc_try_word(p, w->block + layout_off(&p->layout, q->link), &w->block))
+			return false;
 	}
-	return NULL;
+	return true;
+}
+
+/* Follows all chains, link by link at once; those that lead nowhere are taken out. */
+static struct err *walk_all(struct proc *p, const struct spans *s, const struct queue *q, struct walks *all)
+{
+	enum { WIDE = 16 << 10, LONG = 2 }; /* a long chain's next links are likely near, in persistent memory */
+	uint64_t size = layout_size(&p->layout, q->size);
+	struct ranges want = VEC_INIT;
+	struct err *err = NULL;
+	size_t n;
+
+	do {
+		want.n = n = 0;
+		for (size_t i = 0; i < all->n && !err; i++) {
+			struct walk *w = &all->v[i];
+
+			if (!walk_on(p, s, q, w) || (w->block && w->block == w->asked))
+				continue; /* no block, or no memory */
+			w->asked = w->block;
+			if (w->block)
+				err = vec_push(&want, ((struct range){ w->block, size }));
+			if (!err && w->block && w->len > LONG)
+				err = vec_push(&want, ((struct range){ w->block & ~(uint64_t)(WIDE - 1), WIDE }));
+			all->v[n++] = *w;
+		}
+		all->n = n;
+		n = want.n;
+		if (!err)
+			err = image_try(p->img, &want);
+	} while (n && !err);
+	vec_deinit(&want);
+	return err;
 }
 
 static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
@@ -568,24 +611,33 @@ static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t ad
 static struct err *find_queue(struct proc *p, const struct spans *s, const struct queue *q, uint64_t *ret)
 {
 	struct addrs c = VEC_INIT;
-	uint64_t best = 0, block, len, entries;
+	struct walks walks = VEC_INIT;
+	uint64_t best = 0, entries, link;
 	struct err *err = each_word(p, s, test_outside, &c);
 
 	*ret = 0;
 	if (!err)
 		err = narrow(p, s, plan_block, test_outside, &c);
 	for (size_t i = 0; i < c.n && !err; i++) {
-		/* the first block alone tells most of them apart */
-		if (!proc_try_word(p, c.v[i], &block) ||
-		    !proc_try_uint(p, block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &entries) ||
-		    entries > layout_size(&p->layout, q->size) / p->fmt.word)
-			continue;
-		err = queue_length(p, s, q, block, &len, &entries);
-		if (!err && len && entries > best) {
-			best = entries;
-			*ret = c.v[i];
+		struct walk w = { .var = c.v[i] };
+
+		/* the first block's head alone tells most of them apart */
+		if (proc_try_word(p, w.var, &w.block) &&
+		    proc_try_uint(p, w.block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &entries) &&
+		    entries <= layout_size(&p->layout, q->size) / p->fmt.word &&
+		    proc_try_word(p, w.block + layout_off(&p->layout, q->link), &link) && (!link || link >= 4096) &&
+		    !(link & (p->fmt.word - 1)))
+			err = vec_push(&walks, w);
+	}
+	if (!err)
+		err = walk_all(p, s, q, &walks);
+	for (size_t i = 0; i < walks.n && !err; i++) {
+		if (walks.v[i].entries > best) {
+			best = walks.v[i].entries;
+			*ret = walks.v[i].var;
 		}
 	}
+	vec_deinit(&walks);
 	vec_deinit(&c);
 	return err;
 }

@@ -429,8 +429,8 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	if (!err && r->goroutines_partial > PARTIAL_NOTES)
 		err = report_note(r, "and %u more goroutines", r->goroutines_partial - PARTIAL_NOTES);
 	if (!err)
-		err = report_detail(r, "reads: %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
-				    "), %" PRIu64 " objects unread", st.holes, st.hole_bytes, st.first_hole,
+		err = report_detail(r, "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
+				    "), %" PRIu64 " objects unread", st.fetches, st.holes, st.hole_bytes, st.first_hole,
 				    m->unread);
 	if (!err)
 		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, sweep generation %" PRIu64
