@@ -148,6 +148,19 @@ def build_id_directory():
         os.unlink(where)
 
 
+@case(timeout=120, needs=["gdbserver"])
+def stripped_names():
+    """What is left without any debug file: functions, types that objects carry, maps by their groups, the runtime's variables."""
+    p = zoo(tag="-stripped", flags=["-ldflags=-s -w"])
+    prof = exact(p, p.exe, named=False)
+    for want in (r"^main\.gorDeep", r"^\.bss\+0x[0-9a-f]+;.*\$mapval\. \(main\.farVal\);data\. \(\[\]uint8\)$",
+                 r"^\.bss\+0x[0-9a-f]+;data\. \(\[\]uint8\)$", r";rcvr\. \(reflect\.Value\);data\. \(\[\]uint8\)$",
+                 r"main\.finalizerBlocks;data\. \(\[\]uint8\)$", r"^runtime\.SetFinalizer\.obj;referent\. ",
+                 r"^runtime\.allp;\[0\]\. \(\*runtime\.p\)", r"^runtime\.allm"):
+        check(any(re.search(want, s) for s, _ in prof.stacks), "no path matches", want)
+    check("--debug FILE" in prof.run.out, prof.run.out)
+
+
 # Go in a C program
 
 def c_program(tag, flags):
