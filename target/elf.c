@@ -274,6 +274,11 @@ const uint8_t *elf_section_data(const struct elf *e, const struct elf_section *s
 	return s->nobits || !s->size ? NULL : e->raw + e->section_off[s - e->sections];
 }
 
+uint64_t elf_section_offset(const struct elf *e, const struct elf_section *s)
+{
+	return e->section_off[s - e->sections];
+}
+
 const uint8_t *elf_data(const struct elf *e, uint64_t addr, uint64_t len)
 {
 	for (size_t i = 0; i < e->nsegments; i++) {

@@ -45,6 +45,8 @@ const struct elf_section *elf_section_at(const struct elf *e, uint64_t addr);
 
 /* The section's bytes in the file (NULL for nobits, or size 0); in the mapping, do not free. */
 const uint8_t *elf_section_data(const struct elf *e, const struct elf_section *s);
+/* Where they are in the file, for elf_fd(). */
+uint64_t elf_section_offset(const struct elf *e, const struct elf_section *s);
 
 /* Bytes that the process has at link-time addr as the file holds them (PT_LOAD); NULL if not
  * all of [addr, addr+len) comes from the file. */
