@@ -3,12 +3,22 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "heap/find.h"
 #include "heap/heap_int.h"
 #include "heap/mark.h"
 #include "heap/name.h"
+
+static double cpu_seconds(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+	       (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+}
 
 /* ------------------------------------------------------------------ before the stop */
 
@@ -141,6 +151,7 @@ struct err *heap_attach(struct heap *h, struct image *img, uint64_t bias)
 		if (addr + size > h->reflect_hi)
 			h->reflect_hi = addr + size;
 	}
+	h->ready_cpu = cpu_seconds();
 	return err;
 }
 
@@ -327,6 +338,35 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	return err;
 }
 
+/* DWARF with its index; NULL and a note where there is none that can be read. */
+static struct err *open_dwarf(struct heap *h, struct dwarf **ret, struct report *r)
+{
+	double start = cpu_seconds();
+	const struct dwarf_var *vars;
+	struct dwarf *d = NULL;
+	struct err *err, *e;
+	size_t n;
+
+	err = dwarf_create(h->proc.exe, &d);
+	if (!err)
+		err = dwarf_globals(d, &vars, &n);
+	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA) || err_is(err, ERR_LIMIT)) {
+		dwarf_destroy(d);
+		d = NULL;
+		e = report_note(r, "%s: names come from the runtime's own type information", err->msg);
+		err_destroy(err);
+		err = e;
+	}
+	if (!err)
+		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s", h->ready_cpu,
+				    cpu_seconds() - start);
+	if (err)
+		dwarf_destroy(d);
+	else
+		*ret = d;
+	return err;
+}
+
 struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
 			 struct report *r)
 {
@@ -345,13 +385,8 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 		err = roots_collect(&h->proc, &h->spans, &h->masks, &h->roots);
 	if (!err)
 		err = find_scheduler(h);
-	if (!err) {
-		err = dwarf_create(h->proc.exe, &dwarf);
-		if (err_is(err, ERR_NODEBUG)) {
-			err_destroy(err);
-			err = report_note(r, "no DWARF: names come from the runtime's own type information");
-		}
-	}
+	if (!err)
+		err = open_dwarf(h, &dwarf, r);
 	if (!err)
 		err = make_types(h, dwarf, &types);
 	if (!err)

@@ -20,6 +20,7 @@ struct heap {
 	bool struct_of; /* reflect.StructOf is linked in */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
 	void *progress_arg;
+	double ready_cpu; /* seconds that the process had used when memory could be read */
 };
 
 /* heap/capture_types.c: what types and itabs made at run time need; the first after the spans' contents,
