@@ -32,6 +32,7 @@ typedef Dwarf_Obj_Access_Methods lib_methods;
 typedef Dwarf_Obj_Access_Section lib_section;
 typedef Dwarf_Half lib_index;
 typedef Dwarf_Endianness lib_endian;
+#define LIB_ENDIAN(big) ((big) ? DW_OBJECT_MSB : DW_OBJECT_LSB)
 #define LIB_METHOD(name) name
 #define LIB_OBJECT(o, m) { .object = (o), .methods = (m) }
 #else
@@ -40,6 +41,7 @@ typedef Dwarf_Obj_Access_Methods_a lib_methods;
 typedef Dwarf_Obj_Access_Section_a lib_section;
 typedef Dwarf_Unsigned lib_index;
 typedef Dwarf_Small lib_endian;
+#define LIB_ENDIAN(big) ((big) ? DW_END_big : DW_END_little)
 #define LIB_METHOD(name) om_##name
 #define LIB_OBJECT(o, m) { .ai_object = (o), .ai_methods = (m) }
 #endif

@@ -37,7 +37,7 @@ static int load_section(void *obj, lib_index i, Dwarf_Small **ret, int *error)
 
 static lib_endian get_byte_order(void *obj)
 {
-	return elf_fmt(dwarf_sections_elf(obj)).big ? DW_OBJECT_MSB : DW_OBJECT_LSB;
+	return LIB_ENDIAN(elf_fmt(dwarf_sections_elf(obj)).big);
 }
 
 static Dwarf_Small get_word(void *obj)
