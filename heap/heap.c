@@ -347,6 +347,7 @@ static struct err *open_dwarf(struct heap *h, struct dwarf **ret, struct report 
 	struct err *err, *e;
 	size_t n;
 
+	elf_release(h->proc.exe); /* of what was read for the capture little is read again */
 	err = dwarf_create(h->proc.exe, &d);
 	if (!err)
 		err = dwarf_globals(d, &vars, &n);
@@ -393,6 +394,8 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 		err = places_init(&places, h, types, &profile->frames);
 	if (!err)
 		err = name_roots(h, &places, dwarf, &arena, &roots, &nroots);
+	if (dwarf)
+		dwarf_locals_done(dwarf);
 	if (!err)
 		err = mark_run(&mark, h, &places, roots, nroots);
 	if (!err)

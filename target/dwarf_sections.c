@@ -216,3 +216,14 @@ struct err *dwarf_section_load(struct dwarf_sections *s, enum dwarf_section_id i
 	*len = x->data ? x->len : 0;
 	return NULL;
 }
+
+void dwarf_section_drop(struct dwarf_sections *s, enum dwarf_section_id id)
+{
+	struct section *x = &s->v[id];
+
+	if (!x->inflated)
+		return;
+	free(x->inflated);
+	x->inflated = NULL;
+	x->data = NULL;
+}

@@ -38,9 +38,11 @@ void dwarf_sections_destroy(struct dwarf_sections *s);
 const char *dwarf_section_name(const struct dwarf_sections *s, enum dwarf_section_id id);
 /* Without inflating; 0: none. */
 uint64_t dwarf_section_len(const struct dwarf_sections *s, enum dwarf_section_id id);
-/* Its bytes, NULL if there is none.  They live as long as s. */
+/* Its bytes, NULL if there is none.  They live as long as s, or until dropped. */
 ERR_MUST_CHECK struct err *dwarf_section_load(struct dwarf_sections *s, enum dwarf_section_id id,
 					      const uint8_t **data, uint64_t *len);
+/* Frees what was inflated; loading it again inflates it again. */
+void dwarf_section_drop(struct dwarf_sections *s, enum dwarf_section_id id);
 struct elf *dwarf_sections_elf(const struct dwarf_sections *s);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * An executable or shared object, by libelf (mapped; nothing of it is copied
+ * An executable or shared object (mapped; nothing of it is copied
  * unless compressed).  Addresses are link-time; the caller adds the load bias.
  */
 #ifndef GRF_TARGET_ELF_H
@@ -17,6 +17,9 @@ struct elf;
 /* ERR_OS: cannot be opened; ERR_BADDATA: not ELF, cut, or damaged.  path is copied. */
 ERR_MUST_CHECK struct err *elf_open(const char *path, struct elf **ret);
 void elf_destroy(struct elf *e);
+
+/* Gives back the file's resident pages; what is read again comes again.  Pointers stay good. */
+void elf_release(const struct elf *e);
 
 const char *elf_path(const struct elf *e);
 int elf_fd(const struct elf *e); /* borrowed */
