@@ -201,19 +201,24 @@ struct err *binary_find_file(const struct proc *p, struct binary *b)
 	return NULL;
 }
 
-struct err *binaries_open_dwarf(struct proc *p)
+struct err *binary_open_dwarf(struct binary *b)
 {
-	for (size_t i = 0; i < p->binaries.n; i++) {
-		struct binary *b = &p->binaries.v[i];
-		struct err *err;
+	const struct dwarf_var *vars;
+	struct err *err = b->dwarf ? NULL : dwarf_create(b->debug.elf, &b->dwarf);
+	size_t n;
 
-		if (!b->debug.elf || b->dwarf)
-			continue;
-		err = dwarf_create(b->debug.elf, &b->dwarf);
-		if (err_is(err, ERR_NODEBUG))
-			err_destroy(err);
-		else if (err)
-			return err;
+	if (!err)
+		err = dwarf_globals(b->dwarf, &vars, &n);
+	if (err) {
+		dwarf_destroy(b->dwarf);
+		b->dwarf = NULL;
 	}
-	return NULL;
+	return err;
+}
+
+void binaries_locals_done(struct binaries *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].dwarf)
+			dwarf_locals_done(b->v[i].dwarf);
 }

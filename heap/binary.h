@@ -22,7 +22,7 @@ struct binary {
 	uint64_t bias;	 /* run-time minus link-time addresses */
 	VEC(struct library_segment) segments;
 	struct debugfile debug;
-	struct dwarf *dwarf; /* of debug.elf, from binaries_open_dwarf() on; NULL: none */
+	struct dwarf *dwarf; /* of debug.elf, from binary_open_dwarf() on; NULL: none */
 	size_t module;	     /* the index of its module */
 };
 
@@ -57,7 +57,9 @@ bool binary_is(const struct proc *p, const struct binary *b, const struct elf *f
 /* A plugin's own file, if it is at its path here and is what is loaded. */
 ERR_MUST_CHECK struct err *binary_find_file(const struct proc *p, struct binary *b);
 
-/* Opens the DWARF of each. */
-ERR_MUST_CHECK struct err *binaries_open_dwarf(struct proc *p);
+/* Opens the DWARF of debug.elf, with its index.  ERR_NODEBUG, ERR_BADDATA, ERR_LIMIT: there is none that can be read. */
+ERR_MUST_CHECK struct err *binary_open_dwarf(struct binary *b);
+/* What only locals need is given back. */
+void binaries_locals_done(struct binaries *b);
 
 #endif

@@ -49,20 +49,55 @@ static bool is_moduledata(const struct proc *p, uint64_t addr)
 	return true;
 }
 
-struct err *find_moduledata(const struct proc *p, uint64_t *ret)
+/* Its link-time address by its section; 0: the executable has none of these names. */
+static uint64_t find_pclntab(const struct proc *p)
 {
+	static const char *const names[] = { ".gopclntab", ".data.rel.ro.gopclntab" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct elf_section *s = elf_section(p->exe, names[i]);
+		const uint8_t *b = s && s->alloc ? elf_data(p->exe, s->addr, 8) : NULL;
+
+		if (b && is_pclntab(p, b))
+			return s->addr;
+	}
+	return 0;
+}
+
+/*
+ * How many moduledata there are in writable segments.  With a pclntab only words that are its address are
+ * looked at: following each word of a large data segment would read the file from end to end.
+ */
+static size_t scan_moduledata(const struct proc *p, uint64_t pclntab, uint64_t *ret)
+{
+	const uint64_t off = layout_off(&p->layout, L_moduledata_pcHeader);
 	const struct elf_segment *segs;
 	size_t n = elf_segments(p->exe, &segs), found = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!segs[i].write)
+		const struct elf_segment *s = &segs[i];
+
+		if (!s->write)
 			continue;
-		for (uint64_t a = segs[i].addr; a + p->fmt.word <= segs[i].addr + segs[i].filesz; a += p->fmt.word)
-			if (is_moduledata(p, a)) {
-				*ret = a;
+		for (uint64_t at = 0; at + p->fmt.word <= s->filesz; at += p->fmt.word) {
+			if (pclntab && bytes_word(p->fmt, s->data + at) != pclntab)
+				continue;
+			if (is_moduledata(p, s->addr + at - off)) {
+				*ret = s->addr + at - off;
 				found++;
 			}
+		}
 	}
+	return found;
+}
+
+struct err *find_moduledata(const struct proc *p, uint64_t *ret)
+{
+	uint64_t pclntab = find_pclntab(p);
+	size_t found = pclntab ? scan_moduledata(p, pclntab, ret) : 0;
+
+	if (!found)
+		found = scan_moduledata(p, 0, ret);
 	if (found == 1)
 		return NULL;
 	return err_create(ERR_NODEBUG, found ? "%s has %zu moduledata candidates" :

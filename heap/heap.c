@@ -3,12 +3,22 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "heap/find.h"
 #include "heap/heap_int.h"
 #include "heap/mark.h"
 #include "heap/name.h"
+
+static double cpu_seconds(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+	       (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+}
 
 /* ------------------------------------------------------------------ before the stop */
 
@@ -179,6 +189,7 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	for (size_t i = 0; i < n && !err; i++)
 		if (!segs[i].write && segs[i].filesz)
 			err = image_lend(img, segs[i].addr + bias, segs[i].data, segs[i].filesz);
+	h->ready_cpu = cpu_seconds();
 	return err;
 }
 
@@ -312,6 +323,8 @@ static struct err *add_dicts(struct heap *h, struct types *types)
 		for (uint64_t k = 0; k < n && !err; k++)
 			if (elf_symbol_get(b->debug.elf, k, &name, &addr, &size))
 				err = types_add_dict(types, name, binary_data(b, addr), size);
+		if (n)
+			elf_release(b->debug.elf);
 	}
 	return err;
 }
@@ -364,10 +377,32 @@ static struct err *find_plugin_names(struct heap *h, struct binary *b)
 	return err;
 }
 
+/* Opens the DWARF of binary i, with its index; a note where there is none that can be read. */
+static struct err *open_dwarf(struct heap *h, size_t i, struct report *r)
+{
+	struct binary *b = &h->proc.binaries.v[i];
+	struct err *err, *e;
+
+	if (!b->debug.elf)
+		return report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names", b->path);
+	elf_release(b->debug.elf); /* of what was read for the capture little is read again */
+	err = binary_open_dwarf(b);
+	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA) || err_is(err, ERR_LIMIT)) {
+		e = report_note(r, "%s%s%s: names come from the runtime's own type information (--debug FILE takes them "
+				"from an unstripped build)", i ? b->path : "", i ? ": " : "", err->msg);
+		err_destroy(err);
+		return e;
+	}
+	if (!err && b->debug.owned)
+		err = report_detail(r, "names of %s: %s", i ? b->path : elf_path(h->proc.exe), elf_path(b->debug.elf));
+	return err;
+}
+
 /* Everything is at hand for names now: what was given for a plugin finds its own. */
 static struct err *find_names(struct heap *h, struct report *r)
 {
 	struct binaries *b = &h->proc.binaries;
+	double start = cpu_seconds();
 	struct err *err = NULL;
 
 	for (size_t i = 1; i < b->n && !err; i++)
@@ -375,18 +410,11 @@ static struct err *find_names(struct heap *h, struct report *r)
 	if (!err && h->debug_files.n)
 		err = err_create(ERR_BADDATA, "%s is a debug file of neither %s nor a plugin of it: their build ids "
 				 "differ", elf_path(h->debug_files.v[0]), elf_path(h->proc.exe));
+	for (size_t i = 0; i < b->n && !err; i++)
+		err = open_dwarf(h, i, r);
 	if (!err)
-		err = binaries_open_dwarf(&h->proc);
-	if (!err && !b->v[0].dwarf)
-		err = report_note(r, "no DWARF: names come from the runtime's own type information (--debug FILE takes "
-				  "them from an unstripped build)");
-	for (size_t i = 0; i < b->n && !err; i++) {
-		if (b->v[i].debug.owned)
-			err = report_detail(r, "names of %s: %s", i ? b->v[i].path : elf_path(h->proc.exe),
-					    elf_path(b->v[i].debug.elf));
-		else if (i && !b->v[i].dwarf)
-			err = report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names", b->v[i].path);
-	}
+		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s", h->ready_cpu,
+				    cpu_seconds() - start);
 	return err;
 }
 
@@ -464,6 +492,7 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 		err = places_init(&places, h, types, &profile->frames);
 	if (!err)
 		err = name_roots(h, &places, &arena, &roots, &nroots);
+	binaries_locals_done(&h->proc.binaries);
 	if (!err)
 		err = mark_run(&mark, h, &places, roots, nroots);
 	if (!err)

@@ -24,6 +24,7 @@ struct heap {
 	bool reflect_known; /* these have been looked for */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
 	void *progress_arg;
+	double ready_cpu; /* seconds that the process had used when memory could be read */
 };
 
 /* heap/capture_types.c: what types and itabs made at run time need; the first after the modules, the second after the

@@ -20,9 +20,10 @@ void dwarf_destroy(struct dwarf *d)
 {
 	if (!d)
 		return;
-	dwarf_lists_destroy(d->lists);
 	if (d->dbg)
 		lib_finish(d->dbg);
+	dwarf_lists_destroy(d->lists);
+	dwarf_sections_destroy(d->sections);
 	vec_deinit(&d->cus);
 	vec_deinit(&d->names);
 	vec_deinit(&d->funcs);
@@ -35,28 +36,24 @@ void dwarf_destroy(struct dwarf *d)
 
 DEFINE_CLEANUP(dwarf_destroy, struct dwarf *)
 
-static bool has_section(const struct elf *e, const char *name)
-{
-	const struct elf_section *s = elf_section(e, name);
-
-	return s && !s->nobits && s->size;
-}
-
 struct err *dwarf_create(struct elf *e, struct dwarf **ret)
 {
-	_cleanup_(cleanup_dwarf_destroy) struct dwarf *d = NULL;
+	_cleanup_(cleanup_dwarf_destroy) struct dwarf *d = calloc(1, sizeof(*d));
 	Dwarf_Error de = NULL;
+	struct err *err;
 	int rc;
 
-	if (!has_section(e, ".debug_info") && !has_section(e, ".zdebug_info"))
-		return err_create(ERR_NODEBUG, "%s: no DWARF (stripped?)", elf_path(e));
-	d = calloc(1, sizeof(*d));
 	if (!d)
 		return err_nomem();
 	d->elf = e;
-	rc = lib_init(elf_fd(e), &d->dbg, &de);
+	err = dwarf_sections_create(e, &d->sections);
+	if (!err)
+		err = dwarf_lists_create(d->sections, &d->lists);
+	if (err)
+		return err;
+	rc = dwarf_object_open(d->sections, &d->object, &d->dbg, &de);
 	if (rc == DW_DLV_NO_ENTRY)
-		return err_create(ERR_NODEBUG, "%s: no DWARF (stripped?)", elf_path(e));
+		return err_create(ERR_NODEBUG, "no DWARF");
 	if (rc != DW_DLV_OK)
 		return dwarf_lib_err(d, de, "opening");
 	*ret = TAKE_PTR(d);
@@ -107,14 +104,6 @@ struct err *dwarf_need_cus(struct dwarf *d)
 
 	if (d->have_cus)
 		return NULL;
-	if (!d->lists) {
-		err = dwarf_lists_create(d->elf, &d->lists);
-		if (err)
-			return err;
-	}
-	err = dwarf_lists_check(d->lists);
-	if (err)
-		return err;
 	for (;;) {
 		Dwarf_Unsigned len, typeoff, next = 0;
 		Dwarf_Half version, addr_size, off_size, ext_size, type;

@@ -10,6 +10,7 @@
 #include "target/dwarf_lib.h"
 #include "target/symname.h"
 #include "target/dwarf_lists.h"
+#include "target/dwarf_sections.h"
 
 struct dwarf_cu {
 	uint64_t die, end; /* its DIEs are at [die, end) */
@@ -34,6 +35,8 @@ struct dwarf_name {
 
 struct dwarf {
 	struct elf *elf;
+	struct dwarf_sections *sections;
+	lib_object object; /* what dbg reads: sections */
 	Dwarf_Debug dbg;
 	struct arena strings;
 	VEC(struct dwarf_cu) cus; /* by offset */
@@ -49,8 +52,11 @@ struct dwarf {
 	VEC(struct dwarf_func) funcs; /* by low, once have_index */
 	VEC(struct dwarf_var) vars;   /* by addr, once have_index */
 
-	struct dwarf_lists *lists; /* with have_cus */
+	struct dwarf_lists *lists;
 };
+
+/* dwarf_object.c: the sections as an object of libdwarf's.  DW_DLV_*. */
+int dwarf_object_open(struct dwarf_sections *s, lib_object *o, Dwarf_Debug *dbg, Dwarf_Error *e);
 
 /* A failed libdwarf call as an error; frees e. */
 ERR_MUST_CHECK struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const char *what);

@@ -6,6 +6,7 @@
 #define GRF_TARGET_DWARF_LIB_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* pkg-config gives newer ones their own directory; elfutils has a dwarf.h of the same name. */
 #if __has_include(<libdwarf.h>)
@@ -22,12 +23,35 @@
 #define GRF_LIBDWARF_OLD 1
 #endif
 
-static inline int lib_init(int fd, Dwarf_Debug *dbg, Dwarf_Error *e)
+/*
+ * The object that libdwarf reads is ours (dwarf_object.c): sections by number, 0 being nobody's.
+ */
+#ifdef GRF_LIBDWARF_OLD
+typedef Dwarf_Obj_Access_Interface lib_object;
+typedef Dwarf_Obj_Access_Methods lib_methods;
+typedef Dwarf_Obj_Access_Section lib_section;
+typedef Dwarf_Half lib_index;
+typedef Dwarf_Endianness lib_endian;
+#define LIB_ENDIAN(big) ((big) ? DW_OBJECT_MSB : DW_OBJECT_LSB)
+#define LIB_METHOD(name) name
+#define LIB_OBJECT(o, m) { .object = (o), .methods = (m) }
+#else
+typedef Dwarf_Obj_Access_Interface_a lib_object;
+typedef Dwarf_Obj_Access_Methods_a lib_methods;
+typedef Dwarf_Obj_Access_Section_a lib_section;
+typedef Dwarf_Unsigned lib_index;
+typedef Dwarf_Small lib_endian;
+#define LIB_ENDIAN(big) ((big) ? DW_END_big : DW_END_little)
+#define LIB_METHOD(name) om_##name
+#define LIB_OBJECT(o, m) { .ai_object = (o), .ai_methods = (m) }
+#endif
+
+static inline lib_section lib_section_make(const char *name, uint64_t size)
 {
 #ifdef GRF_LIBDWARF_OLD
-	return dwarf_init_b(fd, DW_DLC_READ, DW_GROUPNUMBER_ANY, NULL, NULL, dbg, e);
+	return (lib_section){ .name = name, .size = size };
 #else
-	return dwarf_init_b(fd, DW_GROUPNUMBER_ANY, NULL, NULL, dbg, e);
+	return (lib_section){ .as_name = name, .as_size = size };
 #endif
 }
 
@@ -36,9 +60,9 @@ static inline void lib_finish(Dwarf_Debug dbg)
 #ifdef GRF_LIBDWARF_OLD
 	Dwarf_Error e = NULL;
 
-	dwarf_finish(dbg, &e);
+	dwarf_object_finish(dbg, &e);
 #else
-	dwarf_finish(dbg);
+	dwarf_object_finish(dbg);
 #endif
 }
 

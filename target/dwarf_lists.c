@@ -7,178 +7,53 @@
  */
 #include "target/dwarf_lists.h"
 
-#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "target/dwarf_int.h"
 
-enum {
-	ZLIB_RATIO = 1100,		/* deflate cannot do better than 1032 : 1 */
-	LIST_MAX_ENTRIES = 1 << 16,	/* of one list; a variable's has some hundreds at most */
-};
+enum { LIST_MAX_ENTRIES = 1 << 16 }; /* of one list; a variable's has some hundreds at most */
 
 struct section {
-	const uint8_t *data;
+	const uint8_t *data; /* NULL: none */
 	uint64_t len;
-	uint8_t *inflated; /* ours, if it was compressed */
-	bool loaded;
 };
 
 struct dwarf_lists {
-	struct elf *elf;
+	struct dwarf_sections *sections;
+	struct bytes_fmt fmt;
 	struct section loc, ranges;		 /* DWARF 4 */
 	struct section loclists, rnglists, addr; /* DWARF 5 */
 };
 
-/* ------------------------------------------------------------------ sections */
-
-static struct err *section_inflate(const struct elf *e, const char *name, const uint8_t *p, uint64_t plen,
-				   uint64_t len, struct section *s)
-{
-	z_stream z = { 0 };
-	int rc;
-
-	if (len / ZLIB_RATIO > plen)
-		return err_create(ERR_BADDATA, "%s: %s: senseless uncompressed size", elf_path(e), name);
-	if (plen > UINT32_MAX || len > UINT32_MAX) /* zlib counts in 32 bits */
-		return err_create(ERR_LIMIT, "%s: %s is too big", elf_path(e), name);
-	s->inflated = malloc(len + 1);
-	if (!s->inflated)
-		return err_nomem();
-	if (inflateInit(&z) != Z_OK)
-		return err_nomem();
-	z.next_in = (Bytef *)p;
-	z.avail_in = (uInt)plen;
-	z.next_out = s->inflated;
-	z.avail_out = (uInt)len;
-	rc = inflate(&z, Z_FINISH);
-	inflateEnd(&z);
-	if (rc != Z_STREAM_END || z.avail_out)
-		return err_create(ERR_BADDATA, "%s: %s: damaged compressed data", elf_path(e), name);
-	s->data = s->inflated;
-	s->len = len;
-	return NULL;
-}
-
-/* SHF_COMPRESSED (ELF gABI, "Compressed sections"): Elf32_Chdr or Elf64_Chdr, then a zlib stream. */
-static struct err *section_chdr(const struct elf *e, const struct elf_section *sec, struct section *s)
-{
-	struct bytes_fmt fmt = elf_fmt(e);
-	const uint8_t *p = elf_section_data(e, sec);
-	uint64_t hdr = fmt.word == 8 ? sizeof(Elf64_Chdr) : sizeof(Elf32_Chdr);
-
-	if (sec->size < hdr)
-		return err_create(ERR_BADDATA, "%s: %s: cut", elf_path(e), sec->name);
-	if (bytes_u32(fmt, p) != ELFCOMPRESS_ZLIB)
-		return err_create(ERR_UNSUPPORTED, "%s: %s: compressed, but not with zlib", elf_path(e), sec->name);
-	return section_inflate(e, sec->name, p + hdr, sec->size - hdr,
-			       fmt.word == 8 ? bytes_u64(fmt, p + 8) : bytes_u32(fmt, p + 4), s);
-}
-
-/* ".debug_x" as it is or SHF_COMPRESSED, else ".zdebug_x" (go1.17 and 1.18): "ZLIB", the size in
- * 8 bytes big-endian, a zlib stream.  None: length 0. */
-static struct err *section_load(const struct elf *e, const char *name, struct section *s)
-{
-	const struct elf_section *sec = elf_section(e, name);
-	char zname[32] = ".z";
-	const uint8_t *p;
-
-	if (s->loaded)
-		return NULL;
-	s->loaded = true;
-	if (sec && elf_section_data(e, sec)) {
-		if (sec->compressed)
-			return section_chdr(e, sec, s);
-		s->data = elf_section_data(e, sec);
-		s->len = sec->size;
-		return NULL;
-	}
-	strncat(zname, name + 1, sizeof(zname) - strlen(zname) - 1);
-	sec = elf_section(e, zname);
-	if (!sec || !(p = elf_section_data(e, sec)) || sec->size < 12)
-		return NULL;
-	if (memcmp(p, "ZLIB", 4))
-		return err_create(ERR_BADDATA, "%s: %s: damaged", elf_path(e), zname);
-	return section_inflate(e, zname, p + 12, sec->size - 12,
-			       bytes_u64((struct bytes_fmt){ 8, true }, p + 4), s);
-}
-
-static void section_free(struct section *s)
-{
-	free(s->inflated);
-	*s = (struct section){ 0 };
-}
-
-struct err *dwarf_lists_create(struct elf *e, struct dwarf_lists **ret)
+struct err *dwarf_lists_create(struct dwarf_sections *sections, struct dwarf_lists **ret)
 {
 	struct dwarf_lists *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return err_nomem();
-	l->elf = e;
+	l->sections = sections;
+	l->fmt = elf_fmt(dwarf_sections_elf(sections));
 	*ret = l;
 	return NULL;
 }
 
 void dwarf_lists_destroy(struct dwarf_lists *l)
 {
-	if (!l)
-		return;
-	section_free(&l->loc);
-	section_free(&l->ranges);
-	section_free(&l->loclists);
-	section_free(&l->rnglists);
-	section_free(&l->addr);
 	free(l);
 }
 
-/* ------------------------------------------------------------------ headers */
-
-/*
- * libdwarf reads every header of these sections when the first unit is read;
- * 20210528 frees twice or walks out of the section when one is damaged.  So
- * the chain is walked first: DWARF 5 section 7.28 and 7.29: unit_length, version 2 bytes,
- * address_size 1, segment_selector_size 1, offset_entry_count 4, offsets.
- */
-static struct err *check_headers(struct elf *e, const char *name, struct section *s)
+/* A section that cannot be read is as good as none. */
+static struct err *load(struct dwarf_lists *l, enum dwarf_section_id id, struct section *s)
 {
-	struct err *err = section_load(e, name, s);
-	struct cursor c;
+	struct err *err = dwarf_section_load(l->sections, id, &s->data, &s->len);
 
-	if (err)
+	if (!err_is(err, ERR_BADDATA))
 		return err;
-	c = cursor_make(s->data ? s->data : (const uint8_t *)"", s->len, elf_fmt(e));
-	while (cursor_left(&c)) {
-		uint64_t off_size = 4, len = cursor_uint(&c, 4), version, count;
-		uint8_t addr_size, seg_size;
-
-		if (len == 0xffffffff) {
-			off_size = 8;
-			len = cursor_uint(&c, 8);
-		}
-		if (c.bad || len > cursor_left(&c) || len < 8)
-			return err_create(ERR_BADDATA, "%s: %s: damaged header", elf_path(e), name);
-		version = cursor_uint(&c, 2);
-		addr_size = (uint8_t)cursor_uint(&c, 1);
-		seg_size = (uint8_t)cursor_uint(&c, 1);
-		count = cursor_uint(&c, 4);
-		len -= 8;
-		if (version != 5 || (addr_size != 4 && addr_size != 8) || seg_size || count > len / off_size)
-			return err_create(ERR_BADDATA, "%s: %s: damaged header", elf_path(e), name);
-		cursor_skip(&c, len);
-	}
+	err_destroy(err);
 	return NULL;
-}
-
-struct err *dwarf_lists_check(struct dwarf_lists *l)
-{
-	struct err *err = check_headers(l->elf, ".debug_rnglists", &l->rnglists);
-
-	return err ? err : check_headers(l->elf, ".debug_loclists", &l->loclists);
 }
 
 /* ------------------------------------------------------------------ entries */
@@ -208,7 +83,7 @@ static bool walk_begin(struct walk *w, const struct dwarf_lists *l, const struct
 {
 	if (!s->data || off >= s->len || (cu->addr_size != 4 && cu->addr_size != 8))
 		return false;
-	*w = (struct walk){ .c = cursor_make(s->data + off, s->len - off, elf_fmt(l->elf)),
+	*w = (struct walk){ .c = cursor_make(s->data + off, s->len - off, l->fmt),
 			    .base = cu->low_pc,
 			    .addr_size = cu->addr_size,
 			    .loc = loc };
@@ -248,7 +123,7 @@ static bool addrx(const struct dwarf_lists *l, const struct dwarf_cu *cu, uint64
 	    __builtin_add_overflow(off, cu->addr_base, &off) || off > l->addr.len ||
 	    l->addr.len - off < cu->addr_size)
 		return false;
-	*ret = bytes_uint(elf_fmt(l->elf), l->addr.data + off, cu->addr_size);
+	*ret = bytes_uint(l->fmt, l->addr.data + off, cu->addr_size);
 	return true;
 }
 
@@ -311,11 +186,11 @@ static bool walk5(struct walk *w, const struct dwarf_lists *l, const struct dwar
 	return false;
 }
 
-static struct err *load5(struct dwarf_lists *l, const char *name, struct section *s)
+static struct err *load5(struct dwarf_lists *l, enum dwarf_section_id id, struct section *s)
 {
-	struct err *err = section_load(l->elf, name, s);
+	struct err *err = load(l, id, s);
 
-	return err ? err : section_load(l->elf, ".debug_addr", &l->addr);
+	return err ? err : load(l, DWARF_S_ADDR, &l->addr);
 }
 
 struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off, uint64_t pc,
@@ -323,7 +198,7 @@ struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu,
 {
 	bool five = cu->version >= 5;
 	struct section *s = five ? &l->rnglists : &l->ranges;
-	struct err *err = five ? load5(l, ".debug_rnglists", s) : section_load(l->elf, ".debug_ranges", s);
+	struct err *err = five ? load5(l, DWARF_S_RNGLISTS, s) : load(l, DWARF_S_RANGES, s);
 	struct walk w;
 	struct entry e;
 
@@ -342,7 +217,7 @@ struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu, u
 {
 	bool five = cu->version >= 5;
 	struct section *s = five ? &l->loclists : &l->loc;
-	struct err *err = five ? load5(l, ".debug_loclists", s) : section_load(l->elf, ".debug_loc", s);
+	struct err *err = five ? load5(l, DWARF_S_LOCLISTS, s) : load(l, DWARF_S_LOC, s);
 	struct walk w;
 	struct entry e;
 

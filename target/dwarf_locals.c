@@ -413,3 +413,9 @@ struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 	*n = out.n;
 	return NULL;
 }
+
+void dwarf_locals_done(struct dwarf *d)
+{
+	for (int i = DWARF_S_SHOWN; i < DWARF_S_COUNT; i++)
+		dwarf_section_drop(d->sections, i);
+}

@@ -1,6 +1,6 @@
 /*
- * ELF files, mapped by libelf.  libelf reads the headers (either class, either
- * byte order); everything that is bytes is handed out of its mapping, and
+ * ELF files, mapped.  libelf reads the headers (either class, either
+ * byte order); everything that is bytes is handed out of the mapping, and
  * every offset and size of the file is checked here against the mapping
  * before anything points into it.  Nothing is decompressed.
  *
@@ -15,6 +15,7 @@
 #include <libelf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -44,6 +45,8 @@ void elf_destroy(struct elf *e)
 	free(e->sym_slots);
 	if (e->elf)
 		elf_end(e->elf);
+	if (e->raw)
+		munmap((void *)(uintptr_t)e->raw, e->raw_len);
 	cleanup_close(&e->fd);
 	free(e);
 }
@@ -99,6 +102,9 @@ static void elf_find_strings(struct elf *e, const GElf_Shdr *symtab)
 	e->syms_len = symtab->sh_size;
 	e->symstr = (const char *)e->raw + str.sh_offset;
 	e->symstr_len = str.sh_size;
+	/* Up to the last NUL, so that no name has to be looked at to know that it ends. */
+	while (e->symstr_len && e->symstr[e->symstr_len - 1])
+		e->symstr_len--;
 }
 
 static struct err *elf_read_sections(struct elf *e)
@@ -156,8 +162,7 @@ static struct err *elf_read_sections(struct elf *e)
 static struct err *elf_open_(struct elf *e)
 {
 	struct stat st;
-	size_t len;
-	char *raw;
+	void *raw;
 
 	e->fd = open(e->path, O_RDONLY | O_CLOEXEC);
 	if (e->fd < 0)
@@ -167,17 +172,20 @@ static struct err *elf_open_(struct elf *e)
 	if (!S_ISREG(st.st_mode))
 		return err_create(ERR_BADDATA, S_ISDIR(st.st_mode) ? "a directory, not an executable" :
 								     "not a regular file");
+	if (!st.st_size)
+		return err_create(ERR_BADDATA, "not an ELF file: empty");
+	/* Not by libelf: pages of a mapping of ours can be given back. */
+	raw = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, e->fd, 0);
+	if (raw == MAP_FAILED)
+		return err_os(errno, "mapping");
+	e->raw = raw;
+	e->raw_len = (uint64_t)st.st_size;
 	elf_version(EV_CURRENT);
-	e->elf = elf_begin(e->fd, ELF_C_READ_MMAP, NULL);
+	e->elf = elf_memory(raw, e->raw_len);
 	if (!e->elf)
 		return err_create(ERR_BADDATA, "not an ELF file: %s", elf_errmsg(-1));
 	if (elf_kind(e->elf) != ELF_K_ELF || !gelf_getehdr(e->elf, &e->ehdr))
 		return err_create(ERR_BADDATA, "not an ELF file");
-	raw = elf_rawfile(e->elf, &len);
-	if (!raw)
-		return err_create(ERR_BADDATA, "not an ELF file: %s", elf_errmsg(-1));
-	e->raw = (const uint8_t *)raw;
-	e->raw_len = len;
 	e->fmt.word = e->ehdr.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4;
 	e->fmt.big = e->ehdr.e_ident[EI_DATA] == ELFDATA2MSB;
 	if (e->ehdr.e_type != ET_EXEC && e->ehdr.e_type != ET_DYN)
@@ -326,6 +334,11 @@ const uint8_t *elf_section_data(const struct elf *e, const struct elf_section *s
 	return s->nobits || !s->size ? NULL : e->raw + e->section_off[s - e->sections];
 }
 
+uint64_t elf_section_offset(const struct elf *e, const struct elf_section *s)
+{
+	return e->section_off[s - e->sections];
+}
+
 const uint8_t *elf_data(const struct elf *e, uint64_t addr, uint64_t len)
 {
 	for (size_t i = 0; i < e->nsegments; i++) {
@@ -368,18 +381,10 @@ static struct elf_sym_ elf_sym(const struct elf *e, uint64_t i)
 	return s;
 }
 
-/* NULL: outside the strings, or without an end. */
-static const char *elf_sym_name(const struct elf *e, uint32_t off, size_t *len)
+/* NULL: none (by convention at 0), or outside the strings. */
+static const char *elf_sym_name(const struct elf *e, uint32_t off)
 {
-	const char *s = e->symstr + off, *end;
-
-	if (off >= e->symstr_len)
-		return NULL;
-	end = memchr(s, 0, e->symstr_len - off);
-	if (!end)
-		return NULL;
-	*len = (size_t)(end - s);
-	return s;
+	return off && off < e->symstr_len ? e->symstr + off : NULL;
 }
 
 static uint32_t elf_hash_name(const char *s, size_t len)
@@ -389,6 +394,22 @@ static uint32_t elf_hash_name(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (uint8_t)s[i]) * 0x100000001b3ull;
 	return (uint32_t)hash64(h);
+}
+
+/* The pages that lie wholly in [p, p+len): a large table read through once need not stay. */
+static void release(const struct elf *e, const void *p, uint64_t len)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = (uint64_t)((const uint8_t *)p - e->raw), end = start + len;
+
+	start = (start + page - 1) & ~(page - 1);
+	end = end == e->raw_len ? end : end & ~(page - 1);
+	if (start < end)
+		madvise((void *)(uintptr_t)(e->raw + start), end - start, MADV_DONTNEED);
+}
+
+void elf_release(const struct elf *e)
+{
+	release(e, e->raw, e->raw_len);
 }
 
 /* Open addressing over symbol numbers; of two symbols with one name the first wins. */
@@ -408,19 +429,20 @@ static void elf_sym_build(struct elf *e)
 	for (i = 0; i < n; i++) {
 		struct elf_sym_ sym = elf_sym(e, i);
 		const char *name;
-		size_t len;
 		uint32_t slot;
 
 		if (sym.shndx == SHN_UNDEF)
 			continue;
-		name = elf_sym_name(e, sym.name, &len);
-		if (!name || !len)
+		name = elf_sym_name(e, sym.name);
+		if (!name)
 			continue;
-		slot = elf_hash_name(name, len) & (e->nsym_slots - 1);
+		slot = elf_hash_name(name, strlen(name)) & (e->nsym_slots - 1);
 		while (e->sym_slots[slot])
 			slot = (slot + 1) & (e->nsym_slots - 1);
 		e->sym_slots[slot] = (uint32_t)i + 1;
 	}
+	release(e, e->syms, e->syms_len);
+	release(e, e->symstr, e->symstr_len);
 }
 
 bool elf_symbol(const struct elf *ce, const char *name, uint64_t *addr, uint64_t *size)
@@ -437,8 +459,7 @@ bool elf_symbol(const struct elf *ce, const char *name, uint64_t *addr, uint64_t
 	slot = elf_hash_name(name, strlen(name)) & (e->nsym_slots - 1);
 	for (; (num = e->sym_slots[slot]); slot = (slot + 1) & (e->nsym_slots - 1)) {
 		struct elf_sym_ sym = elf_sym(e, num - 1);
-		size_t len;
-		const char *s = elf_sym_name(e, sym.name, &len);
+		const char *s = elf_sym_name(e, sym.name);
 
 		if (s && !strcmp(s, name)) {
 			*addr = sym.addr;
@@ -457,10 +478,9 @@ uint64_t elf_symbol_count(const struct elf *e)
 bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr, uint64_t *size)
 {
 	struct elf_sym_ sym = elf_sym(e, i);
-	size_t len;
 
-	*name = elf_sym_name(e, sym.name, &len);
+	*name = elf_sym_name(e, sym.name);
 	*addr = sym.addr;
 	*size = sym.size;
-	return sym.shndx != SHN_UNDEF && *name && len;
+	return sym.shndx != SHN_UNDEF && *name;
 }

@@ -1,5 +1,5 @@
 /*
- * An executable or shared object, by libelf (mapped; nothing of it is copied
+ * An executable or shared object (mapped; nothing of it is copied
  * unless compressed).  Addresses are link-time; the caller adds the load bias.
  */
 #ifndef GRF_TARGET_ELF_H
@@ -17,6 +17,9 @@ struct elf;
 /* ERR_OS: cannot be opened; ERR_BADDATA: not ELF, cut, or damaged.  path is copied. */
 ERR_MUST_CHECK struct err *elf_open(const char *path, struct elf **ret);
 void elf_destroy(struct elf *e);
+
+/* Gives back the file's resident pages; what is read again comes again.  Pointers stay good. */
+void elf_release(const struct elf *e);
 
 const char *elf_path(const struct elf *e);
 int elf_fd(const struct elf *e); /* borrowed */
@@ -48,6 +51,8 @@ const struct elf_section *elf_section_at(const struct elf *e, uint64_t addr);
 
 /* The section's bytes in the file (NULL for nobits, or size 0); in the mapping, do not free. */
 const uint8_t *elf_section_data(const struct elf *e, const struct elf_section *s);
+/* Where they are in the file, for elf_fd(). */
+uint64_t elf_section_offset(const struct elf *e, const struct elf_section *s);
 
 /* Bytes that the process has at link-time addr as the file holds them (PT_LOAD); NULL if not
  * all of [addr, addr+len) comes from the file. */

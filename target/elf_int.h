@@ -11,7 +11,7 @@ struct elf {
 	int fd;
 	Elf *elf;
 	GElf_Ehdr ehdr;
-	const uint8_t *raw; /* the whole file, libelf's mapping */
+	const uint8_t *raw; /* the whole file, mapped */
 	uint64_t raw_len;
 	struct bytes_fmt fmt;
 

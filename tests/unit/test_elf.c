@@ -255,12 +255,102 @@ static void test_damaged(void **state)
 	free(bytes);
 }
 
+/* KB of the process's resident pages that are files'. */
+static long rss_file(void)
+{
+	char line[256];
+	long kb = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "RssFile: %ld", &kb);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static uint64_t sum_of(const struct elf *e)
+{
+	const struct elf_section *secs;
+	size_t n = elf_sections(e, &secs);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (uint64_t at = 0; !secs[i].nobits && at < secs[i].size; at++)
+			sum = sum * 31 + elf_section_data(e, &secs[i])[at];
+	return sum;
+}
+
+/* Pages are given back, and come again. */
+static void test_release(void **state)
+{
+	char path[512];
+	struct elf *e;
+	uint64_t sum, addr, size;
+	long before;
+
+	if (!go_build("1.26.8", "", "", source, "r", path, sizeof(path)))
+		return;
+	if (elf_open(path, &e))
+		fail();
+	sum = sum_of(e);
+	before = rss_file();
+	elf_release(e);
+	assert_true(rss_file() < before - 1500);
+	assert_true(sum_of(e) == sum);
+	assert_true(elf_symbol(e, "main.Counter", &addr, &size)); /* from pages that are let go */
+	assert_true(elf_symbol(e, "main.main", &addr, &size));
+	elf_destroy(e);
+}
+
+/* Names that run out of their section: that symbol has none, the others have theirs. */
+static void test_symbol_names(void **state)
+{
+	char path[512];
+	const struct elf_section *strs, *syms;
+	uint64_t addr, size, i, count, named = 0;
+	unsigned char *bytes;
+	const char *name;
+	struct elf *e;
+	size_t len;
+
+	if (!go_build("1.26.8", "", "", source, "n", path, sizeof(path)))
+		return;
+	bytes = read_file(path, &len);
+	if (elf_open(path, &e))
+		fail();
+	strs = elf_section(e, ".strtab");
+	syms = elf_section(e, ".symtab");
+	assert_true(strs && syms);
+	assert_memory_equal(bytes + elf_section_offset(e, syms), elf_section_data(e, syms), syms->size);
+	count = elf_symbol_count(e);
+	for (i = 0; i < count; i++)
+		named += elf_symbol_get(e, i, &name, &addr, &size);
+	assert_true(named > 1000);
+	bytes[elf_section_offset(e, strs) + strs->size - 1] = 'x';
+	elf_destroy(e);
+	snprintf(path, sizeof(path), "%s/names", go_dir);
+	write_file(path, bytes, len);
+	if (elf_open(path, &e))
+		fail();
+	for (i = 0; i < count; i++)
+		if (elf_symbol_get(e, i, &name, &addr, &size)) {
+			named--;
+			assert_true(strlen(name) < 10000);
+		}
+	assert_int_equal(named, 1);
+	elf_destroy(e);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_not_elf),
 		cmocka_unit_test(test_releases),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_symbol_names),
 	};
 
 	return cmocka_run_group_tests_name("elf", tests, go_setup, go_teardown);
