@@ -239,41 +239,79 @@ static struct err *find_bias(struct run *r, uint64_t *bias)
 	return NULL;
 }
 
+/* Stops the process once more; why, if the stub has no way. */
+static struct err *stop_again(struct run *r, const char *why, const char *help)
+{
+	struct err *err = rsp_stop(r->rsp);
+
+	if (err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return err_create(ERR_UNSUPPORTED, "%s, and this stub cannot stop the process again: %s", why, help);
+	}
+	if (!err)
+		image_forget(r->img);
+	return err;
+}
+
 static struct err *capture(struct run *r)
 {
 	struct err *err = NULL;
+	bool changed;
 
 	for (unsigned stop = 1;; stop++) {
+		_cleanup_free_ char *why = NULL;
 		struct unstable u = { NULL, 0 };
 		bool last = stop == STOPS_MAX;
 
-		r->report.stops = stop;
+		r->report.stops++;
 		err = target_threads(r->target, &r->threads);
 		if (!err)
 			err = heap_capture(r->heap, &r->threads, last, &u);
 		if (err || !u.why)
 			return err;
-		if (!err)
-			err = report_detail(&r->report, "stop %u: %s at 0x%" PRIx64, stop, u.why, u.addr);
+		err = report_detail(&r->report, "stop %u: %s at 0x%" PRIx64, r->report.stops, u.why, u.addr);
 		if (err)
 			return err;
 		if (last)
 			return report_note(&r->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+		if (asprintf(&why, "the stop cannot be read exactly (%s)", u.why) < 0)
+			return err_nomem();
 		/* Let it run for a moment and stop it elsewhere. */
 		err = rsp_detach(r->rsp);
+		if (!err)
+			err = heap_check_layout(r->heap, NULL, &changed);
 		if (err)
 			return err;
 		usleep(1000);
-		err = rsp_stop(r->rsp);
-		if (err_is(err, ERR_UNSUPPORTED)) {
-			err_destroy(err);
-			return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
-					  "stop the process again: try once more", u.why);
-		}
+		err = stop_again(r, why, "try once more");
 		if (err)
 			return err;
-		image_forget(r->img);
 	}
+}
+
+/* Captured with the layout that is the program's own, and the process runs. */
+static struct err *capture_fitting(struct run *r)
+{
+	struct err *err = capture(r), *e;
+	bool again;
+
+	if (err && !heap_capture_misfit(err))
+		return err;
+	e = rsp_detach(r->rsp);
+	if (e) {
+		err_destroy(err);
+		return e;
+	}
+	err = heap_check_layout(r->heap, err, &again);
+	if (err || !again)
+		return err;
+	err = stop_again(r, "the runtime is not laid out as the table has it",
+			 "one that can (gdbserver --multi, and -p PID) would do");
+	if (!err)
+		err = capture(r);
+	if (!err)
+		err = rsp_detach(r->rsp);
+	return heap_capture_misfit(err) ? heap_check_layout(r->heap, err, &again) : err;
 }
 
 static struct err *open_exe(struct run *r, const char *path)
@@ -373,9 +411,7 @@ static struct err *acquire(struct run *r)
 		err = verify(r);
 	}
 	if (!err)
-		err = capture(r);
-	if (!err)
-		err = rsp_detach(r->rsp);
+		err = capture_fitting(r);
 	if (err)
 		return err;
 	image_set_source(r->img, NULL);

@@ -54,13 +54,46 @@ static struct err *find_symbols(struct heap *h)
 	return find_moduledata(&h->proc, &v->firstmoduledata);
 }
 
+/* The program's debug information, wherever it is; ERR_NODEBUG: none.  The heap keeps it. */
+static struct err *open_dwarf(void *arg, struct dwarf **ret)
+{
+	struct heap *h = arg;
+	struct err *err = h->dwarf ? NULL : dwarf_create(h->proc.exe, &h->dwarf);
+
+	*ret = h->dwarf;
+	return err;
+}
+
+static struct layout_program layout_program(struct heap *h)
+{
+	return (struct layout_program){ h->proc.version, h->proc.arch->name, open_dwarf, h };
+}
+
+struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again)
+{
+	struct layout_program x = layout_program(h);
+	struct runtime_vars *v = &h->proc.var;
+	struct err *err;
+
+	err = layout_compare(&x, &h->proc.layout, &h->layout, again);
+	if (!err && *again && h->proc.stripped) {
+		err = find_moduledata(&h->proc, &v->firstmoduledata);
+		v->firstmoduledata += h->proc.bias;
+	}
+	if (!err && !*again && failed)
+		return h->unborn ? failed : layout_misfit(&x, &h->layout, failed);
+	err_destroy(failed);
+	return err;
+}
+
 struct err *heap_create(struct elf *exe, struct heap **ret)
 {
 	struct heap *h = calloc(1, sizeof(*h));
 	struct proc *p = &h->proc;
+	struct layout_program x;
 	const char *modinfo;
 	struct err *err;
-	bool exact;
+	bool again;
 
 	if (!h)
 		return err_nomem();
@@ -69,10 +102,15 @@ struct err *heap_create(struct elf *exe, struct heap **ret)
 	err = elf_go_buildinfo(exe, &p->version, &modinfo);
 	if (!err)
 		err = find_arch(h);
-	if (!err)
-		err = layout_find(p->version, p->arch->name, &p->layout, &exact);
-	if (!err)
+	if (!err) {
+		x = layout_program(h);
+		err = layout_pick(&x, &p->layout, &h->layout);
+	}
+	if (!err) {
 		err = find_symbols(h);
+		if (err_is(err, ERR_NODEBUG)) /* or the table's moduledata is not this program's */
+			err = heap_check_layout(h, err, &again);
+	}
 	if (err) {
 		heap_destroy(h);
 		return err;
@@ -92,6 +130,8 @@ void heap_destroy(struct heap *h)
 	map64_deinit(&h->proc.arenas);
 	vec_deinit(&h->roots);
 	map64_deinit(&h->scheduler);
+	layout_choice_deinit(&h->layout);
+	dwarf_destroy(h->dwarf);
 	free(h->why);
 	free(h);
 }
@@ -288,6 +328,8 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 
 	r->version = h->proc.version;
 	r->goarch = h->proc.arch->name;
+	if (h->layout.note)
+		err = report_note(r, "%s", h->layout.note);
 	r->live_bytes = m->live_bytes;
 	r->live_objects = m->live_objects;
 	for (size_t i = 0; i < h->spans.n; i++) {
@@ -346,7 +388,7 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	if (!err)
 		err = find_scheduler(h);
 	if (!err) {
-		err = dwarf_create(h->proc.exe, &dwarf);
+		err = open_dwarf(h, &dwarf);
 		if (err_is(err, ERR_NODEBUG)) {
 			err_destroy(err);
 			err = report_note(r, "no DWARF: names come from the runtime's own type information");
@@ -368,7 +410,6 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	free(roots);
 	places_deinit(&places);
 	types_destroy(types);
-	dwarf_destroy(dwarf);
 	arena_deinit(&arena);
 	return err_wrapf(err, "analysing the heap");
 }

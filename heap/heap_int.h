@@ -4,12 +4,15 @@
 
 #include "heap/goroutine.h"
 #include "heap/heap.h"
+#include "heap/layout_pick.h"
 #include "heap/ptrmap.h"
 #include "heap/root.h"
 #include "heap/span.h"
 
 struct heap {
 	struct proc proc;
+	struct layout_choice layout; /* where proc.layout comes from */
+	struct dwarf *dwarf; /* opened at its first use */
 	struct spans spans;
 	struct stacks stacks;
 	struct gcmasks masks;
@@ -17,6 +20,7 @@ struct heap {
 	uint64_t reflect_lo, reflect_hi; /* text of reflect.makeFuncStub and methodValueCall */
 	struct map64 scheduler; /* object ids of gs, ms and ps */
 	char *why; /* of the last unstable stop, where it was an error */
+	bool unborn; /* the runtime had not set up its heap */
 	bool struct_of; /* reflect.StructOf is linked in */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
 	void *progress_arg;
