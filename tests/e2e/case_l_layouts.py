@@ -110,6 +110,35 @@ def development_version():
     exact(renamed(build("zoo"), "go1.26rc"), "go1.26rc is not in the table of layouts")
 
 
+def without(version, word):
+    """A copy of the zoo whose DWARF has another name for a type or field: as if the linker had dropped it."""
+    exe = renamed(build("zoo", flags=["-ldflags=-compressdwarf=false"], tag="-plain"), version)
+    with open(exe, "r+b") as f:
+        data = f.read()
+        old = word.encode() + b"\0"
+        check(data.count(old), "no", word)
+        f.seek(0)
+        f.write(data.replace(old, b"x" + old[1:]))
+    return exe
+
+
+@case(timeout=180, needs=["gdbserver"])
+def dropped_type():
+    """A type that the program's DWARF lacks is the table's; nothing is contradicted."""
+    exact(without("go1.26.8", "runtime.finBlock"), None)
+    exact(without("go1.26.9", "runtime.finBlock"), "go1.26.9 is not in the table of layouts: the program's own")
+    refused(without("go1.28.8", "runtime.finBlock"), "no runtime.finBlock|runtime.finblock.alllink in DWARF",
+            "update grf-rsp")
+
+
+@case(timeout=180, needs=["gdbserver"])
+def renamed_field():
+    """One that a struct there lacks is a contradiction: nobody knows where it is."""
+    refused(without("go1.26.9", "stktopsp"), "no runtime.g.stktopsp in DWARF", "update grf-rsp")
+    refused(without("go1.26.8", "stktopsp"), "the program's debug information contradicts the table of layouts: no "
+            "runtime.g.stktopsp in DWARF")
+
+
 @case(timeout=180, needs=["gdbserver"])
 def too_old():
     """Refused also with debug information."""
@@ -163,7 +192,15 @@ def patched(name, *args):
     case(timeout=400, needs=["gdbserver"])(run)
 
 
+def releases_patched_late():
+    """What shape does not show: when the process runs again DWARF does, and it is captured once more."""
+    exe = runtime_with("late", "runtime2.go", "g", "labels", "grfPad uintptr")[0]
+    prof = exact(exe, f"the runtime of this go{GO_VERSION} is not laid out as the table has it (g_labels)")
+    check(prof.totals["stops"] == 2, prof.totals)
+
+
 if "GRF_RELEASES" in os.environ:
+    case(timeout=400, needs=["gdbserver"])(releases_patched_late)
     patched("g", "runtime2.go", "g", "syscallsp", "grfPad [3]uintptr")
     patched("m", "runtime2.go", "m", "curg", "grfPad [3]uintptr")
     patched("mspan", "mheap.go", "mspan", "startAddr", "grfPad uintptr")

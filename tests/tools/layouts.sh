@@ -6,14 +6,12 @@
 #	layouts.sh LAYOUTGEN --check [RELEASE...]	the table against the toolchains
 #	layouts.sh LAYOUTGEN --absent [RELEASE...]	which fields each of them lacks
 #
-# Toolchains come by GOTOOLCHAIN (the go command fetches what is not there yet).  Of each minor release the
-# first and a late patch are built, and more where they differ.  A toolchain that cannot be had is
+# Without RELEASE: those of tests/tools/layout_releases.
+# Toolchains come by GOTOOLCHAIN (the go command fetches what is not there yet).  A toolchain that cannot be had is
 # an error, so that the table never loses rows in silence; --check says so, goes on, and counts it as skipped.
-# JOBS=n builds n at a time (2); ARCHS="amd64 arm64" takes fewer.
+# JOBS=n builds n at a time (2); ARCHS="amd64 arm64" takes fewer; EXPERIMENTS="a b,c" tries these instead of those below.
 set -eu
 
-RELEASES="1.17 1.17.13 1.18 1.18.8 1.18.10 1.19 1.19.1 1.19.4 1.19.13 1.20 1.20.14 1.21.0 1.21.13 1.22.0 1.22.12
-	1.23.0 1.23.11 1.23.12 1.24.0 1.24.5 1.24.6 1.24.10 1.25.0 1.25.5 1.26.0 1.26.8 1.27.0 1.27.3"
 ARCHS=${ARCHS-"amd64 arm64 386 arm s390x mips64 mips64le mips mipsle ppc64 ppc64le riscv64 loong64"}
 
 # Of all experiments in internal/goexperiment, each tried on amd64 in each release, these change a field
@@ -21,6 +19,10 @@ ARCHS=${ARCHS-"amd64 arm64 386 arm s390x mips64 mips64le mips mipsle ppc64 ppc64
 # layout_find says that a layout is not exact when one of them is set.  (staticlockranking changes every struct with a
 # lock in every release; it is for work on the runtime itself, and never exact.)
 experiments() {
+	if [ -n "${EXPERIMENTS-}" ]; then
+		echo "$EXPERIMENTS"
+		return
+	fi
 	case $2 in
 	amd64|arm64) ;;
 	*) return ;;
@@ -34,6 +36,7 @@ experiments() {
 	esac
 }
 
+top=$(cd "$(dirname "$0")/../.." && pwd)
 case $1 in
 /*) gen=$1 ;;
 *) gen=$PWD/$1 ;;
@@ -43,7 +46,7 @@ mode=
 case ${1-} in
 --check|--absent) mode=$1; shift ;;
 esac
-[ $# -gt 0 ] || set -- $RELEASES
+[ $# -gt 0 ] || set -- $(grep -v '^#' "$top/tests/tools/layout_releases")
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
