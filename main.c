@@ -239,18 +239,21 @@ static struct err *find_bias(struct run *r, uint64_t *bias)
 	return NULL;
 }
 
-/* Stops the process once more; why, if the stub has no way. */
-static struct err *stop_again(struct run *r, const char *why, const char *help)
+/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
+static struct err *stop_again(struct run *r, const char *why)
 {
 	struct err *err = rsp_stop(r->rsp);
 
-	if (err_is(err, ERR_UNSUPPORTED)) {
-		err_destroy(err);
-		return err_create(ERR_UNSUPPORTED, "%s, and this stub cannot stop the process again: %s", why, help);
-	}
 	if (!err)
 		image_forget(r->img);
-	return err;
+	if (!err_is(err, ERR_UNSUPPORTED))
+		return err;
+	err_destroy(err);
+	if (why)
+		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
+				  "stop the process again: try once more", why);
+	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
+			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
 }
 
 static struct err *capture(struct run *r)
@@ -259,7 +262,6 @@ static struct err *capture(struct run *r)
 	bool changed;
 
 	for (unsigned stop = 1;; stop++) {
-		_cleanup_free_ char *why = NULL;
 		struct unstable u = { NULL, 0 };
 		bool last = stop == STOPS_MAX;
 
@@ -274,8 +276,6 @@ static struct err *capture(struct run *r)
 			return err;
 		if (last)
 			return report_note(&r->report, "after %u stops the heap is still not exact: %s", stop, u.why);
-		if (asprintf(&why, "the stop cannot be read exactly (%s)", u.why) < 0)
-			return err_nomem();
 		/* Let it run for a moment and stop it elsewhere. */
 		err = rsp_detach(r->rsp);
 		if (!err)
@@ -283,7 +283,7 @@ static struct err *capture(struct run *r)
 		if (err)
 			return err;
 		usleep(1000);
-		err = stop_again(r, why, "try once more");
+		err = stop_again(r, changed ? NULL : u.why);
 		if (err)
 			return err;
 	}
@@ -305,8 +305,7 @@ static struct err *capture_fitting(struct run *r)
 	err = heap_check_layout(r->heap, err, &again);
 	if (err || !again)
 		return err;
-	err = stop_again(r, "the runtime is not laid out as the table has it",
-			 "one that can (gdbserver --multi, and -p PID) would do");
+	err = stop_again(r, NULL);
 	if (!err)
 		err = capture(r);
 	if (!err)

@@ -163,6 +163,18 @@ def wrong_row_with_dwarf():
     exact(renamed(build("zoo"), "go1.20.8"), "the runtime of this go1.20.8 is not laid out as the table has it")
 
 
+@case(timeout=180, needs=["gdbserver"])
+def cannot_stop_again():
+    """... but not through a stub that cannot stop the process once more: here one without extended mode."""
+    exe = renamed(build("zoo"), "go1.20.8")
+    p = Prog([exe])
+    with attach(p.pid) as g:
+        relay = Relay(g.port, lambda data, up: data.replace(b"$!#21", b"$?#3f") if up else data)
+        r = grf(relay.target, exe, rc=1)
+    check("not laid out as the table has it" in r.err and "this stub cannot stop the process again" in r.err, r)
+    assert_alive(p)
+
+
 # A runtime with a field more, and the version of the one without.
 
 def runtime_with(name, file, struct, before, field):
