@@ -2,7 +2,8 @@
 #
 #	make deps	installs what is missing (check and demo call it)
 #	make unit	the unit tests alone; make check-layers the includes' direction
-#	make layouts	writes heap/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md)
+#	make layouts	writes heap/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
+#	make check-layouts  holds it against every one of them (LAYOUTS="1.27.3": against these)
 #
 #	V=1		show commands
 #	OBJDIR=dir	where everything built goes (default: build)
@@ -100,7 +101,7 @@ check-built: all $(UNIT_BINS) $(TOOL_BINS)
 RELEASES ?= 1.17.13 1.18.10 1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.10 1.25.5 1.26.8 1.27.3
 check-releases: deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k k_releases
+	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k releases
 
 check-layers:
 	$(Q)sh tests/check_layers.sh
@@ -109,9 +110,14 @@ demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)OBJDIR=$(OBJDIR) sh tests/e2e/demo.sh
 
+# ADD="1.28.0": with these releases, too.
 layouts: $(OBJDIR)/tests/tools/layoutgen
+	$(Q)for r in $(ADD); do tr " " "\n" <tests/tools/layout_releases | grep -qxF "$$r" || echo "$$r" >>tests/tools/layout_releases; done
 	$(Q)sh tests/tools/layouts.sh $< >$(OBJDIR)/layout_table.inc
 	$(Q)mv $(OBJDIR)/layout_table.inc heap/layout_table.inc
+
+check-layouts: $(OBJDIR)/tests/tools/layoutgen
+	$(Q)sh tests/tools/layouts.sh $< --check $(LAYOUTS)
 
 install: all
 	install -D -m 755 $(OBJDIR)/grf-rsp $(DESTDIR)$(PREFIX)/bin/grf-rsp
@@ -119,5 +125,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all unit deps check check-built check-releases check-layers demo layouts install clean
+.PHONY: all unit deps check check-built check-releases check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -268,41 +268,78 @@ static struct err *find_bias(struct run *r, uint64_t *bias)
 	return NULL;
 }
 
+/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
+static struct err *stop_again(struct run *r, const char *why)
+{
+	struct err *err = rsp_stop(r->rsp);
+
+	if (!err)
+		image_forget(r->img);
+	if (!err_is(err, ERR_UNSUPPORTED))
+		return err;
+	err_destroy(err);
+	if (why)
+		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
+				  "stop the process again: try once more", why);
+	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
+			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
+}
+
 static struct err *capture(struct run *r)
 {
 	struct err *err = NULL;
+	bool changed;
 
 	for (unsigned stop = 1;; stop++) {
 		struct unstable u = { NULL, 0 };
 		bool last = stop == STOPS_MAX;
 
-		r->report.stops = stop;
+		r->report.stops++;
 		err = target_threads(r->target, &r->threads);
 		if (!err)
 			err = heap_capture(r->heap, &r->threads, last, &u);
 		if (err || !u.why)
 			return err;
-		if (!err)
-			err = report_detail(&r->report, "stop %u: %s at 0x%" PRIx64, stop, u.why, u.addr);
+		err = report_detail(&r->report, "stop %u: %s at 0x%" PRIx64, r->report.stops, u.why, u.addr);
 		if (err)
 			return err;
 		if (last)
 			return report_note(&r->report, "after %u stops the heap is still not exact: %s", stop, u.why);
 		/* Let it run for a moment and stop it elsewhere. */
 		err = rsp_detach(r->rsp);
+		if (!err)
+			err = heap_check_layout(r->heap, NULL, &changed);
 		if (err)
 			return err;
 		usleep(1000);
-		err = rsp_stop(r->rsp);
-		if (err_is(err, ERR_UNSUPPORTED)) {
-			err_destroy(err);
-			return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
-					  "stop the process again: try once more", u.why);
-		}
+		err = stop_again(r, changed ? NULL : u.why);
 		if (err)
 			return err;
-		image_forget(r->img);
 	}
+}
+
+/* Captured with the layout that is the program's own, and the process runs. */
+static struct err *capture_fitting(struct run *r)
+{
+	struct err *err = capture(r), *e;
+	bool again;
+
+	if (err && !heap_capture_misfit(err))
+		return err;
+	e = rsp_detach(r->rsp);
+	if (e) {
+		err_destroy(err);
+		return e;
+	}
+	err = heap_check_layout(r->heap, err, &again);
+	if (err || !again)
+		return err;
+	err = stop_again(r, NULL);
+	if (!err)
+		err = capture(r);
+	if (!err)
+		err = rsp_detach(r->rsp);
+	return heap_capture_misfit(err) ? heap_check_layout(r->heap, err, &again) : err;
 }
 
 static struct err *open_exe(struct run *r, const char *path)
@@ -310,9 +347,7 @@ static struct err *open_exe(struct run *r, const char *path)
 	struct err *err = elf_open(path, &r->exe);
 
 	if (!err)
-		err = heap_create(r->exe, &r->heap);
-	for (size_t i = 0; i < r->o->debug_files.n && !err; i++)
-		err = heap_add_debug(r->heap, r->o->debug_files.v[i]);
+		err = heap_create(r->exe, r->o->debug_files.v, r->o->debug_files.n, &r->heap);
 	if (err)
 		return err;
 	r->report.exe = elf_path(r->exe);
@@ -404,9 +439,7 @@ static struct err *acquire(struct run *r)
 		err = verify(r);
 	}
 	if (!err)
-		err = capture(r);
-	if (!err)
-		err = rsp_detach(r->rsp);
+		err = capture_fitting(r);
 	if (err)
 		return err;
 	image_set_source(r->img, NULL);

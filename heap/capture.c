@@ -9,6 +9,8 @@
  *	5 ms, what runs, tops of stacks			a thread where nothing is exact: stop again
  *	6 spans that can hold pointers; until 1.21 their arenas' bitmaps
  *	7 stacks; specials and queues; metadata of types made by reflect
+ *
+ * What each step brought is held against the layout by shape.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include "base/limits.h"
 #include "heap/find.h"
 #include "heap/heap_int.h"
+#include "heap/shape.h"
 
 /* Ranges this close are one request: a round of headers costs more than the bytes between. */
 enum { GAP = 512, GAP_SPANS = 4096 };
@@ -111,14 +114,18 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = modules_load(p);
 	if (!err)
+		err = shape_modules(p);
+	if (!err)
 		err = capture_find_reflect(h);
 	if (!err && p->stripped)
 		err = find_mheap(p);
 	if (!err)
+		err = shape_mheap(p, &h->unborn);
+	if (!err)
 		err = plan_masks(h, &want);
 	if (!err)
 		err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
-	if (!err && (!len || len > LIMIT_SPANS))
+	if (!err && h->unborn)
 		err = err_create(ERR_BADDATA,
 				 "the Go runtime has not set up its heap yet: let the program start first");
 	if (!err)
@@ -130,6 +137,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = need(h, &want, GAP);
 	if (!err)
+		err = shape_spans(p);
+	if (!err)
 		err = spans_load(p, &h->spans, u);
 	if (!err && !u->why && p->stripped)
 		err = find_vars(p, &h->spans);
@@ -140,9 +149,13 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = need(h, &want, GAP);
 	if (!err)
 		err = spans_settle(p, &h->spans, last, u);
+	if (!err && u->why)
+		err = shape_bits(p, &h->spans);
 	if (err || (u->why && !last))
 		goto out;
 	err = machines_load(p, &h->spans, threads, &h->stacks);
+	if (!err)
+		err = shape_machines(p, &h->stacks);
 	if (!err)
 		err = machines_check(p, &h->stacks, u);
 	if (err || (u->why && !last))
@@ -154,6 +167,12 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = need(h, &want, GAP_SPANS);
 	if (!err)
 		err = stacks_load(p, &h->stacks);
+	if (!err)
+		err = shape_goroutines(p, &h->spans, &h->stacks);
+	if (!err)
+		err = shape_ps(p, &h->spans);
+	if (!err)
+		err = shape_plan_caches(p, &want);
 	if (!err)
 		err = stacks_plan(p, &h->stacks, &want);
 	if (!err)
@@ -170,6 +189,10 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = need(h, &want, GAP);
 	if (!err)
 		err = roots_fetch(p, &h->spans);
+	if (!err)
+		err = shape_caches(p);
+	if (!err)
+		err = shape_specials(p, &h->spans);
 	if (!err)
 		err = capture_itabs(h);
 out:

@@ -73,18 +73,7 @@ static bool has_dwarf(const struct elf *e)
 	return elf_section(e, ".debug_info") || elf_section(e, ".zdebug_info");
 }
 
-/* In EXE itself, or where debuggers look. */
-static struct err *find_own_names(struct heap *h)
-{
-	struct binary *b = &h->proc.binaries.v[0];
-	struct err *err = has_dwarf(b->elf) ? NULL : debugfile_find(&b->debug, b->elf);
-
-	if (!err && !b->debug.elf)
-		debugfile_own(&b->debug, b->elf);
-	return err;
-}
-
-struct err *heap_add_debug(struct heap *h, const char *path)
+static struct err *add_debug(struct heap *h, const char *path)
 {
 	struct elf *file;
 	struct err *err = elf_open(path, &file);
@@ -93,7 +82,7 @@ struct err *heap_add_debug(struct heap *h, const char *path)
 		return err;
 	err = debugfile_set(&h->proc.binaries.v[0].debug, h->proc.exe, file);
 	if (!err)
-		return find_symbols(h);
+		return NULL;
 	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(h->proc.exe)) {
 		err_destroy(err);
 		err = vec_push(&h->debug_files, file); /* a plugin's? */
@@ -104,13 +93,62 @@ struct err *heap_add_debug(struct heap *h, const char *path)
 	return err;
 }
 
-struct err *heap_create(struct elf *exe, struct heap **ret)
+/* Where EXE's symbols and DWARF are: in the files that were given, in itself, or where debuggers look. */
+static struct err *find_debug(struct heap *h, const char *const *debug, size_t n)
+{
+	struct binary *b = &h->proc.binaries.v[0];
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_debug(h, debug[i]);
+	if (!err && !b->debug.elf && !has_dwarf(b->elf))
+		err = debugfile_find(&b->debug, b->elf);
+	if (!err && !b->debug.elf)
+		debugfile_own(&b->debug, b->elf);
+	return err;
+}
+
+/* EXE's DWARF, wherever it is; ERR_NODEBUG: none.  The binary keeps it. */
+static struct err *program_dwarf(void *arg, struct dwarf **ret)
+{
+	struct binary *b = &((struct heap *)arg)->proc.binaries.v[0];
+	struct err *err = b->dwarf ? NULL : dwarf_create(b->debug.elf, &b->dwarf);
+
+	*ret = b->dwarf;
+	return err;
+}
+
+static struct layout_program layout_program(struct heap *h)
+{
+	return (struct layout_program){ h->proc.version, h->proc.arch->name, program_dwarf, h };
+}
+
+struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again)
+{
+	struct layout_program x = layout_program(h);
+	struct runtime_vars *v = &h->proc.var;
+	double start = cpu_seconds();
+	struct err *err = layout_compare(&x, &h->proc.layout, &h->layout, again);
+
+	h->names_cpu += cpu_seconds() - start;
+	if (!err && *again && h->proc.stripped) {
+		err = find_moduledata(&h->proc, &v->firstmoduledata);
+		v->firstmoduledata += h->proc.bias;
+	}
+	if (!err && !*again && failed)
+		return h->unborn ? failed : layout_misfit(&x, &h->layout, failed);
+	err_destroy(failed);
+	return err;
+}
+
+struct err *heap_create(struct elf *exe, const char *const *debug, size_t ndebug, struct heap **ret)
 {
 	struct heap *h = calloc(1, sizeof(*h));
 	struct proc *p = &h->proc;
+	struct layout_program x;
 	const char *modinfo;
 	struct err *err;
-	bool exact;
+	bool again;
 
 	if (!h)
 		return err_nomem();
@@ -120,13 +158,18 @@ struct err *heap_create(struct elf *exe, struct heap **ret)
 	if (!err)
 		err = find_arch(h);
 	if (!err)
-		err = layout_find(p->version, p->arch->name, &p->layout, &exact);
-	if (!err)
 		err = binary_add_exe(p, exe);
 	if (!err)
-		err = find_own_names(h);
-	if (!err)
+		err = find_debug(h, debug, ndebug);
+	if (!err) {
+		x = layout_program(h);
+		err = layout_pick(&x, &p->layout, &h->layout);
+	}
+	if (!err) {
 		err = find_symbols(h);
+		if (err_is(err, ERR_NODEBUG)) /* or the table's moduledata is not this program's */
+			err = heap_check_layout(h, err, &again);
+	}
 	if (err) {
 		heap_destroy(h);
 		return err;
@@ -151,6 +194,7 @@ void heap_destroy(struct heap *h)
 	for (size_t i = 0; i < h->debug_files.n; i++)
 		elf_destroy(h->debug_files.v[i]);
 	vec_deinit(&h->debug_files);
+	layout_choice_deinit(&h->layout);
 	free(h->why);
 	free(h);
 }
@@ -414,7 +458,7 @@ static struct err *find_names(struct heap *h, struct report *r)
 		err = open_dwarf(h, i, r);
 	if (!err)
 		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s", h->ready_cpu,
-				    cpu_seconds() - start);
+				    h->names_cpu + cpu_seconds() - start);
 	return err;
 }
 
@@ -428,6 +472,8 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 
 	r->version = h->proc.version;
 	r->goarch = h->proc.arch->name;
+	if (h->layout.note)
+		err = report_note(r, "%s", h->layout.note);
 	r->live_bytes = m->live_bytes;
 	r->live_objects = m->live_objects;
 	for (size_t i = 0; i < h->spans.n; i++) {

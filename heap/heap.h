@@ -6,6 +6,7 @@
  *	heap_attach(image, bias)	the executable's read-only parts, lent to the image
  *	heap_verify(source)		is it this executable that runs?
  *	heap_capture(threads)		while stopped: all that the analysis can need
+ *	heap_check_layout()		when it runs again: was the layout the program's?
  *	heap_analyse(profile, report)	from the image alone
  */
 #ifndef GRF_HEAP_HEAP_H
@@ -19,12 +20,12 @@
 
 struct heap;
 
-/* exe is borrowed.  ERR_NODEBUG: not a Go program; ERR_VERSION: no layout for its release;
- * ERR_UNSUPPORTED: a GOARCH without tables. */
-ERR_MUST_CHECK struct err *heap_create(struct elf *exe, struct heap **ret);
-/* Takes names from path as well, for EXE or a plugin: matched by build id.  ERR_BADDATA: it is of neither's build (said
- * here, or by heap_analyse() when EXE may have plugins).  Before heap_attach(). */
-ERR_MUST_CHECK struct err *heap_add_debug(struct heap *h, const char *path);
+/*
+ * exe is borrowed.  debug: paths of files to take names from, of EXE or plugins, matched by build id.  ERR_NODEBUG: not a Go
+ * program; ERR_VERSION: no layout for its release (heap/layout_pick.h); ERR_UNSUPPORTED: a GOARCH without tables;
+ * ERR_BADDATA: a debug file of another build (said by heap_analyse() if EXE may have plugins).
+ */
+ERR_MUST_CHECK struct err *heap_create(struct elf *exe, const char *const *debug, size_t ndebug, struct heap **ret);
 void heap_destroy(struct heap *h);
 
 const struct arch *heap_machine(const struct heap *h);
@@ -40,10 +41,26 @@ ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src);
  * Fetches into the image what the analysis can need.  When the process is at a point where it
  * cannot be read exactly, u->why is set and the capture is incomplete: let it run for a
  * moment, image_forget(), and call again; with `last` the capture goes on as far as it can.
+ * ERR_VERSION: the structures are not where the layout has them (heap/shape.h).
  * threads is borrowed until heap_analyse() returns.
  */
 ERR_MUST_CHECK struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
 					struct unstable *u);
+
+/* A capture that failed so may have been made with a wrong layout: heap_check_layout() knows more. */
+static inline bool heap_capture_misfit(const struct err *err)
+{
+	return err_is(err, ERR_VERSION) || err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) ||
+	       err_is(err, ERR_NODEBUG);
+}
+
+/*
+ * While the process runs: is the layout of the runtime that captures are made with that of the
+ * program's own debug information?  *again: it was not, and is now: capture once more.  failed
+ * (taken) is what the capture ended with; it is returned, with what can be done, unless *again.
+ * Cheap after the first time.
+ */
+ERR_MUST_CHECK struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again);
 
 /* max_depth: frames of a path before "[deeper]".  Fills the heap's part of r. */
 ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *p,

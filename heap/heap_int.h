@@ -4,12 +4,14 @@
 
 #include "heap/goroutine.h"
 #include "heap/heap.h"
+#include "heap/layout_pick.h"
 #include "heap/ptrmap.h"
 #include "heap/root.h"
 #include "heap/span.h"
 
 struct heap {
 	struct proc proc;
+	struct layout_choice layout; /* where proc.layout comes from */
 	struct target *target; /* where the list of shared libraries comes from; borrowed until the capture is done */
 	struct libraries libs; /* as last read */
 	VEC(struct elf *) debug_files; /* --debug, not matched yet */
@@ -20,11 +22,13 @@ struct heap {
 	uint64_t reflect_lo, reflect_hi; /* text of reflect.makeFuncStub and methodValueCall */
 	struct map64 scheduler; /* object ids of gs, ms and ps */
 	char *why; /* of the last unstable stop, where it was an error */
+	bool unborn; /* the runtime had not set up its heap */
 	bool struct_of; /* reflect.StructOf is linked in */
 	bool reflect_known; /* these have been looked for */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
 	void *progress_arg;
-	double ready_cpu; /* seconds that the process had used when memory could be read */
+	double ready_cpu; /* seconds that grf-rsp had used when memory could be read */
+	double names_cpu; /* and what DWARF took until the layout was compared */
 };
 
 /* heap/capture_types.c: what types and itabs made at run time need; the first after the modules, the second after the

@@ -135,12 +135,14 @@ static struct err *find_path(struct dwarf *d, struct members *m, uint64_t die, c
 	return NULL;
 }
 
+/* *have: DWARF has the struct, whatever is in it. */
 static struct err *find_entry(struct dwarf *d, struct members *m, const struct layout_entry *e,
-			      struct layout_field *ret)
+			      struct layout_field *ret, bool *have)
 {
 	const char *structs = e->strct;
 	char strct[128], field[128];
 
+	*have = false;
 	*ret = (struct layout_field){ LAYOUT_ABSENT, 0 };
 	while (next_alternate(&structs, strct, sizeof(strct), '|')) {
 		const char *fields = e->field;
@@ -154,6 +156,7 @@ static struct err *find_entry(struct dwarf *d, struct members *m, const struct l
 			return err;
 		if (!die)
 			continue;
+		*have = true;
 		err = type_strip(d, die, &t); /* runtime._type is an alias since go1.21 */
 		if (err)
 			return err;
@@ -172,22 +175,60 @@ static struct err *find_entry(struct dwarf *d, struct members *m, const struct l
 	return NULL;
 }
 
-struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret)
+struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, struct layout *ret)
 {
 	_cleanup_(members_free) struct members m = { 0 };
+	const struct layout_entry *missing = NULL;
+	bool have, any = false;
 	struct layout l;
 
 	for (int i = 0; i < LAYOUT_N; i++) {
 		const struct layout_entry *e = &entries[i];
-		struct err *err = find_entry(d, &m, e, &l.f[i]);
+		struct err *err = find_entry(d, &m, e, &l.f[i], &have);
 
 		if (err)
 			return err_wrapf(err, "%s%s%s", e->strct, e->field ? "." : "", e->field ? e->field : "");
-		if (e->required && l.f[i].off == LAYOUT_ABSENT)
-			return err_create(ERR_NODEBUG, "no %s%s%s in DWARF", e->strct, e->field ? "." : "",
-					  e->field ? e->field : "");
+		any |= have;
+		if (!have && base)
+			l.f[i] = base->f[i];
+		if (e->required && !missing && l.f[i].off == LAYOUT_ABSENT)
+			missing = e;
 	}
+	if (!any)
+		return err_create(ERR_NODEBUG, "no Go types in DWARF");
+	if (missing)
+		return err_create(ERR_VERSION, "no %s%s%s in DWARF", missing->strct, missing->field ? "." : "",
+				  missing->field ? missing->field : "");
 	*ret = l;
+	return NULL;
+}
+
+struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret)
+{
+	return layout_from_dwarf_over(d, NULL, ret);
+}
+
+/* Does the layout know anything of the struct that entry i is about? */
+static bool knows_struct(const struct layout *l, int i)
+{
+	for (int j = 0; j < LAYOUT_N; j++)
+		if (l->f[j].off != LAYOUT_ABSENT && !strcmp(entries[j].strct, entries[i].strct))
+			return true;
+	return false;
+}
+
+const char *layout_contradicts(const struct layout *table, const struct layout *dwarf)
+{
+	for (int i = 0; i < LAYOUT_N; i++) {
+		const struct layout_field *t = &table->f[i], *d = &dwarf->f[i];
+
+		if (t->off == d->off && t->size == d->size)
+			continue;
+		/* The table's own programs were too small to have this one. */
+		if (t->off == LAYOUT_ABSENT && !knows_struct(table, i))
+			continue;
+		return layout_name(i);
+	}
 	return NULL;
 }
 
@@ -358,7 +399,8 @@ static struct err *no_layout(const char *version, const char *goarch)
  * Most experiments change no layout, so a row lists only those that do, and of the rows whose
  * experiments the program all has the one with the most is meant.
  */
-struct err *layout_find(const char *version, const char *goarch, struct layout *ret, bool *exact)
+struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret, bool *exact,
+			    char name[LAYOUT_ROW_NAME])
 {
 	const struct layout_row *best = NULL;
 	struct version v;
@@ -384,7 +426,31 @@ struct err *layout_find(const char *version, const char *goarch, struct layout *
 	if (!best)
 		return no_layout(version, goarch);
 	layout_load(best->layout, ret);
+	snprintf(name, LAYOUT_ROW_NAME, "go1.%u.%u%s%s", best->minor,
+		 v.patch < best->patch_lo ? best->patch_lo : v.patch > best->patch_hi ? best->patch_hi : v.patch,
+		 *best->exps ? " X:" : "", best->exps);
 	*exact = v.exact && !row_distance(best, v.patch) && !untried(&v, goarch) &&
 		 !list_has(v.exps, LOCK_RANKING, strlen(LOCK_RANKING));
 	return NULL;
+}
+
+struct err *layout_find(const char *version, const char *goarch, struct layout *ret, bool *exact)
+{
+	char name[LAYOUT_ROW_NAME];
+
+	return layout_find_row(version, goarch, ret, exact, name);
+}
+
+bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest)
+{
+	struct version v;
+
+	*newest = 0;
+	for (int i = 0; i < NROWS; i++)
+		if (!strcmp(layout_rows[i].arch, goarch) && layout_rows[i].minor > *newest)
+			*newest = layout_rows[i].minor;
+	if (!parse_version(version, &v))
+		return false;
+	*minor = v.minor;
+	return true;
 }

@@ -303,6 +303,8 @@ static inline uint32_t layout_size(const struct layout *l, enum layout_id id)
 	return l->f[id].size;
 }
 
+enum { LAYOUT_OLDEST = 17 }; /* go1.17 */
+
 /*
  * The table's row for a release ("go1.26.8", as runtime.Version() says, experiments included:
  * "go1.25.5 X:noswissmap", "go1.26.8-X:nogreenteagc") and a GOARCH.  ERR_VERSION: none; the
@@ -311,8 +313,21 @@ static inline uint32_t layout_size(const struct layout *l, enum layout_id id)
  */
 ERR_MUST_CHECK struct err *layout_find(const char *version, const char *goarch, struct layout *ret,
 				       bool *exact);
+/* The same, and the row's name ("go1.26.8", "go1.25.5 X:noswissmap"). */
+enum { LAYOUT_ROW_NAME = 160 };
+ERR_MUST_CHECK struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret, bool *exact,
+					   char name[LAYOUT_ROW_NAME]);
 
-/* From the program's own DWARF.  ERR_NODEBUG names the first required field that is missing. */
+/* The minor release that is meant; false: it cannot be told.  *newest: the table's last for this GOARCH. */
+bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest);
+
+/* From the program's own DWARF.  ERR_NODEBUG: it has no Go types; ERR_VERSION names the first required field
+ * that is missing. */
 ERR_MUST_CHECK struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret);
+/* A struct that DWARF does not have at all (the linker drops types that nothing uses) is as in base. */
+ERR_MUST_CHECK struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, struct layout *ret);
+
+/* A field of the table's layout that DWARF's contradicts; NULL: none.  What only DWARF knows is no contradiction. */
+const char *layout_contradicts(const struct layout *table, const struct layout *dwarf);
 
 #endif

@@ -6,14 +6,12 @@
 #	layouts.sh LAYOUTGEN --check [RELEASE...]	the table against the toolchains
 #	layouts.sh LAYOUTGEN --absent [RELEASE...]	which fields each of them lacks
 #
-# Toolchains come by GOTOOLCHAIN (the go command fetches what is not there yet).  Of each minor release the
-# first and a late patch are built, and more where they differ.  A toolchain that cannot be had is
-# an error, so that the table never loses rows in silence; --check passes over it and says so.
-# JOBS=n builds n at a time (2); ARCHS="amd64 arm64" takes fewer.
+# Without RELEASE: those of tests/tools/layout_releases.
+# Toolchains come by GOTOOLCHAIN (the go command fetches what is not there yet).  A toolchain that cannot be had is
+# an error, so that the table never loses rows in silence; --check says so, goes on, and counts it as skipped.
+# JOBS=n builds n at a time (2); ARCHS="amd64 arm64" takes fewer; EXPERIMENTS="a b,c" tries these instead of those below.
 set -eu
 
-RELEASES="1.17 1.17.13 1.18 1.18.8 1.18.10 1.19 1.19.1 1.19.4 1.19.13 1.20 1.20.14 1.21.0 1.21.13 1.22.0 1.22.12
-	1.23.0 1.23.11 1.23.12 1.24.0 1.24.5 1.24.6 1.24.10 1.25.0 1.25.5 1.26.0 1.26.8 1.27.0 1.27.3"
 ARCHS=${ARCHS-"amd64 arm64 386 arm s390x mips64 mips64le mips mipsle ppc64 ppc64le riscv64 loong64"}
 
 # Of all experiments in internal/goexperiment, each tried on amd64 in each release, these change a field
@@ -21,6 +19,10 @@ ARCHS=${ARCHS-"amd64 arm64 386 arm s390x mips64 mips64le mips mipsle ppc64 ppc64
 # layout_find says that a layout is not exact when one of them is set.  (staticlockranking changes every struct with a
 # lock in every release; it is for work on the runtime itself, and never exact.)
 experiments() {
+	if [ -n "${EXPERIMENTS-}" ]; then
+		echo "$EXPERIMENTS"
+		return
+	fi
 	case $2 in
 	amd64|arm64) ;;
 	*) return ;;
@@ -34,6 +36,7 @@ experiments() {
 	esac
 }
 
+top=$(cd "$(dirname "$0")/../.." && pwd)
 case $1 in
 /*) gen=$1 ;;
 *) gen=$PWD/$1 ;;
@@ -43,7 +46,7 @@ mode=
 case ${1-} in
 --check|--absent) mode=$1; shift ;;
 esac
-[ $# -gt 0 ] || set -- $RELEASES
+[ $# -gt 0 ] || set -- $(grep -v '^#' "$top/tests/tools/layout_releases")
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -57,10 +60,12 @@ export GOFLAGS=-mod=mod CGO_ENABLED=0 GOOS=linux GOWORK=off
 unset GOEXPERIMENT GOARM GOAMD64 GO386 GOMIPS GOMIPS64 GOPPC64 || true
 
 : > "$dir/jobs"
+skipped=0
 for rel; do
 	if ! ver=$(GOTOOLCHAIN=go$rel GOOS= go version 2>&1) || ! echo "$ver" | grep -q "go$rel "; then
-		echo "layouts.sh: no toolchain go$rel: $ver" >&2
+		echo "*** SKIPPED: no Go toolchain $rel: $ver ***" >&2
 		[ "$mode" = --check ] || exit 1
+		skipped=$((skipped + 1))
 		continue
 	fi
 	archs=$(GOTOOLCHAIN=go$rel go tool dist list | sed -n 's,^linux/,,p')
@@ -77,7 +82,14 @@ xargs -P "${JOBS:-2}" -L 1 sh -c '
 	[ "$exp" = - ] && exp=
 	GOEXPERIMENT=$exp GOTOOLCHAIN=go$1 GOARCH=$2 go build -o "$4" . || {
 		echo "layouts.sh: go$1 $2 $3: build failed" >&2
-		exit 255
+		[ -n "${EXPERIMENTS-}" ] || exit 255
 	}' sh < "$dir/jobs"
+# Of experiments that are only tried some do not build alone.
+if [ -n "${EXPERIMENTS-}" ]; then
+	while read -r rel arch exp exe; do
+		[ ! -e "$exe" ] || echo "$rel $arch $exp $exe"
+	done < "$dir/jobs" > "$dir/built"
+	mv "$dir/built" "$dir/jobs"
+fi
 
-"$gen" $mode < "$dir/jobs"
+"$gen" $mode $skipped < "$dir/jobs"
