@@ -187,6 +187,24 @@ static bool test_slice(struct proc *p, const struct spans *s, uint64_t addr)
 	return slice_at(p, addr, &ptr, &len, &cap);
 }
 
+/* allspans' array is from the system, 64 KB at least (mheap.go, recordspan@go1.17-1.27). */
+static bool test_system_slice(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	enum { ARRAY_MIN = 64 << 10, SYSTEM_PAGE = 4096 };
+	uint64_t ptr, len, cap;
+
+	return slice_at(p, addr, &ptr, &len, &cap) && !(ptr & (SYSTEM_PAGE - 1)) && cap >= ARRAY_MIN / p->fmt.word &&
+	       !binary_at(p, ptr);
+}
+
+/* The arrays of allgs and allp are in the heap. */
+static bool test_heap_slice(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t ptr, len, cap;
+
+	return slice_at(p, addr, &ptr, &len, &cap) && spans_find(s, ptr);
+}
+
 static struct err *plan_elements(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
 {
 	uint64_t ptr, len, cap;
@@ -327,7 +345,7 @@ struct err *find_mheap(struct proc *p)
 {
 	struct addrs c = VEC_INIT;
 	uint64_t addr = 0;
-	struct err *err = each_word(p, NULL, test_slice, &c);
+	struct err *err = each_word(p, NULL, test_system_slice, &c);
 
 	if (!err)
 		err = narrow(p, NULL, plan_elements, test_pointers, &c);
@@ -392,7 +410,7 @@ static bool test_allp(struct proc *p, const struct spans *s, uint64_t addr)
 	for (uint64_t i = 0; i < len && i < LOOK; i++) {
 		const uint8_t *b = element(p, addr, i, layout_off(&p->layout, L_p_mcache) + p->fmt.word, &at);
 
-		if (!b || !spans_find(s, at) || proc_peek(p, b, L_p_id) != i || proc_peek(p, b, L_p_status) > 4 ||
+		if (!b || proc_peek(p, b, L_p_mcache) & (p->fmt.word - 1) || binary_at(p, proc_peek(p, b, L_p_mcache)) || !spans_find(s, at) || proc_peek(p, b, L_p_id) != i || proc_peek(p, b, L_p_status) > 4 ||
 		    proc_peek(p, b, L_p_mcache) < 4096 || spans_find(s, proc_peek(p, b, L_p_mcache)))
 			return false;
 	}
@@ -401,19 +419,43 @@ static bool test_allp(struct proc *p, const struct spans *s, uint64_t addr)
 
 /* ------------------------------------------------------------------ allm */
 
-static bool test_heap_or_data(struct proc *p, const struct spans *s, uint64_t addr)
+static bool in_variables(const struct proc *p, uint64_t addr)
 {
 	struct range r[4];
-	uint64_t v;
 
-	if (!proc_try_word(p, addr, &v) || v < 4096 || v & (p->fmt.word - 1))
-		return false;
-	if (spans_find(s, v))
-		return spans_find(s, v)->elemsize >= layout_size(&p->layout, LS_m);
 	for (size_t i = 0, n = regions(p, r); i < n; i++)
-		if (v >= r[i].addr && v - r[i].addr < r[i].len)
+		if (addr - r[i].addr < r[i].len)
 			return true;
 	return false;
+}
+
+/* Can an m or a g be at addr?  The first ones are variables, the others objects of their size. */
+static bool can_be(const struct proc *p, const struct spans *s, uint64_t addr, uint64_t size)
+{
+	const struct span *sp;
+
+	if (addr < 4096 || addr & (p->fmt.word - 1))
+		return false;
+	sp = spans_find(s, addr);
+	return sp ? sp->elemsize >= size && sp->elemsize < 2 * size : in_variables(p, addr);
+}
+
+static bool test_m_pointer(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t v;
+
+	return proc_try_word(p, addr, &v) && can_be(p, s, v, layout_size(&p->layout, LS_m));
+}
+
+/* An m that has a g0, and leads to another m. */
+static bool test_m_links(struct proc *p, const struct spans *s, uint64_t addr)
+{
+	uint64_t m, g0, next;
+
+	return proc_try_word(p, addr, &m) && proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0) &&
+	       can_be(p, s, g0, layout_size(&p->layout, LS_g)) &&
+	       proc_try_word(p, m + layout_off(&p->layout, L_m_alllink), &next) &&
+	       (!next || can_be(p, s, next, layout_size(&p->layout, LS_m)));
 }
 
 static struct err *plan_m(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
@@ -490,10 +532,10 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 {
 	struct addrs c = VEC_INIT;
 	uint64_t best = 0, head = 0, len;
-	struct err *err = each_word(p, s, test_heap_or_data, &c);
+	struct err *err = each_word(p, s, test_m_pointer, &c);
 
 	if (!err)
-		err = narrow(p, s, plan_m, test_heap_or_data, &c);
+		err = narrow(p, s, plan_m, test_m_links, &c);
 	if (!err)
 		err = narrow(p, s, plan_m_g0, test_m, &c);
 	for (size_t i = 0; i < c.n && !err; i++) {
@@ -516,17 +558,13 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 
 /* ------------------------------------------------------------------ queues and itabs, which may be empty */
 
+/* Blocks are in the runtime's own memory: neither in the heap nor in a file. */
 static bool test_outside(struct proc *p, const struct spans *s, uint64_t addr)
 {
-	struct range r[4];
 	uint64_t v;
 
-	if (!proc_try_word(p, addr, &v) || v < 4096 || v & (p->fmt.word - 1) || spans_find(s, v))
-		return false;
-	for (size_t i = 0, n = regions(p, r); i < n; i++)
-		if (v >= r[i].addr && v - r[i].addr < r[i].len)
-			return false;
-	return v < p->modules.v.v[0].text || v >= p->modules.v.v[0].etext;
+	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v) &&
+	       !binary_at(p, v);
 }
 
 /* One kind of linked blocks: finalizers or cleanups waiting to run. */
@@ -698,7 +736,8 @@ static bool test_table_pointer(struct proc *p, const struct spans *s, uint64_t a
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v);
+	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v) &&
+	       (in_variables(p, v) || !binary_at(p, v));
 }
 
 static struct err *plan_table_head(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
@@ -769,7 +808,7 @@ struct err *find_vars(struct proc *p, const struct spans *s)
 					       cleanup_entries };
 	struct addrs c = VEC_INIT, gs = VEC_INIT;
 	uint64_t addr = 0;
-	struct err *err = each_word(p, s, test_slice, &c);
+	struct err *err = each_word(p, s, test_heap_slice, &c);
 
 	if (!err)
 		err = narrow(p, s, plan_elements, test_pointers, &c);
