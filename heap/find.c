@@ -110,6 +110,8 @@ struct err *find_moduledata(const struct proc *p, uint64_t *ret)
 VEC_NAMED(addrs, uint64_t);
 
 /* The words of all variables, also those without pointers to the collector (mheap_ is one). */
+enum { REGION_DATA = 1, REGION_ZERO = 2 };
+
 static size_t regions(const struct proc *p, struct range out[4])
 {
 	const struct module *m = &p->modules.v.v[0];
@@ -127,13 +129,17 @@ typedef bool (*find_test)(struct proc *p, const struct spans *s, uint64_t addr);
 typedef struct err *(*find_plan)(struct proc *p, const struct spans *s, uint64_t addr,
 				 struct ranges *want);
 
-static struct err *each_word(struct proc *p, const struct spans *s, find_test test, struct addrs *out)
+/*
+ * The words of variables that start as zero: .bss and .noptrbss.  All that is looked for is there but itabTable, which starts
+ * as &itabTableInit, in .data; in .noptrdata are a large program's tables of numbers, which look like anything.
+ */
+static struct err *each_word(struct proc *p, const struct spans *s, find_test test, bool initialised, struct addrs *out)
 {
 	struct range r[4];
 	size_t n = regions(p, r);
 	struct err *err = NULL;
 
-	for (size_t i = 0; i < n && !err; i++)
+	for (size_t i = initialised ? REGION_DATA : REGION_ZERO; i < (initialised ? REGION_DATA + 1 : n) && !err; i++)
 		for (uint64_t a = r[i].addr; a + 3 * p->fmt.word <= r[i].addr + r[i].len && !err; a += p->fmt.word)
 			if (test(p, s, a))
 				err = vec_push(out, a);
@@ -345,7 +351,7 @@ struct err *find_mheap(struct proc *p)
 {
 	struct addrs c = VEC_INIT;
 	uint64_t addr = 0;
-	struct err *err = each_word(p, NULL, test_system_slice, &c);
+	struct err *err = each_word(p, NULL, test_system_slice, false, &c);
 
 	if (!err)
 		err = narrow(p, NULL, plan_elements, test_pointers, &c);
@@ -532,7 +538,7 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 {
 	struct addrs c = VEC_INIT;
 	uint64_t best = 0, head = 0, len;
-	struct err *err = each_word(p, s, test_m_pointer, &c);
+	struct err *err = each_word(p, s, test_m_pointer, false, &c);
 
 	if (!err)
 		err = narrow(p, s, plan_m, test_m_links, &c);
@@ -685,8 +691,8 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 {
 	struct addrs c = VEC_INIT;
 	struct walks walks = VEC_INIT;
-	uint64_t best = 0, entries, link;
-	struct err *err = each_word(p, s, test_outside, &c);
+	uint64_t best = 0, longest = 0, entries, link;
+	struct err *err = each_word(p, s, test_outside, false, &c);
 
 	*ret = 0;
 	if (!err)
@@ -705,9 +711,13 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 	if (!err)
 		err = walk_all(p, s, q, &walks);
 	for (size_t i = 0; i < walks.n && !err; i++) {
-		if (walks.v[i].entries > best) {
-			best = walks.v[i].entries;
-			*ret = walks.v[i].var;
+		const struct walk *w = &walks.v[i];
+
+		/* The queue's own head can lead to all that have entries, too: then either is right. */
+		if (w->entries > best || (best && w->entries == best && w->len > longest)) {
+			best = w->entries;
+			longest = w->len;
+			*ret = w->var;
 		}
 	}
 	vec_deinit(&walks);
@@ -790,7 +800,7 @@ static bool test_itab_table(struct proc *p, const struct spans *s, uint64_t addr
 static struct err *find_itab_table(struct proc *p, const struct spans *s)
 {
 	struct addrs c = VEC_INIT;
-	struct err *err = each_word(p, s, test_table_pointer, &c);
+	struct err *err = each_word(p, s, test_table_pointer, true, &c);
 
 	if (!err)
 		err = narrow(p, s, plan_table_head, test_table_head, &c);
@@ -808,7 +818,7 @@ struct err *find_vars(struct proc *p, const struct spans *s)
 					       cleanup_entries };
 	struct addrs c = VEC_INIT, gs = VEC_INIT;
 	uint64_t addr = 0;
-	struct err *err = each_word(p, s, test_heap_slice, &c);
+	struct err *err = each_word(p, s, test_heap_slice, false, &c);
 
 	if (!err)
 		err = narrow(p, s, plan_elements, test_pointers, &c);

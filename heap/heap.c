@@ -506,6 +506,12 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 		err = report_detail(r, "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
 				    "), %" PRIu64 " objects unread", st.fetches, st.holes, st.hole_bytes, st.first_hole,
 				    m->unread);
+	if (!err && h->proc.stripped)
+		err = report_detail(r, "found by shape: mheap_ 0x%" PRIx64 ", allgs 0x%" PRIx64 ", allp 0x%" PRIx64
+				    ", allm 0x%" PRIx64 ", allfin 0x%" PRIx64 ", gcCleanups 0x%" PRIx64
+				    ", itabTable 0x%" PRIx64, h->proc.var.mheap_, h->proc.var.allgptr, h->proc.var.allp,
+				    h->proc.var.allm, h->proc.var.allfin, h->proc.var.gcCleanups,
+				    h->proc.var.itabTable);
 	if (!err)
 		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, sweep generation %" PRIu64
 				    "%s", h->spans.n, h->spans.nids, h->spans.sweepgen,

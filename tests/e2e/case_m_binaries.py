@@ -148,6 +148,31 @@ def build_id_directory():
         os.unlink(where)
 
 
+def found_by_shape(version):
+    """Without symbols the runtime's variables are found where the symbols of the same link have them."""
+    def one():
+        exe = build("zoo", version)
+        stripped, _ = split(exe, tmpdir())
+        run("objcopy", "--remove-section=.gnu_debuglink", stripped)
+        os.unlink(_)
+        prof = exact(Prog([stripped]), stripped, named=False)
+        line = re.search("found by shape: (.*)", prof.run.out)
+        check(line, prof.run.out)
+        symbols = subprocess.run(["nm", exe], stdout=subprocess.PIPE, text=True).stdout
+        for part in line[1].split(", "):
+            name, addr = part.split(" ")
+            # The finalizer queue's own head can lead to the same blocks; where no cleanup waits there is nothing to find.
+            names = {"allfin": "allfin|finq", "allgs": "allgs|allgptr"}.get(name, name)
+            right = [int(a, 16) for a in re.findall(rf"^(\w+) \w runtime\.(?:{names})$", symbols, re.M)]
+            check(int(addr, 16) in right + ([0] if name == "gcCleanups" else []), part, right)
+    one.__name__ = f"found_by_shape_go{version}"
+    case(timeout=180, needs=["gdbserver", "objcopy", "nm"])(one)
+
+
+for v in RELEASES:
+    found_by_shape(v)
+
+
 @case(timeout=120, needs=["gdbserver"])
 def stripped_names():
     """What is left without any debug file: functions, types that objects carry, maps by their groups, the runtime's variables."""
