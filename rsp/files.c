@@ -55,17 +55,30 @@ struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, str
 
 /* ------------------------------------------------------------------ files */
 
-/* F RESULT [,ERRNO] [;DATA]; *data points into p.  Numbers are in hex and may be negative. */
-static struct err *parse_f(const uint8_t *p, size_t len, const char *what, uint64_t *result,
-			   const uint8_t **data, size_t *data_len)
+/*
+ * F RESULT [,ERRNO] [;DATA], with at most max bytes of data; *data points into scratch.  Numbers are in hex and may be
+ * negative.  gdbserver 16 codes runs in the number, too, so all of it is decoded before it is looked at.
+ */
+static struct err *parse_f(const uint8_t *raw, size_t raw_len, const char *what, uint64_t max, struct buf *scratch,
+			   uint64_t *result, const uint8_t **data, size_t *data_len)
 {
-	size_t i = 1;
+	enum { HEADER_MAX = 64 };
+	size_t i = 1, len;
 	uint64_t v = 0, errnum = 0;
+	const uint8_t *p;
+	struct err *err;
 	bool negative;
 
-	if (!len)
+	if (!raw_len)
 		return err_create(ERR_UNSUPPORTED, "the stub cannot read files");
-	if (p[0] != 'F')
+	scratch->len = 0;
+	err = buf_reserve(scratch, max + HEADER_MAX);
+	if (!err)
+		err = packet_decode_binary(raw, raw_len, scratch->data, max + HEADER_MAX, &len);
+	if (err)
+		return err_wrapf(err, "reading %s", what);
+	p = scratch->data;
+	if (!len || p[0] != 'F')
 		return err_create(ERR_PROTO, "the stub's answer about %s makes no sense", what);
 	negative = i < len && p[i] == '-';
 	for (i += negative; i < len && packet_hexval(p[i]) >= 0; i++) {
@@ -89,7 +102,7 @@ static struct err *parse_f(const uint8_t *p, size_t len, const char *what, uint6
 
 static struct err *file_open(struct rsp *rsp, const char *path, uint64_t *fd)
 {
-	_cleanup_buf_ struct buf cmd = BUF_INIT;
+	_cleanup_buf_ struct buf cmd = BUF_INIT, scratch = BUF_INIT;
 	const uint8_t *p, *data;
 	size_t len;
 	struct err *err;
@@ -105,7 +118,7 @@ static struct err *file_open(struct rsp *rsp, const char *path, uint64_t *fd)
 		err = rsp_send_bytes(rsp, cmd.data, cmd.len);
 	if (!err)
 		err = rsp_next_raw(rsp, &p, &len);
-	return err ? err : parse_f(p, len, path, fd, &data, &len);
+	return err ? err : parse_f(p, len, path, 0, &scratch, fd, &data, &len);
 }
 
 struct piece {
@@ -123,6 +136,7 @@ static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, u
 	/* Room for escapes: random bytes need 1.6 % more. */
 	uint64_t full = (rsp->f.pub.packet_size - 48) / 16 * 15, next = off, end;
 	unsigned window = 1, max = rsp->f.pub.no_ack ? rsp->f.pub.window : 1, under_way = 0, head = 0;
+	_cleanup_buf_ struct buf scratch = BUF_INIT;
 	size_t base = ret->len;
 	VEC(struct piece) again = VEC_INIT;
 	struct piece *ring = calloc(max, sizeof(*ring));
@@ -158,7 +172,7 @@ static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, u
 		pc = ring[head];
 		head = (head + 1) % max;
 		under_way--;
-		err = parse_f(p, plen, path, &result, &data, &dlen);
+		err = parse_f(p, plen, path, pc.len, &scratch, &result, &data, &dlen);
 		/* The offset may be one this stub cannot express: past the end it does not matter. */
 		if (err && pc.off >= end) {
 			err_destroy(err);
@@ -167,9 +181,10 @@ static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, u
 		}
 		if (!err && ret->len < base + (pc.off - off) + pc.len)
 			err = buf_reserve(ret, base + (size_t)(pc.off - off + pc.len) - ret->len);
-		if (!err && data)
-			err = packet_decode_binary(data, dlen, ret->data + base + (pc.off - off), pc.len,
-						   &got);
+		if (!err && data && dlen <= pc.len) {
+			memcpy(ret->data + base + (pc.off - off), data, dlen);
+			got = dlen;
+		}
 		if (!err && got != result)
 			err = err_create(ERR_PROTO, "the stub's answer about %s makes no sense", path);
 		if (err)

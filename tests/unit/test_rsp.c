@@ -575,6 +575,7 @@ static void test_files(void **state)
 
 	for (size_t i = 0; i < len; i++)
 		file[i] = i % 1000 < 256 ? (uint8_t)i : stub_byte(i);
+	memset(file + 2000, ';', 10);
 	for (int mode = 0; mode < 3; mode++) {
 		struct stub_config c = sane();
 		struct buf b = BUF_INIT;
@@ -594,6 +595,11 @@ static void test_files(void **state)
 		ok(rsp_file_read_at(rsp, "/some/file", 1000, 50000, &b));
 		assert_int_equal(b.len, 50000);
 		assert_memory_equal(b.data, file + 1000, 50000);
+		buf_reset(&b);
+		/* "F1111;;;;;...": runs in the number, and from its end into the data (gdbserver 16) */
+		ok(rsp_file_read_at(rsp, "/some/file", 2000, 0x1111, &b));
+		assert_int_equal(b.len, 0x1111);
+		assert_memory_equal(b.data, file + 2000, 0x1111);
 		buf_reset(&b);
 		ok(rsp_file_read_at(rsp, "/some/file", len - 10, 50000, &b));
 		assert_int_equal(b.len, 10);
