@@ -239,6 +239,7 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 	const struct locals *l;
 	struct err *err;
 	int64_t off;
+	uint8_t own;
 
 	r->pass = PASS_GOROUTINES;
 	if (r->r.frame == UINT32_MAX)
@@ -246,6 +247,9 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 	f = &n->h->stacks.frames.v[r->r.frame];
 	if (f->func->in_runtime)
 		r->pass = PASS_GOROUTINES_RUNTIME;
+	own = r->pass;
+	if (r->r.conservative)
+		r->pass = PASS_GOROUTINES_GUESSED;
 	if (!n->dwarf || r->r.kind == ROOT_REGISTER)
 		return NULL;
 	if (r->r.addr < f->sp || r->r.addr >= f->fp + 4096)
@@ -264,6 +268,7 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 		if (!r->label)
 			return err_nomem();
 		r->var_off = v->var_off + (uint64_t)(off - v->cfa_off);
+		r->pass = own;
 		return v->type ? types_from_die(n->types, 0, v->type, &r->type) : NULL;
 	}
 	type_by_slot(n, r);
