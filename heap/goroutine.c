@@ -96,6 +96,7 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 				break;
 			m.g0_lo = g.lo;
 			m.g0_hi = g.hi;
+			m.g0_sched_sp = g.sched_sp;
 		}
 		if (gsig) {
 			if ((err = need_object(p, spans, gsig, gsize)) || (err = g_load(p, gsig, &g)))
