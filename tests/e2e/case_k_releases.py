@@ -9,6 +9,7 @@ import sys
 
 from lib import *
 from case_b_exact import exact
+from case_c_stops import spin
 
 ALL = "GRF_RELEASES" in os.environ
 RELEASES = os.environ.get("GRF_RELEASES", "1.22.12 1.24.10").split()
@@ -113,6 +114,14 @@ def stripped(version, tag, flags):
     case(timeout=300, needs=["gdbserver"])(run)
 
 
+def spinning(version, tag, flags):
+    def run():
+        taken = spin(version=version, tag=tag, flags=flags, **CGO)
+        print(f"      go{version}{tag}: {len(taken)} stops of spin, exact after {sum(taken)}", flush=True)
+    run.__name__ = f"go{version}{tag}-spin"
+    case(timeout=300, needs=["gdbserver", "gcc"])(run)
+
+
 def minor(version):
     return ".".join(version.split(".")[:2])
 
@@ -128,6 +137,10 @@ for name, minors, flags, env in BUILDS:
 for v in RELEASES if ALL else [GO_VERSION]:
     stripped(v, "-stripped", [])
     stripped(v, "-stripped-pie", ["-buildmode=pie"])
+for v in RELEASES if ALL else []:
+    if minor(v) in "1.17 1.19 1.21 1.24 1.27".split():
+        spinning(v, "-cgo", [])
+        spinning(v, "-race", ["-race"])
 
 
 if ALL:
@@ -136,5 +149,5 @@ if ALL:
         """Last: says where the rows are."""
         with open(TABLE) as f:
             n = len(f.readlines())
-        print(f"      {n} rows of {len(CASES) - 1} cells in {os.path.relpath(TABLE)}; python3 tests/tools/support.py makes docs/SUPPORT.md's table of it",
+        print(f"      {n} rows in {os.path.relpath(TABLE)}; python3 tests/tools/support.py makes docs/SUPPORT.md's table of it",
               flush=True)
