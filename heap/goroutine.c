@@ -195,9 +195,7 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 				uint64_t sp = s->threads->v[s->ms.v[i].thread].regs[p->machine->sp];
 
 				if (sp > g.lo && sp < g.hi)
-					lo = sp;
-				else if (g.sched_sp)
-					lo = g.sched_sp;
+					lo = sp; /* else all of it: sched.sp may be an old one */
 			}
 			if (lo >= g.lo && lo < g.hi)
 				err = vec_push(&want, ((struct range){ lo, g.hi - lo }));

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 
@@ -139,7 +140,7 @@ static bool behind_racecall(struct proc *p, uint64_t pc)
 		err_destroy(err);
 		return false;
 	}
-	return f && (!strncmp(f->name, "race", 4) || !strncmp(f->name, "runtime.race", 12));
+	return f && (!strncmp(f->name, "race", 4) || !strncasecmp(f->name, "runtime.race", 12));
 }
 
 /*
