@@ -117,8 +117,8 @@ static struct err *plan_frames(struct heap *h, struct ranges *want)
 				continue;
 			mv = bytes_word(p->fmt, b + at + word + p->arch->min_frame);
 			if (!proc_try_word(p, mv + word, &bv) || !proc_try_uint(p, bv, 4, &n) ||
-			    !proc_try_word(p, bv + word, &data) || n > UINT16_MAX)
-				continue;
+			    !proc_try_word(p, bv + word, &data) || n > UINT16_MAX || !spans_find(&h->spans, data))
+				continue; /* a stale word; reflect makes its bit vectors on the heap */
 			err = vec_push(want, ((struct range){ data, (n + 7) / 8 }));
 		}
 	}

@@ -96,6 +96,7 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 				break;
 			m.g0_lo = g.lo;
 			m.g0_hi = g.hi;
+			m.g0_sched_sp = g.sched_sp;
 		}
 		if (gsig) {
 			if ((err = need_object(p, spans, gsig, gsize)) || (err = g_load(p, gsig, &g)))
@@ -161,6 +162,17 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 		if (t->valid)
 			err = vec_push(&want, ((struct range){ t->regs[p->machine->sp], 16 << 10 }));
 	}
+	/* What a signal handler interrupted may have been on g0. */
+	for (i = 0; i < s->ms.n && !err; i++) {
+		const struct machine *m = &s->ms.v[i];
+		uint64_t sp = m->thread >= 0 ? s->threads->v[m->thread].regs[p->machine->sp] : 0, lo = m->g0_lo;
+
+		if (sp <= m->sig_lo || sp >= m->sig_hi || m->g0_sched_sp <= lo)
+			continue;
+		if (m->g0_sched_sp - lo > 16 << 10)
+			lo = m->g0_sched_sp - (16 << 10);
+		err = vec_push(&want, ((struct range){ lo, m->g0_sched_sp - lo }));
+	}
 	if (!err)
 		err = image_try(p->img, &want);
 	for (i = 0; i < s->threads->n && !err && !u->why; i++)
@@ -183,9 +195,7 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 				uint64_t sp = s->threads->v[s->ms.v[i].thread].regs[p->machine->sp];
 
 				if (sp > g.lo && sp < g.hi)
-					lo = sp;
-				else if (g.sched_sp)
-					lo = g.sched_sp;
+					lo = sp; /* else all of it: sched.sp may be an old one */
 			}
 			if (lo >= g.lo && lo < g.hi)
 				err = vec_push(&want, ((struct range){ lo, g.hi - lo }));

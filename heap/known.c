@@ -10,6 +10,7 @@ static const struct {
 	{ "sync.Pool", "local", { "sync.poolLocal", true } },	/* [P]poolLocal, sync/pool.go */
 	{ "sync.Pool", "victim", { "sync.poolLocal", true } },
 	{ "sync.entry", "p", { "interface {}", false } },	       /* until 1.19, sync/map.go */
+	{ "arena.Arena", "a", { "runtime.userArena", false } },	       /* arena/arena.go */
 	{ "runtime.timeTimer", "c", { "runtime.hchan", false } },	/* chan time.Time */
 	{ "runtime.g", "labels", { "runtime/pprof.labelMap", false } }, /* runtime/pprof/runtime.go */
 };

@@ -46,6 +46,15 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 	struct err *err;
 	int fit;
 
+	if (sp->arena_chunk) {
+		if (place || !old) {
+			err = place_arena(ps, place, &place);
+			if (err)
+				return err;
+			m->place[id] = place | (ps->v.v[place].type ? PLACE_FINAL : 0);
+		}
+		return NULL;
+	}
 	if (span_untyped(sp)) {
 		if (!place && !old && ptr_first_bits(&m->h->proc, sp, index, &bits)) {
 			err = place_of_closure(ps, sp, index, bits, &place);

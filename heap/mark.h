@@ -17,6 +17,7 @@ enum mark_pass {
 	PASS_VARIABLES,
 	PASS_GOROUTINES,
 	PASS_GOROUTINES_RUNTIME, /* frames of the runtime itself: what the program's own frames don't hold */
+	PASS_GOROUTINES_GUESSED, /* words of a conservative look that are no variable's: often stale */
 	PASS_SPECIALS,
 	PASS_RUNTIME,
 	PASS_N

@@ -185,6 +185,7 @@ static const struct {
 	{ "runtime.gogo", FUNC_GOGO },
 	{ "gogo", FUNC_GOGO },
 	{ "runtime.copystack", FUNC_COPYSTACK },
+	{ "racecall", FUNC_RACECALL },
 	{ "runtime.nanotime1", FUNC_NANOTIME1 },
 	{ "runtime.walltime", FUNC_NANOTIME1 },
 	{ "time.now", FUNC_NANOTIME1 },

@@ -54,6 +54,7 @@ enum func_class {
 	FUNC_COPYSTACK,
 	FUNC_SPAN_SETUP, /* a span is being made, freed or refilled */
 	FUNC_SWEEP,
+	FUNC_RACECALL,
 	FUNC_NANOTIME1, /* switches stacks without saving: vdsoSP tells */
 };
 

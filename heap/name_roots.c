@@ -368,6 +368,7 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 	const struct locals *l;
 	struct err *err;
 	int64_t off;
+	uint8_t own;
 
 	r->pass = PASS_GOROUTINES;
 	if (r->r.frame == UINT32_MAX)
@@ -375,6 +376,9 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 	f = &n->h->stacks.frames.v[r->r.frame];
 	if (f->func->in_runtime)
 		r->pass = PASS_GOROUTINES_RUNTIME;
+	own = r->pass;
+	if (r->r.conservative)
+		r->pass = PASS_GOROUTINES_GUESSED;
 	if (r->r.kind == ROOT_REGISTER)
 		return NULL;
 	if (r->r.addr < f->sp || r->r.addr >= f->fp + 4096)
@@ -394,6 +398,7 @@ static struct err *name_local(struct namer *n, struct mark_root *r)
 		if (off < v->cfa_off || off >= v->cfa_off + (int64_t)v->size)
 			continue;
 		r->var_off = v->var_off + (uint64_t)(off - v->cfa_off);
+		r->pass = own;
 		err = local_type(n, f, v, r);
 		return err ? err : drop_lone_data(n, l, v, r);
 	}

@@ -18,6 +18,8 @@ struct err *places_init(struct places *p, struct heap *h, struct types *types,
 	p->types = types;
 	p->frames = frames;
 	err = strtab_add(frames, "$sub_objects$", &p->sub_objects);
+	if (!err)
+		err = strtab_add(frames, "$arena$", &p->arena_frame);
 	return err ? err : vec_push(&p->v, unknown);
 }
 
@@ -169,6 +171,32 @@ struct err *place_get(struct places *p, enum place_mode mode, struct go_type *ty
 	}
 	*ret = (uint32_t)*slot;
 	return NULL;
+}
+
+/*
+ * A chunk holds objects of all types, one beside the other.  A pointer says what lies where it points; of the rest it is
+ * known only that the same arena has it.
+ */
+struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret)
+{
+	struct place pl = { .mode = PLACE_ARENA }, from = p->v.v[place];
+	uint64_t *slot;
+	bool is_new;
+	struct err *err;
+
+	if (from.mode == PLACE_ONE) {
+		pl.type = from.type;
+		pl.off = from.off;
+	}
+	err = map64_put(&p->by_key, (uint64_t)(pl.type ? pl.type->id : 0) << 36 | (uint64_t)pl.mode << 32 | pl.off,
+			0, &slot, &is_new);
+	if (!err && is_new) {
+		*slot = p->v.n;
+		err = vec_push(&p->v, pl);
+	}
+	if (!err)
+		*ret = (uint32_t)*slot;
+	return err;
 }
 
 int place_fit(struct places *p, uint32_t place, const struct span *sp, uint64_t bits)
@@ -436,6 +464,9 @@ static struct err *edge_make(struct places *p, enum place_mode mode, struct go_t
 		case PLACE_CHAN:
 			err = edge_chan(p, type, off, e, &out);
 			break;
+		case PLACE_ARENA:
+			err = vec_push(&out, p->arena_frame);
+			break;
 		case PLACE_UNKNOWN:
 			break;
 		}
@@ -463,7 +494,7 @@ static struct err *edge_make(struct places *p, enum place_mode mode, struct go_t
 static struct err *edge_lookup(struct places *p, enum place_mode mode, struct go_type *type,
 			       uint64_t off, const struct edge **ret)
 {
-	uint64_t key = (uint64_t)(type ? type->id : 0) << 39 | (uint64_t)mode << 36 | (off & 0xfffffffff);
+	uint64_t key = (uint64_t)(type ? type->id : 0) << 40 | (uint64_t)mode << 36 | (off & 0xfffffffff);
 	uint64_t *slot;
 	struct edge *e;
 	bool is_new;
@@ -492,6 +523,11 @@ struct err *edge_get(struct places *p, uint32_t place, uint64_t off, const struc
 	struct go_type *type = pl->type;
 
 	*index = -1;
+	if (mode == PLACE_ARENA) {
+		if (!type || off < pl->off || off - pl->off >= type->size)
+			return edge_lookup(p, PLACE_ARENA, NULL, 0, ret);
+		return edge_lookup(p, PLACE_ONE, type, off - pl->off, ret);
+	}
 	if (mode == PLACE_UNKNOWN || off < pl->off)
 		return edge_lookup(p, PLACE_UNKNOWN, NULL, 0, ret);
 	off -= pl->off;

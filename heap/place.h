@@ -24,6 +24,7 @@ enum place_mode {
 	PLACE_MAP_TABLE,
 	PLACE_MAP_GROUPS, /* groups or buckets, one after another */
 	PLACE_CHAN,	  /* hchan; type is the channel's */
+	PLACE_ARENA,	  /* a chunk of a user arena: one T at off, other objects around it; type may be NULL */
 };
 
 struct place {
@@ -63,6 +64,7 @@ struct places {
 	struct map64 by_key;	 /* type id, mode, off -> place */
 	struct map64 edge_cache; /* type id, mode, offset -> edge */
 	uint32_t sub_objects;	 /* string id of "$sub_objects$" */
+	uint32_t arena_frame;	 /* "$arena$" */
 };
 
 ERR_MUST_CHECK struct err *places_init(struct places *p, struct heap *h, struct types *types,
@@ -71,6 +73,9 @@ void places_deinit(struct places *p);
 
 ERR_MUST_CHECK struct err *place_get(struct places *p, enum place_mode mode, struct go_type *type,
 				     uint64_t off, uint32_t *ret);
+
+/* What a pointer that suggests this place (0: nothing) says of the arena's chunk that it leads into. */
+ERR_MUST_CHECK struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret);
 
 /* The pointer word at offset `off` of an object with this place.  *index: for a tile, which element (its
  * frame comes before the edge's own); -1: no index frame. */

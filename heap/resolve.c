@@ -6,13 +6,30 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "heap/known.h"
 #include "heap/place.h"
 
+/* "[A,B]" -> "[go.shape.A,go.shape.B]" */
+static struct err *shape_args(const char *args, struct buf *out)
+{
+	struct err *err = NULL;
+	int depth = 0;
+
+	for (const char *s = args; *s && !err; s++) {
+		depth += (*s == '[' || *s == '{' || *s == '(') - (*s == ']' || *s == '}' || *s == ')');
+		err = buf_add(out, s, 1);
+		if (!err && depth == 1 && (s == args || *s == ','))
+			err = buf_addstr(out, "go.shape.");
+	}
+	return err;
+}
+
 /*
  * internal/sync.HashTrieMap's node is a header that says which of two types it begins:
- * node{isEntry bool}, entry[K,V], indirect[K,V].
+ * node{isEntry bool}, entry[K,V], indirect[K,V].  Since 1.27 linkers leave entry[K,V] out, as only the code of
+ * its shape uses it.
  */
 static struct err *trie_node(struct places *p, uint64_t value, struct go_type **type)
 {
@@ -30,6 +47,16 @@ static struct err *trie_node(struct places *p, uint64_t value, struct go_type **
 	if (!name)
 		return err_nomem();
 	err = types_by_name(p->types, name, &real);
+	if (!err && !real && !strstr(name, "go.shape.")) {
+		_cleanup_buf_ struct buf shape = BUF_INIT;
+		const char *args = strchr(name, '[');
+
+		err = buf_add(&shape, name, (size_t)(args - name));
+		if (!err)
+			err = shape_args(args, &shape);
+		if (!err)
+			err = types_by_name(p->types, (const char *)shape.data, &real);
+	}
 	if (!err && real)
 		*type = real;
 	return err;

@@ -67,6 +67,14 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 	s->specials = proc_peek(p, b, L_mspan_specials);
 	s->arena_chunk = layout_has(l, L_mspan_isUserArenaChunk) &&
 			 proc_peek(p, b, L_mspan_isUserArenaChunk);
+	/*
+	 * arena.go: setUserArenaChunkToFault.  Freed and without memory, the span is kept for as long as something
+	 * points there; it counts as free.
+	 */
+	if (s->arena_chunk && s->spanclass & 1) {
+		s->state = 0;
+		return NULL;
+	}
 	s->large_type = layout_has(l, L_mspan_largeType) ? proc_peek(p, b, L_mspan_largeType) : 0;
 	if (!s->npages || s->npages > LIMIT_READ / GO_PAGE || s->base & (GO_PAGE - 1) ||
 	    s->base + s->npages * GO_PAGE < s->base || s->limit < s->base ||

@@ -6,6 +6,9 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
+
+#include "base/limits.h"
 
 /* Fills pi, fp and lr for pc and sp. */
 bool unwind_frame(struct proc *p, struct unwind *u)
@@ -110,6 +113,83 @@ static enum func_class class_at(struct proc *p, uint64_t pc)
 	return !err && f ? f->cls : FUNC_NORMAL;
 }
 
+/* Does the stack end right from here?  sp is at a return address. */
+static bool reaches_top(struct proc *p, const struct goroutine *g, uint64_t pc, uint64_t sp)
+{
+	struct unwind u = { .pc = pc, .sp = sp + p->fmt.word };
+
+	if (!unwind_frame(p, &u))
+		return false;
+	for (unsigned depth = 0; u.lr; depth++)
+		if (depth > LIMIT_FRAMES || u.fp > g->hi || !unwind_next(p, &u))
+			return false;
+	return u.sp == g->top_sp;
+}
+
+/* Is pc behind a call (E8, rel32) of one of the race detector's entries? */
+static bool behind_racecall(struct proc *p, uint64_t pc)
+{
+	const struct func *f;
+	uint64_t op, rel;
+	struct err *err;
+
+	if (!proc_try_uint(p, pc - 5, 1, &op) || op != 0xe8 || !proc_try_uint(p, pc - 4, 4, &rel))
+		return false;
+	err = func_find(p, pc + (uint64_t)(int64_t)(int32_t)rel, &f);
+	if (err) {
+		err_destroy(err);
+		return false;
+	}
+	return f && (!strncmp(f->name, "race", 4) || !strncasecmp(f->name, "runtime.race", 12));
+}
+
+/*
+ * The race detector's code, in C, runs on g0, and racecall (race_amd64.s) switches there without saving but in R12, which
+ * C functions keep, perhaps in their frames.  So the goroutine's sp is in R12 or between the thread's sp and where g0's
+ * stack was taken up; it is where a call of the race detector returns to, and the stack can be walked to its end from there.
+ * The C code's frames may hold older ones: those of calls further down the stack than this one.
+ */
+static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct machine *m, struct gcontext *ctx)
+{
+	uint64_t word = p->fmt.word, left, found = 0, v, pc, n, at;
+	const struct arch *a = p->machine;
+	const uint8_t *b;
+
+	b = image_ptr(p->img, ctx->sp, word, &left);
+	n = b ? left : 0;
+	if (n > m->g0_sched_sp - ctx->sp)
+		n = m->g0_sched_sp - ctx->sp;
+	for (int r = 0; r < a->nregs; r++)
+		if (!strcmp(a->reg_names[r], "r12") && within(ctx->regs[r], g->lo, g->hi) &&
+		    proc_try_word(p, ctx->regs[r], &pc) && behind_racecall(p, pc) &&
+		    reaches_top(p, g, pc, ctx->regs[r]))
+			found = ctx->regs[r];
+	for (at = 0; at + word <= n; at += word) {
+		v = bytes_word(p->fmt, b + at);
+		if (v > found && within(v, g->lo, g->hi) && !(v & (word - 1)) && proc_try_word(p, v, &pc) &&
+		    behind_racecall(p, pc) && reaches_top(p, g, pc, v))
+			found = v;
+	}
+	if (!found || !proc_try_word(p, found, &ctx->pc))
+		return false;
+	ctx->sp = found + word;
+	return true;
+}
+
+/*
+ * Is the thread in the race detector's code?  racecall aligns the sp and calls; so do others that use g0's stack, with
+ * their own return address or argument there.
+ */
+static bool in_racecall(struct proc *p, const struct machine *m, const struct gcontext *ctx)
+{
+	uint64_t pc;
+
+	if (strcmp(p->machine->name, "amd64") || !within(ctx->sp, m->g0_lo, m->g0_sched_sp) || m->g0_sched_sp > m->g0_hi)
+		return false;
+	return class_at(p, ctx->pc) == FUNC_RACECALL ||
+	       (proc_try_word(p, (m->g0_sched_sp & ~15ull) - p->fmt.word, &pc) && class_at(p, pc) == FUNC_RACECALL);
+}
+
 bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
 		 const struct machine *m, struct gcontext *ctx, bool *conservative,
 		 const char **why)
@@ -155,6 +235,11 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 			return true;
 		}
 		if (!within(ctx->sp, m->sig_lo, m->sig_hi) || within(ctx->sp, m->g0_lo, m->g0_hi)) {
+			/* What sched has may be left from a call of C. */
+			if (in_racecall(p, m, ctx)) {
+				*why = "the race detector's code, and where it was called was not found";
+				return racecall_sp(p, g, m, ctx);
+			}
 			if (g->sched_sp) {
 				ctx->pc = g->sched_pc;
 				ctx->sp = g->sched_sp;

@@ -8,7 +8,8 @@ import subprocess
 from lib import *
 
 
-def exact(version=GO_VERSION, named=0.01, **kw):
+def exact(version=GO_VERSION, named=0.01, say=None, **kw):
+    """Holds zoo's promises against its profile; what was measured goes to say()."""
     # Not -tick: caught while it adds up a payload, main() is a root of that one, too.
     p = zoo(version=version, **kw)
     heap = int(p.wait_line(r"^heapalloc ").split()[1])
@@ -18,12 +19,15 @@ def exact(version=GO_VERSION, named=0.01, **kw):
         p.ask(signal.SIGUSR2, "^garbage 16777216$")
         after = profile(g.target, p.exe, "-p", p.pid)
     assert_alive(p)
-    for prof in before, after:
+    proms = promises(p.lines)
+    broken = [check_promises(proms, prof.stacks) for prof in (before, after)]
+    if say:
+        say(heap=heap, held=len(proms) - max(map(len, broken)), promised=len(proms), **before.totals)
+    for prof, bad in zip((before, after), broken):
         t = prof.totals
         check_sums(t)
         check(prof.total == t["live_bytes"], "the folded file's sum is not live_bytes:", prof.total, t)
         check(within(prof.total, heap, 0.001), f"live {prof.total}, HeapAlloc {heap}")
-        bad = check_promises(promises(p.lines), prof.stacks)
         check(not bad, f"{len(bad)} promises broken:\n" + "\n".join(bad))
         if named:
             check(t["unnamed_bytes"] < heap * named, "unnamed:", t["unnamed_bytes"], "of", heap)

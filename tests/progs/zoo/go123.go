@@ -27,8 +27,8 @@ func keepGo23() {
 	zooUnique = uniqueOf(16)
 	s := zooUnique.Value()
 	keep("zooUnique", `^main\.zooUnique(;|$)`, unsafe.Pointer(unsafe.StringData(s)), uintptr(len(s)))
-	uniqueOf(17)
 	if uniqueDrops {
+		uniqueOf(17)
 		gone("uniqueGone", 17*page)
 	}
 	// The map's own clean-up, before keepGo25 stops all clean-ups.

@@ -5,8 +5,8 @@ package main
 
 import "runtime"
 
-// The unique package's map lets go of a value with the collection that finds it dead; before, its own
-// clean-up came later.
+// The unique package's map lets go of a value with the collection that finds it dead.  Before, its own clean-up came
+// some time later, or never.
 const uniqueDrops = true
 
 // A cleanup that runs and does not end.

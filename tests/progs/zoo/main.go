@@ -279,6 +279,9 @@ func main() {
 	keepGo24()
 	keepGo25()
 	keepCgo()
+	keepC()
+	keepArenas()
+	keepBubble()
 	queueFinalizers()
 	for i := 0; i < nPromises; i++ {
 		p := &promises[i]

@@ -1,0 +1,6 @@
+//go:build !goexperiment.arenas
+// +build !goexperiment.arenas
+
+package main
+
+func keepArenas() {}

@@ -1,0 +1,6 @@
+//go:build !goexperiment.synctest || go1.26
+// +build !goexperiment.synctest go1.26
+
+package main
+
+func keepBubble() {}

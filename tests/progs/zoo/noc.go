@@ -1,0 +1,6 @@
+//go:build !cgo || noc
+// +build !cgo noc
+
+package main
+
+func keepC() {}
