@@ -41,7 +41,7 @@ LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o
 LIB := $(OBJDIR)/libgrf.a
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(OBJDIR)/%)
-TOOL_SRCS := $(sort $(wildcard tests/tools/*.c))
+TOOL_SRCS := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
 TOOL_BINS := $(TOOL_SRCS:%.c=$(OBJDIR)/%)
 
 ifeq ($(V),0)

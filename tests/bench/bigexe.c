@@ -50,9 +50,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	must(elf_open(argv[1], &exe));
-	must(heap_create(exe, &heap));
+	must(heap_create(exe, NULL, 0, &heap));
 	must(image_create(elf_fmt(exe), &img));
-	must(heap_attach(heap, img, 0));
+	must(heap_attach(heap, NULL, img, 0));
 	printf("%.3f s %.1f MB ready to capture; ", cpu(), peak_mb());
 	err = dwarf_create(exe, &dwarf);
 	if (err_is(err, ERR_NODEBUG)) {

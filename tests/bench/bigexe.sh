@@ -39,10 +39,7 @@ if [ -z "${STRIPPED:-}" ]; then
 	[ -x "$STRIPPED" ] || build -ldflags='-s -w' -o "$STRIPPED"
 fi
 
-make -s "OBJDIR=$OBJDIR"
-# shellcheck disable=SC2046
-${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -O2 -I. -o "$dir/bigexe" tests/bench/bigexe.c "$OBJDIR/libgrf.a" \
-	$(pkg-config --libs libelf zlib) -ldwarf -lpthread
+make -s "OBJDIR=$OBJDIR" all "$OBJDIR/tests/bench/bigexe"
 
 work=$(mktemp -d)
 pid='' stub='' failed=0
@@ -70,7 +67,7 @@ for exe in "$TELEGRAF" "$STRIPPED"; do
 	i=0
 	while [ $i -lt "$RUNS" ]; do
 		i=$((i + 1))
-		echo "  $("$dir/bigexe" "$exe")"
+		echo "  $("$OBJDIR/tests/bench/bigexe" "$exe")"
 	done
 	"$exe" --config "$work/telegraf.conf" >"$work/telegraf.log" 2>&1 &
 	pid=$!
