@@ -141,13 +141,3 @@ for v in RELEASES if ALL else []:
     if minor(v) in "1.17 1.19 1.21 1.24 1.27".split():
         spinning(v, "-cgo", [])
         spinning(v, "-race", ["-race"])
-
-
-if ALL:
-    @case()
-    def table():
-        """Last: says where the rows are."""
-        with open(TABLE) as f:
-            n = len(f.readlines())
-        print(f"      {n} rows in {os.path.relpath(TABLE)}; python3 tests/tools/support.py makes docs/SUPPORT.md's table of it",
-              flush=True)

@@ -16,7 +16,7 @@ def names(version):
             raise Skip(f"no Go {version}: {e}")
         p = Prog([build("names", version)])
         exact(p, p.exe)
-    run.__name__ = f"names_go{version}"
+    run.__name__ = f"releases_names_go{version}"
     case(timeout=120, needs=["gdbserver"])(run)
 
 
