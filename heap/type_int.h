@@ -67,8 +67,7 @@ ERR_MUST_CHECK struct err *types_listed(struct types *t, const char *name, struc
 ERR_MUST_CHECK struct err *type_expand_dwarf(struct types *t, size_t module, struct go_type *type);
 /* type_runtime.c */
 ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *type);
-/* Whether the descriptor says that an interface holds the value itself; false if it can't be read. */
-/* A named type's own string ("http.Server"), in the image; false: nameless, or no descriptor. */
+/* type_desc.c.  A named type's own string ("http.Server"), in the image; false: nameless, or no descriptor. */
 bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len);
 /* What a pointer's descriptor points to; false: no pointer. */
 bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
@@ -76,6 +75,7 @@ bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
 bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group);
 /* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no descriptor. */
 uint64_t type_desc_size(struct types *t, uint64_t rtype);
+/* Whether it says that an interface holds the value itself; *known false if it can't be read. */
 ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool *direct);
 
 #endif
