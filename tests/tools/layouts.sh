@@ -7,7 +7,7 @@
 #	layouts.sh LAYOUTGEN --absent [RELEASE...]	which fields each of them lacks
 #
 # Without RELEASE: those of tests/tools/layout_releases.
-# Toolchains come by GOTOOLCHAIN (the go command fetches what is not there yet).  A toolchain that cannot be had is
+# Toolchains come by tests/setup/go.sh (which fetches what is not there yet).  A toolchain that cannot be had is
 # an error, so that the table never loses rows in silence; --check says so, goes on, and counts it as skipped.
 # JOBS=n builds n at a time (2); ARCHS="amd64 arm64" takes fewer; EXPERIMENTS="a b,c" tries these instead of those below.
 set -eu
@@ -37,6 +37,7 @@ experiments() {
 }
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
+setup=$top/tests/setup
 case $1 in
 /*) gen=$1 ;;
 *) gen=$PWD/$1 ;;
@@ -56,34 +57,36 @@ printf 'module example.com/layouts\n\ngo 1.17\n' > "$dir/src/go.mod"
 printf 'package main\n\nfunc main() { println() }\n' > "$dir/src/main.go"
 cd "$dir/src"
 
-export GOFLAGS=-mod=mod CGO_ENABLED=0 GOOS=linux GOWORK=off
+# Go 1.19 cannot use its module index where the toolchain came as a module.
+export GOFLAGS=-mod=mod CGO_ENABLED=0 GOOS=linux GOWORK=off GOTOOLCHAIN=local GODEBUG=goindex=0
 unset GOEXPERIMENT GOARM GOAMD64 GO386 GOMIPS GOMIPS64 GOPPC64 || true
 
 : > "$dir/jobs"
 skipped=0
 for rel; do
-	if ! ver=$(GOTOOLCHAIN=go$rel GOOS= go version 2>&1) || ! echo "$ver" | grep -q "go$rel "; then
-		echo "*** SKIPPED: no Go toolchain $rel: $ver ***" >&2
+	if ! go=$(GOOS= sh "$setup/go.sh" "$rel" 2>"$dir/why"); then
+		echo "*** SKIPPED: no Go toolchain $rel: $(tail -n 1 "$dir/why") ***" >&2
 		[ "$mode" = --check ] || exit 1
 		skipped=$((skipped + 1))
 		continue
 	fi
-	archs=$(GOTOOLCHAIN=go$rel go tool dist list | sed -n 's,^linux/,,p')
+	archs=$("$go" tool dist list | sed -n 's,^linux/,,p')
 	for arch in $ARCHS; do
 		echo "$archs" | grep -qx "$arch" || continue
 		for exp in - $(experiments "$rel" "$arch"); do
 			echo "$rel $arch $exp $dir/$rel-$arch-$exp" >> "$dir/jobs"
+			echo "$go" >> "$dir/gos"
 		done
 	done
 done
 
-xargs -P "${JOBS:-2}" -L 1 sh -c '
+paste -d " " "$dir/jobs" "$dir/gos" | xargs -P "${JOBS:-2}" -L 1 sh -c '
 	exp=$3
 	[ "$exp" = - ] && exp=
-	GOEXPERIMENT=$exp GOTOOLCHAIN=go$1 GOARCH=$2 go build -o "$4" . || {
+	GOEXPERIMENT=$exp GOARCH=$2 "$5" build -o "$4" . || {
 		echo "layouts.sh: go$1 $2 $3: build failed" >&2
 		[ -n "${EXPERIMENTS-}" ] || exit 255
-	}' sh < "$dir/jobs"
+	}' sh
 # Of experiments that are only tried some do not build alone.
 if [ -n "${EXPERIMENTS-}" ]; then
 	while read -r rel arch exp exe; do
