@@ -33,7 +33,7 @@ import socket
 import sys
 import time
 
-FAULTS = re.findall(r"^\s*([a-z-]+)\t", __doc__, re.M)  # Python 3.13 strips the indentation
+FAULTS = re.findall(r"^\s+([a-z-]+)(?:\t| {2,})", __doc__, re.M)  # Python 3.13 makes spaces of tabs
 FEATURES = "PacketSize=47ff;QStartupWithShell+;QStartNoAckMode+;multiprocess+;fork-events+;vContSupported+"
 
 
