@@ -84,10 +84,12 @@ static struct err *add_debug(struct heap *h, const char *path)
 	if (!err)
 		return NULL;
 	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(h->proc.exe)) {
-		err_destroy(err);
-		err = vec_push(&h->debug_files, file); /* a plugin's? */
+		struct debug_pending plugin = { file, err };
+
+		err = vec_push(&h->debug_files, plugin);
 		if (!err)
 			return NULL;
+		err_destroy(plugin.why);
 	}
 	elf_destroy(file);
 	return err;
@@ -191,8 +193,10 @@ void heap_destroy(struct heap *h)
 	map64_deinit(&h->scheduler);
 	binaries_deinit(&h->proc.binaries);
 	libraries_deinit(&h->libs);
-	for (size_t i = 0; i < h->debug_files.n; i++)
-		elf_destroy(h->debug_files.v[i]);
+	for (size_t i = 0; i < h->debug_files.n; i++) {
+		elf_destroy(h->debug_files.v[i].elf);
+		err_destroy(h->debug_files.v[i].why);
+	}
 	vec_deinit(&h->debug_files);
 	layout_choice_deinit(&h->layout);
 	free(h->why);
@@ -399,7 +403,7 @@ static struct err *find_plugin_names(struct heap *h, struct binary *b)
 	struct err *err = binary_find_file(&h->proc, b);
 
 	for (size_t i = 0; i < h->debug_files.n && !err; i++) {
-		struct elf *file = h->debug_files.v[i];
+		struct elf *file = h->debug_files.v[i].elf;
 
 		if (b->elf)
 			err = debugfile_set(&b->debug, b->elf, file);
@@ -412,6 +416,7 @@ static struct err *find_plugin_names(struct heap *h, struct binary *b)
 			err = NULL;
 			continue;
 		}
+		err_destroy(h->debug_files.v[i].why);
 		h->debug_files.v[i--] = h->debug_files.v[--h->debug_files.n];
 	}
 	if (!err && b->elf && !b->debug.elf && !has_dwarf(b->elf))
@@ -452,8 +457,7 @@ static struct err *find_names(struct heap *h, struct report *r)
 	for (size_t i = 1; i < b->n && !err; i++)
 		err = find_plugin_names(h, &b->v[i]);
 	if (!err && h->debug_files.n)
-		err = err_create(ERR_BADDATA, "%s is a debug file of neither %s nor a plugin of it: their build ids "
-				 "differ", elf_path(h->debug_files.v[0]), elf_path(h->proc.exe));
+		err = err_create(ERR_BADDATA, "%s, nor of a plugin of it", h->debug_files.v[0].why->msg);
 	for (size_t i = 0; i < b->n && !err; i++)
 		err = open_dwarf(h, i, r);
 	if (!err)

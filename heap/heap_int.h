@@ -9,12 +9,17 @@
 #include "heap/root.h"
 #include "heap/span.h"
 
+struct debug_pending {
+	struct elf *elf;
+	struct err *why; /* it is not EXE's */
+};
+
 struct heap {
 	struct proc proc;
 	struct layout_choice layout; /* where proc.layout comes from */
 	struct target *target; /* where the list of shared libraries comes from; borrowed until the capture is done */
 	struct libraries libs; /* as last read */
-	VEC(struct elf *) debug_files; /* --debug, not matched yet */
+	VEC(struct debug_pending) debug_files; /* --debug, not matched yet */
 	struct spans spans;
 	struct stacks stacks;
 	struct gcmasks masks;

@@ -78,16 +78,49 @@ static bool is_pclntab(const char *name)
 }
 
 /*
- * Two links of the same packages: all code and data have the same sizes, and the function tables are equal.  A
- * section of the file is found in the binary by its name.
+ * The function tables: their section; where external linkers (up to go1.25, PIE and c-shared) put them into .data.rel.ro,
+ * what there has no relocations: names, files and pc tables (pcHeader in runtime/symtab.go).
  */
+static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
+{
+	const struct elf_section *s;
+	size_t n = elf_sections(e, &s);
+	struct bytes_fmt fmt = elf_fmt(e);
+	const uint8_t *p;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_pclntab(s[i].name) && (p = elf_section_data(e, &s[i]))) {
+			*len = s[i].size;
+			return p;
+		}
+	s = elf_section(e, ".data.rel.ro");
+	p = s ? elf_section_data(e, s) : NULL;
+	for (uint64_t at = 0; p && at + 9u * fmt.word <= s->size; at += fmt.word) {
+		const uint8_t *h = p + at;
+		uint32_t magic = bytes_u32(fmt, h);
+		/* {magic, 0, 0, minLC, ptrSize; nfunc, nfiles; textStart (1.18+); funcname, cu, file, pc, pcln offsets} */
+		unsigned first = magic == 0xfffffffa ? 3 : 4;
+		uint64_t from, to;
+
+		if ((magic != 0xfffffffa && magic != 0xfffffff0 && magic != 0xfffffff1) || h[4] || h[5] || h[7] != fmt.word)
+			continue;
+		from = bytes_word(fmt, h + first * fmt.word);
+		to = bytes_word(fmt, h + (first + 4) * fmt.word);
+		if (from < to && to <= s->size - at) {
+			*len = to - from;
+			return h + from;
+		}
+	}
+	return NULL;
+}
+
+/* Two links of the same packages: all code and data have the same sizes, and the function tables are equal. */
 static struct err *check_sections(const struct elf *binary, const struct elf *file)
 {
 	static const char *const same_size[] = { ".text", ".data", ".bss", ".noptrdata", ".noptrbss" };
-	const struct elf_section *s, *other;
-	size_t n = elf_sections(binary, &s);
+	const uint8_t *tables, *other;
+	uint64_t len, other_len;
 	const char *what = NULL;
-	bool tables = false;
 
 	for (size_t i = 0; i < sizeof(same_size) / sizeof(*same_size); i++) {
 		const struct elf_section *x = elf_section(binary, same_size[i]), *y = elf_section(file, same_size[i]);
@@ -95,20 +128,10 @@ static struct err *check_sections(const struct elf *binary, const struct elf *fi
 		if (!x != !y || (x && x->size != y->size))
 			what = same_size[i];
 	}
-	for (size_t i = 0; i < n && !what; i++) {
-		const uint8_t *x, *y;
-
-		if (!is_pclntab(s[i].name))
-			continue;
-		other = elf_section(file, s[i].name);
-		x = elf_section_data(binary, &s[i]);
-		y = other ? elf_section_data(file, other) : NULL;
-		if (!x || !y || other->size != s[i].size || memcmp(x, y, s[i].size))
-			what = s[i].name;
-		tables = true;
-	}
-	if (!what && !tables)
-		what = ".gopclntab";
+	tables = pclntab(binary, &len);
+	other = pclntab(file, &other_len);
+	if (!what && (!tables || !other || len != other_len || memcmp(tables, other, len)))
+		what = "pclntab";
 	return what ? err_create(ERR_BADDATA, "%s is not of the same build as %s: %s differs", elf_path(file),
 				 elf_path(binary), what) :
 		      NULL;

@@ -1,8 +1,6 @@
 /*
  * What closures capture, and what functions take: by the DIEs of their subprograms.
  */
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,17 +17,18 @@ static int cmp_capture(const void *a, const void *b)
 
 VEC_NAMED(captures, struct dwarf_capture);
 
-/* DW_AT_go_closure_offset came with go1.23; no table says whether an executable has it at all. */
-static bool has_closure_offsets(struct dwarf *d)
+/*
+ * DW_AT_go_closure_offset came with go1.23; whether a function could have it its unit's producer says:
+ * "Go cmd/compile go1.26.8; regabi".
+ */
+static bool has_closure_offsets(struct dwarf *d, const struct dwarf_func *f)
 {
-	const char *version, *modinfo;
-	struct err *err = elf_go_buildinfo(d->elf, &version, &modinfo);
-	unsigned minor = UINT_MAX;
+	const struct dwarf_cu *cu = dwarf_cu_of(d, f->die);
+	DIE_GUARD Dwarf_Die die = NULL;
+	const char *producer = cu && dwarf_die_at(d, cu->die, &die) ? dwarf_die_str(d, die, DW_AT_producer) : NULL;
+	const char *go = producer ? strstr(producer, " go1.") : NULL;
 
-	if (!err && sscanf(version, "go1.%u", &minor) != 1)
-		minor = UINT_MAX;
-	err_destroy(err);
-	return minor >= 23;
+	return !go || strtoul(go + 5, NULL, 10) >= 23;
 }
 
 /* Name and type of a captured variable. */
@@ -158,7 +157,7 @@ struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture
 	f = dwarf_find_func(d, entry);
 	if (f && f->low == entry)
 		err = captures_by_offset(d, f, &out);
-	if (!err && f && f->low == entry && !out.n && !has_closure_offsets(d))
+	if (!err && f && f->low == entry && !out.n && !has_closure_offsets(d, f))
 		err = captures_by_line(d, f, &out);
 	if (err) {
 		vec_deinit(&out);

@@ -32,7 +32,8 @@ func pay(pages int, name, pattern string) []byte {
 	return b
 }
 
-func Name() string { return "first" }
+//go:noinline
+func size(b []byte) int { return len(b) }
 
 //go:noinline
 func (c *crate) hold(ready, done chan bool) {
@@ -52,5 +53,5 @@ func Start(first int, which string) (held interface{}, fn func() int) {
 	<-ready
 	captured := pay(first+4, which+"Captured", `^main\.fns;.*Start\.func1;captured\. \(\[\]uint8\)$`)
 	return &crate{4, pay(first+3, which+"Held", `^main\.held;\[\d\]\. \(interface \{\}\);Load\. \(\[\]uint8\)$`)},
-		func() int { return len(captured) }
+		func() int { return size(captured) }
 }
