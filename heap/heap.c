@@ -519,6 +519,54 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	return err;
 }
 
+/* Of the analysis, for -v: CPU and the most memory so far, phase by phase. */
+struct phases {
+	double cpu;
+	struct {
+		const char *name;
+		double cpu, peak_mb;
+	} v[8];
+	size_t n;
+};
+
+static void phase_done(struct phases *ph, const char *name)
+{
+	double now = cpu_seconds();
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	ph->v[ph->n].name = name;
+	ph->v[ph->n].cpu = now - ph->cpu;
+	ph->v[ph->n++].peak_mb = (double)ru.ru_maxrss * 1024 / 1e6;
+	ph->cpu = now;
+}
+
+static double per_second(uint64_t objects, double cpu)
+{
+	return cpu > 0 ? (double)objects / cpu / 1e6 : 0;
+}
+
+static struct err *report_costs(const struct heap *h, const struct mark *m, const struct profile *p,
+				const struct phases *ph, struct report *r)
+{
+	const struct spans *s = &h->spans;
+	uint64_t spans = s->n * sizeof(*s->v) + s->ntables * 8192 * sizeof(uint32_t);
+	uint64_t marks = (s->nscan * sizeof(*m->place)) + s->nids / 4;
+	uint64_t nodes = p->nodes.n * (sizeof(*p->nodes.v) + 2 * (sizeof(struct map64_slot) + 1));
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < ph->n && !err; i++)
+		err = report_detail(r, "CPU: %s %.2f s, %.1f M objects/s; peak memory so far %.1f MB", ph->v[i].name,
+				    ph->v[i].cpu, per_second(m->live_objects, ph->v[i].cpu), ph->v[i].peak_mb);
+	if (!err)
+		err = report_detail(r, "memory: image %.1f MB, spans %.1f MB, marks %.1f MB (%.1f bytes per slot), frontier "
+				    "%.1f MB (%zu objects), profile %.1f MB", (double)image_stats(h->proc.img).fetched / 1e6,
+				    (double)spans / 1e6, (double)marks / 1e6,
+				    s->nids ? (double)marks / (double)s->nids : 0,
+				    (double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest, (double)nodes / 1e6);
+	return err;
+}
+
 struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
 			 struct report *r)
 {
@@ -527,9 +575,11 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	struct arena arena = ARENA_INIT;
 	struct mark_root *roots = NULL;
 	struct mark mark = { 0 };
+	struct phases ph = { 0 };
 	size_t nroots;
 	struct err *err;
 
+	phase_done(&ph, "capture");
 	spans_attach(&h->proc, &h->spans);
 	err = scan_stacks(h);
 	if (!err)
@@ -545,12 +595,17 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	if (!err)
 		err = name_roots(h, &places, &arena, &roots, &nroots);
 	binaries_locals_done(&h->proc.binaries);
+	phase_done(&ph, "stacks and roots");
 	if (!err)
 		err = mark_run(&mark, h, &places, roots, nroots);
+	phase_done(&ph, "marking");
 	if (!err)
 		err = name_objects(&mark, max_depth, profile, &r->unnamed_bytes);
+	phase_done(&ph, "naming");
 	if (!err)
 		err = fill_report(h, &mark, r);
+	if (!err)
+		err = report_costs(h, &mark, profile, &ph, r);
 	mark_deinit(&mark);
 	free(roots);
 	places_deinit(&places);
