@@ -467,7 +467,6 @@ enum { PARTIAL_NOTES = 5 };
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
 {
 	struct image_stats st = image_stats(h->proc.img);
-	uint64_t slots = 0, slot_bytes = 0;
 	struct err *err = NULL;
 
 	r->version = h->proc.version;
@@ -481,11 +480,9 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 
 		r->allocated_objects += s->alloc_count;
 		r->allocated_bytes += s->alloc_count * s->elemsize;
-		slots += s->allocated;
-		slot_bytes += s->allocated * s->elemsize;
 	}
-	r->unreachable_objects = slots - m->live_objects;
-	r->unreachable_bytes = slot_bytes - m->live_bytes;
+	r->unreachable_objects = h->spans.allocated - m->live_objects;
+	r->unreachable_bytes = h->spans.allocated_bytes - m->live_bytes;
 	r->failed_reads = st.holes + m->unread;
 	r->failed_bytes = st.hole_bytes;
 	r->captured_bytes = st.fetched;
@@ -552,7 +549,7 @@ static struct err *report_costs(const struct heap *h, const struct mark *m, cons
 	const struct spans *s = &h->spans;
 	uint64_t spans = s->n * sizeof(*s->v) + s->ntables * 8192 * sizeof(uint32_t);
 	uint64_t marks = (s->nscan * sizeof(*m->place)) + s->nids / 4;
-	uint64_t nodes = p->nodes.n * (sizeof(*p->nodes.v) + 2 * (sizeof(struct map64_slot) + 1));
+	uint64_t nodes = p->nodes.n * (sizeof(*p->nodes.v) + 2 * sizeof(struct map64_slot));
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < ph->n && !err; i++)

@@ -168,6 +168,7 @@ struct err *mark_run(struct mark *m, struct heap *h, struct places *places,
 	m->place = calloc(h->spans.nscan + 1, sizeof(uint32_t));
 	if (!m->place)
 		return err_nomem();
+	k.walk.by_scan = m->place;
 	err = walk_run(&k.walk);
 	m->live_bytes = k.walk.bytes;
 	m->live_objects = k.walk.objects;

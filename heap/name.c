@@ -218,7 +218,7 @@ struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
 			 uint64_t *unnamed_bytes)
 {
 	struct naming n = { .walk = { .h = m->h, .roots = m->roots, .nroots = m->nroots, .phase = "naming",
-				      .visit = visit_all },
+				      .visit = visit_all, .by_scan = m->place },
 			    .m = m, .p = p, .max_depth = max_depth };
 	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
 

@@ -315,7 +315,8 @@ struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unsta
 		span_allocated(x, bits, alive);
 		for (uint64_t j = 0; j < n; j++)
 			count += (uint64_t)__builtin_popcount(alive[j]);
-		x->allocated = (uint32_t)count;
+		s->allocated += count;
+		s->allocated_bytes += count * x->elemsize;
 		if (count != x->alloc_count) {
 			*u = (struct unstable){ "a slot being allocated", x->base };
 			if (!all)
@@ -375,10 +376,10 @@ void spans_attach(struct proc *p, struct spans *s)
 		uint64_t bytes = x->npages * GO_PAGE;
 
 		x->data_len = 0;
-		x->bits = NULL;
+		x->bits_at = 0;
 		x->data = x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
-		if (x->ptrs == SPAN_BITS && bytes <= x->data_len)
-			x->bits = x->data + bytes - bytes / p->fmt.word / 8 - (x->inline_marks ? INLINE_MARKS : 0);
+		if (x->ptrs == SPAN_BITS && bytes <= x->data_len && bytes <= UINT32_MAX)
+			x->bits_at = (uint32_t)(bytes - bytes / p->fmt.word / 8 - (x->inline_marks ? INLINE_MARKS : 0));
 	}
 }
 

@@ -34,7 +34,8 @@ struct span {
 	uint64_t elemsize;
 	const uint8_t *data;  /* the contents from base on; NULL: not captured */
 	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */
-	const uint8_t *bits;  /* SPAN_BITS: the bitmap in data; NULL: not captured */
+	uint32_t bits_at; /* SPAN_BITS: of the bitmap in data; 0: not captured */
+	uint32_t nelems;
 	uint32_t divmul; /* index = offset * divmul >> 32; 0: always index 0 */
 	uint32_t first_id;
 	uint32_t first_scan; /* the same in ids of spans that can hold pointers only: scan ids */
@@ -44,20 +45,20 @@ struct span {
 	bool unswept; /* what survives is in the mark bits */
 	/* the rest */
 	uint64_t npages;
-	uint32_t nelems;
 	uint32_t freeindex, scan_index; /* freeIndexForScan */
 	uint32_t alloc_count; /* as the span says */
-	uint32_t allocated;   /* as its bits say */
 	uint8_t state, spanclass;
 	bool inline_marks;
 	uint64_t data_len;    /* how much of data there is */
 	uint64_t alloc_bits, mark_bits, specials, large_type;
 } __attribute__((aligned(64)));
+_Static_assert(sizeof(struct span) == 128, "two lines");
 
 struct spans {
 	struct span *v; /* in use, by base */
 	size_t n;
 	uint64_t nids, nscan;
+	uint64_t allocated, allocated_bytes; /* slots, as their bits say */
 	uint64_t sweepgen;
 	bool green_tea;
 	/* page -> span: one table per 64 MB */
@@ -187,8 +188,8 @@ static inline uint64_t span_slot(const struct span *sp, uint32_t index)
 	return sp->base + (uint64_t)index * sp->elemsize;
 }
 
-/* The slot will be read soon. */
-static inline void span_prefetch(const struct span *sp, uint32_t index)
+/* The slot will be read soon.  Always inline: gcc drops calls of what does nothing but prefetch. */
+__attribute__((always_inline)) static inline void span_prefetch(const struct span *sp, uint32_t index)
 {
 	const uint8_t *slot = sp->data + (uint64_t)index * sp->elemsize;
 
@@ -196,8 +197,8 @@ static inline void span_prefetch(const struct span *sp, uint32_t index)
 		return;
 	__builtin_prefetch(slot);
 	__builtin_prefetch(slot + (sp->elemsize < 64 ? sp->elemsize - 1 : 64));
-	if (sp->bits)
-		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
+	if (sp->bits_at)
+		__builtin_prefetch(sp->data + sp->bits_at + (uint64_t)index * sp->elemsize / 64);
 }
 
 #endif

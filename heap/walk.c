@@ -189,8 +189,10 @@ static struct err *expand_level(struct walk *w)
 			sp[k] = spans_of_scan(s, (uint32_t)(w->now.v[i + k] >> 32));
 			__builtin_prefetch(sp[k]);
 		}
-		for (size_t k = 0; k < n; k++)
+		for (size_t k = 0; k < n; k++) {
 			span_prefetch(sp[k], (uint32_t)(w->now.v[i + k] >> 32) - sp[k]->first_scan);
+			__builtin_prefetch(&w->by_scan[w->now.v[i + k] >> 32]);
+		}
 		for (size_t k = 0; k < n && !err; k++) {
 			while (i + k >= w->now_runs.v[run].end)
 				run++;
