@@ -30,7 +30,10 @@ struct image {
 	struct mem_source *src;
 	VEC(struct piece) pieces;
 	struct image_stats stats;
+	size_t *hints; /* where a piece was found last, by some bits of the address */
 };
+
+enum { HINTS = 64, HINT_SHIFT = 16 };
 
 /* Below this malloc() is the better home, above it whole pages that go back at once. */
 enum { PIECE_MMAP = 128 << 10 };
@@ -63,6 +66,11 @@ struct err *image_create(struct bytes_fmt fmt, struct image **ret)
 	if (!img)
 		return err_nomem();
 	img->fmt = fmt;
+	img->hints = calloc(HINTS, sizeof(*img->hints));
+	if (!img->hints) {
+		free(img);
+		return err_nomem();
+	}
 	*ret = img;
 	return NULL;
 }
@@ -75,6 +83,7 @@ void image_destroy(struct image *img)
 		if (img->pieces.v[i].kind == PIECE_OWNED)
 			piece_free(img->pieces.v[i].data, img->pieces.v[i].len);
 	vec_deinit(&img->pieces);
+	free(img->hints);
 	free(img);
 }
 
@@ -501,8 +510,11 @@ void image_forget(struct image *img)
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
 {
-	size_t i = image_lookup(img, addr);
+	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)], i = *hint;
 	const struct piece *p;
+
+	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len)
+		*hint = i = image_lookup(img, addr);
 
 	if (i == img->pieces.n)
 		return NULL;
@@ -516,10 +528,14 @@ const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, u
 
 struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64_t len)
 {
+	const uint8_t *whole = image_ptr(img, addr, len, NULL);
 	uint8_t *out = dst;
-	size_t i = image_lookup(img, addr);
 
-	for (; len; i++) {
+	if (whole && len) {
+		memcpy(dst, whole, len);
+		return NULL;
+	}
+	for (size_t i = image_lookup(img, addr); len; i++) {
 		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
 		uint64_t n;
 
