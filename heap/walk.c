@@ -7,7 +7,7 @@
 
 enum {
 	PENDING = 256, /* pointers of a batch */
-	AHEAD = 64,    /* objects whose contents are asked for together */
+	AHEAD = 16,    /* objects */
 };
 
 /* ------------------------------------------------------------------ a batch */
@@ -176,32 +176,41 @@ static struct err *check(struct walk *w)
 	return intr_check();
 }
 
+/*
+ * Some entries ahead of the one that is expanded its span is looked up, and then its contents are asked for, so that
+ * both are there when its turn comes.
+ */
 static struct err *expand_level(struct walk *w)
 {
-	const struct spans *s = &w->h->spans;
-	const struct span *sp[AHEAD];
-	size_t run = 0, n;
+	enum { RING = 4 * AHEAD };
+	const struct span *ring[RING];
+	size_t run = 0, n = w->now.n;
 	struct err *err = NULL;
 
-	for (size_t i = 0; i < w->now.n && !err; i += n) {
-		n = w->now.n - i < AHEAD ? w->now.n - i : AHEAD;
-		for (size_t k = 0; k < n; k++) {
-			sp[k] = spans_of_scan(s, (uint32_t)(w->now.v[i + k] >> 32));
-			__builtin_prefetch(sp[k]);
+	for (size_t i = 0; i < n + 2 * AHEAD && !err; i++) {
+		if (i < n) {
+			const struct span *sp = spans_of_scan(&w->h->spans, (uint32_t)(w->now.v[i] >> 32));
+
+			ring[i % RING] = sp;
+			__builtin_prefetch(sp);
 		}
-		for (size_t k = 0; k < n; k++) {
-			span_prefetch(sp[k], (uint32_t)(w->now.v[i + k] >> 32) - sp[k]->first_scan);
-			__builtin_prefetch(&w->by_scan[w->now.v[i + k] >> 32]);
+		if (i >= AHEAD && i - AHEAD < n) {
+			const struct span *sp = ring[(i - AHEAD) % RING];
+			uint32_t id = (uint32_t)(w->now.v[i - AHEAD] >> 32);
+
+			span_prefetch(sp, id - sp->first_scan);
+			__builtin_prefetch(&w->by_scan[id]);
 		}
-		for (size_t k = 0; k < n && !err; k++) {
-			while (i + k >= w->now_runs.v[run].end)
+		if (i >= 2 * AHEAD) {
+			size_t k = i - 2 * AHEAD;
+
+			while (k >= w->now_runs.v[run].end)
 				run++;
-			err = expand(w, sp[k], (uint32_t)(w->now.v[i + k] >> 32), w->now_runs.v[run].root,
-				     (uint32_t)w->now.v[i + k], false);
+			err = expand(w, ring[k % RING], (uint32_t)(w->now.v[k] >> 32), w->now_runs.v[run].root,
+				     (uint32_t)w->now.v[k], false);
+			if (!err && ++w->since_check > 100000)
+				err = check(w);
 		}
-		w->since_check += n;
-		if (!err && w->since_check > 100000)
-			err = check(w);
 	}
 	return err ? err : flush(w);
 }
