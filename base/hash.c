@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EMPTY 0x9e3779b97f4a7c15ull
 
 void map64_deinit(struct map64 *m)
 {
@@ -15,7 +14,7 @@ static inline size_t map64_find(const struct map64 *m, uint64_t key)
 {
 	size_t i = hash64(key) & (m->cap - 1);
 
-	while (m->slots[i].key != key && m->slots[i].key != EMPTY)
+	while (m->slots[i].key != key && m->slots[i].key != MAP64_EMPTY)
 		i = (i + 1) & (m->cap - 1);
 	return i;
 }
@@ -24,7 +23,7 @@ uint64_t *map64_get(const struct map64 *m, uint64_t key)
 {
 	size_t i;
 
-	if (key == EMPTY)
+	if (key == MAP64_EMPTY)
 		return m->has_odd ? (uint64_t *)&m->odd.val : NULL;
 	if (!m->cap)
 		return NULL;
@@ -41,9 +40,9 @@ static struct err *map64_grow(struct map64 *m)
 	if (!big.slots)
 		return err_nomem();
 	for (size_t i = 0; i < big.cap; i++)
-		big.slots[i].key = EMPTY;
+		big.slots[i].key = MAP64_EMPTY;
 	for (size_t i = 0; i < m->cap; i++)
-		if (m->slots[i].key != EMPTY)
+		if (m->slots[i].key != MAP64_EMPTY)
 			big.slots[map64_find(&big, m->slots[i].key)] = m->slots[i];
 	free(m->slots);
 	*m = big;
@@ -55,7 +54,7 @@ struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **v
 	struct map64_slot *s;
 	bool fresh;
 
-	if (key == EMPTY) {
+	if (key == MAP64_EMPTY) {
 		s = &m->odd;
 		fresh = !m->has_odd;
 		m->has_odd = true;

@@ -27,11 +27,13 @@ struct map64_slot {
 	uint64_t key, val;
 };
 
+#define MAP64_EMPTY 0x9e3779b97f4a7c15ull /* the key of slots that hold nothing */
+
 struct map64 {
 	struct map64_slot *slots;
 	size_t n;
 	size_t cap; /* a power of two, or 0 */
-	struct map64_slot odd; /* of the one key that marks empty slots */
+	struct map64_slot odd; /* MAP64_EMPTY's own */
 	bool has_odd;
 };
 

@@ -546,6 +546,7 @@ static double per_second(uint64_t objects, double cpu)
 static struct err *report_costs(const struct heap *h, const struct mark *m, const struct profile *p,
 				const struct phases *ph, struct report *r)
 {
+	const struct image_stats st = image_stats(h->proc.img);
 	const struct spans *s = &h->spans;
 	uint64_t spans = s->n * sizeof(*s->v) + s->ntables * 8192 * sizeof(uint32_t);
 	uint64_t marks = (s->nscan * sizeof(*m->place)) + s->nids / 4;
@@ -557,10 +558,15 @@ static struct err *report_costs(const struct heap *h, const struct mark *m, cons
 				    ph->v[i].cpu, per_second(m->live_objects, ph->v[i].cpu), ph->v[i].peak_mb);
 	if (!err)
 		err = report_detail(r, "memory: image %.1f MB, spans %.1f MB, marks %.1f MB (%.1f bytes per slot), frontier "
-				    "%.1f MB (%zu objects), profile %.1f MB", (double)image_stats(h->proc.img).fetched / 1e6,
+				    "%.1f MB (%zu objects), profile %.1f MB", (double)st.fetched / 1e6,
 				    (double)spans / 1e6, (double)marks / 1e6,
 				    s->nids ? (double)marks / (double)s->nids : 0,
 				    (double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest, (double)nodes / 1e6);
+	if (!err && st.file_bytes)
+		err = report_detail(r, "image: %.1f MB of it in an unlinked file below TMPDIR, at most %.1f MB of that in memory",
+				    (double)st.file_bytes / 1e6, (double)st.file_budget / 1e6);
+	else if (!err && st.no_file)
+		err = report_detail(r, "image: all in memory: %s", st.no_file);
 	return err;
 }
 
@@ -577,8 +583,9 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	struct err *err;
 
 	phase_done(&ph, "capture");
-	spans_attach(&h->proc, &h->spans);
-	err = scan_stacks(h);
+	err = spans_attach(&h->proc, &h->spans);
+	if (!err)
+		err = scan_stacks(h);
 	if (!err)
 		err = roots_collect(&h->proc, &h->spans, &h->masks, &h->roots);
 	if (!err)

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/huge.h"
+
 struct marking {
 	struct walk walk; /* first: the walk's callbacks get it */
 	struct mark *m;
@@ -168,6 +170,7 @@ struct err *mark_run(struct mark *m, struct heap *h, struct places *places,
 	m->place = calloc(h->spans.nscan + 1, sizeof(uint32_t));
 	if (!m->place)
 		return err_nomem();
+	huge_empty(m->place, h->spans.nscan * sizeof(uint32_t));
 	k.walk.by_scan = m->place;
 	err = walk_run(&k.walk);
 	m->live_bytes = k.walk.bytes;

@@ -7,13 +7,13 @@ static bool small_bits(const struct proc *p, const struct span *sp, uint32_t ind
 	uint64_t first = index * sp->elemsize >> shift, n = sp->elemsize >> shift, v = 0;
 
 	/* nelems * elemsize is below the span's size: so the bitmap has these bits (spans_load()) */
-	if (!sp->bits_at || n > 64)
+	if (!sp->bits || n > 64)
 		return false;
 	/* words of the bitmap are native uintptrs */
 	for (uint64_t got = 0; got < n;) {
 		uint64_t at = first + got, off = at & ((1u << per) - 1);
 
-		v |= bytes_word(p->fmt, sp->data + sp->bits_at + (at >> per << shift)) >> off << got;
+		v |= bytes_word(p->fmt, sp->bits + (at >> per << shift)) >> off << got;
 		got += (1u << per) - off;
 	}
 	*bits = n < 64 ? v & ((1ull << n) - 1) : v;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/huge.h"
 #include "base/limits.h"
 
 struct err *spans_plan_headers(struct proc *p, struct ranges *want)
@@ -75,7 +76,6 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		s->state = 0;
 		return NULL;
 	}
-	s->large_type = layout_has(l, L_mspan_largeType) ? proc_peek(p, b, L_mspan_largeType) : 0;
 	if (!s->npages || s->npages > LIMIT_READ / GO_PAGE || s->base & (GO_PAGE - 1) ||
 	    s->base + s->npages * GO_PAGE < s->base || s->limit < s->base ||
 	    s->limit > s->base + s->npages * GO_PAGE || !s->elemsize ||
@@ -107,6 +107,8 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		s->ptrs = SPAN_LARGE;
 	else
 		s->ptrs = s->elemsize <= 8 * word * word ? SPAN_BITS : SPAN_HEADER;
+	if (s->ptrs == SPAN_LARGE && layout_has(l, L_mspan_largeType))
+		s->large_type = proc_peek(p, b, L_mspan_largeType);
 	return NULL;
 }
 
@@ -369,18 +371,41 @@ struct err *spans_plan_contents(const struct proc *p, const struct spans *s, str
 	return err;
 }
 
-void spans_attach(struct proc *p, struct spans *s)
+/* How long the bitmap is; *off: in the span.  0: it has none. */
+static uint64_t span_bitmap(const struct proc *p, const struct span *x, uint64_t *off)
 {
+	uint64_t bytes = x->npages * GO_PAGE, len = bytes / p->fmt.word / 8;
+
+	if (x->ptrs != SPAN_BITS)
+		return 0;
+	*off = bytes - len - (x->inline_marks ? INLINE_MARKS : 0);
+	return len;
+}
+
+struct err *spans_attach(struct proc *p, struct spans *s)
+{
+	uint64_t total = 0, at = 0, off = 0;
+
+	huge_full(s->v, s->n * sizeof(*s->v));
+	for (size_t i = 0; i < s->n; i++)
+		total += span_bitmap(p, &s->v[i], &off);
+	s->bitmaps = malloc(total + 1);
+	if (!s->bitmaps)
+		return err_nomem();
 	for (size_t i = 0; i < s->n; i++) {
 		struct span *x = &s->v[i];
-		uint64_t bytes = x->npages * GO_PAGE;
+		uint64_t len = span_bitmap(p, x, &off);
+		const uint8_t *bits;
 
 		x->data_len = 0;
-		x->bits_at = 0;
 		x->data = x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
-		if (x->ptrs == SPAN_BITS && bytes <= x->data_len && bytes <= UINT32_MAX)
-			x->bits_at = (uint32_t)(bytes - bytes / p->fmt.word / 8 - (x->inline_marks ? INLINE_MARKS : 0));
+		bits = len ? image_ptr(p->img, x->base + off, len, NULL) : NULL;
+		if (bits && x->data && x->data_len >= x->npages * GO_PAGE) {
+			x->bits = memcpy(s->bitmaps + at, bits, len);
+			at += len;
+		}
 	}
+	return NULL;
 }
 
 void spans_deinit(struct spans *s)
@@ -390,6 +415,7 @@ void spans_deinit(struct spans *s)
 	free(s->tables);
 	free(s->scan);
 	free(s->scan_at);
+	free(s->bitmaps);
 	free(s->v);
 	arena_deinit(&s->arena);
 	memset(s, 0, sizeof(*s));

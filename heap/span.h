@@ -34,8 +34,10 @@ struct span {
 	uint64_t elemsize;
 	const uint8_t *data;  /* the contents from base on; NULL: not captured */
 	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */
-	uint32_t bits_at; /* SPAN_BITS: of the bitmap in data; 0: not captured */
-	uint32_t nelems;
+	union {
+		uint64_t large_type; /* SPAN_LARGE; else 0 */
+		const uint8_t *bits; /* SPAN_BITS, attached: a copy of the span's bitmap; NULL: not captured */
+	};
 	uint32_t divmul; /* index = offset * divmul >> 32; 0: always index 0 */
 	uint32_t first_id;
 	uint32_t first_scan; /* the same in ids of spans that can hold pointers only: scan ids */
@@ -45,12 +47,13 @@ struct span {
 	bool unswept; /* what survives is in the mark bits */
 	/* the rest */
 	uint64_t npages;
+	uint32_t nelems;
 	uint32_t freeindex, scan_index; /* freeIndexForScan */
 	uint32_t alloc_count; /* as the span says */
 	uint8_t state, spanclass;
 	bool inline_marks;
 	uint64_t data_len;    /* how much of data there is */
-	uint64_t alloc_bits, mark_bits, specials, large_type;
+	uint64_t alloc_bits, mark_bits, specials;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct span) == 128, "two lines");
 
@@ -67,6 +70,7 @@ struct spans {
 	/* scan id -> span */
 	struct scan_span *scan; /* spans with pointers, and one past their end */
 	uint32_t *scan_at;	/* by scan id / SCAN_STEP: where to begin in it */
+	uint8_t *bitmaps; /* of all SPAN_BITS spans, close together: naming objects looks at many of them */
 	struct arena arena;
 };
 
@@ -95,8 +99,8 @@ ERR_MUST_CHECK struct err *arenas_fetch(struct proc *p, const struct spans *s);
 /* Which of the n <= 64 words from addr on are pointers; *stop: no more behind them.  False: not captured. */
 bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits, bool *stop);
 
-/* Once they are in the image: pointers to them. */
-void spans_attach(struct proc *p, struct spans *s);
+/* Once they are in the image: pointers to them, and the bitmaps. */
+ERR_MUST_CHECK struct err *spans_attach(struct proc *p, struct spans *s);
 void spans_deinit(struct spans *s);
 
 struct page_table {
@@ -197,8 +201,8 @@ __attribute__((always_inline)) static inline void span_prefetch(const struct spa
 		return;
 	__builtin_prefetch(slot);
 	__builtin_prefetch(slot + (sp->elemsize < 64 ? sp->elemsize - 1 : 64));
-	if (sp->bits_at)
-		__builtin_prefetch(sp->data + sp->bits_at + (uint64_t)index * sp->elemsize / 64);
+	if (sp->ptrs == SPAN_BITS)
+		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
 }
 
 #endif

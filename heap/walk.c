@@ -8,6 +8,7 @@
 enum {
 	PENDING = 256, /* pointers of a batch */
 	AHEAD = 16,    /* objects */
+	TOUCH = 1 << 12, /* of a large object, at a time */
 };
 
 /* ------------------------------------------------------------------ a batch */
@@ -64,6 +65,7 @@ static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_i
 	uint32_t index = scan_id - sp->first_scan;
 	uint64_t slot = span_slot(sp, index), word;
 	struct walk_ptr ptr = { .holder = scan_id, .root = root, .tag = tag, .first = true };
+	uint64_t touched = 0;
 	struct ptr_iter it;
 	bool bad = false;
 	struct err *err = NULL;
@@ -73,8 +75,13 @@ static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_i
 			w->unread++;
 		return NULL;
 	}
+	image_touch(p->img, it.data);
 	while (!err && ptr_iter_next(&it, &word)) {
 		ptr.off = word * p->fmt.word;
+		if (sp->elemsize > TOUCH && ptr.off / TOUCH != touched / TOUCH) {
+			touched = ptr.off;
+			image_touch(p->img, it.data + ptr.off);
+		}
 		ptr.value = bytes_word(p->fmt, it.data + ptr.off);
 		if (ptr.value < 4096)
 			continue;
