@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 void map64_deinit(struct map64 *m)
 {
 	free(m->slots);

@@ -173,16 +173,16 @@ struct err *store_file(uint64_t len, uint64_t budget, struct store **ret, const 
 	if (!s)
 		return err_nomem();
 	s->len = pieces << STORE_PIECE_SHIFT;
+	s->base = map_file(s->len, why);
+	if (!s->base) {
+		store_destroy(s);
+		return NULL;
+	}
 	s->in = malloc(pieces * sizeof(*s->in));
 	s->is_in = calloc(pieces, 1);
 	if (!s->in || !s->is_in) {
 		store_destroy(s);
 		return err_nomem();
-	}
-	s->base = map_file(s->len, why);
-	if (!s->base) {
-		store_destroy(s);
-		return NULL;
 	}
 	s->random = 88172645463325252ull;
 	s->budget = budget > STORE_BUDGET ? budget : STORE_BUDGET;
