@@ -85,6 +85,9 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		return NULL;
 	}
 	s->divmul = span_divmul(s->elemsize, s->nelems);
+	/* Some releases count the bitmap at the span's end in. */
+	if (s->nelems > 1 && s->limit > s->base + s->elemsize * s->nelems)
+		s->limit = s->base + s->elemsize * s->nelems;
 	if (s->limit > s->base && span_index(s, s->limit - 1) >= s->nelems) {
 		*u = (struct unstable){ "a span whose limit makes no sense", s->base };
 		return NULL;

@@ -257,7 +257,7 @@ static struct err *image_missing(const struct image *img, struct range r, struct
 		const struct piece *p = &img->pieces.v[i];
 		uint64_t pend = p->addr + p->len;
 
-		if (p->kind == PIECE_OWNED) {
+		if (p->kind == PIECE_OWNED || p->kind == PIECE_STORED) {
 			if (p->addr < addr)
 				addr = p->addr;
 			if (pend > end)
