@@ -221,6 +221,7 @@ static void progress_read(void *arg, uint64_t bytes)
 {
 	struct run *r = arg;
 
+	image_settle(r->img, bytes);
 	progress_line(&r->progress, "reading", (double)bytes / 1e6,
 		      (double)image_stats(r->img).planned / 1e6, "MB");
 }

@@ -6,15 +6,14 @@
 void map64_deinit(struct map64 *m)
 {
 	free(m->slots);
-	free(m->used);
 	*m = (struct map64)MAP64_INIT;
 }
 
-static size_t map64_find(const struct map64 *m, uint64_t key)
+static inline size_t map64_find(const struct map64 *m, uint64_t key)
 {
 	size_t i = hash64(key) & (m->cap - 1);
 
-	while (m->used[i] && m->slots[i].key != key)
+	while (m->slots[i].key != key && m->slots[i].key != MAP64_EMPTY)
 		i = (i + 1) & (m->cap - 1);
 	return i;
 }
@@ -23,54 +22,58 @@ uint64_t *map64_get(const struct map64 *m, uint64_t key)
 {
 	size_t i;
 
+	if (key == MAP64_EMPTY)
+		return m->has_odd ? (uint64_t *)&m->odd.val : NULL;
 	if (!m->cap)
 		return NULL;
 	i = map64_find(m, key);
-	return m->used[i] ? &m->slots[i].val : NULL;
+	return m->slots[i].key == key ? &m->slots[i].val : NULL;
 }
 
 static struct err *map64_grow(struct map64 *m)
 {
-	struct map64 big = { .cap = m->cap ? m->cap * 2 : 64, .n = m->n };
-	size_t i, j;
+	struct map64 big = *m;
 
+	big.cap = m->cap ? m->cap * 2 : 64;
 	big.slots = malloc(big.cap * sizeof(*big.slots));
-	big.used = calloc(big.cap, 1);
-	if (!big.slots || !big.used) {
-		map64_deinit(&big);
+	if (!big.slots)
 		return err_nomem();
-	}
-	for (i = 0; i < m->cap; i++) {
-		if (!m->used[i])
-			continue;
-		j = map64_find(&big, m->slots[i].key);
-		big.slots[j] = m->slots[i];
-		big.used[j] = 1;
-	}
-	map64_deinit(m);
+	for (size_t i = 0; i < big.cap; i++)
+		big.slots[i].key = MAP64_EMPTY;
+	for (size_t i = 0; i < m->cap; i++)
+		if (m->slots[i].key != MAP64_EMPTY)
+			big.slots[map64_find(&big, m->slots[i].key)] = m->slots[i];
+	free(m->slots);
 	*m = big;
 	return NULL;
 }
 
 struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **val, bool *is_new)
 {
-	size_t i;
+	struct map64_slot *s;
+	bool fresh;
 
-	if ((m->n + 1) * 4 > m->cap * 3) {
-		struct err *err = map64_grow(m);
+	if (key == MAP64_EMPTY) {
+		s = &m->odd;
+		fresh = !m->has_odd;
+		m->has_odd = true;
+	} else {
+		if ((m->n + 1) * 4 > m->cap * 3) {
+			struct err *err = map64_grow(m);
 
-		if (err)
-			return err;
+			if (err)
+				return err;
+		}
+		s = &m->slots[map64_find(m, key)];
+		fresh = s->key != key;
 	}
-	i = map64_find(m, key);
 	if (is_new)
-		*is_new = !m->used[i];
-	if (!m->used[i]) {
-		m->used[i] = 1;
-		m->slots[i] = (struct map64_slot){ key, init };
+		*is_new = fresh;
+	if (fresh) {
+		*s = (struct map64_slot){ key, init };
 		m->n++;
 	}
-	*val = &m->slots[i].val;
+	*val = &s->val;
 	return NULL;
 }
 

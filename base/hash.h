@@ -13,26 +13,6 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-struct map64_slot {
-	uint64_t key, val;
-};
-
-struct map64 {
-	struct map64_slot *slots;
-	uint8_t *used;
-	size_t n;
-	size_t cap; /* a power of two, or 0 */
-};
-
-#define MAP64_INIT { NULL, NULL, 0, 0 }
-
-void map64_deinit(struct map64 *m);
-/* NULL if the key is not there.  Valid until the next map64_put(). */
-uint64_t *map64_get(const struct map64 *m, uint64_t key);
-/* Finds or makes the slot; *val of a new one is `init`; *is_new may be NULL. */
-ERR_MUST_CHECK struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **val,
-				     bool *is_new);
-
 static inline uint64_t hash64(uint64_t x)
 {
 	x ^= x >> 32;
@@ -42,6 +22,35 @@ static inline uint64_t hash64(uint64_t x)
 	x ^= x >> 32;
 	return x;
 }
+
+struct map64_slot {
+	uint64_t key, val;
+};
+
+#define MAP64_EMPTY 0x9e3779b97f4a7c15ull /* the key of slots that hold nothing */
+
+struct map64 {
+	struct map64_slot *slots;
+	size_t n;
+	size_t cap; /* a power of two, or 0 */
+	struct map64_slot odd; /* MAP64_EMPTY's own */
+	bool has_odd;
+};
+
+#define MAP64_INIT { NULL, 0, 0, { 0, 0 }, false }
+
+void map64_deinit(struct map64 *m);
+/* It will be looked up soon. */
+#define map64_prefetch(m, key)                                                   \
+	do {                                                                     \
+		if ((m)->cap)                                                    \
+			__builtin_prefetch(&(m)->slots[hash64(key) & ((m)->cap - 1)]); \
+	} while (0)
+/* NULL if the key is not there.  Valid until the next map64_put(). */
+uint64_t *map64_get(const struct map64 *m, uint64_t key);
+/* Finds or makes the slot; *val of a new one is `init`; *is_new may be NULL. */
+ERR_MUST_CHECK struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **val,
+				     bool *is_new);
 
 struct strtab {
 	struct arena arena;

@@ -471,7 +471,6 @@ enum { PARTIAL_NOTES = 5 };
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
 {
 	struct image_stats st = image_stats(h->proc.img);
-	uint64_t slots = 0, slot_bytes = 0;
 	struct err *err = NULL;
 
 	r->version = h->proc.version;
@@ -485,11 +484,9 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 
 		r->allocated_objects += s->alloc_count;
 		r->allocated_bytes += s->alloc_count * s->elemsize;
-		slots += s->allocated;
-		slot_bytes += s->allocated * s->elemsize;
 	}
-	r->unreachable_objects = slots - m->live_objects;
-	r->unreachable_bytes = slot_bytes - m->live_bytes;
+	r->unreachable_objects = h->spans.allocated - m->live_objects;
+	r->unreachable_bytes = h->spans.allocated_bytes - m->live_bytes;
 	r->failed_reads = st.holes + m->unread;
 	r->failed_bytes = st.hole_bytes;
 	r->captured_bytes = st.fetched;
@@ -523,6 +520,60 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	return err;
 }
 
+/* Of the analysis, for -v: CPU and the most memory so far, phase by phase. */
+struct phases {
+	double cpu;
+	struct {
+		const char *name;
+		double cpu, peak_mb;
+	} v[8];
+	size_t n;
+};
+
+static void phase_done(struct phases *ph, const char *name)
+{
+	double now = cpu_seconds();
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	ph->v[ph->n].name = name;
+	ph->v[ph->n].cpu = now - ph->cpu;
+	ph->v[ph->n++].peak_mb = (double)ru.ru_maxrss * 1024 / 1e6;
+	ph->cpu = now;
+}
+
+static double per_second(uint64_t objects, double cpu)
+{
+	return cpu > 0 ? (double)objects / cpu / 1e6 : 0;
+}
+
+static struct err *report_costs(const struct heap *h, const struct mark *m, const struct profile *p,
+				const struct phases *ph, struct report *r)
+{
+	const struct image_stats st = image_stats(h->proc.img);
+	const struct spans *s = &h->spans;
+	uint64_t spans = s->n * sizeof(*s->v) + s->ntables * 8192 * sizeof(uint32_t);
+	uint64_t marks = (s->nscan * sizeof(*m->place)) + s->nids / 4;
+	uint64_t nodes = p->nodes.n * (sizeof(*p->nodes.v) + 2 * sizeof(struct map64_slot));
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < ph->n && !err; i++)
+		err = report_detail(r, "CPU: %s %.2f s, %.1f M objects/s; peak memory so far %.1f MB", ph->v[i].name,
+				    ph->v[i].cpu, per_second(m->live_objects, ph->v[i].cpu), ph->v[i].peak_mb);
+	if (!err)
+		err = report_detail(r, "memory: image %.1f MB, spans %.1f MB, marks %.1f MB (%.1f bytes per slot), frontier "
+				    "%.1f MB (%zu objects), profile %.1f MB", (double)st.fetched / 1e6,
+				    (double)spans / 1e6, (double)marks / 1e6,
+				    s->nids ? (double)marks / (double)s->nids : 0,
+				    (double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest, (double)nodes / 1e6);
+	if (!err && st.file_bytes)
+		err = report_detail(r, "image: %.1f MB of it in an unlinked file below TMPDIR, at most %.1f MB of that in memory",
+				    (double)st.file_bytes / 1e6, (double)st.file_budget / 1e6);
+	else if (!err && st.no_file)
+		err = report_detail(r, "image: all in memory: %s", st.no_file);
+	return err;
+}
+
 struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
 			 struct report *r)
 {
@@ -531,11 +582,14 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	struct arena arena = ARENA_INIT;
 	struct mark_root *roots = NULL;
 	struct mark mark = { 0 };
+	struct phases ph = { 0 };
 	size_t nroots;
 	struct err *err;
 
-	spans_attach(&h->proc, &h->spans);
-	err = scan_stacks(h);
+	phase_done(&ph, "capture");
+	err = spans_attach(&h->proc, &h->spans);
+	if (!err)
+		err = scan_stacks(h);
 	if (!err)
 		err = roots_collect(&h->proc, &h->spans, &h->masks, &h->roots);
 	if (!err)
@@ -549,12 +603,17 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	if (!err)
 		err = name_roots(h, &places, &arena, &roots, &nroots);
 	binaries_locals_done(&h->proc.binaries);
+	phase_done(&ph, "stacks and roots");
 	if (!err)
 		err = mark_run(&mark, h, &places, roots, nroots);
+	phase_done(&ph, "marking");
 	if (!err)
 		err = name_objects(&mark, max_depth, profile, &r->unnamed_bytes);
+	phase_done(&ph, "naming");
 	if (!err)
 		err = fill_report(h, &mark, r);
+	if (!err)
+		err = report_costs(h, &mark, profile, &ph, r);
 	mark_deinit(&mark);
 	free(roots);
 	places_deinit(&places);

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/intr.h"
-
 struct naming {
+	struct walk walk; /* first: the walk's callback gets it */
 	struct mark *m;
 	struct profile *p;
 	unsigned max_depth;
@@ -122,58 +121,77 @@ static bool edge_may_close(const struct edge *e)
 	}
 }
 
-static struct err *name_rooted(struct naming *n, uint32_t id, uint32_t root, uint32_t *node)
+static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint32_t *node)
 {
 	struct mark *m = n->m;
-	const struct mark_root *r = &m->roots[root];
-	const struct span *sp = spans_of_id(&m->h->spans, id);
+	const struct mark_root *r = &m->roots[p->root];
 	const struct func *f = NULL;
 	const struct edge *e;
 	uint32_t place;
-	struct err *err = root_node(n, root, node);
+	struct err *err = root_node(n, p->root, node);
 
 	if (err)
 		return err;
 	if (r->func_value) {
-		err = func_resolve(m->places, r->r.value, sp, id - sp->first_id, &place, &f);
+		err = func_resolve(m->places, r->r.value, p->sp, p->index, &place, &f);
 	} else if (r->type) {
 		err = edge_of_type(m->places, r->type, r->var_off, &e);
 		if (!err && !e->unnamed)
 			err = step(n, *node, e, -1, NULL, node);
-		if (!err && edge_may_close(e) && sp->ptrs != SPAN_NOSCAN)
-			err = edge_resolve(m->places, e, r->r.addr, r->r.value, sp, id - sp->first_id, &place, &f);
+		if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
+			err = edge_resolve(m->places, e, r->r.addr, r->r.value, p->sp, p->index, &place, &f);
 	}
 	if (!err && f)
 		err = child_str(n, *node, f->name, node);
 	return err;
 }
 
-static struct err *name_held(struct naming *n, uint32_t id, uint32_t parent, uint32_t *node)
+/* p->tag: the holder's node */
+static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node)
 {
 	struct mark *m = n->m;
-	const struct proc *p = &m->h->proc;
-	const struct span *psp;
-	uint64_t off = (uint64_t)m->offset[id] * p->fmt.word;
-	uint32_t place = mark_place(m, parent);
+	uint32_t place = mark_place(m, p->holder);
 	const struct func *f = NULL;
 	const struct edge *e;
 	int64_t index;
-	struct err *err = edge_get(m->places, place, off, &e, &index);
+	struct err *err = edge_get(m->places, place, p->off, &e, &index);
 
-	*node = m->parent[parent]; /* named before: its node */
 	if (!err)
-		err = step(n, *node, e, index, m->places->v.v[place].type, node);
-	if (!err && edge_may_close(e)) {
-		const struct span *sp = spans_of_id(&m->h->spans, id);
-		uint64_t addr, value;
-
-		psp = spans_of_id(&m->h->spans, parent);
-		addr = span_slot(psp, parent - psp->first_id) + off;
-		if (sp->ptrs != SPAN_NOSCAN && proc_try_word(p, addr, &value))
-			err = edge_resolve(m->places, e, addr, value, sp, id - sp->first_id, &place, &f);
+		err = step(n, p->tag, e, index, m->places->v.v[place].type, node);
+	if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN) {
+		err = edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, &place, &f);
 		if (!err && f)
 			err = child_str(n, *node, f->name, node);
 	}
+	return err;
+}
+
+static struct err *visit(struct naming *n, const struct walk_ptr *p)
+{
+	uint32_t node;
+	struct err *err;
+
+	switch (walk_state(&n->walk, p)) {
+	case WALK_LATER:
+		return walk_later(&n->walk, p, NULL);
+	case WALK_NEW:
+		err = p->holder == WALK_ROOT ? name_rooted(n, p, &node) : name_held(n, p, &node);
+		if (err)
+			return err;
+		n->p->nodes.v[node].bytes += p->sp->elemsize;
+		n->p->nodes.v[node].objects++;
+		return walk_enter(&n->walk, p, node);
+	default:
+		return NULL;
+	}
+}
+
+static struct err *visit_all(struct walk *w, struct walk_ptr *v, size_t n)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = visit((struct naming *)w, &v[i]);
 	return err;
 }
 
@@ -199,32 +217,22 @@ static uint64_t count_unnamed(const struct naming *n)
 struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
 			 uint64_t *unnamed_bytes)
 {
-	struct naming n = { .m = m, .p = p, .max_depth = max_depth };
+	struct naming n = { .walk = { .h = m->h, .roots = m->roots, .nroots = m->nroots, .phase = "naming",
+				      .visit = visit_all, .by_scan = m->place },
+			    .m = m, .p = p, .max_depth = max_depth };
 	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
 
 	n.root_nodes = calloc(m->nroots ? m->nroots : 1, sizeof(uint32_t));
 	if (!err && !n.root_nodes)
 		err = err_nomem();
-	for (size_t i = 0; i < m->nlive && !err; i++) {
-		uint32_t id = m->order[i], parent = m->parent[id], node = 0;
-
-		if (parent & MARK_ROOT)
-			err = name_rooted(&n, id, parent & ~MARK_ROOT, &node);
-		else
-			err = name_held(&n, id, parent, &node);
-		if (err)
-			break;
-		m->parent[id] = node;
-		p->nodes.v[node].bytes += spans_of_id(&m->h->spans, id)->elemsize;
-		p->nodes.v[node].objects++;
-		if (!(i & 0xffff)) {
-			err = intr_check();
-			if (m->h->progress)
-				m->h->progress(m->h->progress_arg, "naming", i, m->nlive);
-		}
-	}
+	if (!err)
+		err = walk_run(&n.walk);
+	if (!err && n.walk.objects != m->live_objects)
+		err = err_create(ERR_BADDATA, "%" PRIu64 " objects were marked and %" PRIu64 " named", m->live_objects,
+				 n.walk.objects);
 	if (!err)
 		*unnamed_bytes = count_unnamed(&n);
+	walk_deinit(&n.walk);
 	map64_deinit(&n.steps);
 	free(n.root_nodes);
 	return err;

@@ -8,7 +8,7 @@
 #include "heap/mark.h"
 #include "heap/profile.h"
 
-/* Replaces m->parent, object by object in order of discovery, by nodes. */
+/* Goes the way that marking went once more, with the types that it has found. */
 ERR_MUST_CHECK struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
 					uint64_t *unnamed_bytes);
 

@@ -515,12 +515,32 @@ static struct err *edge_lookup(struct places *p, enum place_mode mode, struct go
 	return NULL;
 }
 
+enum { EDGES_MAX = 64 };
+
+/* Remembers the edge of one word of the place. */
+static struct err *edge_keep(struct places *p, struct place *pl, uint64_t word, const struct edge *e)
+{
+	if (!pl->edges) {
+		uint64_t n = (pl->unit ? pl->unit : pl->type->size) / p->h->proc.fmt.word;
+
+		pl->nedges = n < EDGES_MAX ? (uint32_t)n : EDGES_MAX;
+		pl->edges = arena_alloc(&p->arena, (pl->nedges + 1) * sizeof(*pl->edges));
+		if (!pl->edges)
+			return err_nomem();
+	}
+	if (word < pl->nedges)
+		pl->edges[word] = e;
+	return NULL;
+}
+
 struct err *edge_get(struct places *p, uint32_t place, uint64_t off, const struct edge **ret,
 		     int64_t *index)
 {
-	const struct place *pl = &p->v.v[place];
+	struct place *pl = &p->v.v[place];
 	enum place_mode mode = pl->mode;
 	struct go_type *type = pl->type;
+	unsigned shift = p->h->proc.fmt.word == 8 ? 3 : 2;
+	struct err *err;
 
 	*index = -1;
 	if (mode == PLACE_ARENA) {
@@ -529,16 +549,31 @@ struct err *edge_get(struct places *p, uint32_t place, uint64_t off, const struc
 		return edge_lookup(p, PLACE_ONE, type, off - pl->off, ret);
 	}
 	if (mode == PLACE_UNKNOWN || off < pl->off)
-		return edge_lookup(p, PLACE_UNKNOWN, NULL, 0, ret);
+		goto unknown;
 	off -= pl->off;
-	if (pl->unit) {
+	if (pl->unit && off >= pl->unit) {
 		if (mode == PLACE_TILE)
 			*index = (int64_t)(off / pl->unit);
 		off %= pl->unit;
+	} else if (pl->unit) {
+		if (mode == PLACE_TILE)
+			*index = 0;
 	} else if (mode == PLACE_ONE && off >= type->size) {
-		return edge_lookup(p, PLACE_UNKNOWN, NULL, 0, ret);
+		goto unknown;
 	}
-	return edge_lookup(p, mode, type, off, ret);
+	if (off >> shift < pl->nedges && !(off & ((1u << shift) - 1)) && pl->edges[off >> shift]) {
+		*ret = pl->edges[off >> shift];
+		return NULL;
+	}
+	err = edge_lookup(p, mode, type, off, ret);
+	if (!err && !(off & ((1u << shift) - 1)))
+		err = edge_keep(p, &p->v.v[place], off >> shift, *ret);
+	return err;
+
+unknown:
+	err = p->unknown ? NULL : edge_lookup(p, PLACE_UNKNOWN, NULL, 0, &p->unknown);
+	*ret = p->unknown;
+	return err;
 }
 
 struct err *edge_of_type(struct places *p, struct go_type *type, uint64_t off,

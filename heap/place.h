@@ -34,6 +34,8 @@ struct place {
 	uint64_t mask; /* of the first 64 words of one T, for ONE and TILE; see places_fit() */
 	bool mask_known;
 	uint64_t unit; /* bytes after which it repeats; 0: never */
+	const struct edge **edges; /* of the first EDGES_MAX words of one T, as far as they were asked for; may be NULL */
+	uint32_t nedges;
 };
 
 enum edge_target {
@@ -63,6 +65,7 @@ struct places {
 	VEC(struct edge *) edges;
 	struct map64 by_key;	 /* type id, mode, off -> place */
 	struct map64 edge_cache; /* type id, mode, offset -> edge */
+	const struct edge *unknown;
 	uint32_t sub_objects;	 /* string id of "$sub_objects$" */
 	uint32_t arena_frame;	 /* "$arena$" */
 };

@@ -3,28 +3,20 @@
 /* mbitmap.go: spanHeapBitsRange, heapBitsSmallForAddr. */
 static bool small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
 {
-	uint64_t word = p->fmt.word, bytes = sp->npages * GO_PAGE;
-	uint64_t at = bytes - bytes / word / 8, first, n;
+	unsigned shift = p->fmt.word == 8 ? 3 : 2, per = shift + 3; /* log2 of a word's bytes, of its bits */
+	uint64_t first = index * sp->elemsize >> shift, n = sp->elemsize >> shift, v = 0;
 
-	if (sp->inline_marks)
-		at -= INLINE_MARKS;
-	if (bytes > sp->data_len)
-		return false;
-	first = (uint64_t)index * sp->elemsize / word;
-	n = sp->elemsize / word;
-	if (n > 64 || at + (first + n + 7) / 8 > bytes)
+	/* nelems * elemsize is below the span's size: so the bitmap has these bits (spans_load()) */
+	if (!sp->bits || n > 64)
 		return false;
 	/* words of the bitmap are native uintptrs */
-	*bits = 0;
 	for (uint64_t got = 0; got < n;) {
-		uint64_t w = (first + got) / (8 * word), off = (first + got) % (8 * word);
-		uint64_t v = bytes_word(p->fmt, sp->data + at + w * word) >> off;
+		uint64_t at = first + got, off = at & ((1u << per) - 1);
 
-		*bits |= v << got;
-		got += 8 * word - off;
+		v |= bytes_word(p->fmt, sp->bits + (at >> per << shift)) >> off << got;
+		got += (1u << per) - off;
 	}
-	if (n < 64)
-		*bits &= (1ull << n) - 1;
+	*bits = n < 64 ? v & ((1ull << n) - 1) : v;
 	return true;
 }
 
@@ -50,6 +42,14 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 	it->addr = 0;
 	it->bits = 0;
 	it->word = 0;
+	if (sp->ptrs == SPAN_BITS) {
+		it->data = sp->data + slot;
+		if (!small_bits(p, sp, index, &it->bits)) {
+			*bad = true;
+			return false;
+		}
+		return it->bits != 0;
+	}
 	if (sp->ptrs == SPAN_LARGE && !sp->large_type)
 		return false; /* not published yet */
 	if (slot + sp->elemsize > sp->data_len) {
@@ -63,13 +63,6 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 		it->next = 0;
 		it->end = sp->elemsize / word;
 		return true;
-	}
-	if (sp->ptrs == SPAN_BITS) {
-		if (!small_bits(p, sp, index, &it->bits)) {
-			*bad = true;
-			return false;
-		}
-		return it->bits != 0;
 	}
 	if (sp->ptrs == SPAN_HEADER) {
 		type = bytes_word(p->fmt, it->data);

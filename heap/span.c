@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/huge.h"
 #include "base/limits.h"
 
 struct err *spans_plan_headers(struct proc *p, struct ranges *want)
@@ -75,7 +76,6 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		s->state = 0;
 		return NULL;
 	}
-	s->large_type = layout_has(l, L_mspan_largeType) ? proc_peek(p, b, L_mspan_largeType) : 0;
 	if (!s->npages || s->npages > LIMIT_READ / GO_PAGE || s->base & (GO_PAGE - 1) ||
 	    s->base + s->npages * GO_PAGE < s->base || s->limit < s->base ||
 	    s->limit > s->base + s->npages * GO_PAGE || !s->elemsize ||
@@ -85,6 +85,13 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		return NULL;
 	}
 	s->divmul = span_divmul(s->elemsize, s->nelems);
+	/* Some releases count the bitmap at the span's end in. */
+	if (s->nelems > 1 && s->limit > s->base + s->elemsize * s->nelems)
+		s->limit = s->base + s->elemsize * s->nelems;
+	if (s->limit > s->base && span_index(s, s->limit - 1) >= s->nelems) {
+		*u = (struct unstable){ "a span whose limit makes no sense", s->base };
+		return NULL;
+	}
 	sweepgen = proc_peek(p, b, L_mspan_sweepgen);
 	switch ((int32_t)(uint32_t)(sweepgen - all->sweepgen)) {
 	case -2:
@@ -103,6 +110,8 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		s->ptrs = SPAN_LARGE;
 	else
 		s->ptrs = s->elemsize <= 8 * word * word ? SPAN_BITS : SPAN_HEADER;
+	if (s->ptrs == SPAN_LARGE && layout_has(l, L_mspan_largeType))
+		s->large_type = proc_peek(p, b, L_mspan_largeType);
 	return NULL;
 }
 
@@ -134,6 +143,43 @@ static struct err *pages_index(struct spans *s)
 	return NULL;
 }
 
+static struct err *spans_grow(struct spans *s, size_t cap)
+{
+	struct span *v = aligned_alloc(_Alignof(struct span), cap * sizeof(*v));
+
+	if (!v)
+		return err_nomem();
+	if (s->n)
+		memcpy(v, s->v, s->n * sizeof(*v));
+	free(s->v);
+	s->v = v;
+	return NULL;
+}
+
+/* From scan ids back to spans: each step of ids has at most as many spans, which are searched. */
+static struct err *scan_index(struct spans *s)
+{
+	size_t n = 0, steps = s->nscan / SCAN_STEP + 2;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += s->v[i].ptrs != SPAN_NOSCAN;
+	s->scan = malloc((n + 1) * sizeof(*s->scan));
+	s->scan_at = malloc(steps * sizeof(*s->scan_at));
+	if (!s->scan || !s->scan_at)
+		return err_nomem();
+	n = 0;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].ptrs != SPAN_NOSCAN)
+			s->scan[n++] = (struct scan_span){ s->v[i].first_scan, (uint32_t)i };
+	s->scan[n] = (struct scan_span){ UINT32_MAX, 0 };
+	for (size_t k = 0, at = 0; k < steps; k++) {
+		while (at + 1 < n && s->scan[at + 1].first_scan <= k * SCAN_STEP)
+			at++;
+		s->scan_at[k] = (uint32_t)at;
+	}
+	return NULL;
+}
+
 struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 {
 	uint64_t ptr, len, addr, i;
@@ -146,9 +192,9 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 		return err;
 	s->green_tea = layout_has(&p->layout, LS_spanInlineMarkBits) &&
 		       layout_size(&p->layout, LS_spanInlineMarkBits) == INLINE_MARKS;
-	s->v = malloc(cap * sizeof(*s->v));
-	if (!s->v)
-		return err_nomem();
+	err = spans_grow(s, cap);
+	if (err)
+		return err;
 	for (i = 0; i < len; i++) {
 		const uint8_t *b;
 
@@ -160,11 +206,9 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 			return err_fault(addr, "the span table's entry %" PRIu64 " at 0x%" PRIx64 " cannot be read",
 					 i, addr);
 		if (s->n == cap) {
-			struct span *v = realloc(s->v, (cap *= 2) * sizeof(*v));
-
-			if (!v)
-				return err_nomem();
-			s->v = v;
+			err = spans_grow(s, cap *= 2);
+			if (err)
+				return err;
 		}
 		err = span_load(p, b, s, &s->v[s->n], u);
 		if (err || u->why)
@@ -193,8 +237,12 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 			return err_create(ERR_LIMIT, "more than %u slots in the heap", UINT32_MAX / 2);
 		x->first_id = (uint32_t)s->nids;
 		s->nids += x->nelems;
+		x->first_scan = (uint32_t)s->nscan;
+		if (x->ptrs != SPAN_NOSCAN)
+			s->nscan += x->nelems;
 	}
-	return pages_index(s);
+	err = scan_index(s);
+	return err ? err : pages_index(s);
 }
 
 /* Marks are asked for where they say what survives, or whether a slot past freeIndexForScan is an object. */
@@ -272,7 +320,8 @@ struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unsta
 		span_allocated(x, bits, alive);
 		for (uint64_t j = 0; j < n; j++)
 			count += (uint64_t)__builtin_popcount(alive[j]);
-		x->allocated = (uint32_t)count;
+		s->allocated += count;
+		s->allocated_bytes += count * x->elemsize;
 		if (count != x->alloc_count) {
 			*u = (struct unstable){ "a slot being allocated", x->base };
 			if (!all)
@@ -325,29 +374,41 @@ struct err *spans_plan_contents(const struct proc *p, const struct spans *s, str
 	return err;
 }
 
-void spans_attach(struct proc *p, struct spans *s)
+/* How long the bitmap is; *off: in the span.  0: it has none. */
+static uint64_t span_bitmap(const struct proc *p, const struct span *x, uint64_t *off)
 {
+	uint64_t bytes = x->npages * GO_PAGE, len = bytes / p->fmt.word / 8;
+
+	if (x->ptrs != SPAN_BITS)
+		return 0;
+	*off = bytes - len - (x->inline_marks ? INLINE_MARKS : 0);
+	return len;
+}
+
+struct err *spans_attach(struct proc *p, struct spans *s)
+{
+	uint64_t total = 0, at = 0, off = 0;
+
+	huge_full(s->v, s->n * sizeof(*s->v));
+	for (size_t i = 0; i < s->n; i++)
+		total += span_bitmap(p, &s->v[i], &off);
+	s->bitmaps = malloc(total + 1);
+	if (!s->bitmaps)
+		return err_nomem();
 	for (size_t i = 0; i < s->n; i++) {
 		struct span *x = &s->v[i];
+		uint64_t len = span_bitmap(p, x, &off);
+		const uint8_t *bits;
 
 		x->data_len = 0;
 		x->data = x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
+		bits = len ? image_ptr(p->img, x->base + off, len, NULL) : NULL;
+		if (bits && x->data && x->data_len >= x->npages * GO_PAGE) {
+			x->bits = memcpy(s->bitmaps + at, bits, len);
+			at += len;
+		}
 	}
-}
-
-struct span *spans_of_id(const struct spans *s, uint32_t id)
-{
-	size_t lo = 0, hi = s->n;
-
-	while (hi - lo > 1) {
-		size_t mid = (lo + hi) / 2;
-
-		if (s->v[mid].first_id <= id)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return &s->v[lo];
+	return NULL;
 }
 
 void spans_deinit(struct spans *s)
@@ -355,6 +416,9 @@ void spans_deinit(struct spans *s)
 	for (size_t i = 0; i < s->ntables; i++)
 		free(s->tables[i].spans);
 	free(s->tables);
+	free(s->scan);
+	free(s->scan_at);
+	free(s->bitmaps);
 	free(s->v);
 	arena_deinit(&s->arena);
 	memset(s, 0, sizeof(*s));

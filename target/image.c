@@ -1,7 +1,7 @@
 /*
  * The sparse copy of memory.  Pieces are kept sorted by address and never
- * overlap; a lookup is a binary search.  A piece is owned (fetched), lent
- * (an executable's segment) or a hole.
+ * overlap; a lookup is a binary search.  A piece is owned (fetched), stored (fetched, as part of much:
+ * target/store.h), lent (an executable's segment) or a hole.
  *
  * A fetched range that overlaps owned pieces swallows them (one copy), so that what was
  * asked for as one range can always be had as one pointer.  Pointers from image_ptr()
@@ -16,8 +16,9 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "target/store.h"
 
-enum piece_kind { PIECE_OWNED, PIECE_LENT, PIECE_HOLE };
+enum piece_kind { PIECE_OWNED, PIECE_STORED, PIECE_LENT, PIECE_HOLE };
 
 struct piece {
 	uint64_t addr, len;
@@ -30,7 +31,12 @@ struct image {
 	struct mem_source *src;
 	VEC(struct piece) pieces;
 	struct image_stats stats;
+	struct store *stores;
+	uint64_t settled; /* bytes of the current fetch when memory was last given back */
+	size_t *hints; /* where a piece was found last, by some bits of the address */
 };
+
+enum { HINTS = 64, HINT_SHIFT = 16 };
 
 /* Below this malloc() is the better home, above it whole pages that go back at once. */
 enum { PIECE_MMAP = 128 << 10 };
@@ -46,14 +52,24 @@ static uint8_t *piece_alloc(uint64_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static void piece_free(uint8_t *data, uint64_t len)
+static void piece_free(const struct piece *p)
 {
-	if (!data)
+	if (!p->data || p->kind != PIECE_OWNED)
 		return;
-	if (len < PIECE_MMAP)
-		free(data);
+	if (p->len < PIECE_MMAP)
+		free(p->data);
 	else
-		munmap(data, len);
+		munmap(p->data, p->len);
+}
+
+static void stores_destroy(struct image *img)
+{
+	while (img->stores) {
+		struct store *s = img->stores;
+
+		img->stores = s->next;
+		store_destroy(s);
+	}
 }
 
 struct err *image_create(struct bytes_fmt fmt, struct image **ret)
@@ -63,6 +79,11 @@ struct err *image_create(struct bytes_fmt fmt, struct image **ret)
 	if (!img)
 		return err_nomem();
 	img->fmt = fmt;
+	img->hints = calloc(HINTS, sizeof(*img->hints));
+	if (!img->hints) {
+		free(img);
+		return err_nomem();
+	}
 	*ret = img;
 	return NULL;
 }
@@ -72,9 +93,10 @@ void image_destroy(struct image *img)
 	if (!img)
 		return;
 	for (size_t i = 0; i < img->pieces.n; i++)
-		if (img->pieces.v[i].kind == PIECE_OWNED)
-			piece_free(img->pieces.v[i].data, img->pieces.v[i].len);
+		piece_free(&img->pieces.v[i]);
 	vec_deinit(&img->pieces);
+	stores_destroy(img);
+	free(img->hints);
 	free(img);
 }
 
@@ -86,6 +108,30 @@ struct bytes_fmt image_fmt(const struct image *img)
 void image_set_source(struct image *img, struct mem_source *src)
 {
 	img->src = src;
+	for (struct store *s = src ? NULL : img->stores; s; s = s->next)
+		store_full(s);
+}
+
+enum { SETTLE = 16 << 20 };
+
+void image_settle(struct image *img, uint64_t bytes)
+{
+	if (bytes < img->settled)
+		img->settled = 0;
+	if (bytes - img->settled < SETTLE)
+		return;
+	img->settled = bytes;
+	for (struct store *s = img->stores; s; s = s->next)
+		store_trim(s);
+}
+
+void image_touch(const struct image *img, const void *p)
+{
+	for (struct store *s = img->stats.file_bytes ? img->stores : NULL; s; s = s->next)
+		if (store_has(s, p)) {
+			store_touch(s, p);
+			return;
+		}
 }
 
 struct image_stats image_stats(const struct image *img)
@@ -211,7 +257,7 @@ static struct err *image_missing(const struct image *img, struct range r, struct
 		const struct piece *p = &img->pieces.v[i];
 		uint64_t pend = p->addr + p->len;
 
-		if (p->kind == PIECE_OWNED) {
+		if (p->kind == PIECE_OWNED || p->kind == PIECE_STORED) {
 			if (p->addr < addr)
 				addr = p->addr;
 			if (pend > end)
@@ -310,7 +356,6 @@ static struct err *piece_split(struct piece *p, const struct ranges *holes, size
 {
 	uint64_t end = p->addr + p->len;
 	struct err *err;
-	uint8_t *data;
 
 	if (*hole == holes->n || holes->v[*hole].addr >= end)
 		return vec_push(&out->pieces, *p);
@@ -319,14 +364,17 @@ static struct err *piece_split(struct piece *p, const struct ranges *holes, size
 		uint64_t upto = in ? holes->v[*hole].addr : end;
 
 		if (upto > at) {
-			data = piece_alloc(upto - at);
-			if (!data)
-				return err_nomem();
-			memcpy(data, p->data + (at - p->addr), upto - at);
-			err = vec_push(&out->pieces,
-				       ((struct piece){ at, upto - at, data, PIECE_OWNED }));
+			struct piece part = { at, upto - at, p->data + (at - p->addr), p->kind };
+
+			if (p->kind == PIECE_OWNED) {
+				part.data = piece_alloc(part.len);
+				if (!part.data)
+					return err_nomem();
+				memcpy(part.data, p->data + (at - p->addr), part.len);
+			}
+			err = vec_push(&out->pieces, part);
 			if (err) {
-				piece_free(data, upto - at);
+				piece_free(&part);
 				return err;
 			}
 			at = upto;
@@ -339,7 +387,7 @@ static struct err *piece_split(struct piece *p, const struct ranges *holes, size
 			at += holes->v[(*hole)++].len;
 		}
 	}
-	piece_free(p->data, p->len);
+	piece_free(p);
 	p->data = NULL;
 	return NULL;
 }
@@ -374,7 +422,7 @@ static struct err *image_insert(struct image *img, struct image *fresh, struct r
 				hi = mid;
 		}
 		if (lo < fresh->pieces.n && fresh->pieces.v[lo].addr <= p->addr)
-			piece_free(p->data, p->len); /* swallowed; only owned ones can be */
+			piece_free(p); /* swallowed; no lent one can be */
 		else
 			img->pieces.v[n++] = *p;
 	}
@@ -408,12 +456,37 @@ static void image_count_holes(struct image *img, const struct ranges *asked,
 	}
 }
 
+/* Much at once is kept together, in a file if it is too much for memory. */
+static struct err *store_ranges(struct image *img, const struct ranges *missing, struct store **ret)
+{
+	uint64_t total = 0;
+	struct err *err;
+
+	*ret = NULL;
+	for (size_t i = 0; i < missing->n; i++) {
+		if (missing->v[i].len > LIMIT_READ)
+			return NULL; /* said where it is fetched */
+		total += missing->v[i].len + 16;
+	}
+	err = store_for(total, ret, &img->stats.no_file);
+	if (!*ret)
+		return err;
+	(*ret)->next = img->stores;
+	img->stores = *ret;
+	if ((*ret)->budget) {
+		img->stats.file_bytes += total;
+		img->stats.file_budget += (*ret)->budget;
+	}
+	return NULL;
+}
+
 static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, uint64_t gap,
 				      bool count)
 {
 	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT;
 	struct mem_ranges todo = VEC_INIT;
 	struct image fresh = { .fmt = img->fmt };
+	struct store *store = NULL;
 	struct err *err = NULL;
 	size_t i;
 
@@ -424,6 +497,8 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	for (i = 0; !err && i < want.n; i++)
 		err = image_missing(img, want.v[i], &missing);
 	ranges_merge(&missing, 0);
+	if (!err)
+		err = store_ranges(img, &missing, &store);
 	for (i = 0; !err && i < missing.n; i++) {
 		struct piece p = { missing.v[i].addr, missing.v[i].len, NULL, PIECE_OWNED };
 
@@ -432,14 +507,18 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 					 p.addr);
 			break;
 		}
-		p.data = piece_alloc(p.len);
+		p.data = store ? store_alloc(store, p.len) : NULL;
+		if (p.data)
+			p.kind = PIECE_STORED;
+		else
+			p.data = piece_alloc(p.len);
 		if (!p.data) {
 			err = err_nomem();
 			break;
 		}
 		err = vec_push(&fresh.pieces, p);
 		if (err)
-			piece_free(p.data, p.len);
+			piece_free(&p);
 		else
 			err = piece_plan(img, &p, &todo);
 	}
@@ -450,7 +529,7 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	if (!err && count)
 		image_count_holes(img, asked, &holes);
 	for (i = 0; i < fresh.pieces.n; i++)
-		piece_free(fresh.pieces.v[i].data, fresh.pieces.v[i].len);
+		piece_free(&fresh.pieces.v[i]);
 	vec_deinit(&fresh.pieces);
 	vec_deinit(&want);
 	vec_deinit(&missing);
@@ -493,16 +572,20 @@ void image_forget(struct image *img)
 		if (p->kind == PIECE_LENT)
 			img->pieces.v[n++] = *p;
 		else
-			piece_free(p->data, p->len);
+			piece_free(p);
 	}
+	stores_destroy(img);
 	img->pieces.n = n;
 	img->stats = (struct image_stats){ 0 };
 }
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
 {
-	size_t i = image_lookup(img, addr);
+	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)], i = *hint;
 	const struct piece *p;
+
+	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len)
+		*hint = i = image_lookup(img, addr);
 
 	if (i == img->pieces.n)
 		return NULL;
@@ -511,15 +594,21 @@ const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, u
 		return NULL;
 	if (left)
 		*left = p->len - (addr - p->addr);
+	if (p->kind == PIECE_STORED && img->stats.file_bytes)
+		image_touch(img, p->data + (addr - p->addr));
 	return p->data + (addr - p->addr);
 }
 
 struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64_t len)
 {
+	const uint8_t *whole = image_ptr(img, addr, len, NULL);
 	uint8_t *out = dst;
-	size_t i = image_lookup(img, addr);
 
-	for (; len; i++) {
+	if (whole && len) {
+		memcpy(dst, whole, len);
+		return NULL;
+	}
+	for (size_t i = image_lookup(img, addr); len; i++) {
 		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
 		uint64_t n;
 

@@ -116,6 +116,14 @@ ERR_MUST_CHECK struct err *image_read(const struct image *img, uint64_t addr, vo
  * gets how many bytes follow addr in that piece. */
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left);
 
+/*
+ * What is too much for memory goes to a file (target/store.h), of which only a part is in memory at a time.  image_touch():
+ * p, into what image_ptr() gave, will be read; who does not say so makes more be in memory than was meant.
+ * image_settle(): so many bytes of the current fetch have come.
+ */
+void image_touch(const struct image *img, const void *p);
+void image_settle(struct image *img, uint64_t bytes);
+
 ERR_MUST_CHECK struct err *image_read_word(const struct image *img, uint64_t addr, uint64_t *ret);
 ERR_MUST_CHECK struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned size,
 					   uint64_t *ret);
@@ -127,6 +135,9 @@ struct image_stats {
 	uint64_t first_hole;  /* address of one, if there are any */
 	uint64_t fetches;     /* image_need() calls that went to the source */
 	uint64_t planned;     /* bytes that the current or last fetch asked for */
+	uint64_t file_bytes;  /* of it in a file, and how much of that may be in memory at a time */
+	uint64_t file_budget;
+	const char *no_file;  /* why none of it is; NULL: it is too little, or there is one */
 };
 struct image_stats image_stats(const struct image *img);
 

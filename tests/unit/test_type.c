@@ -201,7 +201,7 @@ static void check_joined(const struct prog *p)
 		struct go_type *a, *b, *again;
 		uint64_t off;
 
-		if (!p->d->by_runtime.used[i])
+		if (p->d->by_runtime.slots[i].key == MAP64_EMPTY)
 			continue;
 		off = p->d->by_runtime.slots[i].key;
 		ok(types_from_die(dt, 0, p->d->names.v[p->d->by_runtime.slots[i].val].die, &a));
@@ -563,7 +563,7 @@ static void test_damaged(void **state)
 		for (size_t i = (size_t)rand() % 40; i < p.d->by_runtime.cap; i += 40) {
 			struct go_type *x;
 
-			if (!p.d->by_runtime.used[i])
+			if (p.d->by_runtime.slots[i].key == MAP64_EMPTY)
 				continue;
 			ok(types_from_runtime(t, p.mod.types + p.d->by_runtime.slots[i].key, &x));
 			walk(t, x, 0);

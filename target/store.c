@@ -1,0 +1,254 @@
+#include "target/store.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/huge.h"
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+/* On a disk of this machine: elsewhere it would be memory under another name, or a network's wait while the process stands. */
+static bool is_local_disk(const struct statfs *fs)
+{
+	switch ((unsigned long)fs->f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int open_nameless(const char *dir)
+{
+	char path[4096];
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || snprintf(path, sizeof(path), "%s/grf-rsp.XXXXXX", dir) >= (int)sizeof(path))
+		return fd;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+/*
+ * At an address that is a multiple of STORE_PIECE: a fault maps what is in the kernel's cache around it, so much at a
+ * time and so aligned, and pieces are to be what it maps.
+ */
+static void *map_aligned(int fd, uint64_t len)
+{
+	uint8_t *p = mmap(NULL, len + STORE_PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t skip, rest;
+
+	if (p == MAP_FAILED)
+		return MAP_FAILED;
+	skip = -(uintptr_t)p & (STORE_PIECE - 1);
+	rest = STORE_PIECE - skip;
+	if (skip)
+		munmap(p, skip);
+	if (rest)
+		munmap(p + skip + len, rest);
+	p = mmap(p + skip, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	return p;
+}
+
+/* The number behind `name` in a file of the kernel's; UINT64_MAX: none ("max"). */
+static uint64_t read_number(const char *path, const char *name)
+{
+	char line[256];
+	uint64_t ret = UINT64_MAX;
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)) && sscanf(line + strlen(name), "%" SCNu64, &ret) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return ret;
+}
+
+/* What the machine, or the container, has left. */
+static uint64_t memory_left(void)
+{
+	uint64_t kb = read_number("/proc/meminfo", "MemAvailable:"), machine = kb < UINT64_MAX / 1024 ? kb * 1024 : kb;
+	uint64_t max = read_number("/sys/fs/cgroup/memory.max", "");
+	uint64_t now = read_number("/sys/fs/cgroup/memory.current", "");
+	uint64_t left = max == UINT64_MAX || now == UINT64_MAX ? UINT64_MAX : max > now ? max - now : 0;
+
+	return left < machine ? left : machine;
+}
+
+/* A mapped file of len bytes that the disk has given room for; NULL: *why. */
+static void *map_file(uint64_t len, const char **why)
+{
+	const char *dir = getenv("TMPDIR");
+	struct statfs fs;
+	void *p;
+	int fd;
+
+	if (!dir || !*dir)
+		dir = "/tmp";
+	if (statfs(dir, &fs) || !is_local_disk(&fs)) {
+		*why = "no local disk below TMPDIR";
+		return NULL;
+	}
+	/* A quarter more: others write, too. */
+	if ((double)fs.f_bavail * (double)fs.f_bsize < 1.25 * (double)len) {
+		*why = "no space below TMPDIR";
+		return NULL;
+	}
+	fd = open_nameless(dir);
+	if (fd < 0) {
+		*why = "no file can be made below TMPDIR";
+		return NULL;
+	}
+	/* All of it now: a mapped page without room is a SIGBUS. */
+	if (posix_fallocate(fd, 0, (off_t)len)) {
+		*why = "no space below TMPDIR";
+		close(fd);
+		return NULL;
+	}
+	p = map_aligned(fd, len);
+	close(fd);
+	if (p != MAP_FAILED)
+		return p;
+	*why = "a file below TMPDIR cannot be mapped";
+	return NULL;
+}
+
+static struct err *store_memory(uint64_t len, struct store **ret)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	void *p;
+
+	if (!s)
+		return err_nomem();
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		free(s);
+		return err_nomem();
+	}
+	*s = (struct store){ .base = p, .len = len };
+	*ret = s;
+	return NULL;
+}
+
+struct err *store_for(uint64_t len, struct store **ret, const char **why)
+{
+	uint64_t left;
+
+	*ret = NULL;
+	*why = NULL;
+	if (len < STORE_MIN)
+		return NULL;
+	left = memory_left();
+	if (len > left / STORE_SHARE) {
+		struct err *err = store_file(len, left / STORE_SHARE / STORE_SHARE, ret, why);
+
+		if (err || *ret)
+			return err;
+	}
+	return store_memory(len, ret);
+}
+
+struct err *store_file(uint64_t len, uint64_t budget, struct store **ret, const char **why)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	uint64_t pieces = (len + STORE_PIECE - 1) >> STORE_PIECE_SHIFT;
+
+	*ret = NULL;
+	if (!s)
+		return err_nomem();
+	s->len = pieces << STORE_PIECE_SHIFT;
+	s->base = map_file(s->len, why);
+	if (!s->base) {
+		store_destroy(s);
+		return NULL;
+	}
+	s->in = malloc(pieces * sizeof(*s->in));
+	s->is_in = calloc(pieces, 1);
+	if (!s->in || !s->is_in) {
+		store_destroy(s);
+		return err_nomem();
+	}
+	s->random = 88172645463325252ull;
+	s->budget = budget > STORE_BUDGET ? budget : STORE_BUDGET;
+	*ret = s;
+	return NULL;
+}
+
+void store_destroy(struct store *s)
+{
+	if (!s)
+		return;
+	if (s->base)
+		munmap(s->base, s->len);
+	free(s->in);
+	free(s->is_in);
+	free(s);
+}
+
+uint8_t *store_alloc(struct store *s, uint64_t len)
+{
+	uint64_t at = (s->used + 15) & ~15ull;
+
+	if (at > s->len || len > s->len - at)
+		return NULL;
+	s->used = at + len;
+	return s->base + at;
+}
+
+void store_full(struct store *s)
+{
+	if (s->budget)
+		store_trim(s);
+	else
+		huge_full(s->base, s->used);
+}
+
+void store_trim(struct store *s)
+{
+	if (!s->budget)
+		return;
+	madvise(s->base, s->len, MADV_DONTNEED);
+	while (s->nin)
+		s->is_in[s->in[--s->nin]] = 0;
+}
+
+/*
+ * Which one goes is left to chance: frontiers go through the heap from end to end again and again, and the oldest
+ * would always be the one that is needed next.
+ */
+static void evict(struct store *s)
+{
+	size_t i;
+
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 7;
+	s->random ^= s->random << 17;
+	i = s->random % s->nin;
+	madvise(s->base + ((uint64_t)s->in[i] << STORE_PIECE_SHIFT), STORE_PIECE, MADV_DONTNEED);
+	s->is_in[s->in[i]] = 0;
+	s->in[i] = s->in[--s->nin];
+}
+
+void store_enter_(struct store *s, uint32_t piece)
+{
+	if ((uint64_t)(s->nin + 1) << STORE_PIECE_SHIFT > s->budget)
+		evict(s);
+	s->is_in[piece] = 1;
+	s->in[s->nin++] = piece;
+}
