@@ -2,6 +2,10 @@
  * Memory, pipelined: requests for the biggest chunks the stub takes, a window of them under
  * way, replies decoded from the connection's buffer straight to where they belong.
  *
+ * The window is the stub's (rsp/features.h) until a round trip is seen to take longer than that many
+ * replies: then it grows to twice what the link brings in a round trip, requests and bytes each.  So
+ * a link with a long way is kept full, and a slow one is never filled with more than two round trips.
+ *
  * First pass: all ranges one after the other.  A chunk that cannot be read ends its range
  * there.  Second pass: for each range that ended so, where exactly; a probe for each of
  * them under way at a time, halving at pages, then at bytes.
@@ -16,6 +20,10 @@
 enum {
 	PAGE = 4096, /* no machine's are smaller; with larger ones a probe or two more */
 	PROGRESS = 1 << 20,
+	RING = 4096,		   /* requests under way at most; a power of two */
+	IN_FLIGHT_MAX = 16 << 20,  /* bytes of replies under way; all are read before the process can be let go */
+	FRAME = 4,		   /* $, # and the checksum */
+	RATE_MIN_NS = 5000000,	   /* a rate is taken over this at least, and over a round trip */
 };
 
 /* One request under way. */
@@ -42,6 +50,10 @@ struct reading {
 	VEC(struct gap) gaps;
 	struct chunk *ring; /* under way, oldest first */
 	unsigned head, under_way;
+	uint64_t in_flight; /* bytes that the replies under way can have */
+	int64_t asked_ns;   /* when the first request of all left; 0: its reply has come */
+	int64_t since_ns;   /* the rate is taken from here */
+	uint64_t since_replies, since_bytes, replies, reply_bytes;
 	uint64_t bytes, told;
 	void (*progress)(void *arg, uint64_t bytes);
 	void *arg;
@@ -67,6 +79,54 @@ static uint64_t range_len(const struct rsp_range *r)
 	return r->addr && r->len > -r->addr ? -r->addr : r->len;
 }
 
+/* At most: runs make it shorter. */
+static uint64_t reply_size(const struct rsp *rsp, const struct chunk *c)
+{
+	return (rsp->f.pub.binary_read ? c->len : 2 * c->len) + FRAME;
+}
+
+/* May one more request leave? */
+static bool room(const struct reading *rd)
+{
+	const struct rsp *rsp = rd->rsp;
+
+	return rd->under_way < rsp->window && (!rd->under_way || rd->in_flight < rsp->in_flight);
+}
+
+/* A reply has come: how long the way is, what the link brings, and what should be under way on it. */
+static void widen(struct reading *rd, uint64_t bytes)
+{
+	struct rsp *rsp = rd->rsp;
+	int64_t now = conn_now_ns(), span;
+	uint64_t want;
+
+	rd->replies++;
+	rd->reply_bytes += bytes;
+	if (rd->asked_ns) { /* nothing was before it in the queue */
+		if (!rsp->round_trip_ns || now - rd->asked_ns < rsp->round_trip_ns)
+			rsp->round_trip_ns = now - rd->asked_ns;
+		rd->asked_ns = 0;
+		rd->since_ns = now;
+		return;
+	}
+	span = now - rd->since_ns;
+	if (span < RATE_MIN_NS || span < rsp->round_trip_ns || rsp->f.pub.window == 1)
+		return;
+	want = 2 * (rd->replies - rd->since_replies) * (uint64_t)rsp->round_trip_ns / (uint64_t)span;
+	if (want > RING)
+		want = RING;
+	if (want > rsp->window)
+		rsp->window = (unsigned)want;
+	want = 2 * (rd->reply_bytes - rd->since_bytes) * (uint64_t)rsp->round_trip_ns / (uint64_t)span;
+	if (want > IN_FLIGHT_MAX)
+		want = IN_FLIGHT_MAX;
+	if (want > rsp->in_flight)
+		rsp->in_flight = want;
+	rd->since_ns = now;
+	rd->since_replies = rd->replies;
+	rd->since_bytes = rd->reply_bytes;
+}
+
 static struct err *ask(struct reading *rd, const struct chunk *c)
 {
 	struct rsp *rsp = rd->rsp;
@@ -85,8 +145,11 @@ static struct err *ask(struct reading *rd, const struct chunk *c)
 		v = addr;
 	}
 	*--p = rsp->f.pub.binary_read ? 'x' : 'm';
-	rd->ring[(rd->head + rd->under_way) % rsp->f.pub.window] = *c;
+	rd->ring[(rd->head + rd->under_way) % RING] = *c;
 	rd->under_way++;
+	rd->in_flight += reply_size(rsp, c);
+	if (!rd->replies && rd->under_way == 1)
+		rd->asked_ns = conn_now_ns();
 	return rsp_send_bytes(rsp, p, (size_t)(s + sizeof(s) - p));
 }
 
@@ -102,8 +165,10 @@ static struct err *take(struct reading *rd, struct chunk *c, uint64_t *ret)
 	if (err)
 		return err;
 	*c = rd->ring[rd->head];
-	rd->head = (rd->head + 1) % rsp->f.pub.window;
+	rd->head = (rd->head + 1) % RING;
 	rd->under_way--;
+	rd->in_flight -= reply_size(rsp, c);
+	widen(rd, reply_size(rsp, c));
 	dst = rd->ranges[c->range].dst + c->off;
 	if (!rsp_is_error(p, len)) {
 		if (!rsp->f.pub.binary_read)
@@ -158,7 +223,7 @@ static struct err *first_pass(struct reading *rd)
 	for (;;) {
 		uint64_t got;
 
-		while (rd->under_way < rd->rsp->f.pub.window && next_chunk(rd, &c)) {
+		while (room(rd) && next_chunk(rd, &c)) {
 			err = ask(rd, &c);
 			if (err)
 				return err;
@@ -219,7 +284,7 @@ static struct err *second_pass(struct reading *rd)
 			uint64_t got;
 			struct err *err = NULL;
 
-			while (!err && sent < rd->gaps.n && rd->under_way < rd->rsp->f.pub.window) {
+			while (!err && sent < rd->gaps.n && room(rd)) {
 				g = &rd->gaps.v[sent++];
 				/* A lower chunk of the same range failed later. */
 				if (g->lo != rd->ranges[g->range].got) {
@@ -277,9 +342,13 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 					  ranges[i].len);
 		ranges[i].got = range_len(&ranges[i]);
 	}
-	rd.ring = calloc(rsp->f.pub.window, sizeof(*rd.ring));
+	rd.ring = calloc(RING, sizeof(*rd.ring));
 	if (!rd.ring)
 		return err_nomem();
+	if (!rsp->window) {
+		rsp->window = rsp->f.pub.window;
+		rsp->in_flight = rsp->window * (uint64_t)rsp->f.pub.packet_size;
+	}
 	err = first_pass(&rd);
 	gaps = rd.gaps.n;
 	if (!err)
