@@ -811,6 +811,38 @@ static struct err *find_itab_table(struct proc *p, const struct spans *s)
 	return err;
 }
 
+/*
+ * The same steps as find_vars() takes, all at once: first what each candidate's word leads to, then, with that in the
+ * image, what those that passed lead to.  What is in the image already is not asked for again.
+ */
+struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges *want)
+{
+	static const struct {
+		find_test test, second;
+		find_plan plan, next[2];
+		bool initialised;
+	} steps[] = {
+		{ test_heap_slice, test_pointers, plan_elements, { plan_gs, plan_ps } },
+		{ test_m_pointer, test_m_links, plan_m, { plan_m_g0 } },
+		{ test_outside, test_outside, plan_block },
+		{ test_table_pointer, test_table_head, plan_table_head, { plan_table }, true },
+	};
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && !err; i++) {
+		struct addrs c = VEC_INIT;
+
+		err = each_word(p, s, steps[i].test, steps[i].initialised, &c);
+		for (size_t j = 0; j < c.n && !err; j++) {
+			err = steps[i].plan(p, s, c.v[j], want);
+			for (int k = 0; k < 2 && !err && steps[i].next[k] && steps[i].second(p, s, c.v[j]); k++)
+				err = steps[i].next[k](p, s, c.v[j], want);
+		}
+		vec_deinit(&c);
+	}
+	return err;
+}
+
 struct err *find_vars(struct proc *p, const struct spans *s)
 {
 	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, finalizer_entries };
