@@ -576,6 +576,12 @@ static bool test_outside(struct proc *p, const struct spans *s, uint64_t addr)
 /* One kind of linked blocks: finalizers or cleanups waiting to run. */
 struct queue {
 	enum layout_id size, link, n;
+	/*
+	 * Blocks are parts of persistent chunks, aligned to words only (mfinal.go, queuefinalizer@go1.17-1.27).  The
+	 * runtime's list of those chunks themselves (malloc.go, persistentChunks) looks like a queue without entries, and
+	 * is as long as the heap is large; they begin where pages do.
+	 */
+	bool inside_chunks;
 	/* Whether what is in a block's first n entries can be entries. */
 	bool (*entries)(struct proc *p, const struct spans *s, uint64_t block, uint64_t n);
 };
@@ -613,11 +619,14 @@ static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t bloc
 	return true;
 }
 
+enum { BLOCK_HEAD = 64, CHUNK_ALIGN = 4096, CHUNKS = 4 };
+
 /* A candidate's chain of blocks, as far as it was followed. */
 struct walk {
 	uint64_t var, block;
 	uint64_t asked; /* the block that was last fetched */
 	uint64_t len, entries;
+	uint64_t pages; /* blocks that begin where a page does */
 	uint64_t mark; /* a block passed at the last power of two: met again, it is a ring */
 };
 
@@ -628,13 +637,17 @@ static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q
 {
 	uint64_t n;
 
-	while (w->block && image_ptr(p->img, w->block, layout_size(&p->layout, q->size), NULL)) {
+	/* Of a block without entries the head is enough. */
+	while (w->block && proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) &&
+	       image_ptr(p->img, w->block, n ? layout_size(&p->layout, q->size) : BLOCK_HEAD, NULL)) {
 		if (w->block & (p->fmt.word - 1) || w->block == w->mark || w->len > LIMIT_BLOCKS ||
-		    !proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) ||
 		    !q->entries(p, s, w->block, n))
 			return false;
 		w->entries += n;
 		w->len++;
+		w->pages += !(w->block & (CHUNK_ALIGN - 1));
+		if (q->inside_chunks && !w->entries && w->len >= CHUNKS && w->pages == w->len)
+			return false;
 		if (!(w->len & (w->len - 1)))
 			w->mark = w->block;
 		if (!proc_try_word(p, w->block + layout_off(&p->layout, q->link), &w->block))
@@ -680,7 +693,7 @@ static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t ad
 	uint64_t v;
 
 	/* its head; queue_length() fetches the rest of what is likely */
-	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 64 })) : NULL;
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, BLOCK_HEAD })) : NULL;
 }
 
 /*
@@ -845,8 +858,9 @@ struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges 
 
 struct err *find_vars(struct proc *p, const struct spans *s)
 {
-	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, finalizer_entries };
-	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n,
+	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, true,
+						  finalizer_entries };
+	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n, false,
 					       cleanup_entries };
 	struct addrs c = VEC_INIT, gs = VEC_INIT;
 	uint64_t addr = 0;
