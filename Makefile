@@ -2,6 +2,7 @@
 #
 #	make deps	installs what is missing (check and demo call it)
 #	make unit	the unit tests alone; make check-layers the includes' direction
+#	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
 #	make layouts	writes heap/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
 #	make check-layouts  holds it against every one of them (LAYOUTS="1.27.3": against these)
 #
@@ -106,6 +107,11 @@ check-releases: deps
 check-layers:
 	$(Q)sh tests/check_layers.sh
 
+# Ours beside its peers: BENCH_GB="0.5 1" sizes, SERIES=1 0.5 to 8 GB, GOREF=, LIVECORE= their built commands.
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all $(TOOL_BINS)
+	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/bench.py $(if $(SERIES),--series) --write docs/PERFORMANCE.md
+
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)OBJDIR=$(OBJDIR) sh tests/e2e/demo.sh
@@ -125,5 +131,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all unit deps check check-built check-releases check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps check check-built check-releases check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -454,13 +454,25 @@ static struct err *acquire(struct run *r)
 static struct err *wire_details(struct run *r)
 {
 	struct rsp_stats st = rsp_stats(r->rsp);
+	struct image_stats is = image_stats(r->img);
+	char rounds[IMAGE_ROUNDS * 32] = "";
 	struct rusage ru;
+	size_t n = 0;
 	struct err *err;
 
 	getrusage(RUSAGE_SELF, &ru);
 	err = report_detail(&r->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
 			    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
 			    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+	if (!err)
+		err = report_detail(&r->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
+				    (double)is.needed / 1e6, (double)is.asked / 1e6,
+				    is.needed ? (double)is.asked / (double)is.needed : 0);
+	for (uint64_t i = 0; i < is.fetches && i < IMAGE_ROUNDS; i++)
+		n += (size_t)snprintf(rounds + n, sizeof(rounds) - n, "%s%.2f MB %.1f ms", i ? ", " : "",
+				      (double)is.rounds[i].bytes / 1e6, (double)is.rounds[i].ns / 1e6);
+	if (!err)
+		err = report_detail(&r->report, "rounds of the last stop: %s", rounds);
 	if (!err)
 		err = report_detail(&r->report, "here: analysis %.2f s, peak memory %.1f MB",
 				    (double)r->report.analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);

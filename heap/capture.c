@@ -44,6 +44,14 @@ static struct err *need(struct heap *h, struct ranges *want, uint64_t gap)
 	return err;
 }
 
+static struct err *need_ahead(struct heap *h, struct ranges *want, struct ranges *ahead, uint64_t gap)
+{
+	struct err *err = image_need_ahead(h->proc.img, want, ahead, gap);
+
+	want->n = ahead->n = 0;
+	return err;
+}
+
 /* Modules' masks are in persistent memory, their tables in the executable (lent). */
 static struct err *plan_masks(struct heap *h, struct ranges *want)
 {
@@ -93,10 +101,30 @@ static struct err *read_libraries(void *arg, struct libraries *ret)
 	return libraries_read(h->target, h->proc.fmt, ret);
 }
 
+/* The variables of a stripped program; then what ahead_scheduler() could not know before. */
+static struct err *find_vars_stripped(struct heap *h, const struct threads *threads, struct ranges *ahead)
+{
+	struct proc *p = &h->proc;
+	struct ranges none = VEC_INIT;
+	struct err *err = find_plan_vars(p, &h->spans, ahead);
+
+	if (!err)
+		err = need_ahead(h, &none, ahead, 0);
+	if (!err)
+		err = find_vars(p, &h->spans);
+	if (!err)
+		err = ahead_scheduler(h, threads, ahead);
+	if (!err)
+		err = roots_plan(p, &h->spans, ahead);
+	if (!err)
+		err = need_ahead(h, &none, ahead, 0);
+	return err;
+}
+
 struct err *heap_capture(struct heap *h, const struct threads *threads, bool last, struct unstable *u)
 {
 	struct proc *p = &h->proc;
-	struct ranges want = VEC_INIT;
+	struct ranges want = VEC_INIT, ahead = VEC_INIT;
 	uint64_t ptr, len;
 	struct err *err;
 
@@ -108,7 +136,9 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 
 	err = writable_ranges(h, &want);
 	if (!err)
-		err = need(h, &want, 0);
+		err = ahead_tops(h, threads, &ahead);
+	if (!err)
+		err = need_ahead(h, &want, &ahead, 0);
 	if (!err)
 		err = binaries_fetch(p, &h->libs, read_libraries, h);
 	if (!err)
@@ -131,22 +161,32 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = vec_push(&want, ((struct range){ ptr, len * p->fmt.word }));
 	if (!err)
-		err = need(h, &want, 0);
+		err = ahead_scheduler(h, threads, &ahead);
+	if (!err)
+		err = need_ahead(h, &want, &ahead, 0);
 	if (!err)
 		err = spans_plan_headers(p, &want);
 	if (!err)
-		err = need(h, &want, GAP);
+		err = ahead_scheduler(h, threads, &ahead);
+	if (!err)
+		err = need_ahead(h, &want, &ahead, GAP);
 	if (!err)
 		err = shape_spans(p);
 	if (!err)
 		err = spans_load(p, &h->spans, u);
-	if (!err && !u->why && p->stripped)
-		err = find_vars(p, &h->spans);
 	if (err || u->why)
 		goto out;
 	err = spans_plan_bits(p, &h->spans, &want);
 	if (!err)
-		err = need(h, &want, GAP);
+		err = ahead_scheduler(h, threads, &ahead);
+	if (!err)
+		err = ahead_spans(h, &ahead);
+	if (!err)
+		err = p->stripped ? find_plan_vars(p, &h->spans, &ahead) : roots_plan(p, &h->spans, &ahead);
+	if (!err)
+		err = need_ahead(h, &want, &ahead, GAP);
+	if (!err && p->stripped)
+		err = find_vars_stripped(h, threads, &ahead);
 	if (!err)
 		err = spans_settle(p, &h->spans, last, u);
 	if (!err && u->why)
@@ -164,7 +204,9 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = spans_plan_contents(p, &h->spans, &want);
 	if (!err)
-		err = need(h, &want, GAP_SPANS);
+		err = roots_plan(p, &h->spans, &ahead);
+	if (!err)
+		err = need_ahead(h, &want, &ahead, GAP_SPANS);
 	if (!err)
 		err = stacks_load(p, &h->stacks);
 	if (!err)
@@ -180,7 +222,9 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = capture_plan_types(h, &want);
 	if (!err)
-		err = need(h, &want, GAP);
+		err = roots_plan(p, &h->spans, &ahead);
+	if (!err)
+		err = need_ahead(h, &want, &ahead, GAP);
 	if (!err) /* again: the masks of the types that this brought */
 		err = capture_plan_types(h, &want);
 	if (!err)
@@ -197,6 +241,7 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = capture_itabs(h);
 out:
 	vec_deinit(&want);
+	vec_deinit(&ahead);
 	if (!last && (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA))) {
 		/* A table caught while it changes looks like damage: only if it stays so it is. */
 		free(h->why);

@@ -576,6 +576,12 @@ static bool test_outside(struct proc *p, const struct spans *s, uint64_t addr)
 /* One kind of linked blocks: finalizers or cleanups waiting to run. */
 struct queue {
 	enum layout_id size, link, n;
+	/*
+	 * Blocks are parts of persistent chunks, aligned to words only (mfinal.go, queuefinalizer@go1.17-1.27).  The
+	 * runtime's list of those chunks themselves (malloc.go, persistentChunks) looks like a queue without entries, and
+	 * is as long as the heap is large; they begin where pages do.
+	 */
+	bool inside_chunks;
 	/* Whether what is in a block's first n entries can be entries. */
 	bool (*entries)(struct proc *p, const struct spans *s, uint64_t block, uint64_t n);
 };
@@ -613,11 +619,14 @@ static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t bloc
 	return true;
 }
 
+enum { BLOCK_HEAD = 64, CHUNK_ALIGN = 4096, CHUNKS = 4 };
+
 /* A candidate's chain of blocks, as far as it was followed. */
 struct walk {
 	uint64_t var, block;
 	uint64_t asked; /* the block that was last fetched */
 	uint64_t len, entries;
+	uint64_t pages; /* blocks that begin where a page does */
 	uint64_t mark; /* a block passed at the last power of two: met again, it is a ring */
 };
 
@@ -628,13 +637,17 @@ static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q
 {
 	uint64_t n;
 
-	while (w->block && image_ptr(p->img, w->block, layout_size(&p->layout, q->size), NULL)) {
+	/* Of a block without entries the head is enough. */
+	while (w->block && proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) &&
+	       image_ptr(p->img, w->block, n ? layout_size(&p->layout, q->size) : BLOCK_HEAD, NULL)) {
 		if (w->block & (p->fmt.word - 1) || w->block == w->mark || w->len > LIMIT_BLOCKS ||
-		    !proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) ||
 		    !q->entries(p, s, w->block, n))
 			return false;
 		w->entries += n;
 		w->len++;
+		w->pages += !(w->block & (CHUNK_ALIGN - 1));
+		if (q->inside_chunks && !w->entries && w->len >= CHUNKS && w->pages == w->len)
+			return false;
 		if (!(w->len & (w->len - 1)))
 			w->mark = w->block;
 		if (!proc_try_word(p, w->block + layout_off(&p->layout, q->link), &w->block))
@@ -680,7 +693,7 @@ static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t ad
 	uint64_t v;
 
 	/* its head; queue_length() fetches the rest of what is likely */
-	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 64 })) : NULL;
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, BLOCK_HEAD })) : NULL;
 }
 
 /*
@@ -811,10 +824,43 @@ static struct err *find_itab_table(struct proc *p, const struct spans *s)
 	return err;
 }
 
+/*
+ * The same steps as find_vars() takes, all at once: first what each candidate's word leads to, then, with that in the
+ * image, what those that passed lead to.  What is in the image already is not asked for again.
+ */
+struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges *want)
+{
+	static const struct {
+		find_test test, second;
+		find_plan plan, next[2];
+		bool initialised;
+	} steps[] = {
+		{ test_heap_slice, test_pointers, plan_elements, { plan_gs, plan_ps } },
+		{ test_m_pointer, test_m_links, plan_m, { plan_m_g0 } },
+		{ test_outside, test_outside, plan_block },
+		{ test_table_pointer, test_table_head, plan_table_head, { plan_table }, true },
+	};
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && !err; i++) {
+		struct addrs c = VEC_INIT;
+
+		err = each_word(p, s, steps[i].test, steps[i].initialised, &c);
+		for (size_t j = 0; j < c.n && !err; j++) {
+			err = steps[i].plan(p, s, c.v[j], want);
+			for (int k = 0; k < 2 && !err && steps[i].next[k] && steps[i].second(p, s, c.v[j]); k++)
+				err = steps[i].next[k](p, s, c.v[j], want);
+		}
+		vec_deinit(&c);
+	}
+	return err;
+}
+
 struct err *find_vars(struct proc *p, const struct spans *s)
 {
-	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, finalizer_entries };
-	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n,
+	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, true,
+						  finalizer_entries };
+	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n, false,
 					       cleanup_entries };
 	struct addrs c = VEC_INIT, gs = VEC_INIT;
 	uint64_t addr = 0;

@@ -17,4 +17,7 @@ ERR_MUST_CHECK struct err *find_mheap(struct proc *p);
 /* The others, once the spans are known: allgs, allm, allp, queues, itabTable. */
 ERR_MUST_CHECK struct err *find_vars(struct proc *p, const struct spans *s);
 
+/* What find_vars() will look at, as far as the image shows: guesses for image_need_ahead().  After spans_load(). */
+ERR_MUST_CHECK struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges *want);
+
 #endif

@@ -43,4 +43,9 @@ ERR_MUST_CHECK struct err *capture_plan_types(struct heap *h, struct ranges *wan
 ERR_MUST_CHECK struct err *capture_plan_reflect(struct heap *h, struct ranges *want);
 ERR_MUST_CHECK struct err *capture_itabs(struct heap *h);
 
+/* heap/capture_ahead.c: with the variables; with each list before machines_load(); with the allocation bits. */
+ERR_MUST_CHECK struct err *ahead_tops(const struct heap *h, const struct threads *threads, struct ranges *ahead);
+ERR_MUST_CHECK struct err *ahead_scheduler(const struct heap *h, const struct threads *threads, struct ranges *ahead);
+ERR_MUST_CHECK struct err *ahead_spans(const struct heap *h, struct ranges *ahead);
+
 #endif

@@ -113,6 +113,34 @@ static struct err *mcaches_fetch(struct proc *p)
 	return err_wrapf(err, "reading runtime.allp");
 }
 
+/* The pages of the block at addr. */
+static struct range chase_pages(const struct proc *p, const struct chase *c)
+{
+	uint64_t lo = c->addr & ~(uint64_t)(PAGE - 1);
+	uint64_t hi = (c->addr + chase_len(p, c->kind) + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+
+	return (struct range){ lo, hi - lo };
+}
+
+struct err *roots_plan(struct proc *p, const struct spans *spans, struct ranges *ahead)
+{
+	struct chases todo = VEC_INIT;
+	struct err *err = chase_start(p, spans, &todo);
+	uint64_t steps = 0;
+
+	for (size_t i = 0; i < todo.n && !err; i++) {
+		struct chase *c = &todo.v[i];
+
+		while (c->addr && image_ptr(p->img, c->addr, chase_len(p, c->kind), NULL) && !err &&
+		       steps++ < LIMIT_SPECIALS)
+			err = proc_get(p, c->addr, chase_next(c->kind), &c->addr);
+		if (!err && c->addr)
+			err = vec_push(ahead, chase_pages(p, c));
+	}
+	vec_deinit(&todo);
+	return err;
+}
+
 struct err *roots_fetch(struct proc *p, const struct spans *spans)
 {
 	struct chases todo = VEC_INIT, next = VEC_INIT;
@@ -125,16 +153,14 @@ struct err *roots_fetch(struct proc *p, const struct spans *spans)
 	for (int round = 0; !err && todo.n; round++) {
 		want.n = wide.n = next.n = 0;
 		for (size_t i = 0; i < todo.n && !err; i++) {
-			uint64_t lo = todo.v[i].addr & ~(uint64_t)(PAGE - 1);
-			uint64_t hi = (todo.v[i].addr + chase_len(p, todo.v[i].kind) + PAGE - 1) &
-				      ~(uint64_t)(PAGE - 1);
+			struct range pages = chase_pages(p, &todo.v[i]);
 
 			if (image_ptr(p->img, todo.v[i].addr, chase_len(p, todo.v[i].kind), NULL))
 				continue;
-			err = vec_push(&want, ((struct range){ lo, hi - lo }));
+			err = vec_push(&want, pages);
 			/* A long chain: its next links are likely in the same 16 KB chunks. */
 			if (!err && round > 1)
-				err = vec_push(&wide, ((struct range){ lo & ~(uint64_t)(WIDE - 1), WIDE }));
+				err = vec_push(&wide, ((struct range){ pages.addr & ~(uint64_t)(WIDE - 1), WIDE }));
 		}
 		if (!err && wide.n)
 			err = image_try(p->img, &wide);

@@ -13,6 +13,9 @@
 /* Fetches the linked structures that hold these roots, by pages, in few rounds. */
 ERR_MUST_CHECK struct err *roots_fetch(struct proc *p, const struct spans *spans);
 
+/* The next pages of these structures, as far as they are in the image: guesses for image_need_ahead(). */
+ERR_MUST_CHECK struct err *roots_plan(struct proc *p, const struct spans *spans, struct ranges *ahead);
+
 /* Appends them.  May raise an unswept object that its finalizer revives (spans' alive bits). */
 ERR_MUST_CHECK struct err *roots_collect(struct proc *p, struct spans *spans,
 					 struct gcmasks *masks, struct roots *roots);

@@ -30,6 +30,9 @@ struct rsp {
 	bool xml_read;
 	uint64_t good_addr; /* memory that could be read once */
 	bool have_good_addr;
+	unsigned window;    /* memory requests under way, by now (rsp/memory.c); 0: none was sent yet */
+	uint64_t in_flight; /* bytes of their replies */
+	int64_t round_trip_ns; /* the shortest seen */
 	uint64_t memory_bytes, memory_ns;
 };
 

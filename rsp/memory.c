@@ -2,9 +2,14 @@
  * Memory, pipelined: requests for the biggest chunks the stub takes, a window of them under
  * way, replies decoded from the connection's buffer straight to where they belong.
  *
+ * The window is the stub's (rsp/features.h) until a round trip is seen to take longer than that many
+ * replies: then it grows to twice what the link brings in a round trip, requests and bytes each.  So
+ * a link with a long way is kept full, and a slow one is never filled with more than two round trips.
+ *
  * First pass: all ranges one after the other.  A chunk that cannot be read ends its range
- * there.  Second pass: for each range that ended so, where exactly; a probe for each of
- * them under way at a time, halving at pages, then at bytes.
+ * there.  Second pass: for each range that ended so, where exactly: all pages of the chunk at once, each with a
+ * look at its first byte.  Nearly always that tells; where a page begins and does not end it is halved, a probe for each
+ * range under way at a time.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,6 +21,10 @@
 enum {
 	PAGE = 4096, /* no machine's are smaller; with larger ones a probe or two more */
 	PROGRESS = 1 << 20,
+	RING = 4096,		   /* requests under way at most; a power of two */
+	IN_FLIGHT_MAX = 16 << 20,  /* bytes of replies under way; all are read before the process can be let go */
+	FRAME = 4,		   /* $, # and the checksum */
+	RATE_MIN_NS = 5000000,	   /* a rate is taken over this at least, and over a round trip */
 };
 
 /* One request under way. */
@@ -23,6 +32,7 @@ struct chunk {
 	size_t range;
 	uint64_t off; /* from the range's start */
 	uint64_t len;
+	size_t gap;   /* with pages() */
 };
 
 /* A range that could not be read whole: [0, lo) can be, [lo, hi) as a whole cannot. */
@@ -42,6 +52,11 @@ struct reading {
 	VEC(struct gap) gaps;
 	struct chunk *ring; /* under way, oldest first */
 	unsigned head, under_way;
+	uint64_t in_flight; /* bytes that the replies under way can have */
+	int64_t asked_ns;   /* when the first request of all left; 0: its reply has come */
+	int64_t since_ns;   /* the rate is taken from here */
+	uint64_t since_replies, since_bytes, replies, reply_bytes;
+	bool unsure; /* something failed, and nothing was read since */
 	uint64_t bytes, told;
 	void (*progress)(void *arg, uint64_t bytes);
 	void *arg;
@@ -67,6 +82,54 @@ static uint64_t range_len(const struct rsp_range *r)
 	return r->addr && r->len > -r->addr ? -r->addr : r->len;
 }
 
+/* At most: runs make it shorter. */
+static uint64_t reply_size(const struct rsp *rsp, const struct chunk *c)
+{
+	return (rsp->f.pub.binary_read ? c->len : 2 * c->len) + FRAME;
+}
+
+/* May one more request leave? */
+static bool room(const struct reading *rd)
+{
+	const struct rsp *rsp = rd->rsp;
+
+	return rd->under_way < rsp->window && (!rd->under_way || rd->in_flight < rsp->in_flight);
+}
+
+/* A reply has come: how long the way is, what the link brings, and what should be under way on it. */
+static void widen(struct reading *rd, uint64_t bytes)
+{
+	struct rsp *rsp = rd->rsp;
+	int64_t now = conn_now_ns(), span;
+	uint64_t want;
+
+	rd->replies++;
+	rd->reply_bytes += bytes;
+	if (rd->asked_ns) { /* nothing was before it in the queue */
+		if (!rsp->round_trip_ns || now - rd->asked_ns < rsp->round_trip_ns)
+			rsp->round_trip_ns = now - rd->asked_ns;
+		rd->asked_ns = 0;
+		rd->since_ns = now;
+		return;
+	}
+	span = now - rd->since_ns;
+	if (span < RATE_MIN_NS || span < rsp->round_trip_ns || rsp->f.pub.window == 1)
+		return;
+	want = 2 * (rd->replies - rd->since_replies) * (uint64_t)rsp->round_trip_ns / (uint64_t)span;
+	if (want > RING)
+		want = RING;
+	if (want > rsp->window)
+		rsp->window = (unsigned)want;
+	want = 2 * (rd->reply_bytes - rd->since_bytes) * (uint64_t)rsp->round_trip_ns / (uint64_t)span;
+	if (want > IN_FLIGHT_MAX)
+		want = IN_FLIGHT_MAX;
+	if (want > rsp->in_flight)
+		rsp->in_flight = want;
+	rd->since_ns = now;
+	rd->since_replies = rd->replies;
+	rd->since_bytes = rd->reply_bytes;
+}
+
 static struct err *ask(struct reading *rd, const struct chunk *c)
 {
 	struct rsp *rsp = rd->rsp;
@@ -85,8 +148,11 @@ static struct err *ask(struct reading *rd, const struct chunk *c)
 		v = addr;
 	}
 	*--p = rsp->f.pub.binary_read ? 'x' : 'm';
-	rd->ring[(rd->head + rd->under_way) % rsp->f.pub.window] = *c;
+	rd->ring[(rd->head + rd->under_way) % RING] = *c;
 	rd->under_way++;
+	rd->in_flight += reply_size(rsp, c);
+	if (!rd->replies && rd->under_way == 1)
+		rd->asked_ns = conn_now_ns();
 	return rsp_send_bytes(rsp, p, (size_t)(s + sizeof(s) - p));
 }
 
@@ -102,8 +168,10 @@ static struct err *take(struct reading *rd, struct chunk *c, uint64_t *ret)
 	if (err)
 		return err;
 	*c = rd->ring[rd->head];
-	rd->head = (rd->head + 1) % rsp->f.pub.window;
+	rd->head = (rd->head + 1) % RING;
 	rd->under_way--;
+	rd->in_flight -= reply_size(rsp, c);
+	widen(rd, reply_size(rsp, c));
 	dst = rd->ranges[c->range].dst + c->off;
 	if (!rsp_is_error(p, len)) {
 		if (!rsp->f.pub.binary_read)
@@ -158,7 +226,7 @@ static struct err *first_pass(struct reading *rd)
 	for (;;) {
 		uint64_t got;
 
-		while (rd->under_way < rd->rsp->f.pub.window && next_chunk(rd, &c)) {
+		while (room(rd) && next_chunk(rd, &c)) {
 			err = ask(rd, &c);
 			if (err)
 				return err;
@@ -183,18 +251,10 @@ static struct err *first_pass(struct reading *rd)
 	}
 }
 
-/* How much of [lo, hi) to try next, less than all of it. */
+/* How much of [lo, hi) to try next, less than all of it: all of it is in one page, or has pages that read. */
 static uint64_t half(const struct reading *rd, const struct gap *g)
 {
-	uint64_t addr = rd->ranges[g->range].addr + g->lo, len = g->hi - g->lo;
-	uint64_t first = PAGE - addr % PAGE; /* to the next page */
-
-	if (len <= first) {
-		/* One page: nearly always it is there or not as a whole. */
-		return addr % PAGE == 0 && len > 1 ? 1 : len / 2;
-	}
-	len = first + (len - first) / 2 / PAGE * PAGE;
-	return clip(rd->rsp, addr, len);
+	return clip(rd->rsp, rd->ranges[g->range].addr + g->lo, (g->hi - g->lo) / 2);
 }
 
 /* Narrows a gap by what its probe gave; true: lo is the first byte that cannot be read. */
@@ -208,8 +268,97 @@ static bool narrow(struct reading *rd, struct gap *g, uint64_t got)
 	return g->hi - g->lo <= 1;
 }
 
+static struct err *ask_alive(struct rsp *rsp)
+{
+	return rsp->have_good_addr ? rsp_send(rsp, "m%" PRIx64 ",1", rsp->good_addr) : NULL;
+}
+
+static struct err *take_alive(struct rsp *rsp)
+{
+	struct err *err = rsp->have_good_addr ? rsp_next(rsp) : NULL;
+
+	if (err || !rsp->have_good_addr || !rsp_is_error(rsp->reply.data, rsp->reply.len))
+		return err;
+	return rsp->pid ? err_create(ERR_EXITED,
+				     "the process %" PRIu64 " is gone: what was readable no longer is",
+				     rsp->pid) :
+			  err_create(ERR_EXITED,
+				     "the process is gone: what was readable no longer is");
+}
+
+static struct err *page_reply(struct reading *rd)
+{
+	struct chunk c;
+	struct gap *g;
+	uint64_t got;
+	struct err *err = take(rd, &c, &got);
+
+	if (err)
+		return err;
+	g = &rd->gaps.v[c.gap];
+	if (c.off != g->lo)
+		return NULL; /* behind what failed, or the first byte of a page that could be read */
+	if (!got)
+		g->hi = g->lo + c.len;
+	g->lo += got; /* a short reply: half() goes on from there */
+	return NULL;
+}
+
+/* The pages of all gaps, up to the first of each that fails. */
+static struct err *pages(struct reading *rd)
+{
+	struct err *err = NULL;
+	size_t kept = 0;
+	bool alive_asked;
+
+	for (size_t i = 0; i < rd->gaps.n && !err; i++) {
+		const struct gap g = rd->gaps.v[i];
+		uint64_t addr = rd->ranges[g.range].addr;
+
+		/* A lower chunk of the same range failed later. */
+		if (g.lo != rd->ranges[g.range].got) {
+			rd->gaps.v[i].range = SIZE_MAX;
+			continue;
+		}
+		for (uint64_t at = g.lo, n; at < g.hi && !err; at += n) {
+			n = PAGE - (addr + at) % PAGE;
+			n = clip(rd->rsp, addr + at, n < g.hi - at ? n : g.hi - at);
+			for (int look = 0; look < (n > 1 ? 2 : 1) && !err; look++) {
+				while (!err && !room(rd))
+					err = page_reply(rd);
+				if (!err)
+					err = ask(rd, &(struct chunk){ g.range, at, look ? 1 : n, i });
+			}
+		}
+	}
+	/* Is it still there?  With the last replies, where the stub takes several requests. */
+	alive_asked = rd->rsp->window > 1 && rd->rsp->have_good_addr;
+	if (!err && alive_asked)
+		err = ask_alive(rd->rsp);
+	while (!err && rd->under_way)
+		err = page_reply(rd);
+	if (!err && alive_asked)
+		err = take_alive(rd->rsp);
+	for (size_t i = 0; i < rd->gaps.n && !err; i++) {
+		const struct gap *g = &rd->gaps.v[i];
+
+		if (g->range == SIZE_MAX)
+			continue;
+		rd->ranges[g->range].got = g->lo;
+		if (g->hi - g->lo > 1)
+			rd->gaps.v[kept++] = *g;
+	}
+	rd->gaps.n = kept;
+	rd->unsure = kept || !alive_asked;
+	return err;
+}
+
 static struct err *second_pass(struct reading *rd)
 {
+	struct err *first = rd->gaps.n ? pages(rd) : NULL;
+
+	if (first)
+		return first;
 	while (rd->gaps.n) {
 		size_t sent = 0, done = 0, kept = 0;
 
@@ -219,7 +368,7 @@ static struct err *second_pass(struct reading *rd)
 			uint64_t got;
 			struct err *err = NULL;
 
-			while (!err && sent < rd->gaps.n && rd->under_way < rd->rsp->f.pub.window) {
+			while (!err && sent < rd->gaps.n && room(rd)) {
 				g = &rd->gaps.v[sent++];
 				/* A lower chunk of the same range failed later. */
 				if (g->lo != rd->ranges[g->range].got) {
@@ -249,18 +398,9 @@ static struct err *second_pass(struct reading *rd)
 
 struct err *rsp_check_alive(struct rsp *rsp)
 {
-	struct err *err;
+	struct err *err = ask_alive(rsp);
 
-	if (!rsp->have_good_addr)
-		return NULL;
-	err = rsp_command(rsp, "m%" PRIx64 ",1", rsp->good_addr);
-	if (err || !rsp_is_error(rsp->reply.data, rsp->reply.len))
-		return err;
-	return rsp->pid ? err_create(ERR_EXITED,
-				     "the process %" PRIu64 " is gone: what was readable no longer is",
-				     rsp->pid) :
-			  err_create(ERR_EXITED,
-				     "the process is gone: what was readable no longer is");
+	return err ? err : take_alive(rsp);
 }
 
 struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
@@ -269,7 +409,6 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 	struct reading rd = { .rsp = rsp, .ranges = ranges, .n = n, .progress = progress, .arg = arg };
 	int64_t start = conn_now_ns();
 	struct err *err;
-	bool gaps;
 
 	for (size_t i = 0; i < n; i++) {
 		if (ranges[i].len > LIMIT_READ)
@@ -277,14 +416,17 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 					  ranges[i].len);
 		ranges[i].got = range_len(&ranges[i]);
 	}
-	rd.ring = calloc(rsp->f.pub.window, sizeof(*rd.ring));
+	rd.ring = calloc(RING, sizeof(*rd.ring));
 	if (!rd.ring)
 		return err_nomem();
+	if (!rsp->window) {
+		rsp->window = rsp->f.pub.window;
+		rsp->in_flight = rsp->window * (uint64_t)rsp->f.pub.packet_size;
+	}
 	err = first_pass(&rd);
-	gaps = rd.gaps.n;
 	if (!err)
 		err = second_pass(&rd);
-	if (!err && gaps)
+	if (!err && rd.unsure)
 		err = rsp_check_alive(rsp);
 	if (!err && progress)
 		progress(arg, rd.bytes);

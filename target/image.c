@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
@@ -41,6 +42,14 @@ enum { HINTS = 64, HINT_SHIFT = 16 };
 /* Below this malloc() is the better home, above it whole pages that go back at once. */
 enum { PIECE_MMAP = 128 << 10 };
 enum { PAGE = 4096 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
 
 static uint8_t *piece_alloc(uint64_t len)
 {
@@ -243,6 +252,24 @@ static bool image_covers(const struct image *img, struct range r)
 	return true;
 }
 
+/* How much of r is not in the image. */
+static uint64_t image_lacks(const struct image *img, struct range r)
+{
+	uint64_t at = r.addr, end = r.addr + r.len, n = 0;
+
+	for (size_t i = image_lookup(img, at); at < end; i++) {
+		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
+
+		if (!p || p->addr >= end)
+			return n + (end - at);
+		if (p->addr > at)
+			n += p->addr - at;
+		if (p->addr + p->len > at)
+			at = p->addr + p->len;
+	}
+	return n;
+}
+
 /*
  * Takes lent pieces and holes out of the range [addr, end), and appends what is left to
  * `out`; overlapping owned pieces widen it, so that they can be swallowed.
@@ -311,13 +338,14 @@ static struct err *piece_plan(const struct image *img, const struct piece *p,
 static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes)
 {
 	struct mem_ranges again = VEC_INIT;
+	uint64_t start = now_ns();
 	struct err *err;
 	size_t i;
 
-	img->stats.fetches++;
 	img->stats.planned = 0;
 	for (i = 0; i < todo->n; i++)
 		img->stats.planned += todo->v[i].len;
+	img->stats.asked += img->stats.planned;
 	err = img->src->readv(img->src, todo->v, todo->n);
 	for (i = 0; !err && i < todo->n; i++) {
 		struct mem_range *r = &todo->v[i];
@@ -347,6 +375,10 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 			err = vec_push(holes, ((struct range){ r->addr + r->got, r->len - r->got }));
 	}
 	vec_deinit(&again);
+	if (img->stats.fetches < IMAGE_ROUNDS)
+		img->stats.rounds[img->stats.fetches] =
+			(struct image_round){ img->stats.planned, now_ns() - start };
+	img->stats.fetches++;
 	return err;
 }
 
@@ -480,8 +512,9 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 	return NULL;
 }
 
-static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, uint64_t gap,
-				      bool count)
+/* asked: may be NULL; ahead, too: what is not counted as asked for. */
+static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, const struct ranges *ahead,
+				      uint64_t gap)
 {
 	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT;
 	struct mem_ranges todo = VEC_INIT;
@@ -490,9 +523,15 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	struct err *err = NULL;
 	size_t i;
 
-	for (i = 0; !err && i < asked->n; i++)
+	for (i = 0; !err && asked && i < asked->n; i++)
 		if (!image_covers(img, asked->v[i]))
 			err = vec_push(&want, asked->v[i]);
+	for (i = 0; !err && ahead && i < ahead->n; i++)
+		if (!image_covers(img, ahead->v[i]))
+			err = vec_push(&want, ahead->v[i]);
+	ranges_merge(&want, 0);
+	for (i = 0; i < want.n; i++)
+		img->stats.needed += image_lacks(img, want.v[i]);
 	ranges_merge(&want, gap);
 	for (i = 0; !err && i < want.n; i++)
 		err = image_missing(img, want.v[i], &missing);
@@ -526,7 +565,7 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		err = image_fetch(img, &todo, &holes);
 	if (!err)
 		err = image_insert(img, &fresh, &holes);
-	if (!err && count)
+	if (!err && asked)
 		image_count_holes(img, asked, &holes);
 	for (i = 0; i < fresh.pieces.n; i++)
 		piece_free(&fresh.pieces.v[i]);
@@ -543,7 +582,16 @@ struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap)
 	if (!img->src || !ranges->n)
 		return NULL;
 	ranges_merge(ranges, 0);
-	return image_fetch_ranges(img, ranges, gap, true);
+	return image_fetch_ranges(img, ranges, NULL, gap);
+}
+
+struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead, uint64_t gap)
+{
+	if (!img->src)
+		return NULL;
+	ranges_merge(ranges, 0);
+	ranges_merge(ahead, 0);
+	return image_fetch_ranges(img, ranges, ahead, gap);
 }
 
 struct err *image_need1(struct image *img, uint64_t addr, uint64_t len)
@@ -559,7 +607,7 @@ struct err *image_try(struct image *img, struct ranges *ranges)
 	if (!img->src || !ranges->n)
 		return NULL;
 	ranges_merge(ranges, 0);
-	return image_fetch_ranges(img, ranges, 0, false);
+	return image_fetch_ranges(img, NULL, ranges, 0);
 }
 
 void image_forget(struct image *img)

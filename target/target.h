@@ -106,6 +106,9 @@ ERR_MUST_CHECK struct err *image_need(struct image *img, struct ranges *ranges, 
 ERR_MUST_CHECK struct err *image_need1(struct image *img, uint64_t addr, uint64_t len);
 /* As image_need() with gap 0, but what cannot be read is not counted as asked for: a look that may miss. */
 ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
+/* Both in one go: `ahead` as image_try() has it. */
+ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
+					    uint64_t gap);
 /* Drops everything but lent segments: the target ran, all of it may have changed. */
 void image_forget(struct image *img);
 
@@ -128,8 +131,17 @@ ERR_MUST_CHECK struct err *image_read_word(const struct image *img, uint64_t add
 ERR_MUST_CHECK struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned size,
 					   uint64_t *ret);
 
+enum { IMAGE_ROUNDS = 40 };
+
+/* One fetch: bytes asked for, and how long it took. */
+struct image_round {
+	uint64_t bytes, ns;
+};
+
 struct image_stats {
 	uint64_t fetched;     /* bytes held from the source */
+	uint64_t needed;      /* bytes that were wanted of it, without bridged gaps */
+	uint64_t asked;	      /* bytes that it was asked for */
 	uint64_t hole_bytes;  /* asked for and not to be had */
 	uint64_t holes;
 	uint64_t first_hole;  /* address of one, if there are any */
@@ -138,6 +150,7 @@ struct image_stats {
 	uint64_t file_bytes;  /* of it in a file, and how much of that may be in memory at a time */
 	uint64_t file_budget;
 	const char *no_file;  /* why none of it is; NULL: it is too little, or there is one */
+	struct image_round rounds[IMAGE_ROUNDS]; /* the first of the fetches */
 };
 struct image_stats image_stats(const struct image *img);
 

@@ -2,11 +2,13 @@
  * Reads memory through a stub and says how fast.
  *
  *	rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN
+ *	rsp_read -b [-w N] [-c N] [-p PID] [-n TIMES] -R FILE TARGET
  *
- *	-b	the simplest pipelined reader instead: `m` requests, replies counted by their
+ *	-b	the simplest pipelined reader instead: `m` (or `x`) requests, replies counted by their
  *		'#' and thrown away; what any client could reach at most
- *	-w N	with -b: requests under way (default 16)
- *	-c N	with -b: bytes a request (default 9200)
+ *	-R FILE	with -b: the ranges that FILE lists, as tests/tools/ranges prints them
+ *	-w N	with -b: requests under way (default 64)
+ *	-c N	with -b: bytes a request (default: what the stub takes)
  *	-n	read the range so many times (0: for ever)
  *	-t	print threads with their registers first
  *	-o	write what was read to FILE
@@ -24,6 +26,7 @@
 #include "base/bytes.h"
 #include "base/intr.h"
 #include "rsp/conn.h"
+#include "rsp/features.h"
 #include "rsp/rsp.h"
 #include "target/target.h"
 
@@ -36,7 +39,7 @@ static int fail(struct err *err)
 
 static void put(struct conn *c, const char *s)
 {
-	char out[100];
+	char out[200];
 	int n = snprintf(out, sizeof(out), "$%s#%02x", s, packet_sum((const uint8_t *)s, strlen(s)));
 
 	if (send(c->fd, out, (size_t)n, MSG_NOSIGNAL) != n) {
@@ -45,19 +48,22 @@ static void put(struct conn *c, const char *s)
 	}
 }
 
+/* Reads until `want` packets have ended; what came first is left in in[]. */
+static char in[1 << 20];
+
 static size_t replies(struct conn *c, size_t want)
 {
-	static char in[1 << 20];
 	size_t seen = 0;
 
 	while (seen < want) {
-		ssize_t n = recv(c->fd, in, sizeof(in), 0);
+		ssize_t n = recv(c->fd, in, sizeof(in) - 1, 0);
 		char *p = in;
 
 		if (n <= 0) {
 			perror("recv");
 			exit(1);
 		}
+		in[n] = 0;
 		while ((p = memchr(p, '#', (size_t)(in + n - p)))) {
 			seen++;
 			p++;
@@ -66,50 +72,114 @@ static size_t replies(struct conn *c, size_t want)
 	return seen;
 }
 
-/* Asks, and counts '#'. */
-static int bare(const char *target, uint64_t pid, uint64_t addr, uint64_t len, long times,
-		unsigned window, uint64_t chunk)
+static void ack(struct conn *c)
 {
-	struct conn *c;
-	struct err *err = conn_create(target, 10000, NULL, NULL, &c);
+	if (send(c->fd, "+", 1, MSG_NOSIGNAL) != 1) {
+		perror("send");
+		exit(1);
+	}
+}
+
+/* What the stub can do, by its reply to qSupported. */
+static struct err *bare_features(struct conn *c, struct features *f)
+{
+	char *start, *end;
+	struct err *err;
+
+	put(c, FEATURES_QUERY);
+	replies(c, 1);
+	start = strchr(in, '$');
+	end = start ? strchr(start, '#') : NULL;
+	if (!end)
+		return err_create(ERR_PROTO, "no reply to qSupported");
+	*end = 0;
+	err = features_parse(start + 1, f);
+	ack(c);
+	put(c, "QStartNoAckMode");
+	replies(c, 1);
+	ack(c);
+	return err;
+}
+
+struct bare {
+	const char *target;
+	uint64_t pid, chunk;
+	unsigned window;
+	long times;
+	const struct ranges *ranges;
+};
+
+/* Asks, and counts '#'. */
+static struct err *bare(const struct bare *b)
+{
+	uint64_t chunk = b->chunk, bytes = 0;
 	size_t under_way = 0;
-	int64_t start;
-	double s;
+	int64_t attach, start;
+	struct features f;
+	struct conn *c;
+	struct err *err = conn_create(b->target, 10000, NULL, NULL, &c);
+	double s, stopped;
 	char cmd[80];
 
 	if (err)
-		return fail(err);
+		return err;
 	fcntl(c->fd, F_SETFL, 0); /* blocking */
-	put(c, "QStartNoAckMode");
-	replies(c, 1);
+	err = bare_features(c, &f);
+	if (err)
+		return err;
+	if (!chunk)
+		chunk = f.pub.max_read;
 	put(c, "!");
 	replies(c, 1);
-	if (pid) {
-		snprintf(cmd, sizeof(cmd), "vAttach;%" PRIx64, pid);
+	attach = conn_now_ns();
+	if (b->pid) {
+		snprintf(cmd, sizeof(cmd), "vAttach;%" PRIx64, b->pid);
 		put(c, cmd);
 	} else {
 		put(c, "?");
 	}
 	replies(c, 1);
 	start = conn_now_ns();
-	for (long i = 0; i < times; i++) {
-		for (uint64_t off = 0; off < len; off += chunk) {
-			snprintf(cmd, sizeof(cmd), "m%" PRIx64 ",%" PRIx64, addr + off,
-				 len - off < chunk ? len - off : chunk);
-			put(c, cmd);
-			if (++under_way >= window)
-				under_way -= replies(c, 1);
+	for (long i = 0; i < b->times; i++) {
+		for (size_t j = 0; j < b->ranges->n; j++) {
+			const struct range *r = &b->ranges->v[j];
+
+			for (uint64_t off = 0; off < r->len; off += chunk) {
+				snprintf(cmd, sizeof(cmd), "%c%" PRIx64 ",%" PRIx64, f.pub.binary_read ? 'x' : 'm',
+					 r->addr + off, r->len - off < chunk ? r->len - off : chunk);
+				put(c, cmd);
+				if (++under_way >= b->window)
+					under_way -= replies(c, 1);
+			}
+			bytes += r->len;
 		}
 	}
 	if (under_way)
 		replies(c, under_way);
 	s = (double)(conn_now_ns() - start) / 1e9;
-	printf("bare: %.1f MB in %.3f s: %.1f MB/s\n", (double)len * (double)times / 1e6, s,
-	       (double)len * (double)times / 1e6 / s);
-	put(c, "D");
+	if (b->pid)
+		snprintf(cmd, sizeof(cmd), "D;%" PRIx64, b->pid);
+	put(c, b->pid ? cmd : "D");
 	replies(c, 1);
+	stopped = (double)(conn_now_ns() - attach) / 1e6;
+	printf("bare: %.1f MB in %.3f s: %.1f MB/s; stopped %.1f ms\n", (double)bytes / 1e6, s,
+	       (double)bytes / 1e6 / s, stopped);
 	conn_destroy(c);
-	return 0;
+	return NULL;
+}
+
+static struct err *read_list(const char *path, struct ranges *ret)
+{
+	FILE *f = fopen(path, "r");
+	struct err *err = NULL;
+	struct range r;
+
+	if (!f)
+		return err_create(ERR_OS, "%s cannot be read", path);
+	while (!err && fscanf(f, "%" SCNx64 " %" SCNx64, &r.addr, &r.len) == 2)
+		err = vec_push(ret, r);
+	fclose(f);
+	return err;
 }
 
 static struct err *print_threads(struct rsp *rsp)
@@ -144,11 +214,12 @@ static struct err *print_threads(struct rsp *rsp)
 int main(int argc, char **argv)
 {
 	struct rsp_options opts = { .timeout_ms = 10000 };
-	const char *out = NULL, *file = NULL;
+	const char *out = NULL, *file = NULL, *list = NULL;
 	bool is_bare = false, threads = false;
-	unsigned window = 16;
+	struct ranges ranges = VEC_INIT;
+	unsigned window = 64;
 	long times = 1, cycles = 0;
-	uint64_t chunk = 9200, addr, len;
+	uint64_t chunk = 0, addr, len;
 	struct rsp_range range;
 	struct rsp_stats stats;
 	struct rsp *rsp;
@@ -157,7 +228,7 @@ int main(int argc, char **argv)
 	double s;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "bp:n:to:w:c:D:f:")) != -1) {
+	while ((opt = getopt(argc, argv, "bp:n:to:w:c:D:f:R:")) != -1) {
 		switch (opt) {
 		case 'b': is_bare = true; break;
 		case 'p': opts.pid = strtoull(optarg, NULL, 10); break;
@@ -168,17 +239,26 @@ int main(int argc, char **argv)
 		case 'c': chunk = strtoull(optarg, NULL, 0); break;
 		case 'D': cycles = atol(optarg); break;
 		case 'f': file = optarg; break;
+		case 'R': list = optarg; break;
 		default: return 2;
 		}
 	}
-	if (argc - optind != 3) {
-		fprintf(stderr, "usage: rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN\n");
+	if (argc - optind != (list ? 1 : 3) || (list && !is_bare)) {
+		fprintf(stderr, "usage: rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN\n"
+				"       rsp_read -b [-w N] [-c N] [-p PID] [-n TIMES] -R FILE TARGET\n");
 		return 2;
 	}
-	addr = strtoull(argv[optind + 1], NULL, 16);
-	len = strtoull(argv[optind + 2], NULL, 0);
-	if (is_bare)
-		return bare(argv[optind], opts.pid, addr, len, times, window, chunk);
+	addr = list ? 0 : strtoull(argv[optind + 1], NULL, 16);
+	len = list ? 0 : strtoull(argv[optind + 2], NULL, 0);
+	if (is_bare) {
+		struct bare b = { argv[optind], opts.pid, chunk, window, times, &ranges };
+
+		err = list ? read_list(list, &ranges) : vec_push(&ranges, ((struct range){ addr, len }));
+		if (!err)
+			err = bare(&b);
+		vec_deinit(&ranges);
+		return err ? fail(err) : 0;
+	}
 	err = intr_install();
 	if (err)
 		return fail(err);
