@@ -195,16 +195,21 @@ static struct err *take_stop(struct rsp *rsp, struct rsp_thread *t)
 	}
 }
 
-static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
+void rsp_set_stopped(struct rsp *rsp, int64_t since)
 {
-	if (t->pid)
-		rsp->pid = t->pid;
 	rsp->stopped = true;
 	rsp->stopped_at = since;
 	rsp->stopped_ns = 0;
 	rsp->shared->pid = rsp->pid;
 	rsp->shared->talking = 1;
 	rsp->shared->held = rsp->f.stays_stopped;
+}
+
+static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
+{
+	if (t->pid)
+		rsp->pid = t->pid;
+	rsp_set_stopped(rsp, since);
 }
 
 static void set_running(struct rsp *rsp)
@@ -544,7 +549,7 @@ struct err *rsp_stop(struct rsp *rsp)
  * Finds the place in the stream of replies again, after an error left it in the middle: asks
  * what only this question is answered with, and skips all before it.
  */
-static struct err *resync(struct rsp *rsp)
+struct err *rsp_resync(struct rsp *rsp)
 {
 	const uint8_t *p;
 	size_t len;
@@ -573,6 +578,9 @@ static bool say_goodbye(struct rsp *rsp)
 {
 	struct err *err = NULL;
 
+	/* The guardian knows the way back from every step. */
+	if (rsp->shared->inject.stage)
+		return rsp->conn->dead;
 	/* An error before `?`: whom it holds is not known here; the guardian asks. */
 	if (!rsp->stopped && rsp->shared->held)
 		return rsp->conn->dead;
@@ -580,7 +588,7 @@ static bool say_goodbye(struct rsp *rsp)
 		return true;
 	if (!rsp->shared->talking)
 		return true;
-	err = resync(rsp);
+	err = rsp_resync(rsp);
 	if (!err && rsp->stopped)
 		err = detach(rsp);
 	conn_settle_ack(rsp->conn);

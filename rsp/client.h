@@ -43,6 +43,11 @@ ERR_MUST_CHECK struct err *rsp_next(struct rsp *rsp);
 /* One packet out, its reply in rsp->reply. */
 ERR_MUST_CHECK struct err *rsp_command(struct rsp *rsp, const char *fmt, ...) ERR_PRINTF(2, 3);
 
+/* Finds the place in the stream of replies again, if an error left it in the middle. */
+ERR_MUST_CHECK struct err *rsp_resync(struct rsp *rsp);
+/* The process is held, since then. */
+void rsp_set_stopped(struct rsp *rsp, int64_t since);
+
 /* What a reply says by its form: ERR_REMOTE for Exx, ERR_UNSUPPORTED for an empty one, else NULL. */
 ERR_MUST_CHECK struct err *rsp_check(const struct buf *reply, const char *what);
 /* E01 or E.text, nothing else: no hex data looks like it. */

@@ -28,7 +28,7 @@ struct features {
 /* What we say about ourselves; its reply's "PacketSize=" is also how we find our place in a
  * stream of replies again. */
 #define FEATURES_QUERY                                                          \
-	"qSupported:multiprocess+;swbreak+;hwbreak+;fork-events+;vContSupported+;" \
+	"qSupported:multiprocess+;swbreak+;hwbreak+;fork-events+;vfork-events+;vContSupported+;" \
 	"binary-upload+;xmlRegisters=i386"
 
 /* From the reply to FEATURES_QUERY. */

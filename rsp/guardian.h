@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "rsp/inject.h"
 
 /* Written by the main process, read by the guardian once that is dead. */
 struct guardian_state {
@@ -29,6 +30,7 @@ struct guardian_state {
 	volatile uint64_t pid;	   /* 0: not known yet; ask */
 	volatile pid_t child;	   /* of `| COMMAND`; 0 = none */
 	volatile int silence_ms;   /* gives up on a stub that says nothing for so long */
+	struct inject inject;	   /* a system call under way, a snapshot */
 };
 
 struct guardian {
