@@ -11,7 +11,7 @@
 #include "target/target.h"
 
 /* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
-enum { BATCH = 65536 };
+enum { BATCH = 65536, WATCHED_BATCH = 64 << 20 };
 
 struct target {
 	struct mem_source source; /* first: what mem_source.readv gets is a struct target */
@@ -19,6 +19,8 @@ struct target {
 	const struct arch *arch;
 	void (*progress)(void *arg, uint64_t bytes);
 	void *arg;
+	struct err *(*watch)(void *arg);
+	void *watch_arg;
 	uint64_t fetched; /* by earlier batches, for progress */
 	struct buf auxv;
 	bool auxv_read;
@@ -43,13 +45,16 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 	if (!r)
 		return err_nomem();
 	t->fetched = 0;
-	for (size_t i = 0; i < n; i += max) {
-		size_t k = n - i < max ? n - i : max;
-		struct err *err;
+	for (size_t i = 0, k; i < n; i += k) {
+		uint64_t bytes = 0;
+		struct err *err = t->watch ? t->watch(t->watch_arg) : NULL;
 
-		for (size_t j = 0; j < k; j++)
-			r[j] = (struct rsp_range){ ranges[i + j].addr, ranges[i + j].len,
-						   ranges[i + j].dst, 0 };
+		if (err)
+			return err;
+		for (k = 0; k < max && i + k < n && (!k || !t->watch || bytes < WATCHED_BATCH); k++) {
+			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len, ranges[i + k].dst, 0 };
+			bytes += ranges[i + k].len;
+		}
 		err = rsp_read_memory(t->rsp, r, k, t->progress ? batch_progress : NULL, t);
 		if (err)
 			return err;
@@ -85,6 +90,12 @@ void target_destroy(struct target *t)
 struct mem_source *target_memory(struct target *t)
 {
 	return &t->source;
+}
+
+void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
+{
+	t->watch = watch;
+	t->watch_arg = arg;
 }
 
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)
@@ -125,6 +136,21 @@ static struct err *find_places(struct target *t, struct place *places)
 		}
 	}
 	return NULL;
+}
+
+struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset, bool *found)
+{
+	struct place places[ARCH_MAX_REGS];
+	struct err *err = find_places(t, places);
+
+	*found = false;
+	for (unsigned i = 0; i < t->arch->nregs && !err; i++) {
+		if (!strcmp(t->arch->reg_names[i], name) && places[i].size == t->arch->fmt.word) {
+			*offset = places[i].offset;
+			*found = true;
+		}
+	}
+	return err;
 }
 
 static bool all_set(const uint8_t *p, size_t n)
