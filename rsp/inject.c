@@ -20,6 +20,8 @@ enum {
 	L_CLOSE_RANGE_UNSHARE = 2,
 	L_EFAULT = 14,
 	L_ENOSYS = 38,
+	L_ERESTARTSYS = 512, /* to L_ERESTART_RESTARTBLOCK: the kernel makes the call again */
+	L_ERESTART_RESTARTBLOCK = 516,
 	L_SA_RESTORER = 0x04000000,
 	L_SIGINFO_PID = 16, /* of 64-bit machines */
 };
@@ -29,6 +31,7 @@ static const uint64_t L_IGNORED = 1ull << 16 | 1ull << 17 | 1ull << 22 | 1ull <<
 
 enum {
 	GDB_SIGTRAP = 5,
+	GDB_SIGSTOP = 0x11,
 	GDB_SIGCHLD = 0x14,
 	STEPS_MAX = 64, /* of one call: itself, an event, signals */
 	RED_ZONE = 128,
@@ -383,6 +386,7 @@ struct stop {
 	uint8_t signal;	       /* gdb's number */
 	bool forked;	       /* ... and whom: */
 	bool event;	       /* any event of ptrace */
+	bool other;	       /* another thread stopped first; it keeps its signal for when it is let go */
 	char child[INJECT_ID];
 };
 
@@ -392,7 +396,8 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 	struct packet_out o = { p, 0 };
 	const char *s;
 	uint64_t v;
-	bool named = false;
+	bool named = false, own = false;
+	char name[INJECT_ID];
 
 	*st = (struct stop){ 0 };
 	add_str(&o, signal ? "vCont;S" : "vCont;s");
@@ -423,12 +428,15 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 		else if (n == 9 && !memcmp(key, "vforkdone", 9))
 			st->event = true;
 		else if (n == 6 && !memcmp(key, "thread", 6))
-			named = !strncmp(s, id, strlen(id)) && (s[strlen(id)] == ';' || !s[strlen(id)]);
+			named = take_id(&s, &v, name);
 		s = strchr(s, ';');
 		if (!s)
 			break;
 	}
-	return named || fail(p, "the stub stepped another thread than it was told to");
+	own = named && !strcmp(name, id);
+	st->other = !own;
+	return (named && (own || id_pid(name) == p->in->pid)) ||
+	       fail(p, "the stub stepped another process than it was told to");
 }
 
 /* T stopped with a signal of its own: ours (the end of a child of ours), or one that it is to get afterwards. */
@@ -439,6 +447,9 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 	size_t len = 0;
 	uint32_t pid;
 
+	/* What the stub itself stopped it with. */
+	if (number == GDB_SIGSTOP)
+		return true;
 	if (!ask_id(p, "Hg", in->thread) || !ask_str(p, "qXfer:siginfo:read::0,80"))
 		return false;
 	if (p->reply[0] == 'l' || p->reply[0] == 'm') {
@@ -482,35 +493,38 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 
 /*
  * Steps until the system call that pc is at is over (ret gets its result), or, with child, until it has
- * made one (INJECT_ID bytes; it may stay empty).  Signals of T are kept, of others ignored.
+ * made one (INJECT_ID bytes; it may stay empty).  Signals of T are kept, of others ignored.  Never a step too far:
+ * exit() comes next.
  */
 static bool finish(struct inject_port *p, const char *id, char *child, int64_t *ret)
 {
 	const struct inject_machine *m = &p->in->m;
-	uint64_t done = m->code_at + m->call_off + m->call_len;
+	uint64_t at = m->code_at + m->call_off, pc;
 	struct stop st;
 	uint32_t len;
 
 	for (int i = 0; i < STEPS_MAX; i++) {
+		bool over;
+
 		if (!step(p, id, 0, &st))
 			return false;
-		if (st.forked && child) {
+		if (st.forked && child && !st.other) {
 			memcpy(child, st.child, INJECT_ID);
 			return true;
 		}
-		if (st.event)
-			continue;
-		if (st.signal != GDB_SIGTRAP) {
-			if (!strcmp(id, p->in->thread) && !take_signal(p, st.signal))
-				return false;
-			continue;
-		}
+		over = !st.other && !st.event && st.signal == GDB_SIGTRAP;
+		if (!over && !st.other && !st.event && !strcmp(id, p->in->thread) && !take_signal(p, st.signal))
+			return false;
 		if (!get_regs(p, id, &len))
 			return false;
-		if (get_word(m, p->regs, m->pc) != done)
+		pc = get_word(m, p->regs, m->pc);
+		if (pc == at)
 			continue;
+		if (pc != at + m->call_len)
+			return fail(p, "a system call in the process went astray");
 		*ret = (int64_t)get_word(m, p->regs, m->ret);
-		return true;
+		if (over || (*ret != -L_ENOSYS && (*ret > -L_ERESTARTSYS || *ret < -L_ERESTART_RESTARTBLOCK)))
+			return true;
 	}
 	return fail(p, "a system call in the process does not end");
 }
@@ -631,11 +645,41 @@ static bool choose_running(struct inject_port *p, const char *id, uint64_t pid)
 
 static bool choose_thread(struct inject_port *p)
 {
-	if (threads(p, choose_waiting))
-		return true;
-	if (!p->why && threads(p, choose_running))
-		return true;
-	return fail(p, "no thread is where a system call can be put in");
+	struct inject *in = p->in;
+
+	if (!threads(p, choose_waiting) && (p->why || !threads(p, choose_running)))
+		return fail(p, "no thread is where a system call can be put in");
+	/* The stub gives it what it last said of it; soon that is something else. */
+	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP && !strcmp(in->stop_thread, in->thread))
+		return take_signal(p, in->stop_signal);
+	return true;
+}
+
+/* Whom the stop is about, from a stop reply. */
+static void note_stop(struct inject_port *p)
+{
+	const char *s = strstr(p->reply, "thread:");
+	uint64_t pid;
+
+	p->in->stop_signal = 0;
+	p->in->stop_thread[0] = 0;
+	if (p->reply[0] != 'T' || !s || packet_hexval((uint8_t)p->reply[1]) < 0 || packet_hexval((uint8_t)p->reply[2]) < 0)
+		return;
+	s += 7;
+	if (take_id(&s, &pid, p->in->stop_thread))
+		p->in->stop_signal = (uint8_t)(packet_hexval((uint8_t)p->reply[1]) << 4 | packet_hexval((uint8_t)p->reply[2]));
+}
+
+/*
+ * After vAttach, gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of another process
+ * lets the others run (seen).  `?` tells it of all.
+ */
+static bool hold_all(struct inject_port *p)
+{
+	if (!ask_str(p, "?"))
+		return false;
+	note_stop(p);
+	return true;
 }
 
 static bool check_code(struct inject_port *p)
@@ -684,6 +728,7 @@ static bool restore(struct inject_port *p)
 static bool deliver(struct inject_port *p)
 {
 	struct inject *in = p->in;
+	uint64_t pc = get_word(&in->m, in->saved, in->m.pc);
 	struct status st;
 	struct stop stop;
 	uint32_t len;
@@ -693,7 +738,7 @@ static bool deliver(struct inject_port *p)
 	/* We may have died after one was delivered and before that was written down. */
 	if (!get_regs(p, in->thread, &len))
 		return false;
-	if (get_word(&in->m, p->regs, in->m.pc) != get_word(&in->m, in->saved, in->m.pc))
+	if (get_word(&in->m, p->regs, in->m.pc) != pc)
 		in->nsignals--;
 	if (!read_status(p, in->pid, 0, &st))
 		return fail(p, "the stub cannot read /proc");
@@ -716,6 +761,14 @@ static bool deliver(struct inject_port *p)
 		/* Without it the signal comes as one of ours: better than none. */
 		if (!ask(&o) || !step(p, in->thread, sig->number, &stop))
 			return false;
+		for (int i = 0; stop.other && i < STEPS_MAX; i++) {
+			if (!get_regs(p, in->thread, &len))
+				return false;
+			if (get_word(&in->m, p->regs, in->m.pc) != pc)
+				break;
+			if (!step(p, in->thread, 0, &stop))
+				return false;
+		}
 		in->nsignals--;
 	}
 	return true;
@@ -810,9 +863,12 @@ bool inject_end(struct inject_port *p, bool *stopped)
 			return false;
 		/* Whatever the answer: it may be attached already, if we died just then. */
 		*stopped = true;
+		if (!hold_all(p))
+			return false;
+		in->nsignals = 0;
+		in->expect = in->reap;
 		if (choose_thread(p)) {
 			in->middle[0] = 0;
-			in->nsignals = 0;
 			in->stage = INJECT_CALLING;
 			return undo_calling(p);
 		}
@@ -916,6 +972,8 @@ bool inject_fork(struct inject_port *p)
 	in->nsignals = 0;
 	if (threads(p, is_other))
 		return fail(p, "the stub holds another process as well");
+	if (!hold_all(p))
+		return false;
 	if (!choose_thread(p) || !check_code(p))
 		return false;
 	in->stage = INJECT_CALLING;

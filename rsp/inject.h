@@ -75,6 +75,8 @@ struct inject {
 	char thread[INJECT_ID]; /* T */
 	uint32_t saved_len;
 	uint8_t saved[INJECT_REGS]; /* its registers */
+	uint8_t stop_signal;	/* what the stop began with, of that thread */
+	char stop_thread[INJECT_ID];
 	char middle[INJECT_ID], snapshot[INJECT_ID];
 	uint64_t reap;		/* S as the process sees it, to be waited for; 0: none */
 	uint64_t expect;	/* whose SIGCHLD is ours */
