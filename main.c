@@ -345,7 +345,7 @@ static struct err *take_stop(struct run *r)
 		if (err_is(err, ERR_UNSUPPORTED))
 			err = without_fork(r, err);
 	}
-	return err;
+	return err ? err : target_own_tids(r->target, &r->threads);
 }
 
 /* What was captured from is not needed any more. */
@@ -496,6 +496,7 @@ static struct err *connect_target(struct run *r)
 {
 	struct rsp_options ro = { .timeout_ms = r->o->timeout_ms,
 				  .pid = r->o->pid,
+				  .forks = r->o->fork != FORK_NO,
 				  .before_attach = before_attach,
 				  .arg = r };
 	struct err *err = rsp_create(r->o->target, &ro, &r->rsp);

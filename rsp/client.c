@@ -277,7 +277,7 @@ static bool is_greeting(const char *s)
 
 static struct err *ask_features(struct rsp *rsp)
 {
-	struct err *err = rsp_command(rsp, "%s", FEATURES_QUERY);
+	struct err *err = rsp_command(rsp, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY);
 
 	/* QEMU 7.2 greets with a stop reply if the machine was running. */
 	for (int i = 0; !err && i < 4 && is_greeting((const char *)rsp->reply.data); i++)
@@ -369,6 +369,7 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 	struct err *err;
 
 	rsp->by_pid = true;
+	rsp->others = held && held_thread->pid != opts->pid;
 	if (!rsp->f.pub.extended)
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub cannot attach to a process; start it with: gdbserver --multi "
@@ -444,6 +445,8 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	if (!opts)
 		opts = &defaults;
 	rsp->shared = &rsp->state;
+	rsp->forks = opts->forks;
+	rsp->state.forks = opts->forks;
 	rsp->f.pub.packet_size = 400;
 	/* Connecting may stop it, and who starts gdbserver --attach has done so. */
 	rsp->state.held = !opts->pid;
@@ -486,7 +489,8 @@ static struct err *detach(struct rsp *rsp)
 	if (err)
 		return err;
 	set_running(rsp);
-	return reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
+	err = reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
+	return !err && rsp->forks ? rsp_free_children(rsp) : err;
 }
 
 struct err *rsp_detach(struct rsp *rsp)

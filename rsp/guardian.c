@@ -23,6 +23,8 @@
 #define SYS_close_range 436
 #endif
 
+enum { STEP_MS = 2500 }; /* a fork of 100 GB */
+
 /* ------------------------------------------------------------------ in the guardian */
 
 /* A reply's first bytes; more than enough for all that is asked here. */
@@ -214,20 +216,50 @@ static bool ask_port(struct inject_port *p, const char *cmd, size_t len)
 	return true;
 }
 
-/* A snapshot, or a thread with registers that are not its own. */
-static void undo_inject(struct reader *r, struct guardian_state *state)
+static struct inject_port *port_of(struct reader *r, struct guardian_state *state)
 {
 	static struct inject_port port;
-	bool stopped;
 
 	port.ask = ask_port;
 	port.arg = r;
 	port.in = &state->inject;
-	inject_undo(&port, &stopped);
+	return &port;
+}
+
+/* A snapshot, or a thread with registers that are not its own. */
+static void undo_inject(struct reader *r, struct guardian_state *state)
+{
+	struct inject_port *port = port_of(r, state);
+	bool stopped;
+
+	inject_undo(port, &stopped);
 	if (stopped)
 		state->held = 1;
-	if (port.exited)
+	if (port->exited)
 		state->held = 0;
+}
+
+/*
+ * The place in the stream of replies is not known: ask what only this is answered with.  While a thread steps, gdbserver takes
+ * a packet's first byte for an interrupt and drops it, so what it is about to say is waited for; it may have been
+ * heard, so that in the end it is asked again.
+ */
+static bool find_place(struct reader *r, struct guardian_state *state)
+{
+	int tries = state->inject.stage ? 4 : 1, silence_ms = r->silence_ms;
+	bool found = false;
+
+	if (state->inject.stage)
+		r->silence_ms = STEP_MS;
+	if (state->inject.stepping)
+		hear(r);
+	state->inject.stepping = 0;
+	for (int i = 0; i < tries && !found && say(r, FEATURES_QUERY); i++) {
+		while (!found && hear(r))
+			found = strstr(r->frame, "PacketSize=") != NULL;
+	}
+	r->silence_ms = silence_ms;
+	return found;
 }
 
 static void undo(struct reader *r, struct guardian_state *state)
@@ -236,17 +268,12 @@ static void undo(struct reader *r, struct guardian_state *state)
 	uint64_t pid = state->pid;
 	bool end_stub = state->end_stub;
 
-	/* The place in the stream of replies is not known: ask what only this is answered with. */
 	if (!r->no_ack && !send_bytes(r, "+", 1))
 		return;
 	if (state->sending && !send_bytes(r, "#00", 3))
 		return;
-	if (!say(r, FEATURES_QUERY))
+	if (!find_place(r, state))
 		return;
-	do {
-		if (!hear(r))
-			return;
-	} while (!strstr(r->frame, "PacketSize="));
 	if (state->inject.stage)
 		undo_inject(r, state);
 	if (state->held) {
@@ -266,6 +293,10 @@ static void undo(struct reader *r, struct guardian_state *state)
 			if (!hear(r))
 				return;
 		} while (strcmp(r->frame, "OK") && r->frame[0] != 'E');
+		if (state->forks && pid) {
+			state->inject.pid = pid;
+			inject_free_others(port_of(r, state));
+		}
 	}
 	if (end_stub && say(r, "qRcmd,65786974"))
 		hear(r);

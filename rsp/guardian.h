@@ -24,6 +24,7 @@ struct guardian_state {
 	volatile uint8_t talking;  /* the stub listens to packets: not after it resumed a whole machine */
 	volatile uint8_t no_ack;
 	volatile uint8_t multiprocess;
+	volatile uint8_t forks;	   /* the stub may hold children, too */
 	volatile uint8_t sending;  /* half a packet may be out */
 	volatile uint8_t end_stub; /* the gdbserver is ours alone: end it too */
 	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */

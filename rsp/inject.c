@@ -1,6 +1,7 @@
 #include "rsp/inject.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "rsp/packet.h"
 
@@ -33,6 +34,7 @@ enum {
 	GDB_SIGTRAP = 5,
 	GDB_SIGSTOP = 0x11,
 	GDB_SIGCHLD = 0x14,
+	END_TRIES = 10,
 	STEPS_MAX = 64, /* of one call: itself, an event, signals */
 	RED_ZONE = 128,
 };
@@ -405,8 +407,10 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 		add_hex(&o, &signal, 1);
 	add_str(&o, ":");
 	add_str(&o, id);
+	p->in->stepping = 1;
 	if (!ask(&o))
 		return false;
+	p->in->stepping = 0;
 	s = p->reply;
 	if (*s == 'W' || *s == 'X') {
 		p->exited = true;
@@ -537,26 +541,53 @@ static bool call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int
 	return prepare(p, in->thread, in->saved, in->saved_len, nr, args) && finish(p, in->thread, NULL, ret);
 }
 
-/* A child of the process that has ended; none is no error. */
+/*
+ * Has a child of the process something to say that the process has not heard yet?  The address is bad on purpose: it is
+ * written to, and fails, only if there is one.
+ */
+static bool children_wait(struct inject_port *p, bool *ret)
+{
+	static const uint64_t args[6] = {
+		0, 0, 0, L_WEXITED | L_WSTOPPED | L_WCONTINUED | L_WNOHANG | L_WNOWAIT, 1,
+	};
+	int64_t got;
+
+	if (!call(p, p->in->m.nr_waitid, args, &got))
+		return false;
+	*ret = got == -L_EFAULT;
+	return true;
+}
+
+static bool has_chld(const struct inject *in)
+{
+	for (unsigned i = 0; i < in->nsignals; i++) {
+		if (in->signals[i].number == GDB_SIGCHLD)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A child of the process that has ended; none is no error.  One SIGCHLD may stand for several children: if
+ * another ended, too, and has none of its own, it is passed on.
+ */
 static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 {
 	struct inject *in = p->in;
+	const uint64_t args[6] = { pid, 0, L_WALL };
+	int64_t again;
+	bool others;
 
-	in->expect = pid;
-	if (!call(p, in->m.nr_wait4, (uint64_t[6]){ pid, 0, L_WALL }, ret))
+	in->expect = in->waiting = pid;
+	if (!call(p, in->m.nr_wait4, args, ret))
 		return false;
+	in->waiting = 0;
 	if (in->ate_chld) {
-		/* A signal is one for any number of children.  Is there another that has something to say?  The
-		 * address is bad on purpose: it is written to, and fails, only if there is. */
-		static const uint64_t args[6] = {
-			0, 0, 0, L_WEXITED | L_WSTOPPED | L_WCONTINUED | L_WNOHANG | L_WNOWAIT, 1,
-		};
-		int64_t other;
-
-		if (!call(p, in->m.nr_waitid, args, &other))
+		/* The second call is for a signal that is on its way: a thread is told of it before its next step. */
+		if (!children_wait(p, &others) || (others && !call(p, in->m.nr_wait4, args, &again)))
 			return false;
 		in->ate_chld = false;
-		if (other == -L_EFAULT && in->nsignals < INJECT_KEPT)
+		if (others && !has_chld(in) && in->nsignals < INJECT_KEPT)
 			in->signals[in->nsignals++] = in->chld;
 	}
 	in->expect = 0;
@@ -617,6 +648,9 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	if (pid != in->pid || !s++ || !take_num(&s, &tid) || !get_regs(p, id, &len))
 		return false;
 	pc = get_word(&in->m, p->regs, in->m.pc);
+	/* In the middle of making a thread or a child. */
+	if ((int64_t)get_word(&in->m, p->regs, in->m.ret) == -L_ENOSYS)
+		return false;
 	if (in_call ? get_word(&in->m, p->regs, in->m.restart) >> 63 : pc < in->m.text || pc >= in->m.text_end)
 		return false;
 	memcpy(in->saved, p->regs, len);
@@ -702,11 +736,6 @@ static bool check_code(struct inject_port *p)
 	return ask(&o) && (!strcmp(p->reply, want) || fail(p, "the program's code is not what its file says"));
 }
 
-static bool is_other(struct inject_port *p, const char *id, uint64_t pid)
-{
-	return pid != p->in->pid;
-}
-
 /* ------------------------------------------------------------------ the way back */
 
 /* T's own registers; until it runs this may be done again. */
@@ -774,12 +803,37 @@ static bool deliver(struct inject_port *p)
 	return true;
 }
 
+/* M and S stand behind our call; any other process is a child of the process's own (inject_free_others()). */
+static bool is_ours(struct inject_port *p, const char *id)
+{
+	const struct inject_machine *m = &p->in->m;
+	uint32_t len;
+
+	return get_regs(p, id, &len) && get_word(m, p->regs, m->pc) == m->code_at + m->call_off + m->call_len;
+}
+
 static bool end_other(struct inject_port *p, const char *id, uint64_t pid)
 {
-	/* Each process has one thread. */
-	if (pid != p->in->pid)
+	if (pid == p->in->pid)
+		return false;
+	if (is_ours(p, id) || !strcmp(id, p->in->snapshot) || !strcmp(id, p->in->middle))
 		kill_process(p, pid);
 	return p->lost;
+}
+
+static bool free_other(struct inject_port *p, const char *id, uint64_t pid)
+{
+	if (pid != p->in->pid && strcmp(id, p->in->snapshot))
+		ask_num(p, "D;", pid);
+	return p->lost;
+}
+
+bool inject_free_others(struct inject_port *p)
+{
+	if (p->in->stage != INJECT_SNAPSHOT)
+		p->in->snapshot[0] = 0;
+	threads(p, free_other);
+	return !p->lost;
 }
 
 /* S in the process's own namespace, if it is the process's child: somebody has to reap it. */
@@ -797,7 +851,7 @@ static uint64_t snapshot_to_reap(struct inject_port *p)
 
 static bool find_snapshot(struct inject_port *p, const char *id, uint64_t pid)
 {
-	if (pid == p->in->pid || !strcmp(id, p->in->middle))
+	if (pid == p->in->pid || !strcmp(id, p->in->middle) || !is_ours(p, id))
 		return false;
 	memcpy(p->in->snapshot, id, INJECT_ID);
 	return true;
@@ -833,6 +887,8 @@ static bool undo_calling(struct inject_port *p)
 		if (made > 0 && !reap(p, (uint64_t)made, &ret))
 			return false;
 	}
+	if (in->waiting && (int64_t)in->waiting != made && !reap(p, in->waiting, &ret))
+		return false;
 	if (in->reap && (int64_t)in->reap != made && !reap(p, in->reap, &ret))
 		return false;
 	if (!restore(p))
@@ -844,11 +900,51 @@ static bool undo_calling(struct inject_port *p)
 	return true;
 }
 
+/* S is the process's own child: it is stopped, S ends, and it hears nothing of it. */
+static bool end_child(struct inject_port *p, bool *stopped)
+{
+	static const struct timespec nap = { 0, 2000000 };
+	struct inject *in = p->in;
+	bool others;
+
+	for (int i = 0;; i++) {
+		/* Whatever the answer: it may be attached already, if we died just then. */
+		if (!ask_num(p, "vAttach;", in->pid))
+			return false;
+		*stopped = true;
+		if (!hold_all(p))
+			return false;
+		in->nsignals = 0;
+		in->expect = in->waiting = 0;
+		in->middle[0] = 0;
+		if (!choose_thread(p))
+			break;
+		/* Another child's end that it has not looked at yet: whose a SIGCHLD is could not be told. */
+		in->stage = INJECT_CALLING;
+		if (!children_wait(p, &others))
+			return false;
+		if (!others || i >= END_TRIES)
+			return undo_calling(p);
+		if (!restore(p))
+			return false;
+		in->stage = INJECT_SNAPSHOT;
+		if (!deliver(p) || !ask_num(p, "D;", in->pid))
+			return false;
+		*stopped = false;
+		if (!inject_free_others(p))
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	if (p->lost)
+		return false;
+	kill_process(p, id_pid(in->snapshot));
+	in->stage = INJECT_NONE;
+	return fail(p, "the snapshot's end could not be hidden from the process");
+}
+
 bool inject_end(struct inject_port *p, bool *stopped)
 {
 	struct inject *in = p->in;
-	uint64_t pid = id_pid(in->snapshot);
-	struct packet_out o = { p, 0 };
 
 	*stopped = in->nsignals != 0;
 	if (!deliver(p))
@@ -856,30 +952,10 @@ bool inject_end(struct inject_port *p, bool *stopped)
 	in->reap = snapshot_to_reap(p);
 	if (p->lost)
 		return false;
-	if (in->reap) {
-		add_str(&o, "vAttach;");
-		add_num(&o, in->pid);
-		if (!ask(&o))
-			return false;
-		/* Whatever the answer: it may be attached already, if we died just then. */
-		*stopped = true;
-		if (!hold_all(p))
-			return false;
-		in->nsignals = 0;
-		in->expect = in->reap;
-		if (choose_thread(p)) {
-			in->middle[0] = 0;
-			in->stage = INJECT_CALLING;
-			return undo_calling(p);
-		}
-		if (p->lost)
-			return false;
-		kill_process(p, pid);
-		in->stage = INJECT_NONE;
-		return fail(p, "the snapshot's end could not be hidden from the process");
-	}
-	/* Gone already: killed for want of memory, or it was let go. */
-	kill_process(p, pid);
+	if (in->reap)
+		return end_child(p, stopped);
+	/* It may be gone already: killed for want of memory, or let go. */
+	kill_process(p, id_pid(in->snapshot));
 	if (p->lost)
 		return false;
 	in->stage = INJECT_NONE;
@@ -967,11 +1043,9 @@ bool inject_fork(struct inject_port *p)
 	struct inject *in = p->in;
 
 	in->middle[0] = in->snapshot[0] = in->thread[0] = 0;
-	in->reap = in->expect = 0;
+	in->reap = in->expect = in->waiting = 0;
 	in->ate_chld = false;
 	in->nsignals = 0;
-	if (threads(p, is_other))
-		return fail(p, "the stub holds another process as well");
 	if (!hold_all(p))
 		return false;
 	if (!choose_thread(p) || !check_code(p))

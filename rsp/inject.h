@@ -69,6 +69,7 @@ struct inject_signal {
 
 struct inject {
 	volatile uint8_t stage;
+	volatile uint8_t stepping; /* gdbserver must not be talked to before it has said how that ended */
 	struct inject_machine m;
 	uint64_t pid;
 	bool init;		/* S is, or would be, the process's own child */
@@ -79,6 +80,7 @@ struct inject {
 	char stop_thread[INJECT_ID];
 	char middle[INJECT_ID], snapshot[INJECT_ID];
 	uint64_t reap;		/* S as the process sees it, to be waited for; 0: none */
+	uint64_t waiting;	/* a dead child that wait4 is about to be called for */
 	uint64_t expect;	/* whose SIGCHLD is ours */
 	bool ate_chld;		/* it came, and was not passed on */
 	struct inject_signal chld; /* it */
@@ -115,6 +117,11 @@ bool inject_settle(struct inject_port *p);
  * be left to others: they would see the child.
  */
 bool inject_end(struct inject_port *p, bool *stopped);
+/*
+ * After D;PID: children that the process itself made just as it was stopped are held by the stub, too.  Not before: gdbserver 13
+ * crashes if a child goes whose birth it has not reported yet.
+ */
+bool inject_free_others(struct inject_port *p);
 /* From wherever it is to INJECT_NONE; *stopped as above where the process was running. */
 bool inject_undo(struct inject_port *p, bool *stopped);
 

@@ -35,6 +35,7 @@ struct rsp;
 struct rsp_options {
 	int timeout_ms; /* longest silence; 0 = the default, 30 s */
 	uint64_t pid;	/* not 0: vAttach to it (gdbserver --multi) */
+	bool forks;	/* rsp_fork() is meant to be used */
 	/* With pid: called, if set, after the connection is known to be good and before
 	 * vAttach, for all that is better done while the process runs. */
 	struct err *(*before_attach)(void *arg, struct rsp *rsp);

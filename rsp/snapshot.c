@@ -77,6 +77,8 @@ struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m)
 
 	if (!f->fork_events || !f->vfork_events || !f->multiprocess || !f->extended || !f->vfile)
 		return err_create(ERR_UNSUPPORTED, "the stub does not report forks (gdbserver does)");
+	if (rsp->others)
+		return err_create(ERR_UNSUPPORTED, "the stub holds another process as well");
 	err = talk_create(rsp, &t);
 	if (err)
 		return err;
@@ -99,6 +101,20 @@ struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m)
 	if (!err && !inject_settle(&t->port))
 		err = failure(t, ERR_REMOTE);
 	return err;
+}
+
+struct err *rsp_free_children(struct rsp *rsp)
+{
+	_cleanup_(cleanup_talk_destroy) struct talk *t = NULL;
+	struct err *err;
+
+	if (!rsp->f.pub.multiprocess || rsp->others)
+		return NULL;
+	err = talk_create(rsp, &t);
+	if (err)
+		return err;
+	rsp->shared->inject.pid = rsp->pid;
+	return inject_free_others(&t->port) ? NULL : failure(t, ERR_REMOTE);
 }
 
 struct err *rsp_end_snapshot(struct rsp *rsp)

@@ -3,6 +3,7 @@
  * their registers by name.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #include "target/target.h"
 
 /* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
-enum { BATCH = 65536, WATCHED_BATCH = 64 << 20 };
+enum { BATCH = 65536, WATCHED_BATCH = 64 << 20, STATUS_MAX = 1 << 16 };
 
 struct target {
 	struct mem_source source; /* first: what mem_source.readv gets is a struct target */
@@ -245,6 +246,55 @@ struct err *target_threads(struct target *t, struct threads *ret)
 	vec_deinit(ret);
 	*ret = threads;
 	return NULL;
+}
+
+/* The last number of NSpid in a /proc/.../status, and how many there are; 0: none. */
+static struct err *read_nspid(struct target *t, const char *path, unsigned *levels, uint64_t *pid)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err = rsp_file_read(t->rsp, path, STATUS_MAX, &text);
+	const char *s;
+
+	*levels = 0;
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err); /* the thread is gone */
+		return NULL;
+	}
+	if (err || !text.data)
+		return err;
+	s = strstr((const char *)text.data, "\nNSpid:");
+	for (s = s ? s + 7 : ""; *s == '\t' || *s == ' ';) {
+		char *end;
+
+		*pid = strtoull(s, &end, 10);
+		*levels += end != s;
+		s = end;
+	}
+	return NULL;
+}
+
+struct err *target_own_tids(struct target *t, struct threads *threads)
+{
+	uint64_t pid = rsp_pid(t->rsp), tid;
+	unsigned levels;
+	char path[80];
+	struct err *err;
+
+	if (!pid || !rsp_features(t->rsp)->vfile)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
+	err = read_nspid(t, path, &levels, &tid);
+	if (err || levels < 2)
+		return err;
+	for (size_t i = 0; i < threads->n && !err; i++) {
+		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid, threads->v[i].tid);
+		err = read_nspid(t, path, &levels, &tid);
+		if (!err && levels)
+			threads->v[i].tid = tid;
+	}
+	if (!err && threads->n)
+		qsort(threads->v, threads->n, sizeof(*threads->v), by_tid);
+	return err;
 }
 
 /* ------------------------------------------------------------------ auxiliary vector */

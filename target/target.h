@@ -157,6 +157,12 @@ struct mem_source *target_memory(struct target *t);
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
 
+/*
+ * Threads as the process itself numbers them, where it is in a pid namespace below the stub's: what the runtime
+ * has noted are those numbers.  It need not be stopped any more.  Without files of the stub's machine nothing changes.
+ */
+ERR_MUST_CHECK struct err *target_own_tids(struct target *t, struct threads *threads);
+
 /* Where in the reply to `g` a register of the architecture's table is; false: nowhere, or not a word. */
 ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset, bool *found);
 
