@@ -370,6 +370,9 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 
 	rsp->by_pid = true;
 	rsp->others = held && held_thread->pid != opts->pid;
+	if (rsp->others)
+		rsp->forks = false; /* which are its children could not be told */
+	rsp->shared->forks = rsp->forks;
 	if (!rsp->f.pub.extended)
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub cannot attach to a process; start it with: gdbserver --multi "

@@ -251,8 +251,8 @@ static bool find_place(struct reader *r, struct guardian_state *state)
 
 	if (state->inject.stage)
 		r->silence_ms = STEP_MS;
-	if (state->inject.stepping)
-		hear(r);
+	if (state->inject.stepping && hear(r))
+		inject_heard(&state->inject, r->frame);
 	state->inject.stepping = 0;
 	for (int i = 0; i < tries && !found && say(r, FEATURES_QUERY); i++) {
 		while (!found && hear(r))

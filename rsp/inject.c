@@ -454,6 +454,7 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 	/* What the stub itself stopped it with. */
 	if (number == GDB_SIGSTOP)
 		return true;
+	in->coming = number;
 	if (!ask_id(p, "Hg", in->thread) || !ask_str(p, "qXfer:siginfo:read::0,80"))
 		return false;
 	if (p->reply[0] == 'l' || p->reply[0] == 'm') {
@@ -470,6 +471,7 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 		if (pid == in->expect) {
 			in->chld = sig;
 			in->ate_chld = true;
+			in->coming = 0;
 			return true;
 		}
 	}
@@ -477,7 +479,17 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 		return fail(p, "more signals came than can be kept");
 	in->signals[in->nsignals] = sig;
 	in->nsignals++;
+	in->coming = 0;
 	return true;
+}
+
+void inject_heard(struct inject *in, const char *reply)
+{
+	int hi = *reply == 'T' ? packet_hexval((uint8_t)reply[1]) : -1, lo = hi < 0 ? -1 : packet_hexval((uint8_t)reply[2]);
+
+	/* Another thread's stays with that. */
+	if (lo >= 0 && strstr(reply, in->thread) && (hi << 4 | lo) != GDB_SIGTRAP && in->stage == INJECT_CALLING)
+		in->coming = (uint8_t)(hi << 4 | lo);
 }
 
 static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len, uint32_t nr,
@@ -578,10 +590,11 @@ static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 	int64_t again;
 	bool others;
 
-	in->expect = in->waiting = pid;
+	in->expect = pid;
 	if (!call(p, in->m.nr_wait4, args, ret))
 		return false;
-	in->waiting = 0;
+	if (in->waiting == pid)
+		in->waiting = 0;
 	if (in->ate_chld) {
 		/* The second call is for a signal that is on its way: a thread is told of it before its next step. */
 		if (!children_wait(p, &others) || (others && !call(p, in->m.nr_wait4, args, &again)))
@@ -875,21 +888,24 @@ static bool undo_calling(struct inject_port *p)
 		kill_process(p, id_pid(in->middle));
 	if (!in->reap && in->snapshot[0])
 		in->reap = snapshot_to_reap(p);
+	in->expect = in->reap;
+	if (in->coming && !take_signal(p, in->coming))
+		return false;
 	threads(p, end_other);
 	if (p->lost || !get_regs(p, in->thread, &len))
 		return false;
-	in->expect = in->reap;
 	pc = get_word(m, p->regs, m->pc);
 	if (pc == at + m->call_len) {
 		made = (int64_t)get_word(m, p->regs, m->ret);
 		if (made == -L_ENOSYS && !finish(p, in->thread, NULL, &made))
 			return false;
-		if (made > 0 && !reap(p, (uint64_t)made, &ret))
-			return false;
 	}
-	if (in->waiting && (int64_t)in->waiting != made && !reap(p, in->waiting, &ret))
+	if (made > 0)
+		in->waiting = (uint64_t)made;
+	/* S first: only who has a signal to send is seen by children_wait(), so that M does not matter. */
+	if (in->reap && !reap(p, in->reap, &ret))
 		return false;
-	if (in->reap && (int64_t)in->reap != made && !reap(p, in->reap, &ret))
+	if (in->waiting && !reap(p, in->waiting, &ret))
 		return false;
 	if (!restore(p))
 		return false;
@@ -1013,6 +1029,7 @@ static bool fork_twice(struct inject_port *p)
 	memcpy(in->snapshot, id, INJECT_ID);
 	if (!kill_process(p, id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
 		return false;
+	in->waiting = ret > 0 ? (uint64_t)ret : 0;
 	if (ret <= 0 || !reap(p, (uint64_t)ret, &reaped) || reaped != ret)
 		return fail(p, "the process could not be rid of the child in the middle");
 	return true;
@@ -1045,6 +1062,7 @@ bool inject_fork(struct inject_port *p)
 	in->middle[0] = in->snapshot[0] = in->thread[0] = 0;
 	in->reap = in->expect = in->waiting = 0;
 	in->ate_chld = false;
+	in->coming = 0;
 	in->nsignals = 0;
 	if (!hold_all(p))
 		return false;

@@ -82,6 +82,7 @@ struct inject {
 	uint64_t reap;		/* S as the process sees it, to be waited for; 0: none */
 	uint64_t waiting;	/* a dead child that wait4 is about to be called for */
 	uint64_t expect;	/* whose SIGCHLD is ours */
+	uint8_t coming;		/* a signal that T stopped with, not looked at yet */
 	bool ate_chld;		/* it came, and was not passed on */
 	struct inject_signal chld; /* it */
 	unsigned nsignals;	/* that came while T was ours: it gets them afterwards */
@@ -122,6 +123,8 @@ bool inject_end(struct inject_port *p, bool *stopped);
  * crashes if a child goes whose birth it has not reported yet.
  */
 bool inject_free_others(struct inject_port *p);
+/* The answer to the step under way, if the main process died before it heard it; runs spelled out or not. */
+void inject_heard(struct inject *in, const char *reply);
 /* From wherever it is to INJECT_NONE; *stopped as above where the process was running. */
 bool inject_undo(struct inject_port *p, bool *stopped);
 
