@@ -1,4 +1,4 @@
-#include "rsp/inject.h"
+#include "rsp/inject_int.h"
 
 #include <string.h>
 #include <time.h>
@@ -39,349 +39,6 @@ enum {
 	RED_ZONE = 128,
 };
 
-/* ------------------------------------------------------------------ packets */
-
-/* A packet in the making, in p->cmd. */
-struct packet_out {
-	struct inject_port *p;
-	size_t len;
-};
-
-static void add(struct packet_out *o, const void *data, size_t len)
-{
-	if (len > sizeof(o->p->cmd) - o->len)
-		len = 0; /* none is as long: INJECT_REGS bounds them */
-	memcpy(o->p->cmd + o->len, data, len);
-	o->len += len;
-}
-
-static void add_str(struct packet_out *o, const char *s)
-{
-	add(o, s, strlen(s));
-}
-
-static void add_num(struct packet_out *o, uint64_t v)
-{
-	char digits[16];
-	int i = 16;
-
-	do
-		digits[--i] = "0123456789abcdef"[v & 15];
-	while (v >>= 4);
-	add(o, digits + i, (size_t)(16 - i));
-}
-
-static void add_hex(struct packet_out *o, const void *data, size_t len)
-{
-	const uint8_t *b = data;
-
-	for (size_t i = 0; i < len; i++) {
-		char two[2] = { "0123456789abcdef"[b[i] >> 4], "0123456789abcdef"[b[i] & 15] };
-
-		add(o, two, 2);
-	}
-}
-
-static void add_binary(struct packet_out *o, const void *data, size_t len)
-{
-	const uint8_t *b = data;
-
-	for (size_t i = 0; i < len; i++) {
-		uint8_t esc[2] = { '}', b[i] ^ 0x20 };
-		bool special = b[i] == '#' || b[i] == '$' || b[i] == '}' || b[i] == '*';
-
-		add(o, special ? esc : &b[i], special ? 2 : 1);
-	}
-}
-
-static bool fail(struct inject_port *p, const char *why)
-{
-	if (!p->why)
-		p->why = why;
-	return false;
-}
-
-static bool ask(struct packet_out *o)
-{
-	struct inject_port *p = o->p;
-
-	if (p->lost || !p->ask(p, p->cmd, o->len)) {
-		p->lost = true;
-		return fail(p, "the stub does not answer");
-	}
-	return true;
-}
-
-static bool ask_str(struct inject_port *p, const char *cmd)
-{
-	struct packet_out o = { p, 0 };
-
-	add_str(&o, cmd);
-	return ask(&o);
-}
-
-static bool ask_id(struct inject_port *p, const char *cmd, const char *id)
-{
-	struct packet_out o = { p, 0 };
-
-	add_str(&o, cmd);
-	add_str(&o, id);
-	return ask(&o);
-}
-
-static bool ask_num(struct inject_port *p, const char *cmd, uint64_t v)
-{
-	struct packet_out o = { p, 0 };
-
-	add_str(&o, cmd);
-	add_num(&o, v);
-	return ask(&o);
-}
-
-static bool is_ok(const struct inject_port *p)
-{
-	return !strcmp(p->reply, "OK");
-}
-
-static bool take_num(const char **s, uint64_t *ret)
-{
-	const char *p = *s;
-	uint64_t v = 0;
-
-	for (; packet_hexval((uint8_t)*p) >= 0; p++) {
-		if (v >> 60)
-			return false;
-		v = v << 4 | (uint64_t)packet_hexval((uint8_t)*p);
-	}
-	if (p == *s)
-		return false;
-	*s = p;
-	*ret = v;
-	return true;
-}
-
-/* pPID.TID up to a `,`, `;` or the end; *ret gets PID, id (INJECT_ID bytes) a copy. */
-static bool take_id(const char **s, uint64_t *ret, char *id)
-{
-	const char *p = *s, *start = *s;
-	uint64_t tid;
-
-	if (*p++ != 'p' || !take_num(&p, ret) || *p++ != '.' || !take_num(&p, &tid) || !*ret || !tid ||
-	    (size_t)(p - start) >= INJECT_ID)
-		return false;
-	memcpy(id, start, (size_t)(p - start));
-	id[p - start] = 0;
-	*s = p;
-	return true;
-}
-
-static uint64_t id_pid(const char *id)
-{
-	uint64_t pid = 0;
-	char copy[INJECT_ID];
-
-	return take_id(&id, &pid, copy) ? pid : 0;
-}
-
-/* ------------------------------------------------------------------ registers */
-
-static uint64_t get_word(const struct inject_machine *m, const uint8_t *regs, uint16_t off)
-{
-	return bytes_word(m->fmt, regs + off);
-}
-
-static void set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off, uint64_t v)
-{
-	for (unsigned i = 0; i < m->fmt.word; i++)
-		regs[off + i] = (uint8_t)(v >> 8 * (m->fmt.big ? m->fmt.word - 1 - i : i));
-}
-
-/* Into p->regs. */
-static bool get_regs(struct inject_port *p, const char *id, uint32_t *len)
-{
-	if (!ask_id(p, "Hg", id) || !is_ok(p))
-		return fail(p, "the stub does not know a thread");
-	if (!ask_str(p, "g"))
-		return false;
-	if (p->reply_len < 2 || p->reply_len % 2 || p->reply_len / 2 > INJECT_REGS)
-		return fail(p, "the stub does not say all registers of a thread");
-	*len = (uint32_t)(p->reply_len / 2);
-	for (size_t i = 0; i < *len; i++) {
-		int hi = packet_hexval((uint8_t)p->reply[2 * i]), lo = packet_hexval((uint8_t)p->reply[2 * i + 1]);
-
-		/* What it cannot say it could not be given back. */
-		if (hi < 0 || lo < 0)
-			return fail(p, "the stub does not say all registers of a thread");
-		p->regs[i] = (uint8_t)(hi << 4 | lo);
-	}
-	return true;
-}
-
-static bool set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len)
-{
-	struct packet_out o = { p, 0 };
-
-	if (!ask_id(p, "Hg", id) || !is_ok(p))
-		return fail(p, "the stub does not know a thread");
-	add_str(&o, "G");
-	add_hex(&o, regs, len);
-	if (!ask(&o))
-		return false;
-	return is_ok(p) || fail(p, "the stub does not write registers");
-}
-
-/* ------------------------------------------------------------------ files */
-
-/* A small file's beginning, in p->reply; what a stub without files says is no file. */
-static bool read_file(struct inject_port *p, const char *path)
-{
-	struct packet_out o = { p, 0 };
-	const char *s, *data = NULL;
-	uint64_t fd, n;
-	size_t len = 0;
-	bool ok;
-
-	add_str(&o, "vFile:open:");
-	add_hex(&o, path, strlen(path));
-	add_str(&o, ",0,0");
-	if (!ask(&o))
-		return false;
-	s = p->reply + 1;
-	if (p->reply[0] != 'F' || !take_num(&s, &fd))
-		return false;
-	o.len = 0;
-	add_str(&o, "vFile:pread:");
-	add_num(&o, fd);
-	add_str(&o, ",2000,0");
-	if (!ask(&o))
-		return false;
-	s = p->reply + 1;
-	ok = p->reply[0] == 'F' && take_num(&s, &n) && *s == ';';
-	if (ok) {
-		data = s + 1;
-		for (size_t i = (size_t)(data - p->reply); i < p->reply_len; i++) {
-			bool esc = p->reply[i] == '}' && i + 1 < p->reply_len;
-
-			i += esc;
-			p->reply[len++] = esc ? p->reply[i] ^ 0x20 : p->reply[i];
-		}
-	}
-	p->reply[len] = 0;
-	/* Parked: the close has a reply, too. */
-	if (ok) {
-		memmove(p->regs, p->reply, len < INJECT_REGS ? len + 1 : INJECT_REGS);
-		p->regs[INJECT_REGS - 1] = 0;
-	}
-	if (!ask_num(p, "vFile:close:", fd))
-		return false;
-	if (ok)
-		memcpy(p->reply, p->regs, INJECT_REGS);
-	return ok;
-}
-
-static void write_file(struct inject_port *p, const char *path, const char *text)
-{
-	struct packet_out o = { p, 0 };
-	const char *s;
-	uint64_t fd;
-
-	add_str(&o, "vFile:open:");
-	add_hex(&o, path, strlen(path));
-	add_str(&o, ",1,0"); /* for writing */
-	if (!ask(&o))
-		return;
-	s = p->reply + 1;
-	if (p->reply[0] != 'F' || !take_num(&s, &fd))
-		return;
-	o.len = 0;
-	add_str(&o, "vFile:pwrite:");
-	add_num(&o, fd);
-	add_str(&o, ",0,");
-	add_binary(&o, text, strlen(text));
-	if (ask(&o))
-		ask_num(p, "vFile:close:", fd);
-}
-
-struct status {
-	uint64_t parent, sig_blocked, sig_ignored, sig_caught;
-	unsigned levels; /* of pid namespaces, from the stub's on */
-	uint64_t pids[16]; /* the process's id in each */
-	bool seccomp;
-};
-
-static uint64_t take_decimal(const char **s)
-{
-	uint64_t v = 0;
-
-	while (**s == ' ' || **s == '\t')
-		++*s;
-	for (; **s >= '0' && **s <= '9'; ++*s)
-		v = v * 10 + (uint64_t)(**s - '0');
-	return v;
-}
-
-static uint64_t field_hex(const char *text, const char *name)
-{
-	const char *s = strstr(text, name);
-	uint64_t v = 0;
-
-	if (!s)
-		return 0;
-	s += strlen(name);
-	while (*s == ' ' || *s == '\t')
-		s++;
-	take_num(&s, &v);
-	return v;
-}
-
-/* /proc/PID/task/TID/status; tid 0: the process's. */
-static bool read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct status *st)
-{
-	char path[80] = "/proc/", digits[20];
-	const char *s;
-
-	memset(st, 0, sizeof(*st));
-	for (int k = 0; k < 2; k++) {
-		uint64_t v = k ? tid : pid;
-		int i = 20;
-
-		if (k && !tid)
-			break;
-		if (k)
-			strcat(path, "/task/");
-		do
-			digits[--i] = (char)('0' + v % 10);
-		while (v /= 10);
-		strncat(path, digits + i, (size_t)(20 - i));
-	}
-	strcat(path, "/status");
-	if (!read_file(p, path))
-		return false;
-	s = strstr(p->reply, "\nPPid:");
-	if (s) {
-		s += 6;
-		st->parent = take_decimal(&s);
-	}
-	s = strstr(p->reply, "\nNStgid:");
-	if (s) {
-		for (s += 8; *s == '\t' || *s == ' ';) {
-			uint64_t v = take_decimal(&s);
-
-			if (v && st->levels < 16)
-				st->pids[st->levels++] = v;
-		}
-	}
-	s = strstr(p->reply, "\nSeccomp:");
-	if (s) {
-		s += 9;
-		st->seccomp = take_decimal(&s) != 0;
-	}
-	st->sig_blocked = field_hex(p->reply, "\nSigBlk:");
-	st->sig_ignored = field_hex(p->reply, "\nSigIgn:");
-	st->sig_caught = field_hex(p->reply, "\nSigCgt:");
-	return true;
-}
-
 /* ------------------------------------------------------------------ steps */
 
 struct stop {
@@ -395,29 +52,29 @@ struct stop {
 /* One instruction of one thread; signal 0: none is passed. */
 static bool step(struct inject_port *p, const char *id, uint8_t signal, struct stop *st)
 {
-	struct packet_out o = { p, 0 };
+	struct inject_out o = { p, 0 };
 	const char *s;
 	uint64_t v;
 	bool named = false, own = false;
 	char name[INJECT_ID];
 
 	*st = (struct stop){ 0 };
-	add_str(&o, signal ? "vCont;S" : "vCont;s");
+	inject_add_str(&o, signal ? "vCont;S" : "vCont;s");
 	if (signal)
-		add_hex(&o, &signal, 1);
-	add_str(&o, ":");
-	add_str(&o, id);
+		inject_add_hex(&o, &signal, 1);
+	inject_add_str(&o, ":");
+	inject_add_str(&o, id);
 	p->in->stepping = 1;
-	if (!ask(&o))
+	if (!inject_ask(&o))
 		return false;
 	p->in->stepping = 0;
 	s = p->reply;
 	if (*s == 'W' || *s == 'X') {
 		p->exited = true;
-		return fail(p, "the process has ended");
+		return inject_fail(p, "the process has ended");
 	}
 	if (*s != 'T' || packet_hexval((uint8_t)s[1]) < 0 || packet_hexval((uint8_t)s[2]) < 0)
-		return fail(p, "the stub does not step a thread");
+		return inject_fail(p, "the stub does not step a thread");
 	st->signal = (uint8_t)(packet_hexval((uint8_t)s[1]) << 4 | packet_hexval((uint8_t)s[2]));
 	for (s += 3; *s; s = *s ? s + 1 : s) {
 		const char *key = s, *val = strchr(s, ':');
@@ -428,19 +85,19 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 		n = (size_t)(val - key);
 		s = val + 1;
 		if ((n == 4 && !memcmp(key, "fork", 4)) || (n == 5 && !memcmp(key, "vfork", 5)))
-			st->forked = st->event = take_id(&s, &v, st->child);
+			st->forked = st->event = inject_take_id(&s, &v, st->child);
 		else if (n == 9 && !memcmp(key, "vforkdone", 9))
 			st->event = true;
 		else if (n == 6 && !memcmp(key, "thread", 6))
-			named = take_id(&s, &v, name);
+			named = inject_take_id(&s, &v, name);
 		s = strchr(s, ';');
 		if (!s)
 			break;
 	}
 	own = named && !strcmp(name, id);
 	st->other = !own;
-	return (named && (own || id_pid(name) == p->in->pid)) ||
-	       fail(p, "the stub stepped another process than it was told to");
+	return (named && (own || inject_id_pid(name) == p->in->pid)) ||
+	       inject_fail(p, "the stub stepped another process than it was told to");
 }
 
 /* T stopped with a signal of its own: ours (the end of a child of ours), or one that it is to get afterwards. */
@@ -455,7 +112,7 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 	if (number == GDB_SIGSTOP)
 		return true;
 	in->coming = number;
-	if (!ask_id(p, "Hg", in->thread) || !ask_str(p, "qXfer:siginfo:read::0,80"))
+	if (!inject_ask_id(p, "Hg", in->thread) || !inject_ask_str(p, "qXfer:siginfo:read::0,80"))
 		return false;
 	if (p->reply[0] == 'l' || p->reply[0] == 'm') {
 		for (size_t i = 1; i < p->reply_len && len < INJECT_SIGINFO; i++) {
@@ -476,7 +133,7 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 		}
 	}
 	if (in->nsignals == INJECT_KEPT)
-		return fail(p, "more signals came than can be kept");
+		return inject_fail(p, "more signals came than can be kept");
 	in->signals[in->nsignals] = sig;
 	in->nsignals++;
 	in->coming = 0;
@@ -499,12 +156,12 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 
 	if (base != p->regs)
 		memcpy(p->regs, base, len);
-	set_word(m, p->regs, m->nr, nr);
-	set_word(m, p->regs, m->pc, m->code_at + m->call_off);
-	set_word(m, p->regs, m->restart, UINT64_MAX); /* or an interrupted call of its own would be made */
+	inject_set_word(m, p->regs, m->nr, nr);
+	inject_set_word(m, p->regs, m->pc, m->code_at + m->call_off);
+	inject_set_word(m, p->regs, m->restart, UINT64_MAX); /* or an interrupted call of its own would be made */
 	for (int i = 0; i < 6; i++)
-		set_word(m, p->regs, m->args[i], args[i]);
-	return set_regs(p, id, p->regs, len);
+		inject_set_word(m, p->regs, m->args[i], args[i]);
+	return inject_set_regs(p, id, p->regs, len);
 }
 
 /*
@@ -531,18 +188,18 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 		over = !st.other && !st.event && st.signal == GDB_SIGTRAP;
 		if (!over && !st.other && !st.event && !strcmp(id, p->in->thread) && !take_signal(p, st.signal))
 			return false;
-		if (!get_regs(p, id, &len))
+		if (!inject_get_regs(p, id, &len))
 			return false;
-		pc = get_word(m, p->regs, m->pc);
+		pc = inject_get_word(m, p->regs, m->pc);
 		if (pc == at)
 			continue;
 		if (pc != at + m->call_len)
-			return fail(p, "a system call in the process went astray");
-		*ret = (int64_t)get_word(m, p->regs, m->ret);
+			return inject_fail(p, "a system call in the process went astray");
+		*ret = (int64_t)inject_get_word(m, p->regs, m->ret);
 		if (over || (*ret != -L_ENOSYS && (*ret > -L_ERESTARTSYS || *ret < -L_ERESTART_RESTARTBLOCK)))
 			return true;
 	}
-	return fail(p, "a system call in the process does not end");
+	return inject_fail(p, "a system call in the process does not end");
 }
 
 /* One whole call on T. */
@@ -609,7 +266,7 @@ static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 
 static bool kill_process(struct inject_port *p, uint64_t pid)
 {
-	return ask_num(p, "vKill;", pid) && (is_ok(p) || fail(p, "the stub does not end the snapshot"));
+	return inject_ask_num(p, "vKill;", pid) && (inject_is_ok(p) || inject_fail(p, "the stub does not end the snapshot"));
 }
 
 /* ------------------------------------------------------------------ choosing a thread */
@@ -623,7 +280,7 @@ static bool threads(struct inject_port *p, bool (*each)(struct inject_port *p, c
 	size_t n = 0;
 	uint64_t pid;
 
-	if (!ask_str(p, "qfThreadInfo"))
+	if (!inject_ask_str(p, "qfThreadInfo"))
 		return false;
 	while (p->reply[0] == 'm') {
 		const char *s = p->reply + 1;
@@ -631,19 +288,19 @@ static bool threads(struct inject_port *p, bool (*each)(struct inject_port *p, c
 		for (;; s++) {
 			char id[INJECT_ID];
 
-			if (!take_id(&s, &pid, id) || (*s && *s != ','))
-				return fail(p, "the stub's list of threads makes no sense");
+			if (!inject_take_id(&s, &pid, id) || (*s && *s != ','))
+				return inject_fail(p, "the stub's list of threads makes no sense");
 			/* Children are few; threads of the process, enough to choose from. */
 			if (n < INJECT_THREADS && (pid != p->in->pid || n < INJECT_THREADS - 4))
 				memcpy(p->ids[n++], id, INJECT_ID);
 			if (!*s)
 				break;
 		}
-		if (!ask_str(p, "qsThreadInfo"))
+		if (!inject_ask_str(p, "qsThreadInfo"))
 			return false;
 	}
 	for (size_t i = 0; i < n && !p->lost; i++) {
-		if (each(p, p->ids[i], id_pid(p->ids[i])))
+		if (each(p, p->ids[i], inject_id_pid(p->ids[i])))
 			return true;
 	}
 	return false;
@@ -655,23 +312,23 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	struct inject *in = p->in;
 	const char *s = strchr(id, '.');
 	uint64_t tid, pc;
-	struct status st;
+	struct inject_status st;
 	uint32_t len;
 
-	if (pid != in->pid || !s++ || !take_num(&s, &tid) || !get_regs(p, id, &len))
+	if (pid != in->pid || !s++ || !inject_take_num(&s, &tid) || !inject_get_regs(p, id, &len))
 		return false;
-	pc = get_word(&in->m, p->regs, in->m.pc);
+	pc = inject_get_word(&in->m, p->regs, in->m.pc);
 	/* In the middle of making a thread or a child. */
-	if ((int64_t)get_word(&in->m, p->regs, in->m.ret) == -L_ENOSYS)
+	if ((int64_t)inject_get_word(&in->m, p->regs, in->m.ret) == -L_ENOSYS)
 		return false;
-	if (in_call ? get_word(&in->m, p->regs, in->m.restart) >> 63 : pc < in->m.text || pc >= in->m.text_end)
+	if (in_call ? inject_get_word(&in->m, p->regs, in->m.restart) >> 63 : pc < in->m.text || pc >= in->m.text_end)
 		return false;
 	memcpy(in->saved, p->regs, len);
 	in->saved_len = len;
-	if (!read_status(p, pid, tid, &st) || !st.levels)
-		return fail(p, "the stub cannot read /proc");
+	if (!inject_read_status(p, pid, tid, &st) || !st.levels)
+		return inject_fail(p, "the stub cannot read /proc");
 	if (st.seccomp)
-		return fail(p, "a seccomp filter is on, which could refuse the system calls or kill for them");
+		return inject_fail(p, "a seccomp filter is on, which could refuse the system calls or kill for them");
 	if (st.sig_blocked >> (L_SIGCHLD - 1) & 1)
 		return false;
 	in->init = st.pids[st.levels - 1] == 1;
@@ -695,7 +352,7 @@ static bool choose_thread(struct inject_port *p)
 	struct inject *in = p->in;
 
 	if (!threads(p, choose_waiting) && (p->why || !threads(p, choose_running)))
-		return fail(p, "no thread is where a system call can be put in");
+		return inject_fail(p, "no thread is where a system call can be put in");
 	/* The stub gives it what it last said of it; soon that is something else. */
 	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP && !strcmp(in->stop_thread, in->thread))
 		return take_signal(p, in->stop_signal);
@@ -713,7 +370,7 @@ static void note_stop(struct inject_port *p)
 	if (p->reply[0] != 'T' || !s || packet_hexval((uint8_t)p->reply[1]) < 0 || packet_hexval((uint8_t)p->reply[2]) < 0)
 		return;
 	s += 7;
-	if (take_id(&s, &pid, p->in->stop_thread))
+	if (inject_take_id(&s, &pid, p->in->stop_thread))
 		p->in->stop_signal = (uint8_t)(packet_hexval((uint8_t)p->reply[1]) << 4 | packet_hexval((uint8_t)p->reply[2]));
 }
 
@@ -723,7 +380,7 @@ static void note_stop(struct inject_port *p)
  */
 static bool hold_all(struct inject_port *p)
 {
-	if (!ask_str(p, "?"))
+	if (!inject_ask_str(p, "?"))
 		return false;
 	note_stop(p);
 	return true;
@@ -732,7 +389,7 @@ static bool hold_all(struct inject_port *p)
 static bool check_code(struct inject_port *p)
 {
 	const struct inject_machine *m = &p->in->m;
-	struct packet_out o = { p, 0 };
+	struct inject_out o = { p, 0 };
 	char want[2 * INJECT_CODE + 1];
 
 	for (unsigned i = 0; i < m->code_len; i++) {
@@ -740,13 +397,13 @@ static bool check_code(struct inject_port *p)
 		want[2 * i + 1] = "0123456789abcdef"[m->code[i] & 15];
 	}
 	want[2 * m->code_len] = 0;
-	if (!ask_id(p, "Hg", p->in->thread))
+	if (!inject_ask_id(p, "Hg", p->in->thread))
 		return false;
-	add_str(&o, "m");
-	add_num(&o, m->code_at);
-	add_str(&o, ",");
-	add_num(&o, m->code_len);
-	return ask(&o) && (!strcmp(p->reply, want) || fail(p, "the program's code is not what its file says"));
+	inject_add_str(&o, "m");
+	inject_add_num(&o, m->code_at);
+	inject_add_str(&o, ",");
+	inject_add_num(&o, m->code_len);
+	return inject_ask(&o) && (!strcmp(p->reply, want) || inject_fail(p, "the program's code is not what its file says"));
 }
 
 /* ------------------------------------------------------------------ the way back */
@@ -757,10 +414,10 @@ static bool restore(struct inject_port *p)
 	struct inject *in = p->in;
 	uint32_t len;
 
-	if (!set_regs(p, in->thread, in->saved, in->saved_len) || !get_regs(p, in->thread, &len))
+	if (!inject_set_regs(p, in->thread, in->saved, in->saved_len) || !inject_get_regs(p, in->thread, &len))
 		return false;
 	return (len == in->saved_len && !memcmp(p->regs, in->saved, len)) ||
-	       fail(p, "a thread did not get its registers back");
+	       inject_fail(p, "a thread did not get its registers back");
 }
 
 /*
@@ -770,25 +427,25 @@ static bool restore(struct inject_port *p)
 static bool deliver(struct inject_port *p)
 {
 	struct inject *in = p->in;
-	uint64_t pc = get_word(&in->m, in->saved, in->m.pc);
-	struct status st;
+	uint64_t pc = inject_get_word(&in->m, in->saved, in->m.pc);
+	struct inject_status st;
 	struct stop stop;
 	uint32_t len;
 
 	if (!in->nsignals)
 		return true;
 	/* We may have died after one was delivered and before that was written down. */
-	if (!get_regs(p, in->thread, &len))
+	if (!inject_get_regs(p, in->thread, &len))
 		return false;
-	if (get_word(&in->m, p->regs, in->m.pc) != pc)
+	if (inject_get_word(&in->m, p->regs, in->m.pc) != pc)
 		in->nsignals--;
-	if (!read_status(p, in->pid, 0, &st))
-		return fail(p, "the stub cannot read /proc");
+	if (!inject_read_status(p, in->pid, 0, &st))
+		return inject_fail(p, "the stub cannot read /proc");
 	while (in->nsignals) {
 		const struct inject_signal *sig = &in->signals[in->nsignals - 1];
 		uint32_t host = sig->len >= 4 ? bytes_u32(in->m.fmt, sig->info) : 0;
 		uint64_t bit = host >= 1 && host <= 64 ? 1ull << (host - 1) : 0;
-		struct packet_out o = { p, 0 };
+		struct inject_out o = { p, 0 };
 
 		/* Without a handler the thread would step through the program instead: most such signals do nothing at
 		 * all, the others end or stop it. */
@@ -796,17 +453,17 @@ static bool deliver(struct inject_port *p)
 			in->nsignals--;
 			continue;
 		}
-		if (!ask_id(p, "Hg", in->thread))
+		if (!inject_ask_id(p, "Hg", in->thread))
 			return false;
-		add_str(&o, "qXfer:siginfo:write::0:");
-		add_binary(&o, sig->info, sig->len);
+		inject_add_str(&o, "qXfer:siginfo:write::0:");
+		inject_add_binary(&o, sig->info, sig->len);
 		/* Without it the signal comes as one of ours: better than none. */
-		if (!ask(&o) || !step(p, in->thread, sig->number, &stop))
+		if (!inject_ask(&o) || !step(p, in->thread, sig->number, &stop))
 			return false;
 		for (int i = 0; stop.other && i < STEPS_MAX; i++) {
-			if (!get_regs(p, in->thread, &len))
+			if (!inject_get_regs(p, in->thread, &len))
 				return false;
-			if (get_word(&in->m, p->regs, in->m.pc) != pc)
+			if (inject_get_word(&in->m, p->regs, in->m.pc) != pc)
 				break;
 			if (!step(p, in->thread, 0, &stop))
 				return false;
@@ -822,7 +479,7 @@ static bool is_ours(struct inject_port *p, const char *id)
 	const struct inject_machine *m = &p->in->m;
 	uint32_t len;
 
-	return get_regs(p, id, &len) && get_word(m, p->regs, m->pc) == m->code_at + m->call_off + m->call_len;
+	return inject_get_regs(p, id, &len) && inject_get_word(m, p->regs, m->pc) == m->code_at + m->call_off + m->call_len;
 }
 
 static bool end_other(struct inject_port *p, const char *id, uint64_t pid)
@@ -837,7 +494,7 @@ static bool end_other(struct inject_port *p, const char *id, uint64_t pid)
 static bool free_other(struct inject_port *p, const char *id, uint64_t pid)
 {
 	if (pid != p->in->pid && strcmp(id, p->in->snapshot))
-		ask_num(p, "D;", pid);
+		inject_ask_num(p, "D;", pid);
 	return p->lost;
 }
 
@@ -853,11 +510,11 @@ bool inject_free_others(struct inject_port *p)
 static uint64_t snapshot_to_reap(struct inject_port *p)
 {
 	struct inject *in = p->in;
-	struct status of_s, of_p;
+	struct inject_status of_s, of_p;
 
-	if (!read_status(p, id_pid(in->snapshot), 0, &of_s) || of_s.parent != in->pid)
+	if (!inject_read_status(p, inject_id_pid(in->snapshot), 0, &of_s) || of_s.parent != in->pid)
 		return 0;
-	if (!read_status(p, in->pid, 0, &of_p) || !of_p.levels || of_p.levels > of_s.levels)
+	if (!inject_read_status(p, in->pid, 0, &of_p) || !of_p.levels || of_p.levels > of_s.levels)
 		return 0;
 	return of_s.pids[of_p.levels - 1];
 }
@@ -885,18 +542,18 @@ static bool undo_calling(struct inject_port *p)
 	if (!in->snapshot[0] && (in->init || in->middle[0]))
 		threads(p, find_snapshot);
 	if (in->middle[0])
-		kill_process(p, id_pid(in->middle));
+		kill_process(p, inject_id_pid(in->middle));
 	if (!in->reap && in->snapshot[0])
 		in->reap = snapshot_to_reap(p);
 	in->expect = in->reap;
 	if (in->coming && !take_signal(p, in->coming))
 		return false;
 	threads(p, end_other);
-	if (p->lost || !get_regs(p, in->thread, &len))
+	if (p->lost || !inject_get_regs(p, in->thread, &len))
 		return false;
-	pc = get_word(m, p->regs, m->pc);
+	pc = inject_get_word(m, p->regs, m->pc);
 	if (pc == at + m->call_len) {
-		made = (int64_t)get_word(m, p->regs, m->ret);
+		made = (int64_t)inject_get_word(m, p->regs, m->ret);
 		if (made == -L_ENOSYS && !finish(p, in->thread, NULL, &made))
 			return false;
 	}
@@ -925,7 +582,7 @@ static bool end_child(struct inject_port *p, bool *stopped)
 
 	for (int i = 0;; i++) {
 		/* Whatever the answer: it may be attached already, if we died just then. */
-		if (!ask_num(p, "vAttach;", in->pid))
+		if (!inject_ask_num(p, "vAttach;", in->pid))
 			return false;
 		*stopped = true;
 		if (!hold_all(p))
@@ -944,7 +601,7 @@ static bool end_child(struct inject_port *p, bool *stopped)
 		if (!restore(p))
 			return false;
 		in->stage = INJECT_SNAPSHOT;
-		if (!deliver(p) || !ask_num(p, "D;", in->pid))
+		if (!deliver(p) || !inject_ask_num(p, "D;", in->pid))
 			return false;
 		*stopped = false;
 		if (!inject_free_others(p))
@@ -953,9 +610,9 @@ static bool end_child(struct inject_port *p, bool *stopped)
 	}
 	if (p->lost)
 		return false;
-	kill_process(p, id_pid(in->snapshot));
+	kill_process(p, inject_id_pid(in->snapshot));
 	in->stage = INJECT_NONE;
-	return fail(p, "the snapshot's end could not be hidden from the process");
+	return inject_fail(p, "the snapshot's end could not be hidden from the process");
 }
 
 bool inject_end(struct inject_port *p, bool *stopped)
@@ -971,7 +628,7 @@ bool inject_end(struct inject_port *p, bool *stopped)
 	if (in->reap)
 		return end_child(p, stopped);
 	/* It may be gone already: killed for want of memory, or let go. */
-	kill_process(p, id_pid(in->snapshot));
+	kill_process(p, inject_id_pid(in->snapshot));
 	if (p->lost)
 		return false;
 	in->stage = INJECT_NONE;
@@ -1001,7 +658,7 @@ bool inject_undo(struct inject_port *p, bool *stopped)
 static bool refused(struct inject_port *p, int64_t ret)
 {
 	p->error = ret;
-	return fail(p, "the kernel refuses to fork the process");
+	return inject_fail(p, "the kernel refuses to fork the process");
 }
 
 /* T makes M, M makes S. */
@@ -1021,17 +678,17 @@ static bool fork_twice(struct inject_port *p)
 		return refused(p, ret);
 	memcpy(in->middle, id, INJECT_ID);
 	*id = 0;
-	if (!get_regs(p, in->middle, &len) || !prepare(p, in->middle, p->regs, len, in->m.nr_clone, make_s) ||
+	if (!inject_get_regs(p, in->middle, &len) || !prepare(p, in->middle, p->regs, len, in->m.nr_clone, make_s) ||
 	    !finish(p, in->middle, id, &ret))
 		return false;
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->snapshot, id, INJECT_ID);
-	if (!kill_process(p, id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
+	if (!kill_process(p, inject_id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
 		return false;
 	in->waiting = ret > 0 ? (uint64_t)ret : 0;
 	if (ret <= 0 || !reap(p, (uint64_t)ret, &reaped) || reaped != ret)
-		return fail(p, "the process could not be rid of the child in the middle");
+		return inject_fail(p, "the process could not be rid of the child in the middle");
 	return true;
 }
 
@@ -1084,9 +741,9 @@ bool inject_settle(struct inject_port *p)
 	struct inject *in = p->in;
 	const struct inject_machine *m = &in->m;
 	uint8_t act[32] = { 0 };
-	struct packet_out o = { p, 0 };
+	struct inject_out o = { p, 0 };
 	char path[40] = "/proc/", digits[20];
-	uint64_t at, v = id_pid(in->snapshot);
+	uint64_t at, v = inject_id_pid(in->snapshot);
 	int64_t ret;
 	uint32_t len;
 	int i = 20;
@@ -1096,31 +753,31 @@ bool inject_settle(struct inject_port *p)
 	while (v /= 10);
 	strncat(path, digits + i, (size_t)(20 - i));
 	strcat(path, "/oom_score_adj");
-	write_file(p, path, "1000");
-	if (p->lost || !get_regs(p, in->snapshot, &len))
+	inject_write_file(p, path, "1000");
+	if (p->lost || !inject_get_regs(p, in->snapshot, &len))
 		return false;
 	/* struct sigaction, as the kernel has it, below its stack: its memory is its own. */
-	at = (get_word(m, p->regs, m->sp) - RED_ZONE - 64) & ~(uint64_t)15;
-	set_word(m, act, 0, m->code_at);
-	set_word(m, act, m->fmt.word, L_SA_RESTORER);
-	set_word(m, act, (uint16_t)(2 * m->fmt.word), m->code_at);
-	add_str(&o, "M");
-	add_num(&o, at);
-	add_str(&o, ",");
-	add_num(&o, sizeof(act));
-	add_str(&o, ":");
-	add_hex(&o, act, sizeof(act));
-	if (!ask(&o))
+	at = (inject_get_word(m, p->regs, m->sp) - RED_ZONE - 64) & ~(uint64_t)15;
+	inject_set_word(m, act, 0, m->code_at);
+	inject_set_word(m, act, m->fmt.word, L_SA_RESTORER);
+	inject_set_word(m, act, (uint16_t)(2 * m->fmt.word), m->code_at);
+	inject_add_str(&o, "M");
+	inject_add_num(&o, at);
+	inject_add_str(&o, ",");
+	inject_add_num(&o, sizeof(act));
+	inject_add_str(&o, ":");
+	inject_add_hex(&o, act, sizeof(act));
+	if (!inject_ask(&o))
 		return false;
-	if (is_ok(p) &&
+	if (inject_is_ok(p) &&
 	    (!prepare(p, in->snapshot, p->regs, len, m->nr_sigaction, (uint64_t[6]){ L_SIGTRAP, at, 0, 8 }) ||
 	     !finish(p, in->snapshot, NULL, &ret)))
 		return false;
 	/* Linux before 5.9 does not know it: then it shares the process's table to the end. */
-	if (!get_regs(p, in->snapshot, &len) ||
+	if (!inject_get_regs(p, in->snapshot, &len) ||
 	    !prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
 		     (uint64_t[6]){ 0, UINT32_MAX, L_CLOSE_RANGE_UNSHARE }) ||
 	    !finish(p, in->snapshot, NULL, &ret))
 		return false;
-	return ask_id(p, "Hg", in->snapshot) && (is_ok(p) || fail(p, "the stub does not know the snapshot"));
+	return inject_ask_id(p, "Hg", in->snapshot) && (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));
 }
