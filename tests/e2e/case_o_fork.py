@@ -118,6 +118,26 @@ def attached_before():
         s.check()
 
 
+@case(timeout=60, needs=["gdbserver"])
+def holds_nothing():
+    """The copy keeps no connection open, and is the first to be killed when memory is short."""
+    s = Server("-heap", "96")
+    with multi() as g:
+        q = subprocess.Popen([GRF, "-p", str(s.pid), "--fork", "-o", tmpdir() + "/x", g.target, s.exe],
+                             stdout=subprocess.DEVNULL)
+        seen = []
+        while q.poll() is None:
+            for pid in copies(s.exe) - s.copies:
+                with contextlib.suppress(OSError):
+                    with open(f"/proc/{pid}/oom_score_adj") as f:
+                        adj = f.read().strip()
+                    seen.append((adj, len(os.listdir(f"/proc/{pid}/fd"))))
+            time.sleep(0.02)
+        check(q.returncode == 0, "exit", q.returncode)
+    check(("1000", 0) in seen and seen.index(("1000", 0)) < len(seen) / 2, "the copy was:", seen[:10], len(seen))
+    s.check()
+
+
 def regs(pid):
     """What the kernel says of every thread that waits: the call, its arguments, sp and pc."""
     out = {}
