@@ -20,10 +20,13 @@
 #include "output/output.h"
 #include "rsp/rsp.h"
 #include "target/fetch.h"
+#include "target/fork.h"
 #include "target/library.h"
 #include "target/target.h"
 
 enum { STOPS_MAX = 20, DEFAULT_DEPTH = 256, AT_ENTRY_TYPE = 9 };
+
+enum fork_mode { FORK_NO, FORK_YES, FORK_AUTO, FORK_FORCE };
 
 struct options {
 	const char *target;
@@ -32,6 +35,7 @@ struct options {
 	unsigned long max_depth;
 	uint64_t pid;
 	int timeout_ms;
+	enum fork_mode fork;
 	bool verbose, quiet, force;
 };
 
@@ -51,6 +55,9 @@ static const char usage_text[] =
 	"  -p PID            attach to PID (with gdbserver --multi)\n"
 	"      --debug FILE  take names from FILE: an unstripped build of the same source, or\n"
 	"                    what strip split off (repeatable: plugins)\n"
+	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
+	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
+	"                    --fork=force: whatever memory is left)\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
@@ -84,11 +91,12 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG };
+	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "debug", required_argument, NULL, OPT_DEBUG },
+		{ "fork", optional_argument, NULL, OPT_FORK },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
@@ -137,6 +145,16 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				return err_create(ERR_USAGE, "--timeout %s: not a number of seconds from 1 to 86400",
 						  optarg);
 			o->timeout_ms = (int)n * 1000;
+			break;
+		case OPT_FORK:
+			if (!optarg)
+				o->fork = FORK_YES;
+			else if (!strcmp(optarg, "auto"))
+				o->fork = FORK_AUTO;
+			else if (!strcmp(optarg, "force"))
+				o->fork = FORK_FORCE;
+			else
+				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
 			break;
 		case OPT_FORCE:
 			o->force = true;
@@ -211,6 +229,9 @@ struct run {
 	struct rsp *rsp;
 	struct target *target;
 	struct image *img;
+	struct fork *fork; /* NULL: memory is read while the process is stopped */
+	uint64_t bias;
+	uint64_t pause_ns; /* the last stop that counts */
 	struct threads threads;
 	struct profile profile;
 	struct report report;
@@ -286,28 +307,118 @@ static struct err *stop_again(struct run *r, const char *why)
 			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
 }
 
+/* --fork cannot be done, or not any more: err says why.  With --fork=auto it is done without. */
+static struct err *without_fork(struct run *r, struct err *err)
+{
+	struct err *e;
+
+	if (r->o->fork != FORK_AUTO)
+		return err_wrapf(err, "--fork");
+	e = report_note(&r->report, "read while the process was stopped, not from a fork: %s", err->msg);
+	err_destroy(err);
+	fork_destroy(r->fork);
+	r->fork = NULL;
+	return e;
+}
+
+/* Looked at better while the process runs: may it be forked? */
+static struct err *prepare_fork(struct run *r, struct rsp *rsp, uint64_t pid)
+{
+	struct err *err;
+
+	if (r->o->fork == FORK_NO)
+		return NULL;
+	err = fork_create(rsp, heap_machine(r->heap), r->exe, r->o->fork == FORK_FORCE, &r->fork);
+	if (!err)
+		err = fork_check(r->fork, pid);
+	return err_is(err, ERR_UNSUPPORTED) ? without_fork(r, err) : err;
+}
+
+/* The process is stopped: its registers, and, with --fork, its copy; then it runs. */
+static struct err *take_stop(struct run *r)
+{
+	struct err *err = target_threads(r->target, &r->threads);
+
+	r->report.stops++;
+	if (!err && r->fork) {
+		err = fork_take(r->fork, r->target, r->bias);
+		r->pause_ns = rsp_stopped_ns(r->rsp);
+		if (err_is(err, ERR_UNSUPPORTED))
+			err = without_fork(r, err);
+	}
+	return err ? err : target_own_tids(r->target, &r->threads);
+}
+
+/* What was captured from is not needed any more. */
+static struct err *let_go(struct run *r)
+{
+	struct err *err;
+
+	if (!fork_taken(r->fork)) {
+		err = rsp_detach(r->rsp);
+		if (!r->fork)
+			r->pause_ns = rsp_stopped_ns(r->rsp);
+		return err;
+	}
+	err = fork_end(r->fork);
+	/* The init of a pid namespace had to be stopped again. */
+	if (rsp_stopped_ns(r->rsp) > r->pause_ns)
+		r->pause_ns = rsp_stopped_ns(r->rsp);
+	return err;
+}
+
+/* The snapshot may be lost under our hands: killed for want of memory, or given up before it comes to that. */
+static struct err *snapshot_lost(struct run *r, struct err *err, bool *again)
+{
+	struct err *e;
+
+	*again = false;
+	if (!fork_taken(r->fork) || (!err_is(err, ERR_EXITED) && !err_is(err, ERR_LIMIT)))
+		return err;
+	if (err_is(err, ERR_EXITED)) {
+		err_destroy(err);
+		err = err_create(ERR_REMOTE, "the snapshot is gone: it was killed, for want of memory most likely");
+	}
+	e = let_go(r);
+	if (e) {
+		err_destroy(err);
+		return e;
+	}
+	err = without_fork(r, err);
+	if (!err)
+		err = stop_again(r, "the snapshot is gone");
+	*again = !err;
+	return err;
+}
+
 static struct err *capture(struct run *r)
 {
 	struct err *err = NULL;
-	bool changed;
+	bool changed, again;
 
 	for (unsigned stop = 1;; stop++) {
 		struct unstable u = { NULL, 0 };
 		bool last = stop == STOPS_MAX;
 
-		r->report.stops++;
-		err = target_threads(r->target, &r->threads);
+		if (!fork_taken(r->fork))
+			err = take_stop(r);
 		if (!err)
 			err = heap_capture(r->heap, &r->threads, last, &u);
-		if (err || !u.why)
-			return err;
+		if (err) {
+			err = snapshot_lost(r, err, &again);
+			if (err || !again)
+				return err;
+			continue;
+		}
+		if (!u.why)
+			return NULL;
 		err = report_detail(&r->report, "stop %u: %s at 0x%" PRIx64, r->report.stops, u.why, u.addr);
 		if (err)
 			return err;
 		if (last)
 			return report_note(&r->report, "after %u stops the heap is still not exact: %s", stop, u.why);
 		/* Let it run for a moment and stop it elsewhere. */
-		err = rsp_detach(r->rsp);
+		err = let_go(r);
 		if (!err)
 			err = heap_check_layout(r->heap, NULL, &changed);
 		if (err)
@@ -327,7 +438,7 @@ static struct err *capture_fitting(struct run *r)
 
 	if (err && !heap_capture_misfit(err))
 		return err;
-	e = rsp_detach(r->rsp);
+	e = let_go(r);
 	if (e) {
 		err_destroy(err);
 		return e;
@@ -339,7 +450,7 @@ static struct err *capture_fitting(struct run *r)
 	if (!err)
 		err = capture(r);
 	if (!err)
-		err = rsp_detach(r->rsp);
+		err = let_go(r);
 	return heap_capture_misfit(err) ? heap_check_layout(r->heap, err, &again) : err;
 }
 
@@ -376,8 +487,9 @@ static struct err *fetch_and_open(struct run *r, struct rsp *rsp, uint64_t pid)
 static struct err *before_attach(void *arg, struct rsp *rsp)
 {
 	struct run *r = arg;
+	struct err *err = r->exe ? NULL : fetch_and_open(r, rsp, r->o->pid);
 
-	return r->exe ? NULL : fetch_and_open(r, rsp, r->o->pid);
+	return err ? err : prepare_fork(r, rsp, r->o->pid);
 }
 
 /* Connected, the process stopped, and the executable at hand. */
@@ -385,15 +497,22 @@ static struct err *connect_target(struct run *r)
 {
 	struct rsp_options ro = { .timeout_ms = r->o->timeout_ms,
 				  .pid = r->o->pid,
+				  .forks = r->o->fork != FORK_NO,
 				  .before_attach = before_attach,
 				  .arg = r };
 	struct err *err = rsp_create(r->o->target, &ro, &r->rsp);
+	bool fork = r->o->fork != FORK_NO && !r->o->pid;
 
-	if (err || r->exe)
+	if (err || (r->exe && !fork))
 		return err;
+	/* A stub that could not stop it again cannot fork it either. */
+	if (r->exe && !rsp_features(r->rsp)->extended)
+		return prepare_fork(r, r->rsp, rsp_pid(r->rsp));
 	err = rsp_detach(r->rsp);
-	if (!err)
+	if (!err && !r->exe)
 		err = fetch_and_open(r, r->rsp, rsp_pid(r->rsp));
+	if (!err && fork)
+		err = prepare_fork(r, r->rsp, rsp_pid(r->rsp));
 	return err ? err : rsp_stop(r->rsp);
 }
 
@@ -415,7 +534,7 @@ static struct err *verify(struct run *r)
 /* Everything up to the moment when the process runs again. */
 static struct err *acquire(struct run *r)
 {
-	uint64_t bias, start;
+	uint64_t start;
 	struct timespec ts;
 	struct err *err;
 
@@ -428,24 +547,27 @@ static struct err *acquire(struct run *r)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	r->report.time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	r->report.pid = rsp_pid(r->rsp);
-	err = find_bias(r, &bias);
+	err = find_bias(r, &r->bias);
 	if (!err)
 		err = image_create(elf_fmt(r->exe), &r->img);
 	if (!err)
 		target_set_progress(r->target, progress_read, r);
 	if (!err)
-		err = heap_attach(r->heap, r->target, r->img, bias);
+		err = heap_attach(r->heap, r->target, r->img, r->bias);
 	if (!err) {
 		image_set_source(r->img, target_memory(r->target));
-		err = verify(r);
+		if (r->fork) /* at once: the copy can be read at leisure */
+			err = take_stop(r);
 	}
+	if (!err)
+		err = verify(r);
 	if (!err)
 		err = capture_fitting(r);
 	if (err)
 		return err;
 	image_set_source(r->img, NULL);
 	r->report.capture_ns = now_ns() - start;
-	r->report.stopped_ns = rsp_stopped_ns(r->rsp);
+	r->report.stopped_ns = r->pause_ns;
 	r->report.stopped_total_ns = rsp_stopped_total_ns(r->rsp);
 	r->report.threads = (uint32_t)r->threads.n;
 	return NULL;
@@ -524,6 +646,7 @@ static struct err *run(struct run *r)
 static void run_deinit(struct run *r)
 {
 	/* First of all the process runs again. */
+	fork_destroy(r->fork);
 	target_destroy(r->target);
 	rsp_destroy(r->rsp);
 	heap_destroy(r->heap);

@@ -195,16 +195,21 @@ static struct err *take_stop(struct rsp *rsp, struct rsp_thread *t)
 	}
 }
 
-static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
+void rsp_set_stopped(struct rsp *rsp, int64_t since)
 {
-	if (t->pid)
-		rsp->pid = t->pid;
 	rsp->stopped = true;
 	rsp->stopped_at = since;
 	rsp->stopped_ns = 0;
 	rsp->shared->pid = rsp->pid;
 	rsp->shared->talking = 1;
 	rsp->shared->held = rsp->f.stays_stopped;
+}
+
+static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
+{
+	if (t->pid)
+		rsp->pid = t->pid;
+	rsp_set_stopped(rsp, since);
 }
 
 static void set_running(struct rsp *rsp)
@@ -272,7 +277,7 @@ static bool is_greeting(const char *s)
 
 static struct err *ask_features(struct rsp *rsp)
 {
-	struct err *err = rsp_command(rsp, "%s", FEATURES_QUERY);
+	struct err *err = rsp_command(rsp, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY);
 
 	/* QEMU 7.2 greets with a stop reply if the machine was running. */
 	for (int i = 0; !err && i < 4 && is_greeting((const char *)rsp->reply.data); i++)
@@ -364,6 +369,10 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 	struct err *err;
 
 	rsp->by_pid = true;
+	rsp->others = held && held_thread->pid != opts->pid;
+	if (rsp->others)
+		rsp->forks = false; /* which are its children could not be told */
+	rsp->shared->forks = rsp->forks;
 	if (!rsp->f.pub.extended)
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub cannot attach to a process; start it with: gdbserver --multi "
@@ -439,6 +448,8 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	if (!opts)
 		opts = &defaults;
 	rsp->shared = &rsp->state;
+	rsp->forks = opts->forks;
+	rsp->state.forks = opts->forks;
 	rsp->f.pub.packet_size = 400;
 	/* Connecting may stop it, and who starts gdbserver --attach has done so. */
 	rsp->state.held = !opts->pid;
@@ -481,7 +492,8 @@ static struct err *detach(struct rsp *rsp)
 	if (err)
 		return err;
 	set_running(rsp);
-	return reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
+	err = reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
+	return !err && rsp->forks ? rsp_free_children(rsp) : err;
 }
 
 struct err *rsp_detach(struct rsp *rsp)
@@ -544,7 +556,7 @@ struct err *rsp_stop(struct rsp *rsp)
  * Finds the place in the stream of replies again, after an error left it in the middle: asks
  * what only this question is answered with, and skips all before it.
  */
-static struct err *resync(struct rsp *rsp)
+struct err *rsp_resync(struct rsp *rsp)
 {
 	const uint8_t *p;
 	size_t len;
@@ -573,6 +585,9 @@ static bool say_goodbye(struct rsp *rsp)
 {
 	struct err *err = NULL;
 
+	/* The guardian knows the way back from every step. */
+	if (rsp->shared->inject.stage)
+		return rsp->conn->dead;
 	/* An error before `?`: whom it holds is not known here; the guardian asks. */
 	if (!rsp->stopped && rsp->shared->held)
 		return rsp->conn->dead;
@@ -580,7 +595,7 @@ static bool say_goodbye(struct rsp *rsp)
 		return true;
 	if (!rsp->shared->talking)
 		return true;
-	err = resync(rsp);
+	err = rsp_resync(rsp);
 	if (!err && rsp->stopped)
 		err = detach(rsp);
 	conn_settle_ack(rsp->conn);

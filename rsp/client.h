@@ -22,6 +22,8 @@ struct rsp {
 	bool by_pid;	/* we attached to it: the stub is not ours to end */
 	bool exited;
 	unsigned owed;	/* replies under way */
+	bool forks;
+	bool others;	/* the stub held another process before we came */
 	bool lost;	/* what the stub will say next is not known: an error cut a reply short */
 	int64_t stopped_at;
 	uint64_t stopped_ns, stopped_total_ns;
@@ -45,6 +47,13 @@ ERR_MUST_CHECK struct err *rsp_next_raw(struct rsp *rsp, const uint8_t **p, size
 ERR_MUST_CHECK struct err *rsp_next(struct rsp *rsp);
 /* One packet out, its reply in rsp->reply. */
 ERR_MUST_CHECK struct err *rsp_command(struct rsp *rsp, const char *fmt, ...) ERR_PRINTF(2, 3);
+
+/* Finds the place in the stream of replies again, if an error left it in the middle. */
+ERR_MUST_CHECK struct err *rsp_resync(struct rsp *rsp);
+/* rsp/snapshot.c: after D, with the stub telling of forks: the process's own children that it caught run, too. */
+ERR_MUST_CHECK struct err *rsp_free_children(struct rsp *rsp);
+/* The process is held, since then. */
+void rsp_set_stopped(struct rsp *rsp, int64_t since);
 
 /* What a reply says by its form: ERR_REMOTE for Exx, ERR_UNSUPPORTED for an empty one, else NULL. */
 ERR_MUST_CHECK struct err *rsp_check(const struct buf *reply, const char *what);

@@ -27,6 +27,7 @@ static const struct {
 	{ "binary-upload+", OFF(pub.binary_read) },
 	{ "multiprocess+", OFF(pub.multiprocess) },
 	{ "fork-events+", OFF(pub.fork_events) },
+	{ "vfork-events+", OFF(pub.vfork_events) },
 	{ "qXfer:features:read+", OFF(pub.xfer_features) },
 	{ "qXfer:auxv:read+", OFF(pub.xfer_auxv) },
 	{ "qXfer:exec-file:read+", OFF(pub.xfer_exec_file) },

@@ -25,11 +25,14 @@ struct features {
 	bool stays_stopped; /* a lost client leaves the debuggee held */
 };
 
-/* What we say about ourselves; its reply's "PacketSize=" is also how we find our place in a
- * stream of replies again. */
-#define FEATURES_QUERY                                                          \
-	"qSupported:multiprocess+;swbreak+;hwbreak+;fork-events+;vContSupported+;" \
-	"binary-upload+;xmlRegisters=i386"
+/*
+ * What we say about ourselves; its reply's "PacketSize=" is also how we find our place in a
+ * stream of replies again.  With the second, gdbserver also catches children that the process makes while it is
+ * being stopped: only who lets those go may ask for it.
+ */
+#define FEATURES_QUERY \
+	"qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;binary-upload+;xmlRegisters=i386"
+#define FEATURES_QUERY_FORKS FEATURES_QUERY ";fork-events+;vfork-events+"
 
 /* From the reply to FEATURES_QUERY. */
 ERR_MUST_CHECK struct err *features_parse(const char *reply, struct features *ret);

@@ -23,6 +23,8 @@
 #define SYS_close_range 436
 #endif
 
+enum { STEP_MS = 2500 }; /* a fork of 100 GB */
+
 /* ------------------------------------------------------------------ in the guardian */
 
 /* A reply's first bytes; more than enough for all that is asked here. */
@@ -33,7 +35,7 @@ struct reader {
 	int64_t deadline;
 	uint8_t in[16384];
 	size_t pos, len;
-	char frame[1024];
+	char frame[INJECT_REPLY];
 	size_t frame_len;
 };
 
@@ -101,11 +103,10 @@ static bool send_bytes(struct reader *r, const char *p, size_t len)
 	return true;
 }
 
-static bool say(struct reader *r, const char *payload)
+static bool say_bytes(struct reader *r, const char *payload, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
-	char out[256];
-	size_t len = strlen(payload);
+	static char out[INJECT_REPLY + 4];
 	uint8_t sum = packet_sum((const uint8_t *)payload, len);
 
 	if (len + 4 > sizeof(out))
@@ -116,6 +117,11 @@ static bool say(struct reader *r, const char *payload)
 	out[len + 2] = digits[sum >> 4];
 	out[len + 3] = digits[sum & 15];
 	return send_bytes(r, out, len + 4);
+}
+
+static bool say(struct reader *r, const char *payload)
+{
+	return say_bytes(r, payload, strlen(payload));
 }
 
 /* The next packet into r->frame (cut to fit, runs as they are).  It may begin in the middle of one. */
@@ -185,23 +191,91 @@ static uint64_t ask_pid(struct reader *r)
 	return pid;
 }
 
-static void undo(struct reader *r, const struct guardian_state *state)
+static bool ask_port(struct inject_port *p, const char *cmd, size_t len)
+{
+	struct reader *r = p->arg;
+
+	p->reply_len = 0;
+	if (!say_bytes(r, cmd, len) || !hear(r))
+		return false;
+	for (size_t i = 0; i < r->frame_len; i++) {
+		int n = 1;
+		char c = r->frame[i];
+
+		if (c == '*' && p->reply_len && i + 1 < r->frame_len) {
+			n = (uint8_t)r->frame[++i] - 29;
+			c = p->reply[p->reply_len - 1];
+		}
+		while (n-- > 0) {
+			if (p->reply_len + 1 >= sizeof(p->reply))
+				return false;
+			p->reply[p->reply_len++] = c;
+		}
+	}
+	p->reply[p->reply_len] = 0;
+	return true;
+}
+
+static struct inject_port *port_of(struct reader *r, struct guardian_state *state)
+{
+	static struct inject_port port;
+
+	port.ask = ask_port;
+	port.arg = r;
+	port.in = &state->inject;
+	return &port;
+}
+
+/* A snapshot, or a thread with registers that are not its own. */
+static void undo_inject(struct reader *r, struct guardian_state *state)
+{
+	struct inject_port *port = port_of(r, state);
+	bool stopped;
+
+	inject_undo(port, &stopped);
+	if (stopped)
+		state->held = 1;
+	if (port->exited)
+		state->held = 0;
+}
+
+/*
+ * The place in the stream of replies is not known: ask what only this is answered with.  While a thread steps, gdbserver takes
+ * a packet's first byte for an interrupt and drops it, so what it is about to say is waited for; it may have been
+ * heard, so that in the end it is asked again.
+ */
+static bool find_place(struct reader *r, struct guardian_state *state)
+{
+	int tries = state->inject.stage ? 4 : 1, silence_ms = r->silence_ms;
+	bool found = false;
+
+	if (state->inject.stage)
+		r->silence_ms = STEP_MS;
+	if (state->inject.stepping && hear(r))
+		inject_heard(&state->inject, r->frame);
+	state->inject.stepping = 0;
+	for (int i = 0; i < tries && !found && say(r, FEATURES_QUERY); i++) {
+		while (!found && hear(r))
+			found = strstr(r->frame, "PacketSize=") != NULL;
+	}
+	r->silence_ms = silence_ms;
+	return found;
+}
+
+static void undo(struct reader *r, struct guardian_state *state)
 {
 	char d[32] = "D";
 	uint64_t pid = state->pid;
 	bool end_stub = state->end_stub;
 
-	/* The place in the stream of replies is not known: ask what only this is answered with. */
 	if (!r->no_ack && !send_bytes(r, "+", 1))
 		return;
 	if (state->sending && !send_bytes(r, "#00", 3))
 		return;
-	if (!say(r, FEATURES_QUERY))
+	if (!find_place(r, state))
 		return;
-	do {
-		if (!hear(r))
-			return;
-	} while (!strstr(r->frame, "PacketSize="));
+	if (state->inject.stage)
+		undo_inject(r, state);
 	if (state->held) {
 		if (!pid) {
 			pid = ask_pid(r);
@@ -219,6 +293,10 @@ static void undo(struct reader *r, const struct guardian_state *state)
 			if (!hear(r))
 				return;
 		} while (strcmp(r->frame, "OK") && r->frame[0] != 'E');
+		if (state->forks && pid) {
+			state->inject.pid = pid;
+			inject_free_others(port_of(r, state));
+		}
 	}
 	if (end_stub && say(r, "qRcmd,65786974"))
 		hear(r);
@@ -261,7 +339,7 @@ static void close_others(int a, int b)
 	}
 }
 
-static void guard(int fd, int pipe, const struct guardian_state *state)
+static void guard(int fd, int pipe, struct guardian_state *state)
 {
 	static const int ignore[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGALRM };
 	static struct reader r; /* static: the stack of a threaded program's child may be small */
@@ -302,7 +380,11 @@ static void guard(int fd, int pipe, const struct guardian_state *state)
 	r.no_ack = state->no_ack;
 	r.silence_ms = state->silence_ms;
 	r.deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
-	if (state->talking && (state->held || state->end_stub))
+	if (state->inject.stage) { /* the copy of a big process's page tables takes its time */
+		r.silence_ms = CONN_LAST_WORDS_ALL_MS;
+		r.deadline += CONN_LAST_WORDS_ALL_MS * 1000000ll;
+	}
+	if (state->talking && (state->held || state->end_stub || state->inject.stage))
 		undo(&r, state);
 	close(fd);
 	if (state->child)

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "rsp/inject.h"
 
 /* Written by the main process, read by the guardian once that is dead. */
 struct guardian_state {
@@ -23,12 +24,14 @@ struct guardian_state {
 	volatile uint8_t talking;  /* the stub listens to packets: not after it resumed a whole machine */
 	volatile uint8_t no_ack;
 	volatile uint8_t multiprocess;
+	volatile uint8_t forks;	   /* the stub may hold children, too */
 	volatile uint8_t sending;  /* half a packet may be out */
 	volatile uint8_t end_stub; /* the gdbserver is ours alone: end it too */
 	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */
 	volatile uint64_t pid;	   /* 0: not known yet; ask */
 	volatile pid_t child;	   /* of `| COMMAND`; 0 = none */
 	volatile int silence_ms;   /* gives up on a stub that says nothing for so long */
+	struct inject inject;	   /* a system call under way, a snapshot */
 };
 
 struct guardian {

@@ -35,6 +35,7 @@ struct rsp;
 struct rsp_options {
 	int timeout_ms; /* longest silence; 0 = the default, 30 s */
 	uint64_t pid;	/* not 0: vAttach to it (gdbserver --multi) */
+	bool forks;	/* rsp_fork() is meant to be used */
 	/* With pid: called, if set, after the connection is known to be good and before
 	 * vAttach, for all that is better done while the process runs. */
 	struct err *(*before_attach)(void *arg, struct rsp *rsp);
@@ -46,7 +47,7 @@ struct rsp_features {
 	bool binary_read;   /* `x` (binary-upload+) */
 	bool multiprocess;  /* thread ids are pPID.TID, `D;PID` */
 	bool extended;	    /* `!` was accepted: the stub outlives `D`, vAttach works */
-	bool fork_events;
+	bool fork_events, vfork_events;
 	bool vfile;	    /* vFile:open answered with something */
 	bool xfer_features, xfer_auxv, xfer_exec_file, xfer_threads, xfer_libraries_svr4;
 	bool phys_mem;	    /* a whole machine: QEMU's PhyMemMode */
@@ -82,6 +83,16 @@ ERR_MUST_CHECK struct err *rsp_detach(struct rsp *rsp);
 /* Stops it again (vAttach, or interrupt: by features).  ERR_UNSUPPORTED where a stub has no way. */
 ERR_MUST_CHECK struct err *rsp_stop(struct rsp *rsp);
 bool rsp_is_stopped(const struct rsp *rsp);
+
+/*
+ * A snapshot by fork (rsp/inject.h).  rsp_fork(): the process is stopped before; afterwards it runs and what
+ * memory is read is the snapshot's, until rsp_end_snapshot().  ERR_UNSUPPORTED: it was refused, the process
+ * is as it was, and still stopped.  rsp_end_snapshot() does nothing without one; it may be called after any error but those
+ * that end the connection; ERR_EXITED before it: the snapshot was killed.
+ */
+struct inject_machine;
+ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m);
+ERR_MUST_CHECK struct err *rsp_end_snapshot(struct rsp *rsp);
 
 struct rsp_thread {
 	uint64_t pid, tid; /* of pPID.TID; pid 0 without multiprocess */

@@ -7,6 +7,31 @@
 
 #include "target/arch_tables.h"
 
+/*
+ * The end of runtime.clone, the same since Go 1.0's: MOVL $111, DI; MOVL $SYS_exit, AX; SYSCALL; JMP -3(PC).  Any
+ * `MOVL $x, DI` will do.
+ */
+static const uint8_t exit_loop[] = { 0xbf, 0x6f, 0, 0, 0, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf2 };
+static const uint8_t exit_mask[] = { 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+
+/* Numbers: the kernel's arch/x86/entry/syscalls/syscall_64.tbl. */
+static const struct arch_fork fork_amd64 = {
+	.nr = "rax",
+	.ret = "rax",
+	.restart = "orig_rax",
+	.args = { "rdi", "rsi", "rdx", "r10", "r8", "r9" },
+	.clone = 56,
+	.wait4 = 61,
+	.waitid = 247,
+	.close_range = 436,
+	.rt_sigaction = 13,
+	.code = exit_loop,
+	.mask = exit_mask,
+	.code_len = sizeof(exit_loop),
+	.call_off = 10,
+	.call_len = 2,
+};
+
 const struct arch arch_amd64 = {
 	.name = "amd64",
 	.elf_machine = EM_X86_64,
@@ -23,4 +48,5 @@ const struct arch arch_amd64 = {
 	.pc = 16,
 	.sp = 7,
 	.lr = -1,
+	.fork = &fork_amd64,
 };

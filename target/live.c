@@ -3,6 +3,7 @@
  * their registers by name.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #include "target/target.h"
 
 /* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
-enum { BATCH = 65536 };
+enum { BATCH = 65536, WATCHED_BATCH = 64 << 20, STATUS_MAX = 1 << 16 };
 
 struct target {
 	struct mem_source source; /* first: what mem_source.readv gets is a struct target */
@@ -19,6 +20,8 @@ struct target {
 	const struct arch *arch;
 	void (*progress)(void *arg, uint64_t bytes);
 	void *arg;
+	struct err *(*watch)(void *arg);
+	void *watch_arg;
 	uint64_t fetched; /* by earlier batches, for progress */
 	struct buf auxv;
 	bool auxv_read;
@@ -43,13 +46,16 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 	if (!r)
 		return err_nomem();
 	t->fetched = 0;
-	for (size_t i = 0; i < n; i += max) {
-		size_t k = n - i < max ? n - i : max;
-		struct err *err;
+	for (size_t i = 0, k; i < n; i += k) {
+		uint64_t bytes = 0;
+		struct err *err = t->watch ? t->watch(t->watch_arg) : NULL;
 
-		for (size_t j = 0; j < k; j++)
-			r[j] = (struct rsp_range){ ranges[i + j].addr, ranges[i + j].len,
-						   ranges[i + j].dst, 0 };
+		if (err)
+			return err;
+		for (k = 0; k < max && i + k < n && (!k || !t->watch || bytes < WATCHED_BATCH); k++) {
+			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len, ranges[i + k].dst, 0 };
+			bytes += ranges[i + k].len;
+		}
 		err = rsp_read_memory(t->rsp, r, k, t->progress ? batch_progress : NULL, t);
 		if (err)
 			return err;
@@ -85,6 +91,12 @@ void target_destroy(struct target *t)
 struct mem_source *target_memory(struct target *t)
 {
 	return &t->source;
+}
+
+void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
+{
+	t->watch = watch;
+	t->watch_arg = arg;
 }
 
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)
@@ -125,6 +137,21 @@ static struct err *find_places(struct target *t, struct place *places)
 		}
 	}
 	return NULL;
+}
+
+struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset, bool *found)
+{
+	struct place places[ARCH_MAX_REGS];
+	struct err *err = find_places(t, places);
+
+	*found = false;
+	for (unsigned i = 0; i < t->arch->nregs && !err; i++) {
+		if (!strcmp(t->arch->reg_names[i], name) && places[i].size == t->arch->fmt.word) {
+			*offset = places[i].offset;
+			*found = true;
+		}
+	}
+	return err;
 }
 
 static bool all_set(const uint8_t *p, size_t n)
@@ -219,6 +246,55 @@ struct err *target_threads(struct target *t, struct threads *ret)
 	vec_deinit(ret);
 	*ret = threads;
 	return NULL;
+}
+
+/* The last number of NSpid in a /proc/.../status, and how many there are; 0: none. */
+static struct err *read_nspid(struct target *t, const char *path, unsigned *levels, uint64_t *pid)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err = rsp_file_read(t->rsp, path, STATUS_MAX, &text);
+	const char *s;
+
+	*levels = 0;
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err); /* the thread is gone */
+		return NULL;
+	}
+	if (err || !text.data)
+		return err;
+	s = strstr((const char *)text.data, "\nNSpid:");
+	for (s = s ? s + 7 : ""; *s == '\t' || *s == ' ';) {
+		char *end;
+
+		*pid = strtoull(s, &end, 10);
+		*levels += end != s;
+		s = end;
+	}
+	return NULL;
+}
+
+struct err *target_own_tids(struct target *t, struct threads *threads)
+{
+	uint64_t pid = rsp_pid(t->rsp), tid;
+	unsigned levels;
+	char path[80];
+	struct err *err;
+
+	if (!pid || !rsp_features(t->rsp)->vfile)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
+	err = read_nspid(t, path, &levels, &tid);
+	if (err || levels < 2)
+		return err;
+	for (size_t i = 0; i < threads->n && !err; i++) {
+		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid, threads->v[i].tid);
+		err = read_nspid(t, path, &levels, &tid);
+		if (!err && levels)
+			threads->v[i].tid = tid;
+	}
+	if (!err && threads->n)
+		qsort(threads->v, threads->n, sizeof(*threads->v), by_tid);
+	return err;
 }
 
 /* ------------------------------------------------------------------ auxiliary vector */

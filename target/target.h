@@ -23,6 +23,16 @@ struct rsp;
 
 enum { ARCH_MAX_REGS = 40 };
 
+/* How to make system calls in a process (target/fork.h). */
+struct arch_fork {
+	const char *nr, *ret, *restart; /* registers; restart: the number of an interrupted call, below 0: none */
+	const char *args[6];
+	uint32_t clone, wait4, waitid, close_range, rt_sigaction;
+	/* Code that every Go program has: a loop of exit().  mask: the bytes that count. */
+	const uint8_t *code, *mask;
+	uint8_t code_len, call_off, call_len; /* where in it the system call instruction is */
+};
+
 /* A const table per architecture (target/arch_*.c). */
 struct arch {
 	const char *name;     /* GOARCH */
@@ -32,6 +42,7 @@ struct arch {
 	const char *reg_names[ARCH_MAX_REGS]; /* as target.xml spells them, in the default `g` order */
 	uint8_t reg_sizes[ARCH_MAX_REGS];
 	int8_t pc, sp, lr; /* indices; lr -1 where return addresses live on the stack */
+	const struct arch_fork *fork; /* NULL: no --fork */
 };
 
 /* NULL if there is none.  By ELF header fields. */
@@ -170,10 +181,21 @@ struct mem_source *target_memory(struct target *t);
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
 
+/*
+ * Threads as the process itself numbers them, where it is in a pid namespace below the stub's: what the runtime
+ * has noted are those numbers.  It need not be stopped any more.  Without files of the stub's machine nothing changes.
+ */
+ERR_MUST_CHECK struct err *target_own_tids(struct target *t, struct threads *threads);
+
+/* Where in the reply to `g` a register of the architecture's table is; false: nowhere, or not a word. */
+ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset, bool *found);
+
 /* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
  * the stub has no auxv or no such entry. */
 ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret);
 
+/* Called by the source every 64 MB or so, when nothing is under way; an error ends the fetch.  NULL: none. */
+void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg);
 /* Called by the source while it fetches; NULL: none. */
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg);
 

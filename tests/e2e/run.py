@@ -6,7 +6,7 @@
 One line per test; what a failed one said follows it.  The last line is
 "N passed, N failed[, N skipped]"; the exit status is 0 only if none failed.
 -k runs only tests whose name contains WORD.  Environment: GRF_STOPS (200) and GRF_KILLS (50), how
-often the busy program is stopped and the running profiler killed; GO_VERSION (1.26.8); GO, the go
+often the busy program is stopped and the running profiler killed; GRF_FORKS (30), how often the server is forked; GO_VERSION (1.26.8); GO, the go
 command that others are fetched with.
 """
 

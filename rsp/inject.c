@@ -1,0 +1,783 @@
+#include "rsp/inject_int.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "rsp/packet.h"
+
+/* Linux's, the same for every architecture. */
+enum {
+	L_SIGCHLD = 17,
+	L_SIGTRAP = 5,
+	L_WNOHANG = 1,
+	L_WSTOPPED = 2,
+	L_WEXITED = 4,
+	L_WCONTINUED = 8,
+	L_WNOWAIT = 0x01000000,
+	L_WALL = 0x40000000,
+	L_CLONE_VM = 0x100,
+	L_CLONE_FILES = 0x400,
+	L_CLONE_VFORK = 0x4000,
+	L_CLOSE_RANGE_UNSHARE = 2,
+	L_EFAULT = 14,
+	L_ENOSYS = 38,
+	L_ERESTARTSYS = 512, /* to L_ERESTART_RESTARTBLOCK: the kernel makes the call again */
+	L_ERESTART_RESTARTBLOCK = 516,
+	L_SA_RESTORER = 0x04000000,
+	L_SIGINFO_PID = 16, /* of 64-bit machines */
+};
+
+/* SIGCHLD, SIGCONT, SIGURG, SIGWINCH: nothing happens unless there is a handler. */
+static const uint64_t L_IGNORED = 1ull << 16 | 1ull << 17 | 1ull << 22 | 1ull << 27;
+
+enum {
+	GDB_SIGTRAP = 5,
+	GDB_SIGSTOP = 0x11,
+	GDB_SIGCHLD = 0x14,
+	END_TRIES = 10,
+	STEPS_MAX = 64, /* of one call: itself, an event, signals */
+	RED_ZONE = 128,
+};
+
+/* ------------------------------------------------------------------ steps */
+
+struct stop {
+	uint8_t signal;	       /* gdb's number */
+	bool forked;	       /* ... and whom: */
+	bool event;	       /* any event of ptrace */
+	bool other;	       /* another thread stopped first; it keeps its signal for when it is let go */
+	char child[INJECT_ID];
+};
+
+/* One instruction of one thread; signal 0: none is passed. */
+static bool step(struct inject_port *p, const char *id, uint8_t signal, struct stop *st)
+{
+	struct inject_out o = { p, 0 };
+	const char *s;
+	uint64_t v;
+	bool named = false, own = false;
+	char name[INJECT_ID];
+
+	*st = (struct stop){ 0 };
+	inject_add_str(&o, signal ? "vCont;S" : "vCont;s");
+	if (signal)
+		inject_add_hex(&o, &signal, 1);
+	inject_add_str(&o, ":");
+	inject_add_str(&o, id);
+	p->in->stepping = 1;
+	if (!inject_ask(&o))
+		return false;
+	p->in->stepping = 0;
+	s = p->reply;
+	if (*s == 'W' || *s == 'X') {
+		p->exited = true;
+		return inject_fail(p, "the process has ended");
+	}
+	if (*s != 'T' || packet_hexval((uint8_t)s[1]) < 0 || packet_hexval((uint8_t)s[2]) < 0)
+		return inject_fail(p, "the stub does not step a thread");
+	st->signal = (uint8_t)(packet_hexval((uint8_t)s[1]) << 4 | packet_hexval((uint8_t)s[2]));
+	for (s += 3; *s; s = *s ? s + 1 : s) {
+		const char *key = s, *val = strchr(s, ':');
+		size_t n;
+
+		if (!val)
+			break;
+		n = (size_t)(val - key);
+		s = val + 1;
+		if ((n == 4 && !memcmp(key, "fork", 4)) || (n == 5 && !memcmp(key, "vfork", 5)))
+			st->forked = st->event = inject_take_id(&s, &v, st->child);
+		else if (n == 9 && !memcmp(key, "vforkdone", 9))
+			st->event = true;
+		else if (n == 6 && !memcmp(key, "thread", 6))
+			named = inject_take_id(&s, &v, name);
+		s = strchr(s, ';');
+		if (!s)
+			break;
+	}
+	own = named && !strcmp(name, id);
+	st->other = !own;
+	return (named && (own || inject_id_pid(name) == p->in->pid)) ||
+	       inject_fail(p, "the stub stepped another process than it was told to");
+}
+
+/* T stopped with a signal of its own: ours (the end of a child of ours), or one that it is to get afterwards. */
+static bool take_signal(struct inject_port *p, uint8_t number)
+{
+	struct inject *in = p->in;
+	struct inject_signal sig = { .number = number };
+	size_t len = 0;
+	uint32_t pid;
+
+	/* What the stub itself stopped it with. */
+	if (number == GDB_SIGSTOP)
+		return true;
+	in->coming = number;
+	if (!inject_ask_id(p, "Hg", in->thread) || !inject_ask_str(p, "qXfer:siginfo:read::0,80"))
+		return false;
+	if (p->reply[0] == 'l' || p->reply[0] == 'm') {
+		for (size_t i = 1; i < p->reply_len && len < INJECT_SIGINFO; i++) {
+			bool esc = p->reply[i] == '}' && i + 1 < p->reply_len;
+
+			i += esc;
+			sig.info[len++] = (uint8_t)(esc ? p->reply[i] ^ 0x20 : p->reply[i]);
+		}
+	}
+	sig.len = (uint8_t)len;
+	if (number == GDB_SIGCHLD && in->expect && len >= L_SIGINFO_PID + 4) {
+		pid = bytes_u32(in->m.fmt, sig.info + L_SIGINFO_PID);
+		if (pid == in->expect) {
+			in->chld = sig;
+			in->ate_chld = true;
+			in->coming = 0;
+			return true;
+		}
+	}
+	if (in->nsignals == INJECT_KEPT)
+		return inject_fail(p, "more signals came than can be kept");
+	in->signals[in->nsignals] = sig;
+	in->nsignals++;
+	in->coming = 0;
+	return true;
+}
+
+void inject_heard(struct inject *in, const char *reply)
+{
+	int hi = *reply == 'T' ? packet_hexval((uint8_t)reply[1]) : -1, lo = hi < 0 ? -1 : packet_hexval((uint8_t)reply[2]);
+
+	/* Another thread's stays with that. */
+	if (lo >= 0 && strstr(reply, in->thread) && (hi << 4 | lo) != GDB_SIGTRAP && in->stage == INJECT_CALLING)
+		in->coming = (uint8_t)(hi << 4 | lo);
+}
+
+static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len, uint32_t nr,
+		    const uint64_t args[6])
+{
+	const struct inject_machine *m = &p->in->m;
+
+	if (base != p->regs)
+		memcpy(p->regs, base, len);
+	inject_set_word(m, p->regs, m->nr, nr);
+	inject_set_word(m, p->regs, m->pc, m->code_at + m->call_off);
+	inject_set_word(m, p->regs, m->restart, UINT64_MAX); /* or an interrupted call of its own would be made */
+	for (int i = 0; i < 6; i++)
+		inject_set_word(m, p->regs, m->args[i], args[i]);
+	return inject_set_regs(p, id, p->regs, len);
+}
+
+/*
+ * Steps until the system call that pc is at is over (ret gets its result), or, with child, until it has
+ * made one (INJECT_ID bytes; it may stay empty).  Signals of T are kept, of others ignored.  Never a step too far:
+ * exit() comes next.
+ */
+static bool finish(struct inject_port *p, const char *id, char *child, int64_t *ret)
+{
+	const struct inject_machine *m = &p->in->m;
+	uint64_t at = m->code_at + m->call_off, pc;
+	struct stop st;
+	uint32_t len;
+
+	for (int i = 0; i < STEPS_MAX; i++) {
+		bool over;
+
+		if (!step(p, id, 0, &st))
+			return false;
+		if (st.forked && child && !st.other) {
+			memcpy(child, st.child, INJECT_ID);
+			return true;
+		}
+		over = !st.other && !st.event && st.signal == GDB_SIGTRAP;
+		if (!over && !st.other && !st.event && !strcmp(id, p->in->thread) && !take_signal(p, st.signal))
+			return false;
+		if (!inject_get_regs(p, id, &len))
+			return false;
+		pc = inject_get_word(m, p->regs, m->pc);
+		if (pc == at)
+			continue;
+		if (pc != at + m->call_len)
+			return inject_fail(p, "a system call in the process went astray");
+		*ret = (int64_t)inject_get_word(m, p->regs, m->ret);
+		if (over || (*ret != -L_ENOSYS && (*ret > -L_ERESTARTSYS || *ret < -L_ERESTART_RESTARTBLOCK)))
+			return true;
+	}
+	return inject_fail(p, "a system call in the process does not end");
+}
+
+/* One whole call on T. */
+static bool call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int64_t *ret)
+{
+	struct inject *in = p->in;
+
+	return prepare(p, in->thread, in->saved, in->saved_len, nr, args) && finish(p, in->thread, NULL, ret);
+}
+
+/*
+ * Has a child of the process something to say that the process has not heard yet?  The address is bad on purpose: it is
+ * written to, and fails, only if there is one.
+ */
+static bool children_wait(struct inject_port *p, bool *ret)
+{
+	static const uint64_t args[6] = {
+		0, 0, 0, L_WEXITED | L_WSTOPPED | L_WCONTINUED | L_WNOHANG | L_WNOWAIT, 1,
+	};
+	int64_t got;
+
+	if (!call(p, p->in->m.nr_waitid, args, &got))
+		return false;
+	*ret = got == -L_EFAULT;
+	return true;
+}
+
+static bool has_chld(const struct inject *in)
+{
+	for (unsigned i = 0; i < in->nsignals; i++) {
+		if (in->signals[i].number == GDB_SIGCHLD)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A child of the process that has ended; none is no error.  One SIGCHLD may stand for several children: if
+ * another ended, too, and has none of its own, it is passed on.
+ */
+static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
+{
+	struct inject *in = p->in;
+	const uint64_t args[6] = { pid, 0, L_WALL };
+	int64_t again;
+	bool others;
+
+	in->expect = pid;
+	if (!call(p, in->m.nr_wait4, args, ret))
+		return false;
+	if (in->waiting == pid)
+		in->waiting = 0;
+	if (in->ate_chld) {
+		/* The second call is for a signal that is on its way: a thread is told of it before its next step. */
+		if (!children_wait(p, &others) || (others && !call(p, in->m.nr_wait4, args, &again)))
+			return false;
+		in->ate_chld = false;
+		if (others && !has_chld(in) && in->nsignals < INJECT_KEPT)
+			in->signals[in->nsignals++] = in->chld;
+	}
+	in->expect = 0;
+	return true;
+}
+
+static bool kill_process(struct inject_port *p, uint64_t pid)
+{
+	return inject_ask_num(p, "vKill;", pid) && (inject_is_ok(p) || inject_fail(p, "the stub does not end the snapshot"));
+}
+
+/* ------------------------------------------------------------------ choosing a thread */
+
+/*
+ * Calls each for every thread that the stub holds, until that returns true.  The list is taken first: what each does is
+ * talk, too.
+ */
+static bool threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid))
+{
+	size_t n = 0;
+	uint64_t pid;
+
+	if (!inject_ask_str(p, "qfThreadInfo"))
+		return false;
+	while (p->reply[0] == 'm') {
+		const char *s = p->reply + 1;
+
+		for (;; s++) {
+			char id[INJECT_ID];
+
+			if (!inject_take_id(&s, &pid, id) || (*s && *s != ','))
+				return inject_fail(p, "the stub's list of threads makes no sense");
+			/* Children are few; threads of the process, enough to choose from. */
+			if (n < INJECT_THREADS && (pid != p->in->pid || n < INJECT_THREADS - 4))
+				memcpy(p->ids[n++], id, INJECT_ID);
+			if (!*s)
+				break;
+		}
+		if (!inject_ask_str(p, "qsThreadInfo"))
+			return false;
+	}
+	for (size_t i = 0; i < n && !p->lost; i++) {
+		if (each(p, p->ids[i], inject_id_pid(p->ids[i])))
+			return true;
+	}
+	return false;
+}
+
+/* A thread that waits in a system call: no restartable sequence, no signal handler, nothing half-done. */
+static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_call)
+{
+	struct inject *in = p->in;
+	const char *s = strchr(id, '.');
+	uint64_t tid, pc;
+	struct inject_status st;
+	uint32_t len;
+
+	if (pid != in->pid || !s++ || !inject_take_num(&s, &tid) || !inject_get_regs(p, id, &len))
+		return false;
+	pc = inject_get_word(&in->m, p->regs, in->m.pc);
+	/* In the middle of making a thread or a child. */
+	if ((int64_t)inject_get_word(&in->m, p->regs, in->m.ret) == -L_ENOSYS)
+		return false;
+	if (in_call ? inject_get_word(&in->m, p->regs, in->m.restart) >> 63 : pc < in->m.text || pc >= in->m.text_end)
+		return false;
+	memcpy(in->saved, p->regs, len);
+	in->saved_len = len;
+	if (!inject_read_status(p, pid, tid, &st) || !st.levels)
+		return inject_fail(p, "the stub cannot read /proc");
+	if (st.seccomp)
+		return inject_fail(p, "a seccomp filter is on, which could refuse the system calls or kill for them");
+	if (st.sig_blocked >> (L_SIGCHLD - 1) & 1)
+		return false;
+	in->init = st.pids[st.levels - 1] == 1;
+	memcpy(in->thread, id, INJECT_ID);
+	p->why = NULL; /* another thread's */
+	return true;
+}
+
+static bool choose_waiting(struct inject_port *p, const char *id, uint64_t pid)
+{
+	return choose(p, id, pid, true);
+}
+
+static bool choose_running(struct inject_port *p, const char *id, uint64_t pid)
+{
+	return choose(p, id, pid, false);
+}
+
+static bool choose_thread(struct inject_port *p)
+{
+	struct inject *in = p->in;
+
+	if (!threads(p, choose_waiting) && (p->why || !threads(p, choose_running)))
+		return inject_fail(p, "no thread is where a system call can be put in");
+	/* The stub gives it what it last said of it; soon that is something else. */
+	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP && !strcmp(in->stop_thread, in->thread))
+		return take_signal(p, in->stop_signal);
+	return true;
+}
+
+/* Whom the stop is about, from a stop reply. */
+static void note_stop(struct inject_port *p)
+{
+	const char *s = strstr(p->reply, "thread:");
+	uint64_t pid;
+
+	p->in->stop_signal = 0;
+	p->in->stop_thread[0] = 0;
+	if (p->reply[0] != 'T' || !s || packet_hexval((uint8_t)p->reply[1]) < 0 || packet_hexval((uint8_t)p->reply[2]) < 0)
+		return;
+	s += 7;
+	if (inject_take_id(&s, &pid, p->in->stop_thread))
+		p->in->stop_signal = (uint8_t)(packet_hexval((uint8_t)p->reply[1]) << 4 | packet_hexval((uint8_t)p->reply[2]));
+}
+
+/*
+ * After vAttach, gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of another process
+ * lets the others run (seen).  `?` tells it of all.
+ */
+static bool hold_all(struct inject_port *p)
+{
+	if (!inject_ask_str(p, "?"))
+		return false;
+	note_stop(p);
+	return true;
+}
+
+static bool check_code(struct inject_port *p)
+{
+	const struct inject_machine *m = &p->in->m;
+	struct inject_out o = { p, 0 };
+	char want[2 * INJECT_CODE + 1];
+
+	for (unsigned i = 0; i < m->code_len; i++) {
+		want[2 * i] = "0123456789abcdef"[m->code[i] >> 4];
+		want[2 * i + 1] = "0123456789abcdef"[m->code[i] & 15];
+	}
+	want[2 * m->code_len] = 0;
+	if (!inject_ask_id(p, "Hg", p->in->thread))
+		return false;
+	inject_add_str(&o, "m");
+	inject_add_num(&o, m->code_at);
+	inject_add_str(&o, ",");
+	inject_add_num(&o, m->code_len);
+	return inject_ask(&o) && (!strcmp(p->reply, want) || inject_fail(p, "the program's code is not what its file says"));
+}
+
+/* ------------------------------------------------------------------ the way back */
+
+/* T's own registers; until it runs this may be done again. */
+static bool restore(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	uint32_t len;
+
+	if (!inject_set_regs(p, in->thread, in->saved, in->saved_len) || !inject_get_regs(p, in->thread, &len))
+		return false;
+	return (len == in->saved_len && !memcmp(p->regs, in->saved, len)) ||
+	       inject_fail(p, "a thread did not get its registers back");
+}
+
+/*
+ * The signals that came while T was ours, as the kernel would have delivered them: with what they say of
+ * themselves, to the handler's first instruction.
+ */
+static bool deliver(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	uint64_t pc = inject_get_word(&in->m, in->saved, in->m.pc);
+	struct inject_status st;
+	struct stop stop;
+	uint32_t len;
+
+	if (!in->nsignals)
+		return true;
+	/* We may have died after one was delivered and before that was written down. */
+	if (!inject_get_regs(p, in->thread, &len))
+		return false;
+	if (inject_get_word(&in->m, p->regs, in->m.pc) != pc)
+		in->nsignals--;
+	if (!inject_read_status(p, in->pid, 0, &st))
+		return inject_fail(p, "the stub cannot read /proc");
+	while (in->nsignals) {
+		const struct inject_signal *sig = &in->signals[in->nsignals - 1];
+		uint32_t host = sig->len >= 4 ? bytes_u32(in->m.fmt, sig->info) : 0;
+		uint64_t bit = host >= 1 && host <= 64 ? 1ull << (host - 1) : 0;
+		struct inject_out o = { p, 0 };
+
+		/* Without a handler the thread would step through the program instead: most such signals do nothing at
+		 * all, the others end or stop it. */
+		if (!bit || (st.sig_ignored & bit) || (!(st.sig_caught & bit) && (L_IGNORED >> (host - 1) & 1))) {
+			in->nsignals--;
+			continue;
+		}
+		if (!inject_ask_id(p, "Hg", in->thread))
+			return false;
+		inject_add_str(&o, "qXfer:siginfo:write::0:");
+		inject_add_binary(&o, sig->info, sig->len);
+		/* Without it the signal comes as one of ours: better than none. */
+		if (!inject_ask(&o) || !step(p, in->thread, sig->number, &stop))
+			return false;
+		for (int i = 0; stop.other && i < STEPS_MAX; i++) {
+			if (!inject_get_regs(p, in->thread, &len))
+				return false;
+			if (inject_get_word(&in->m, p->regs, in->m.pc) != pc)
+				break;
+			if (!step(p, in->thread, 0, &stop))
+				return false;
+		}
+		in->nsignals--;
+	}
+	return true;
+}
+
+/* M and S stand behind our call; any other process is a child of the process's own (inject_free_others()). */
+static bool is_ours(struct inject_port *p, const char *id)
+{
+	const struct inject_machine *m = &p->in->m;
+	uint32_t len;
+
+	return inject_get_regs(p, id, &len) && inject_get_word(m, p->regs, m->pc) == m->code_at + m->call_off + m->call_len;
+}
+
+static bool end_other(struct inject_port *p, const char *id, uint64_t pid)
+{
+	if (pid == p->in->pid)
+		return false;
+	if (is_ours(p, id) || !strcmp(id, p->in->snapshot) || !strcmp(id, p->in->middle))
+		kill_process(p, pid);
+	return p->lost;
+}
+
+static bool free_other(struct inject_port *p, const char *id, uint64_t pid)
+{
+	if (pid != p->in->pid && strcmp(id, p->in->snapshot))
+		inject_ask_num(p, "D;", pid);
+	return p->lost;
+}
+
+bool inject_free_others(struct inject_port *p)
+{
+	if (p->in->stage != INJECT_SNAPSHOT)
+		p->in->snapshot[0] = 0;
+	threads(p, free_other);
+	return !p->lost;
+}
+
+/* S in the process's own namespace, if it is the process's child: somebody has to reap it. */
+static uint64_t snapshot_to_reap(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	struct inject_status of_s, of_p;
+
+	if (!inject_read_status(p, inject_id_pid(in->snapshot), 0, &of_s) || of_s.parent != in->pid)
+		return 0;
+	if (!inject_read_status(p, in->pid, 0, &of_p) || !of_p.levels || of_p.levels > of_s.levels)
+		return 0;
+	return of_s.pids[of_p.levels - 1];
+}
+
+static bool find_snapshot(struct inject_port *p, const char *id, uint64_t pid)
+{
+	if (pid == p->in->pid || !strcmp(id, p->in->middle) || !is_ours(p, id))
+		return false;
+	memcpy(p->in->snapshot, id, INJECT_ID);
+	return true;
+}
+
+/*
+ * The process is stopped, T somewhere in between.  M ends first, since T may wait for it; then S is nobody's but who it
+ * is left to, which may be the process itself.
+ */
+static bool undo_calling(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	const struct inject_machine *m = &in->m;
+	uint64_t at = m->code_at + m->call_off, pc;
+	int64_t made = 0, ret;
+	uint32_t len;
+
+	if (!in->snapshot[0] && (in->init || in->middle[0]))
+		threads(p, find_snapshot);
+	if (in->middle[0])
+		kill_process(p, inject_id_pid(in->middle));
+	if (!in->reap && in->snapshot[0])
+		in->reap = snapshot_to_reap(p);
+	in->expect = in->reap;
+	if (in->coming && !take_signal(p, in->coming))
+		return false;
+	threads(p, end_other);
+	if (p->lost || !inject_get_regs(p, in->thread, &len))
+		return false;
+	pc = inject_get_word(m, p->regs, m->pc);
+	if (pc == at + m->call_len) {
+		made = (int64_t)inject_get_word(m, p->regs, m->ret);
+		if (made == -L_ENOSYS && !finish(p, in->thread, NULL, &made))
+			return false;
+	}
+	if (made > 0)
+		in->waiting = (uint64_t)made;
+	/* S first: only who has a signal to send is seen by children_wait(), so that M does not matter. */
+	if (in->reap && !reap(p, in->reap, &ret))
+		return false;
+	if (in->waiting && !reap(p, in->waiting, &ret))
+		return false;
+	if (!restore(p))
+		return false;
+	in->stage = INJECT_SIGNALS;
+	if (!deliver(p))
+		return false;
+	in->stage = INJECT_NONE;
+	return true;
+}
+
+/* S is the process's own child: it is stopped, S ends, and it hears nothing of it. */
+static bool end_child(struct inject_port *p, bool *stopped)
+{
+	static const struct timespec nap = { 0, 2000000 };
+	struct inject *in = p->in;
+	bool others;
+
+	for (int i = 0;; i++) {
+		/* Whatever the answer: it may be attached already, if we died just then. */
+		if (!inject_ask_num(p, "vAttach;", in->pid))
+			return false;
+		*stopped = true;
+		if (!hold_all(p))
+			return false;
+		in->nsignals = 0;
+		in->expect = in->waiting = 0;
+		in->middle[0] = 0;
+		if (!choose_thread(p))
+			break;
+		/* Another child's end that it has not looked at yet: whose a SIGCHLD is could not be told. */
+		in->stage = INJECT_CALLING;
+		if (!children_wait(p, &others))
+			return false;
+		if (!others || i >= END_TRIES)
+			return undo_calling(p);
+		if (!restore(p))
+			return false;
+		in->stage = INJECT_SNAPSHOT;
+		if (!deliver(p) || !inject_ask_num(p, "D;", in->pid))
+			return false;
+		*stopped = false;
+		if (!inject_free_others(p))
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	if (p->lost)
+		return false;
+	kill_process(p, inject_id_pid(in->snapshot));
+	in->stage = INJECT_NONE;
+	return inject_fail(p, "the snapshot's end could not be hidden from the process");
+}
+
+bool inject_end(struct inject_port *p, bool *stopped)
+{
+	struct inject *in = p->in;
+
+	*stopped = in->nsignals != 0;
+	if (!deliver(p))
+		return false;
+	in->reap = snapshot_to_reap(p);
+	if (p->lost)
+		return false;
+	if (in->reap)
+		return end_child(p, stopped);
+	/* It may be gone already: killed for want of memory, or let go. */
+	kill_process(p, inject_id_pid(in->snapshot));
+	if (p->lost)
+		return false;
+	in->stage = INJECT_NONE;
+	return true;
+}
+
+bool inject_undo(struct inject_port *p, bool *stopped)
+{
+	*stopped = false;
+	switch (p->in->stage) {
+	case INJECT_CALLING:
+		return undo_calling(p);
+	case INJECT_SIGNALS:
+		if (!deliver(p))
+			return false;
+		p->in->stage = INJECT_NONE;
+		return true;
+	case INJECT_SNAPSHOT:
+		return inject_end(p, stopped);
+	default:
+		return true;
+	}
+}
+
+/* ------------------------------------------------------------------ the way there */
+
+static bool refused(struct inject_port *p, int64_t ret)
+{
+	p->error = ret;
+	return inject_fail(p, "the kernel refuses to fork the process");
+}
+
+/* T makes M, M makes S. */
+static bool fork_twice(struct inject_port *p)
+{
+	static const uint64_t make_m[6] = { L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES };
+	static const uint64_t make_s[6] = { L_CLONE_FILES | L_SIGCHLD };
+	struct inject *in = p->in;
+	char id[INJECT_ID] = "";
+	int64_t ret = 0, reaped;
+	uint32_t len;
+
+	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_m) ||
+	    !finish(p, in->thread, id, &ret))
+		return false;
+	if (!*id)
+		return refused(p, ret);
+	memcpy(in->middle, id, INJECT_ID);
+	*id = 0;
+	if (!inject_get_regs(p, in->middle, &len) || !prepare(p, in->middle, p->regs, len, in->m.nr_clone, make_s) ||
+	    !finish(p, in->middle, id, &ret))
+		return false;
+	if (!*id)
+		return refused(p, ret);
+	memcpy(in->snapshot, id, INJECT_ID);
+	if (!kill_process(p, inject_id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
+		return false;
+	in->waiting = ret > 0 ? (uint64_t)ret : 0;
+	if (ret <= 0 || !reap(p, (uint64_t)ret, &reaped) || reaped != ret)
+		return inject_fail(p, "the process could not be rid of the child in the middle");
+	return true;
+}
+
+/* T makes S. */
+static bool fork_once(struct inject_port *p)
+{
+	static const uint64_t make_s[6] = { L_CLONE_FILES | L_SIGCHLD };
+	struct inject *in = p->in;
+	char id[INJECT_ID] = "";
+	int64_t ret = 0;
+
+	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_s) ||
+	    !finish(p, in->thread, id, &ret))
+		return false;
+	if (!*id)
+		return refused(p, ret);
+	memcpy(in->snapshot, id, INJECT_ID);
+	if (!finish(p, in->thread, NULL, &ret))
+		return false;
+	in->reap = ret > 0 ? (uint64_t)ret : 0;
+	return ret > 0 || refused(p, ret);
+}
+
+bool inject_fork(struct inject_port *p)
+{
+	struct inject *in = p->in;
+
+	in->middle[0] = in->snapshot[0] = in->thread[0] = 0;
+	in->reap = in->expect = in->waiting = 0;
+	in->ate_chld = false;
+	in->coming = 0;
+	in->nsignals = 0;
+	if (!hold_all(p))
+		return false;
+	if (!choose_thread(p) || !check_code(p))
+		return false;
+	in->stage = INJECT_CALLING;
+	if (!(in->init ? fork_once(p) : fork_twice(p)) || !restore(p))
+		return false;
+	in->stage = INJECT_SNAPSHOT;
+	return deliver(p);
+}
+
+/*
+ * It could run on only if the stub were killed, and would exit; but stepping leaves a trap behind, which must not
+ * start the program's handler: that gets the same exit.
+ */
+bool inject_settle(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	const struct inject_machine *m = &in->m;
+	uint8_t act[32] = { 0 };
+	struct inject_out o = { p, 0 };
+	char path[40] = "/proc/", digits[20];
+	uint64_t at, v = inject_id_pid(in->snapshot);
+	int64_t ret;
+	uint32_t len;
+	int i = 20;
+
+	do
+		digits[--i] = (char)('0' + v % 10);
+	while (v /= 10);
+	strncat(path, digits + i, (size_t)(20 - i));
+	strcat(path, "/oom_score_adj");
+	inject_write_file(p, path, "1000");
+	if (p->lost || !inject_get_regs(p, in->snapshot, &len))
+		return false;
+	/* struct sigaction, as the kernel has it, below its stack: its memory is its own. */
+	at = (inject_get_word(m, p->regs, m->sp) - RED_ZONE - 64) & ~(uint64_t)15;
+	inject_set_word(m, act, 0, m->code_at);
+	inject_set_word(m, act, m->fmt.word, L_SA_RESTORER);
+	inject_set_word(m, act, (uint16_t)(2 * m->fmt.word), m->code_at);
+	inject_add_str(&o, "M");
+	inject_add_num(&o, at);
+	inject_add_str(&o, ",");
+	inject_add_num(&o, sizeof(act));
+	inject_add_str(&o, ":");
+	inject_add_hex(&o, act, sizeof(act));
+	if (!inject_ask(&o))
+		return false;
+	if (inject_is_ok(p) &&
+	    (!prepare(p, in->snapshot, p->regs, len, m->nr_sigaction, (uint64_t[6]){ L_SIGTRAP, at, 0, 8 }) ||
+	     !finish(p, in->snapshot, NULL, &ret)))
+		return false;
+	/* Linux before 5.9 does not know it: then it shares the process's table to the end. */
+	if (!inject_get_regs(p, in->snapshot, &len) ||
+	    !prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
+		     (uint64_t[6]){ 0, UINT32_MAX, L_CLOSE_RANGE_UNSHARE }) ||
+	    !finish(p, in->snapshot, NULL, &ret))
+		return false;
+	return inject_ask_id(p, "Hg", in->snapshot) && (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));
+}

@@ -1,0 +1,52 @@
+/*
+ * Shared by inject.c and inject_talk.c: packets, registers and files, without allocating.  Functions that return
+ * false have said why in p->why.
+ */
+#ifndef GRF_RSP_INJECT_INT_H
+#define GRF_RSP_INJECT_INT_H
+
+#include "rsp/inject.h"
+
+bool inject_fail(struct inject_port *p, const char *why); /* false */
+
+/* A packet in the making, in p->cmd. */
+struct inject_out {
+	struct inject_port *p;
+	size_t len;
+};
+
+void inject_add(struct inject_out *o, const void *data, size_t len);
+void inject_add_str(struct inject_out *o, const char *s);
+void inject_add_num(struct inject_out *o, uint64_t v);
+void inject_add_hex(struct inject_out *o, const void *data, size_t len);
+void inject_add_binary(struct inject_out *o, const void *data, size_t len);
+
+bool inject_ask(struct inject_out *o);
+bool inject_ask_str(struct inject_port *p, const char *cmd);
+bool inject_ask_id(struct inject_port *p, const char *cmd, const char *id);
+bool inject_ask_num(struct inject_port *p, const char *cmd, uint64_t v);
+bool inject_is_ok(const struct inject_port *p);
+
+bool inject_take_num(const char **s, uint64_t *ret);
+/* pPID.TID up to a `,`, `;` or the end; *ret gets PID, id (INJECT_ID bytes) a copy. */
+bool inject_take_id(const char **s, uint64_t *ret, char *id);
+uint64_t inject_id_pid(const char *id);
+
+uint64_t inject_get_word(const struct inject_machine *m, const uint8_t *regs, uint16_t off);
+void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off, uint64_t v);
+/* Into p->regs. */
+bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len);
+bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len);
+
+void inject_write_file(struct inject_port *p, const char *path, const char *text);
+
+struct inject_status {
+	uint64_t parent, sig_blocked, sig_ignored, sig_caught;
+	unsigned levels; /* of pid namespaces, from the stub's on */
+	uint64_t pids[16]; /* the process's id in each */
+	bool seccomp;
+};
+/* /proc/PID/task/TID/status; tid 0: the process's. */
+bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st);
+
+#endif

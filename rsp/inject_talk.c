@@ -1,0 +1,335 @@
+#include "rsp/inject_int.h"
+
+#include <string.h>
+
+#include "rsp/packet.h"
+
+/* ------------------------------------------------------------------ packets */
+
+void inject_add(struct inject_out *o, const void *data, size_t len)
+{
+	if (len > sizeof(o->p->cmd) - o->len)
+		len = 0; /* none is as long: INJECT_REGS bounds them */
+	memcpy(o->p->cmd + o->len, data, len);
+	o->len += len;
+}
+
+void inject_add_str(struct inject_out *o, const char *s)
+{
+	inject_add(o, s, strlen(s));
+}
+
+void inject_add_num(struct inject_out *o, uint64_t v)
+{
+	char digits[16];
+	int i = 16;
+
+	do
+		digits[--i] = "0123456789abcdef"[v & 15];
+	while (v >>= 4);
+	inject_add(o, digits + i, (size_t)(16 - i));
+}
+
+void inject_add_hex(struct inject_out *o, const void *data, size_t len)
+{
+	const uint8_t *b = data;
+
+	for (size_t i = 0; i < len; i++) {
+		char two[2] = { "0123456789abcdef"[b[i] >> 4], "0123456789abcdef"[b[i] & 15] };
+
+		inject_add(o, two, 2);
+	}
+}
+
+void inject_add_binary(struct inject_out *o, const void *data, size_t len)
+{
+	const uint8_t *b = data;
+
+	for (size_t i = 0; i < len; i++) {
+		uint8_t esc[2] = { '}', b[i] ^ 0x20 };
+		bool special = b[i] == '#' || b[i] == '$' || b[i] == '}' || b[i] == '*';
+
+		inject_add(o, special ? esc : &b[i], special ? 2 : 1);
+	}
+}
+
+bool inject_fail(struct inject_port *p, const char *why)
+{
+	if (!p->why)
+		p->why = why;
+	return false;
+}
+
+bool inject_ask(struct inject_out *o)
+{
+	struct inject_port *p = o->p;
+
+	if (p->lost || !p->ask(p, p->cmd, o->len)) {
+		p->lost = true;
+		return inject_fail(p, "the stub does not answer");
+	}
+	return true;
+}
+
+bool inject_ask_str(struct inject_port *p, const char *cmd)
+{
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, cmd);
+	return inject_ask(&o);
+}
+
+bool inject_ask_id(struct inject_port *p, const char *cmd, const char *id)
+{
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, cmd);
+	inject_add_str(&o, id);
+	return inject_ask(&o);
+}
+
+bool inject_ask_num(struct inject_port *p, const char *cmd, uint64_t v)
+{
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, cmd);
+	inject_add_num(&o, v);
+	return inject_ask(&o);
+}
+
+bool inject_is_ok(const struct inject_port *p)
+{
+	return !strcmp(p->reply, "OK");
+}
+
+bool inject_take_num(const char **s, uint64_t *ret)
+{
+	const char *p = *s;
+	uint64_t v = 0;
+
+	for (; packet_hexval((uint8_t)*p) >= 0; p++) {
+		if (v >> 60)
+			return false;
+		v = v << 4 | (uint64_t)packet_hexval((uint8_t)*p);
+	}
+	if (p == *s)
+		return false;
+	*s = p;
+	*ret = v;
+	return true;
+}
+
+/* pPID.TID up to a `,`, `;` or the end; *ret gets PID, id (INJECT_ID bytes) a copy. */
+bool inject_take_id(const char **s, uint64_t *ret, char *id)
+{
+	const char *p = *s, *start = *s;
+	uint64_t tid;
+
+	if (*p++ != 'p' || !inject_take_num(&p, ret) || *p++ != '.' || !inject_take_num(&p, &tid) || !*ret || !tid ||
+	    (size_t)(p - start) >= INJECT_ID)
+		return false;
+	memcpy(id, start, (size_t)(p - start));
+	id[p - start] = 0;
+	*s = p;
+	return true;
+}
+
+uint64_t inject_id_pid(const char *id)
+{
+	uint64_t pid = 0;
+	char copy[INJECT_ID];
+
+	return inject_take_id(&id, &pid, copy) ? pid : 0;
+}
+
+/* ------------------------------------------------------------------ registers */
+
+uint64_t inject_get_word(const struct inject_machine *m, const uint8_t *regs, uint16_t off)
+{
+	return bytes_word(m->fmt, regs + off);
+}
+
+void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off, uint64_t v)
+{
+	for (unsigned i = 0; i < m->fmt.word; i++)
+		regs[off + i] = (uint8_t)(v >> 8 * (m->fmt.big ? m->fmt.word - 1 - i : i));
+}
+
+/* Into p->regs. */
+bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len)
+{
+	if (!inject_ask_id(p, "Hg", id) || !inject_is_ok(p))
+		return inject_fail(p, "the stub does not know a thread");
+	if (!inject_ask_str(p, "g"))
+		return false;
+	if (p->reply_len < 2 || p->reply_len % 2 || p->reply_len / 2 > INJECT_REGS)
+		return inject_fail(p, "the stub does not say all registers of a thread");
+	*len = (uint32_t)(p->reply_len / 2);
+	for (size_t i = 0; i < *len; i++) {
+		int hi = packet_hexval((uint8_t)p->reply[2 * i]), lo = packet_hexval((uint8_t)p->reply[2 * i + 1]);
+
+		/* What it cannot say it could not be given back. */
+		if (hi < 0 || lo < 0)
+			return inject_fail(p, "the stub does not say all registers of a thread");
+		p->regs[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return true;
+}
+
+bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len)
+{
+	struct inject_out o = { p, 0 };
+
+	if (!inject_ask_id(p, "Hg", id) || !inject_is_ok(p))
+		return inject_fail(p, "the stub does not know a thread");
+	inject_add_str(&o, "G");
+	inject_add_hex(&o, regs, len);
+	if (!inject_ask(&o))
+		return false;
+	return inject_is_ok(p) || inject_fail(p, "the stub does not write registers");
+}
+
+/* ------------------------------------------------------------------ files */
+
+/* A small file's beginning, in p->reply; what a stub without files says is no file. */
+static bool read_file(struct inject_port *p, const char *path)
+{
+	struct inject_out o = { p, 0 };
+	const char *s, *data = NULL;
+	uint64_t fd, n;
+	size_t len = 0;
+	bool ok;
+
+	inject_add_str(&o, "vFile:open:");
+	inject_add_hex(&o, path, strlen(path));
+	inject_add_str(&o, ",0,0");
+	if (!inject_ask(&o))
+		return false;
+	s = p->reply + 1;
+	if (p->reply[0] != 'F' || !inject_take_num(&s, &fd))
+		return false;
+	o.len = 0;
+	inject_add_str(&o, "vFile:pread:");
+	inject_add_num(&o, fd);
+	inject_add_str(&o, ",2000,0");
+	if (!inject_ask(&o))
+		return false;
+	s = p->reply + 1;
+	ok = p->reply[0] == 'F' && inject_take_num(&s, &n) && *s == ';';
+	if (ok) {
+		data = s + 1;
+		for (size_t i = (size_t)(data - p->reply); i < p->reply_len; i++) {
+			bool esc = p->reply[i] == '}' && i + 1 < p->reply_len;
+
+			i += esc;
+			p->reply[len++] = esc ? p->reply[i] ^ 0x20 : p->reply[i];
+		}
+	}
+	p->reply[len] = 0;
+	/* Parked: the close has a reply, too. */
+	if (ok) {
+		memmove(p->regs, p->reply, len < INJECT_REGS ? len + 1 : INJECT_REGS);
+		p->regs[INJECT_REGS - 1] = 0;
+	}
+	if (!inject_ask_num(p, "vFile:close:", fd))
+		return false;
+	if (ok)
+		memcpy(p->reply, p->regs, INJECT_REGS);
+	return ok;
+}
+
+void inject_write_file(struct inject_port *p, const char *path, const char *text)
+{
+	struct inject_out o = { p, 0 };
+	const char *s;
+	uint64_t fd;
+
+	inject_add_str(&o, "vFile:open:");
+	inject_add_hex(&o, path, strlen(path));
+	inject_add_str(&o, ",1,0"); /* for writing */
+	if (!inject_ask(&o))
+		return;
+	s = p->reply + 1;
+	if (p->reply[0] != 'F' || !inject_take_num(&s, &fd))
+		return;
+	o.len = 0;
+	inject_add_str(&o, "vFile:pwrite:");
+	inject_add_num(&o, fd);
+	inject_add_str(&o, ",0,");
+	inject_add_binary(&o, text, strlen(text));
+	if (inject_ask(&o))
+		inject_ask_num(p, "vFile:close:", fd);
+}
+
+static uint64_t take_decimal(const char **s)
+{
+	uint64_t v = 0;
+
+	while (**s == ' ' || **s == '\t')
+		++*s;
+	for (; **s >= '0' && **s <= '9'; ++*s)
+		v = v * 10 + (uint64_t)(**s - '0');
+	return v;
+}
+
+static uint64_t field_hex(const char *text, const char *name)
+{
+	const char *s = strstr(text, name);
+	uint64_t v = 0;
+
+	if (!s)
+		return 0;
+	s += strlen(name);
+	while (*s == ' ' || *s == '\t')
+		s++;
+	inject_take_num(&s, &v);
+	return v;
+}
+
+/* /proc/PID/task/TID/status; tid 0: the process's. */
+bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st)
+{
+	char path[80] = "/proc/", digits[20];
+	const char *s;
+
+	memset(st, 0, sizeof(*st));
+	for (int k = 0; k < 2; k++) {
+		uint64_t v = k ? tid : pid;
+		int i = 20;
+
+		if (k && !tid)
+			break;
+		if (k)
+			strcat(path, "/task/");
+		do
+			digits[--i] = (char)('0' + v % 10);
+		while (v /= 10);
+		strncat(path, digits + i, (size_t)(20 - i));
+	}
+	strcat(path, "/status");
+	if (!read_file(p, path))
+		return false;
+	s = strstr(p->reply, "\nPPid:");
+	if (s) {
+		s += 6;
+		st->parent = take_decimal(&s);
+	}
+	s = strstr(p->reply, "\nNStgid:");
+	if (s) {
+		for (s += 8; *s == '\t' || *s == ' ';) {
+			uint64_t v = take_decimal(&s);
+
+			if (v && st->levels < 16)
+				st->pids[st->levels++] = v;
+		}
+	}
+	s = strstr(p->reply, "\nSeccomp:");
+	if (s) {
+		s += 9;
+		st->seccomp = take_decimal(&s) != 0;
+	}
+	st->sig_blocked = field_hex(p->reply, "\nSigBlk:");
+	st->sig_ignored = field_hex(p->reply, "\nSigIgn:");
+	st->sig_caught = field_hex(p->reply, "\nSigCgt:");
+	return true;
+}

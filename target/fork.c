@@ -1,0 +1,167 @@
+#include "target/fork.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "rsp/inject.h"
+#include "rsp/rsp.h"
+#include "target/fork_room.h"
+
+struct fork {
+	struct rsp *rsp;
+	const struct arch *arch;
+	const struct elf *exe;
+	bool force;
+	uint64_t code, text, text_end; /* link-time */
+	struct target *target;	       /* a snapshot is there */
+	struct room room;
+};
+
+static bool is_code(const struct arch_fork *a, const uint8_t *p)
+{
+	for (unsigned i = 0; i < a->code_len; i++) {
+		if (a->mask[i] && p[i] != a->code[i])
+			return false;
+	}
+	return true;
+}
+
+static bool find_code(struct fork *f)
+{
+	const struct arch_fork *a = f->arch->fork;
+	const struct elf_segment *segs;
+	size_t n = elf_segments(f->exe, &segs);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct elf_segment *s = &segs[i];
+		const uint8_t *p = s->data, *end = p + s->filesz, *hit;
+		/* The rarest part first: the instruction and what follows. */
+		const uint8_t *rare = a->code + a->call_off;
+		size_t rare_len = (size_t)a->code_len - a->call_off;
+
+		if (!s->exec)
+			continue;
+		for (; p < end && (hit = memmem(p, (size_t)(end - p), rare, rare_len)); p = hit + 1) {
+			if (hit - s->data < a->call_off || !is_code(a, hit - a->call_off))
+				continue;
+			f->code = s->addr + (uint64_t)(hit - s->data) - a->call_off;
+			f->text = s->addr;
+			f->text_end = s->addr + s->memsz;
+			return true;
+		}
+	}
+	return false;
+}
+
+struct err *fork_create(struct rsp *rsp, const struct arch *arch, const struct elf *exe, bool force, struct fork **ret)
+{
+	const struct rsp_features *rf = rsp_features(rsp);
+	struct fork f = { .rsp = rsp, .arch = arch, .exe = exe, .force = force };
+
+	if (!arch->fork)
+		return err_create(ERR_UNSUPPORTED, "not on %s", arch->name);
+	if (!rf->fork_events || !rf->vfork_events || !rf->multiprocess || !rf->extended || !rf->vfile)
+		return err_create(ERR_UNSUPPORTED, "the stub does not report forks (gdbserver does)");
+	if (!find_code(&f))
+		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it", elf_path(exe));
+	*ret = malloc(sizeof(f));
+	if (!*ret)
+		return err_nomem();
+	**ret = f;
+	return NULL;
+}
+
+void fork_destroy(struct fork *f)
+{
+	if (!f)
+		return;
+	room_deinit(&f->room);
+	free(f);
+}
+
+bool fork_taken(const struct fork *f)
+{
+	return f && f->target;
+}
+
+struct err *fork_check(struct fork *f, uint64_t pid)
+{
+	return room_check(&f->room, f->rsp, pid, f->force);
+}
+
+/* Now and then while the snapshot is read: each page that the process writes to is copied. */
+static struct err *watch(void *arg)
+{
+	struct fork *f = arg;
+
+	return f->force ? NULL : room_left(&f->room, f->rsp);
+}
+
+static struct err *place(struct target *t, const char *name, uint16_t *ret)
+{
+	uint32_t offset;
+	bool found;
+	struct err *err = target_reg_place(t, name, &offset, &found);
+
+	if (err)
+		return err;
+	if (!found || offset > INJECT_REGS - 8)
+		return err_create(ERR_UNSUPPORTED, "the stub does not say where the register %s is", name);
+	*ret = (uint16_t)offset;
+	return NULL;
+}
+
+struct err *fork_take(struct fork *f, struct target *t, uint64_t bias)
+{
+	const struct arch_fork *a = f->arch->fork;
+	const uint8_t *code = elf_data(f->exe, f->code, a->code_len);
+	struct inject_machine m = {
+		.fmt = f->arch->fmt,
+		.nr_clone = a->clone,
+		.nr_wait4 = a->wait4,
+		.nr_waitid = a->waitid,
+		.nr_close_range = a->close_range,
+		.nr_sigaction = a->rt_sigaction,
+		.code_len = a->code_len,
+		.call_off = a->call_off,
+		.call_len = a->call_len,
+		.code_at = f->code + bias,
+		.text = f->text + bias,
+		.text_end = f->text_end + bias,
+	};
+	struct err *err = place(t, a->nr, &m.nr);
+
+	if (!err)
+		err = place(t, a->ret, &m.ret);
+	if (!err)
+		err = place(t, a->restart, &m.restart);
+	if (!err)
+		err = place(t, f->arch->reg_names[f->arch->pc], &m.pc);
+	if (!err)
+		err = place(t, f->arch->reg_names[f->arch->sp], &m.sp);
+	for (int i = 0; i < 6 && !err; i++)
+		err = place(t, a->args[i], &m.args[i]);
+	if (err)
+		return err;
+	if (!code)
+		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it", elf_path(f->exe));
+	memcpy(m.code, code, a->code_len);
+	err = rsp_fork(f->rsp, &m);
+	if (err)
+		return err;
+	f->target = t;
+	target_set_watch(t, watch, f);
+	return NULL;
+}
+
+struct err *fork_end(struct fork *f)
+{
+	if (!fork_taken(f))
+		return NULL;
+	target_set_watch(f->target, NULL, NULL);
+	f->target = NULL;
+	return rsp_end_snapshot(f->rsp);
+}

@@ -1,0 +1,361 @@
+"""--fork: the program never notices, whatever happens to us; where it cannot be safe it is refused."""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+from lib import *
+
+FORKS = int(os.environ.get("GRF_FORKS", "30"))
+KILLS = int(os.environ.get("GRF_KILLS", "50"))
+
+
+def numbers(line):
+    return {k: int(v) for k, v in re.findall(r"(\w+)=(-?\d+)", line)}
+
+
+def children(pid):
+    """(pid, state) of every child, the dead ones, too."""
+    out = []
+    for p in os.listdir("/proc"):
+        if p.isdigit():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{p}/stat") as f:
+                    w = f.read().rpartition(")")[2].split()
+                if int(w[1]) == pid:
+                    out.append((int(p), w[0]))
+    return out
+
+
+def copies(exe):
+    """Every process that runs exe."""
+    out = set()
+    for p in os.listdir("/proc"):
+        if p.isdigit():
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{p}/exe") == exe:
+                    out.add(int(p))
+    return out
+
+
+class Server:
+    """The server under load, and what it was like before."""
+
+    def __init__(self, *args, wrapper=()):
+        self.exe = os.path.realpath(build("server"))
+        self.prog = Prog([*wrapper, self.exe, *args], ready="^READY ")
+        addr = next(l for l in self.prog.lines if l.startswith("READY ")).split()[1]
+        self.load = Prog([self.exe, "-load", addr])
+        self.pid = self.prog.pid
+        if wrapper:  # unshare's child
+            self.pid = children(self.prog.pid)[0][0]
+        time.sleep(1)
+        self.before = self.state()
+        self.copies = copies(self.exe)
+
+    def state(self):
+        start = len(self.prog.lines)
+        os.kill(self.pid, signal.SIGUSR1)
+        return numbers(self.prog.wait_line("^state|^BAD", 10, start))
+
+    def settled(self):
+        """No zombie and no child but its own short ones, no copy of it anywhere."""
+        for _ in range(300):
+            left = copies(self.exe) - self.copies
+            mine = [c for c in children(self.pid) if c[1] == "Z"]
+            if not left and not mine:
+                return
+            time.sleep(0.02)
+        raise Failure(f"left: copies {left}, zombies {mine}")
+
+    def check(self):
+        bad = [l for l in self.prog.lines if l and l.startswith("BAD")]
+        check(not bad, bad)
+        check(self.prog.proc.poll() is None, "it ended:", self.prog.lines[-5:])
+        self.settled()
+        now = self.state()
+        check(now["rounds"] > self.before["rounds"], "it does not go on:", now)
+        check(now["sigchlds"] in (now["children"], now["children"] - 1), "signals:", now)
+        line = self.load.ask(signal.SIGUSR1, "^load")
+        got = numbers(line)
+        check(got["failed"] == 0 and got["ok"] > 0, line, [l for l in self.load.lines if "FAILED" in (l or "")][:3])
+        return now, got
+
+
+@case(timeout=120 + FORKS * 10, needs=["gdbserver"])
+def server():
+    """Under load: no request fails, nothing is left, the profile is exact each time."""
+    s = Server()
+    slowest = asked = 0
+    with multi() as g:
+        for i in range(FORKS):
+            try:
+                prof = profile(g.target, s.exe, "-p", s.pid, "--fork")
+                check_sums(prof.totals)
+                _, got = s.check()
+            except Failure as e:
+                raise Failure(f"fork {i + 1} of {FORKS}: {e}\n{s.prog.lines[-8:]}")
+            slowest, asked = max(slowest, got["slowest"]), got["ok"]
+        now = s.state()
+        # Threads come and go with what the program does; descriptors with its connections.
+        check(abs(now["fds"] - s.before["fds"]) <= 12, "descriptors:", s.before, now)
+        check(now["threads"] <= s.before["threads"] + 6, "threads:", s.before, now)
+    check(asked > FORKS, asked)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def attached_before():
+    s = Server()
+    for exe in (s.exe, None):
+        with attach(s.pid, once=False) as g:
+            prof = profile(g.target, exe, "--fork")
+            check_sums(prof.totals)
+            g.proc.wait(5)
+        s.check()
+
+
+@case(timeout=60, needs=["gdbserver"])
+def holds_nothing():
+    """The copy keeps no connection open, and is the first to be killed when memory is short."""
+    s = Server("-heap", "96")
+    with multi() as g:
+        q = subprocess.Popen([GRF, "-p", str(s.pid), "--fork", "-o", tmpdir() + "/x", g.target, s.exe],
+                             stdout=subprocess.DEVNULL)
+        seen = []
+        while q.poll() is None:
+            for pid in copies(s.exe) - s.copies:
+                with contextlib.suppress(OSError):
+                    with open(f"/proc/{pid}/oom_score_adj") as f:
+                        adj = f.read().strip()
+                    seen.append((adj, len(os.listdir(f"/proc/{pid}/fd"))))
+            time.sleep(0.02)
+        check(q.returncode == 0, "exit", q.returncode)
+    check(("1000", 0) in seen and seen.index(("1000", 0)) < len(seen) / 2, "the copy was:", seen[:10], len(seen))
+    s.check()
+
+
+def regs(pid):
+    """What the kernel says of every thread that waits: the call, its arguments, sp and pc."""
+    out = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/task/{tid}/syscall") as f:
+                w = f.read().split()
+            if w[0] == "281":  # epoll_pwait: the rest of its time
+                w[4] = "-"
+            out[tid] = w
+    return out
+
+
+@case(timeout=60, needs=["gdbserver"])
+def quiet():
+    """A process that waits is as it was, to the register, and its profile is the one that streaming gives."""
+    p = zoo()
+    with multi() as g:
+        time.sleep(0.5)
+        stream = profile(g.target, p.exe, "-p", p.pid)
+        time.sleep(0.2)
+        before = regs(p.pid)
+        # Three times: a timer of the runtime may have come and gone.
+        for _ in range(3):
+            fork = profile(g.target, p.exe, "-p", p.pid, "--fork")
+            same = sorted(fork.stacks) == sorted(stream.stacks)
+            time.sleep(0.2)
+            after = regs(p.pid)
+            if same and before == after:
+                break
+        check(same, "not the same:", set(fork.stacks) ^ set(stream.stacks))
+        check(before == after, "registers:", before, after)
+        check(check_promises(promises(p.lines), fork.stacks) == [], "promises")
+    assert_alive(p)
+    check(children(p.pid) == [], "children:", children(p.pid))
+
+
+@case(timeout=120, needs=["gdbserver"])
+def init_of_a_namespace():
+    """What nobody else would reap."""
+    try:
+        subprocess.run(["unshare", "-fp", "true"], check=True, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        raise Skip("no pid namespaces here")
+    # Without --kill-child it would outlive unshare.
+    s = Server(wrapper=["unshare", "-fp", "--kill-child", "--mount-proc"])
+    with open(f"/proc/{s.pid}/status") as f:
+        check(re.search(r"NSpid:\s+\d+\s+1\n", f.read()), "it is not init")
+    with multi() as g:
+        for i in range(10):
+            prof = profile(g.target, s.exe, "-p", s.pid, "--fork")
+            check_sums(prof.totals)
+            try:
+                s.check()
+            except Failure as e:
+                raise Failure(f"fork {i + 1}: {e}")
+
+
+def kill_9_of(s, n, seed):
+    rnd = random.Random(seed)
+    with multi() as g:
+        d = tmpdir()
+        argv = [GRF, "-p", str(s.pid), "--fork", "-o", f"{d}/p.folded", g.target, s.exe]
+        start = time.monotonic()
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+        whole = time.monotonic() - start
+        for i in range(n):
+            q = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            # The steps are few milliseconds near the start: half of the time aim there.
+            time.sleep(rnd.random() * (whole if i % 2 else min(whole, 0.08)))
+            q.kill()
+            q.wait()
+            try:
+                wait_until_let_go(s.pid)
+                s.check()
+            except Failure as e:
+                raise Failure(f"kill {i + 1} of {n}: {e}\n{g.log[-5:]}")
+
+
+def wait_until_let_go(pid):
+    deadline = time.monotonic() + 10
+    while True:
+        with open(f"/proc/{pid}/status") as f:
+            if re.search(r"TracerPid:\s+0\n", f.read()):
+                return
+        check(time.monotonic() < deadline, "still held")
+        time.sleep(0.005)
+
+
+@case(timeout=120 + KILLS * 15, needs=["gdbserver"])
+def kill_9():
+    kill_9_of(Server(), KILLS, 11)
+
+
+@case(timeout=120 + KILLS * 15, needs=["gdbserver", "unshare"])
+def kill_9_init():
+    if subprocess.run(["unshare", "-fp", "true"], stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no pid namespaces here")
+    kill_9_of(Server(wrapper=["unshare", "-fp", "--kill-child", "--mount-proc"]), max(KILLS // 2, 1), 12)
+
+
+class Breaker(Relay):
+    """A relay that kills grf-rsp when the Nth packet that matters passes, before or after the stub has it."""
+
+    def __init__(self, port, at, answer):
+        super().__init__(port, self.see)
+        self.at, self.answer, self.n, self.victim, self.done, self.log = at, answer, 0, None, False, []
+
+    def see(self, data, up):
+        if up != self.answer and re.search(rb"\$(vCont;|vKill;|G|D;|vAttach;|M|vFile:open)", data) if up else self.answer:
+            self.n += 1
+            self.log.append(data[:60])
+            if self.n == self.at and self.victim:
+                self.victim.kill()
+                self.done = True
+        return data
+
+
+@case(timeout=600, needs=["gdbserver"])
+def kill_9_each_step():
+    """One after the other: we die as each of the packets of a fork goes out, and as its answer comes."""
+    s = Server()
+    steps = 0
+    with multi() as g:
+        for answer in (False, True):
+            # Answers: not the handshake's, and of the list of threads every other will do.
+            for at in range(60, 200, 3) if answer else range(1, 200):
+                r = Breaker(g.port, at, answer)
+                d = tmpdir()
+                q = subprocess.Popen([GRF, "-p", str(s.pid), "--fork", "-o", f"{d}/p.folded", r.target, s.exe],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                r.victim = q
+                q.wait(30)
+                wait_until_let_go(s.pid)
+                try:
+                    s.check()
+                except Failure as e:
+                    raise Failure(f"{'answer' if answer else 'packet'} {at}: {e}\n{s.prog.lines[-4:]}")
+                r.close()
+                if not r.done:
+                    break
+                steps += 1
+                if answer and at > 130:
+                    break
+    check(steps > 20, steps)
+
+
+@case(timeout=60, needs=["gdbserver", "gcc"])
+def refused():
+    d = tmpdir()
+    with open(f"{d}/filter.c", "w") as f:
+        f.write(r"""
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	struct sock_filter f[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	struct sock_fprog p = { 1, f };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p))
+		return 9;
+	execv(argv[1], argv + 1);
+	return 8;
+}
+""")
+    subprocess.run(["gcc", "-o", f"{d}/filter", f"{d}/filter.c"], check=True)
+    p = Prog([f"{d}/filter", build("zoo"), "-tick"])
+    exe = build("zoo")
+    with multi() as g:
+        run = grf("-p", p.pid, "--fork", "-o", f"{d}/x", g.target, exe, rc=1)
+        check("seccomp" in run.err and not os.path.exists(f"{d}/x"), run)
+        p.wait_running(1)
+        auto = profile(g.target, exe, "-p", p.pid, "--fork=auto")
+        check_sums(auto.totals)
+        check("seccomp" in auto.run.out and "stopped" in auto.run.out, auto.run)
+    # A stub that reports no forks.
+    q = zoo("-tick")
+    with multi() as g:
+        r = Relay(g.port, lambda data, up: data if up else data.replace(b"vfork-events+", b"vfork-eventz+"))
+        # The checksum is wrong then; without acknowledgements nobody looks but us.
+        run = grf("-p", q.pid, "--fork", "-o", f"{d}/x", r.target, q.exe, rc=1)
+        check(not os.path.exists(f"{d}/x"), run)
+    assert_alive(q)
+
+
+CGROUP = "/sys/fs/cgroup/memory"
+
+
+@case(timeout=60, needs=["gdbserver"])
+def cgroup():
+    """Near its limit: refused; with room enough: done."""
+    name = f"{CGROUP}/grf-rsp-test-{os.getpid()}"
+    try:
+        os.mkdir(name)
+    except OSError as e:
+        raise Skip(f"no memory cgroup can be made here ({e.strerror})")
+    p = None
+    try:
+        p = zoo("-tick")
+        with open(f"{name}/cgroup.procs", "w") as f:
+            f.write(str(p.pid))
+        with multi() as g:
+            with open(f"{name}/memory.limit_in_bytes", "w") as f:
+                f.write(str(16 << 20))
+            run = grf("-p", p.pid, "--fork", "-o", tmpdir() + "/x", g.target, p.exe, rc=1)
+            check("cgroup" in run.err and "--fork=force" in run.err, run)
+            assert_alive(p)
+            with open(f"{name}/memory.limit_in_bytes", "w") as f:
+                f.write(str(1 << 30))
+            check_sums(profile(g.target, p.exe, "-p", p.pid, "--fork").totals)
+            assert_alive(p)
+    finally:
+        if p:
+            p.stop()
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                os.rmdir(name)
+                break
+            time.sleep(0.05)
