@@ -1,113 +1,11 @@
-#include "heap/find.h"
+#include "heap/find_int.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/limits.h"
 
-/* ------------------------------------------------------------------ moduledata, in the file */
-
-static bool is_pclntab(const struct proc *p, const uint8_t *b)
-{
-	/* 0xfffffffa: 1.17; fffffff0: 1.18, 1.19; fffffff1: 1.20 and later.  Then 0, 0, quantum, word size. */
-	uint32_t magic = bytes_u32(p->fmt, b);
-
-	return (magic == 0xfffffffa || magic == 0xfffffff0 || magic == 0xfffffff1) && !b[4] && !b[5] &&
-	       (b[6] == 1 || b[6] == 2 || b[6] == 4) && b[7] == p->fmt.word;
-}
-
-static bool elf_word(const struct proc *p, uint64_t addr, uint64_t *v)
-{
-	const uint8_t *b = elf_data(p->exe, addr, p->fmt.word);
-
-	if (b)
-		*v = bytes_word(p->fmt, b);
-	return b;
-}
-
-/* Whether the words at addr are a moduledata whose tables are those of the pclntab it names. */
-static bool is_moduledata(const struct proc *p, uint64_t addr)
-{
-	static const struct {
-		enum layout_id table, off;
-	} refs[] = {
-		{ L_moduledata_funcnametab, L_pcHeader_funcnameOffset },
-		{ L_moduledata_pctab, L_pcHeader_pctabOffset },
-		{ L_moduledata_pclntable, L_pcHeader_pclnOffset },
-	};
-	const struct layout *l = &p->layout;
-	uint64_t header, table, off;
-	const uint8_t *b;
-
-	if (!elf_word(p, addr + layout_off(l, L_moduledata_pcHeader), &header) ||
-	    !(b = elf_data(p->exe, header, 8)) || !is_pclntab(p, b))
-		return false;
-	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
-		if (!elf_word(p, addr + layout_off(l, refs[i].table), &table) ||
-		    !elf_word(p, header + layout_off(l, refs[i].off), &off) || table != header + off)
-			return false;
-	return true;
-}
-
-/* Its link-time address by its section; 0: the executable has none of these names. */
-static uint64_t find_pclntab(const struct proc *p)
-{
-	static const char *const names[] = { ".gopclntab", ".data.rel.ro.gopclntab" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		const struct elf_section *s = elf_section(p->exe, names[i]);
-		const uint8_t *b = s && s->alloc ? elf_data(p->exe, s->addr, 8) : NULL;
-
-		if (b && is_pclntab(p, b))
-			return s->addr;
-	}
-	return 0;
-}
-
-/*
- * How many moduledata there are in writable segments.  With a pclntab only words that are its address are
- * looked at: following each word of a large data segment would read the file from end to end.
- */
-static size_t scan_moduledata(const struct proc *p, uint64_t pclntab, uint64_t *ret)
-{
-	const uint64_t off = layout_off(&p->layout, L_moduledata_pcHeader);
-	const struct elf_segment *segs;
-	size_t n = elf_segments(p->exe, &segs), found = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct elf_segment *s = &segs[i];
-
-		if (!s->write)
-			continue;
-		for (uint64_t at = 0; at + p->fmt.word <= s->filesz; at += p->fmt.word) {
-			if (pclntab && bytes_word(p->fmt, s->data + at) != pclntab)
-				continue;
-			if (is_moduledata(p, s->addr + at - off)) {
-				*ret = s->addr + at - off;
-				found++;
-			}
-		}
-	}
-	return found;
-}
-
-struct err *find_moduledata(const struct proc *p, uint64_t *ret)
-{
-	uint64_t pclntab = find_pclntab(p);
-	size_t found = pclntab ? scan_moduledata(p, pclntab, ret) : 0;
-
-	if (!found)
-		found = scan_moduledata(p, 0, ret);
-	if (found == 1)
-		return NULL;
-	return err_create(ERR_NODEBUG, found ? "%s has %zu moduledata candidates" :
-					       "no moduledata was found in %s (%zu candidates)",
-			  elf_path(p->exe), found);
-}
-
 /* ------------------------------------------------------------------ candidates in memory */
-
-VEC_NAMED(addrs, uint64_t);
 
 /* The words of all variables, also those without pointers to the collector (mheap_ is one). */
 enum { REGION_DATA = 1, REGION_ZERO = 2 };
@@ -123,17 +21,11 @@ static size_t regions(const struct proc *p, struct range out[4])
 	return 4;
 }
 
-/* A candidate test: whether the word (or slice header) at addr can be what is looked for. */
-typedef bool (*find_test)(struct proc *p, const struct spans *s, uint64_t addr);
-/* What a test will read of it: appended to want. */
-typedef struct err *(*find_plan)(struct proc *p, const struct spans *s, uint64_t addr,
-				 struct ranges *want);
-
 /*
  * The words of variables that start as zero: .bss and .noptrbss.  All that is looked for is there but itabTable, which starts
  * as &itabTableInit, in .data; in .noptrdata are a large program's tables of numbers, which look like anything.
  */
-static struct err *each_word(struct proc *p, const struct spans *s, find_test test, bool initialised, struct addrs *out)
+struct err *find_each_word(struct proc *p, const struct spans *s, find_test test, bool initialised, struct addrs *out)
 {
 	struct range r[4];
 	size_t n = regions(p, r);
@@ -147,7 +39,7 @@ static struct err *each_word(struct proc *p, const struct spans *s, find_test te
 }
 
 /* Keeps the candidates that pass, after fetching what the test reads. */
-static struct err *narrow(struct proc *p, const struct spans *s, find_plan plan, find_test test,
+struct err *find_narrow(struct proc *p, const struct spans *s, find_plan plan, find_test test,
 			  struct addrs *c)
 {
 	struct ranges want = VEC_INIT;
@@ -295,7 +187,7 @@ static bool slice_within(struct proc *p, uint64_t part, uint64_t whole)
 static struct err *widest(struct proc *p, const struct spans *s, struct addrs *c, const char *what, uint64_t *ret)
 {
 	uint64_t ptr, len, cap, most = 0, best = 0;
-	struct err *err = c->n > 1 ? narrow(p, s, plan_all_elements, test_slice, c) : NULL;
+	struct err *err = c->n > 1 ? find_narrow(p, s, plan_all_elements, test_slice, c) : NULL;
 
 	for (size_t i = 0; i < c->n && !err; i++) {
 		if (!slice_at(p, c->v[i], &ptr, &len, &cap) || len <= most)
@@ -351,12 +243,12 @@ struct err *find_mheap(struct proc *p)
 {
 	struct addrs c = VEC_INIT;
 	uint64_t addr = 0;
-	struct err *err = each_word(p, NULL, test_system_slice, false, &c);
+	struct err *err = find_each_word(p, NULL, test_system_slice, false, &c);
 
 	if (!err)
-		err = narrow(p, NULL, plan_elements, test_pointers, &c);
+		err = find_narrow(p, NULL, plan_elements, test_pointers, &c);
 	if (!err)
-		err = narrow(p, NULL, plan_spans, test_allspans, &c);
+		err = find_narrow(p, NULL, plan_spans, test_allspans, &c);
 	if (!err)
 		err = one(&c, "mheap_", &addr);
 	if (!err)
@@ -538,12 +430,12 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 {
 	struct addrs c = VEC_INIT;
 	uint64_t best = 0, head = 0, len;
-	struct err *err = each_word(p, s, test_m_pointer, false, &c);
+	struct err *err = find_each_word(p, s, test_m_pointer, false, &c);
 
 	if (!err)
-		err = narrow(p, s, plan_m, test_m_links, &c);
+		err = find_narrow(p, s, plan_m, test_m_links, &c);
 	if (!err)
-		err = narrow(p, s, plan_m_g0, test_m, &c);
+		err = find_narrow(p, s, plan_m_g0, test_m, &c);
 	for (size_t i = 0; i < c.n && !err; i++) {
 		uint64_t m;
 
@@ -558,182 +450,6 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 	}
 	if (!err && !head)
 		err = err_create(ERR_NODEBUG, "runtime.allm was not found without symbols");
-	vec_deinit(&c);
-	return err;
-}
-
-/* ------------------------------------------------------------------ queues and itabs, which may be empty */
-
-/* Blocks are in the runtime's own memory: neither in the heap nor in a file. */
-static bool test_outside(struct proc *p, const struct spans *s, uint64_t addr)
-{
-	uint64_t v;
-
-	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v) &&
-	       !binary_at(p, v);
-}
-
-/* One kind of linked blocks: finalizers or cleanups waiting to run. */
-struct queue {
-	enum layout_id size, link, n;
-	/*
-	 * Blocks are parts of persistent chunks, aligned to words only (mfinal.go, queuefinalizer@go1.17-1.27).  The
-	 * runtime's list of those chunks themselves (malloc.go, persistentChunks) looks like a queue without entries, and
-	 * is as long as the heap is large; they begin where pages do.
-	 */
-	bool inside_chunks;
-	/* Whether what is in a block's first n entries can be entries. */
-	bool (*entries)(struct proc *p, const struct spans *s, uint64_t block, uint64_t n);
-};
-
-/* Each has a function, and an argument on the heap. */
-static bool finalizer_entries(struct proc *p, const struct spans *s, uint64_t block, uint64_t n)
-{
-	const struct layout *l = &p->layout;
-	uint64_t fn, arg;
-
-	if (n > (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) / layout_size(l, LS_finalizer))
-		return false;
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t f = block + layout_off(l, L_finblock_fin) + i * layout_size(l, LS_finalizer);
-
-		if (!proc_try_word(p, f + layout_off(l, L_finalizer_fn), &fn) || fn < 4096 ||
-		    !proc_try_word(p, f + layout_off(l, L_finalizer_arg), &arg) || (arg && !spans_find(s, arg)))
-			return false;
-	}
-	return true;
-}
-
-static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t block, uint64_t n)
-{
-	const struct layout *l = &p->layout;
-	uint64_t words = layout_has(l, L_cleanupFn_call) ? layout_size(l, LS_cleanupFn) / p->fmt.word : 1, v;
-	uint64_t room = (layout_size(l, LS_cleanupBlock) - layout_off(l, L_cleanupBlock_cleanups)) / p->fmt.word;
-
-	if (n > room / words)
-		return false;
-	for (uint64_t i = 0; i < n * words; i++)
-		if (!proc_try_word(p, block + layout_off(l, L_cleanupBlock_cleanups) + i * p->fmt.word, &v) ||
-		    v < 4096 || v & (p->fmt.word - 1))
-			return false;
-	return true;
-}
-
-enum { BLOCK_HEAD = 64, CHUNK_ALIGN = 4096, CHUNKS = 4 };
-
-/* A candidate's chain of blocks, as far as it was followed. */
-struct walk {
-	uint64_t var, block;
-	uint64_t asked; /* the block that was last fetched */
-	uint64_t len, entries;
-	uint64_t pages; /* blocks that begin where a page does */
-	uint64_t mark; /* a block passed at the last power of two: met again, it is a ring */
-};
-
-VEC_NAMED(walks, struct walk);
-
-/* Follows the chain as far as the image goes; false: it is none. */
-static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q, struct walk *w)
-{
-	uint64_t n;
-
-	/* Of a block without entries the head is enough. */
-	while (w->block && proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) &&
-	       image_ptr(p->img, w->block, n ? layout_size(&p->layout, q->size) : BLOCK_HEAD, NULL)) {
-		if (w->block & (p->fmt.word - 1) || w->block == w->mark || w->len > LIMIT_BLOCKS ||
-		    !q->entries(p, s, w->block, n))
-			return false;
-		w->entries += n;
-		w->len++;
-		w->pages += !(w->block & (CHUNK_ALIGN - 1));
-		if (q->inside_chunks && !w->entries && w->len >= CHUNKS && w->pages == w->len)
-			return false;
-		if (!(w->len & (w->len - 1)))
-			w->mark = w->block;
-		if (!proc_try_word(p, w->block + layout_off(&p->layout, q->link), &w->block))
-			return false;
-	}
-	return true;
-}
-
-/* Follows all chains, link by link at once; those that lead nowhere are taken out. */
-static struct err *walk_all(struct proc *p, const struct spans *s, const struct queue *q, struct walks *all)
-{
-	enum { WIDE = 16 << 10, LONG = 2 }; /* a long chain's next links are likely near, in persistent memory */
-	uint64_t size = layout_size(&p->layout, q->size);
-	struct ranges want = VEC_INIT;
-	struct err *err = NULL;
-	size_t n;
-
-	do {
-		want.n = n = 0;
-		for (size_t i = 0; i < all->n && !err; i++) {
-			struct walk *w = &all->v[i];
-
-			if (!walk_on(p, s, q, w) || (w->block && w->block == w->asked))
-				continue; /* no block, or no memory */
-			w->asked = w->block;
-			if (w->block)
-				err = vec_push(&want, ((struct range){ w->block, size }));
-			if (!err && w->block && w->len > LONG)
-				err = vec_push(&want, ((struct range){ w->block & ~(uint64_t)(WIDE - 1), WIDE }));
-			all->v[n++] = *w;
-		}
-		all->n = n;
-		n = want.n;
-		if (!err)
-			err = image_try(p->img, &want);
-	} while (n && !err);
-	vec_deinit(&want);
-	return err;
-}
-
-static struct err *plan_block(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
-{
-	uint64_t v;
-
-	/* its head; queue_length() fetches the rest of what is likely */
-	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, BLOCK_HEAD })) : NULL;
-}
-
-/*
- * The variable that leads to all blocks that have entries: the chain with the most.  No entries anywhere: there is
- * nothing to find, *ret is 0.
- */
-static struct err *find_queue(struct proc *p, const struct spans *s, const struct queue *q, uint64_t *ret)
-{
-	struct addrs c = VEC_INIT;
-	struct walks walks = VEC_INIT;
-	uint64_t best = 0, longest = 0, entries, link;
-	struct err *err = each_word(p, s, test_outside, false, &c);
-
-	*ret = 0;
-	if (!err)
-		err = narrow(p, s, plan_block, test_outside, &c);
-	for (size_t i = 0; i < c.n && !err; i++) {
-		struct walk w = { .var = c.v[i] };
-
-		/* the first block's head alone tells most of them apart */
-		if (proc_try_word(p, w.var, &w.block) &&
-		    proc_try_uint(p, w.block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &entries) &&
-		    entries <= layout_size(&p->layout, q->size) / p->fmt.word &&
-		    proc_try_word(p, w.block + layout_off(&p->layout, q->link), &link) && (!link || link >= 4096) &&
-		    !(link & (p->fmt.word - 1)))
-			err = vec_push(&walks, w);
-	}
-	if (!err)
-		err = walk_all(p, s, q, &walks);
-	for (size_t i = 0; i < walks.n && !err; i++) {
-		const struct walk *w = &walks.v[i];
-
-		/* The queue's own head can lead to all that have entries, too: then either is right. */
-		if (w->entries > best || (best && w->entries == best && w->len > longest)) {
-			best = w->entries;
-			longest = w->len;
-			*ret = w->var;
-		}
-	}
-	vec_deinit(&walks);
 	vec_deinit(&c);
 	return err;
 }
@@ -813,12 +529,12 @@ static bool test_itab_table(struct proc *p, const struct spans *s, uint64_t addr
 static struct err *find_itab_table(struct proc *p, const struct spans *s)
 {
 	struct addrs c = VEC_INIT;
-	struct err *err = each_word(p, s, test_table_pointer, true, &c);
+	struct err *err = find_each_word(p, s, test_table_pointer, true, &c);
 
 	if (!err)
-		err = narrow(p, s, plan_table_head, test_table_head, &c);
+		err = find_narrow(p, s, plan_table_head, test_table_head, &c);
 	if (!err)
-		err = narrow(p, s, plan_table, test_itab_table, &c);
+		err = find_narrow(p, s, plan_table, test_itab_table, &c);
 	p->var.itabTable = !err && c.n == 1 ? c.v[0] : 0;
 	vec_deinit(&c);
 	return err;
@@ -837,7 +553,7 @@ struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges 
 	} steps[] = {
 		{ test_heap_slice, test_pointers, plan_elements, { plan_gs, plan_ps } },
 		{ test_m_pointer, test_m_links, plan_m, { plan_m_g0 } },
-		{ test_outside, test_outside, plan_block },
+		{ find_test_block, find_test_block, find_plan_block },
 		{ test_table_pointer, test_table_head, plan_table_head, { plan_table }, true },
 	};
 	struct err *err = NULL;
@@ -845,7 +561,7 @@ struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && !err; i++) {
 		struct addrs c = VEC_INIT;
 
-		err = each_word(p, s, steps[i].test, steps[i].initialised, &c);
+		err = find_each_word(p, s, steps[i].test, steps[i].initialised, &c);
 		for (size_t j = 0; j < c.n && !err; j++) {
 			err = steps[i].plan(p, s, c.v[j], want);
 			for (int k = 0; k < 2 && !err && steps[i].next[k] && steps[i].second(p, s, c.v[j]); k++)
@@ -858,37 +574,28 @@ struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges 
 
 struct err *find_vars(struct proc *p, const struct spans *s)
 {
-	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, true,
-						  finalizer_entries };
-	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n, false,
-					       cleanup_entries };
 	struct addrs c = VEC_INIT, gs = VEC_INIT;
 	uint64_t addr = 0;
-	struct err *err = each_word(p, s, test_heap_slice, false, &c);
+	struct err *err = find_each_word(p, s, test_heap_slice, false, &c);
 
 	if (!err)
-		err = narrow(p, s, plan_elements, test_pointers, &c);
+		err = find_narrow(p, s, plan_elements, test_pointers, &c);
 	for (size_t i = 0; i < c.n && !err; i++)
 		err = vec_push(&gs, c.v[i]);
 	if (!err)
-		err = narrow(p, s, plan_gs, test_allgs, &gs);
+		err = find_narrow(p, s, plan_gs, test_allgs, &gs);
 	if (!err)
 		err = widest(p, s, &gs, "allgs", &addr);
 	p->var.allgptr = addr;
 	p->var.allglen = addr + p->fmt.word;
 	if (!err)
-		err = narrow(p, s, plan_ps, test_allp, &c);
+		err = find_narrow(p, s, plan_ps, test_allp, &c);
 	if (!err)
 		err = widest(p, s, &c, "allp", &p->var.allp);
 	if (!err)
 		err = find_allm(p, s);
 	if (!err)
-		err = find_queue(p, s, &finalizers, &p->var.allfin);
-	if (!err && layout_has(&p->layout, L_cleanupQueue_all)) {
-		err = find_queue(p, s, &cleanups, &p->var.gcCleanups);
-		if (p->var.gcCleanups)
-			p->var.gcCleanups -= layout_off(&p->layout, L_cleanupQueue_all);
-	}
+		err = find_queues(p, s);
 	if (!err)
 		err = find_itab_table(p, s);
 	vec_deinit(&c);
