@@ -11,7 +11,7 @@
 #include "heap/mark.h"
 #include "heap/name.h"
 
-static double cpu_seconds(void)
+double heap_cpu_seconds(void)
 {
 	struct rusage ru;
 
@@ -68,71 +68,19 @@ static struct err *find_symbols(struct heap *h)
 	return find_moduledata(&h->proc, &v->firstmoduledata);
 }
 
-static bool has_dwarf(const struct elf *e)
-{
-	return elf_section(e, ".debug_info") || elf_section(e, ".zdebug_info");
-}
-
-static struct err *add_debug(struct heap *h, const char *path)
-{
-	struct elf *file;
-	struct err *err = elf_open(path, &file);
-
-	if (err)
-		return err;
-	err = debugfile_set(&h->proc.binaries.v[0].debug, h->proc.exe, file);
-	if (!err)
-		return NULL;
-	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(h->proc.exe)) {
-		struct debug_pending plugin = { file, err };
-
-		err = vec_push(&h->debug_files, plugin);
-		if (!err)
-			return NULL;
-		err_destroy(plugin.why);
-	}
-	elf_destroy(file);
-	return err;
-}
-
-/* Where EXE's symbols and DWARF are: in the files that were given, in itself, or where debuggers look. */
-static struct err *find_debug(struct heap *h, const char *const *debug, size_t n)
-{
-	struct binary *b = &h->proc.binaries.v[0];
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < n && !err; i++)
-		err = add_debug(h, debug[i]);
-	if (!err && !b->debug.elf && !has_dwarf(b->elf))
-		err = debugfile_find(&b->debug, b->elf);
-	if (!err && !b->debug.elf)
-		debugfile_own(&b->debug, b->elf);
-	return err;
-}
-
-/* EXE's DWARF, wherever it is; ERR_NODEBUG: none.  The binary keeps it. */
-static struct err *program_dwarf(void *arg, struct dwarf **ret)
-{
-	struct binary *b = &((struct heap *)arg)->proc.binaries.v[0];
-	struct err *err = b->dwarf ? NULL : dwarf_create(b->debug.elf, &b->dwarf);
-
-	*ret = b->dwarf;
-	return err;
-}
-
 static struct layout_program layout_program(struct heap *h)
 {
-	return (struct layout_program){ h->proc.version, h->proc.arch->name, program_dwarf, h };
+	return (struct layout_program){ h->proc.version, h->proc.arch->name, debug_dwarf, h };
 }
 
 struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again)
 {
 	struct layout_program x = layout_program(h);
 	struct runtime_vars *v = &h->proc.var;
-	double start = cpu_seconds();
+	double start = heap_cpu_seconds();
 	struct err *err = layout_compare(&x, &h->proc.layout, &h->layout, again);
 
-	h->names_cpu += cpu_seconds() - start;
+	h->names_cpu += heap_cpu_seconds() - start;
 	if (!err && *again && h->proc.stripped) {
 		err = find_moduledata(&h->proc, &v->firstmoduledata);
 		v->firstmoduledata += h->proc.bias;
@@ -162,7 +110,7 @@ struct err *heap_create(struct elf *exe, const char *const *debug, size_t ndebug
 	if (!err)
 		err = binary_add_exe(p, exe);
 	if (!err)
-		err = find_debug(h, debug, ndebug);
+		err = debug_find(h, debug, ndebug);
 	if (!err) {
 		x = layout_program(h);
 		err = layout_pick(&x, &p->layout, &h->layout);
@@ -237,7 +185,7 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	for (size_t i = 0; i < n && !err; i++)
 		if (!segs[i].write && segs[i].filesz)
 			err = image_lend(img, segs[i].addr + bias, segs[i].data, segs[i].filesz);
-	h->ready_cpu = cpu_seconds();
+	h->ready_cpu = heap_cpu_seconds();
 	return err;
 }
 
@@ -358,114 +306,6 @@ static struct err *find_scheduler(struct heap *h)
 	return err;
 }
 
-/* The dictionaries of generic code, for what DWARF says of its variables. */
-static struct err *add_dicts(struct heap *h, struct types *types)
-{
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < h->proc.binaries.n; i++) {
-		const struct binary *b = &h->proc.binaries.v[i];
-		uint64_t n = b->dwarf ? elf_symbol_count(b->debug.elf) : 0, addr, size;
-		const char *name;
-
-		for (uint64_t k = 0; k < n && !err; k++)
-			if (elf_symbol_get(b->debug.elf, k, &name, &addr, &size))
-				err = types_add_dict(types, name, binary_data(b, addr), size);
-		if (n)
-			elf_release(b->debug.elf);
-	}
-	return err;
-}
-
-static struct err *make_types(struct heap *h, struct types **ret)
-{
-	struct types_module *mods = calloc(h->proc.modules.v.n, sizeof(*mods));
-	struct err *err;
-
-	if (!mods)
-		return err_nomem();
-	for (size_t i = 0; i < h->proc.modules.v.n; i++) {
-		const struct module *m = &h->proc.modules.v.v[i];
-
-		const struct binary *b = &h->proc.binaries.v[m->binary];
-
-		mods[i] = (struct types_module){ m->addr, m->types, m->etypes, m->minpc, m->maxpc,
-						 b->bias + b->debug.text_shift, b->dwarf };
-	}
-	err = types_create(h->proc.img, &h->proc.layout, mods, h->proc.modules.v.n, ret);
-	free(mods);
-	return err ? err : add_dicts(h, *ret);
-}
-
-/* A plugin's names: from its own file, or one that was given. */
-static struct err *find_plugin_names(struct heap *h, struct binary *b)
-{
-	struct err *err = binary_find_file(&h->proc, b);
-
-	for (size_t i = 0; i < h->debug_files.n && !err; i++) {
-		struct elf *file = h->debug_files.v[i].elf;
-
-		if (b->elf)
-			err = debugfile_set(&b->debug, b->elf, file);
-		else if (binary_is(&h->proc, b, file))
-			b->elf = file;
-		else
-			continue;
-		if (err_is(err, ERR_BADDATA)) {
-			err_destroy(err);
-			err = NULL;
-			continue;
-		}
-		err_destroy(h->debug_files.v[i].why);
-		h->debug_files.v[i--] = h->debug_files.v[--h->debug_files.n];
-	}
-	if (!err && b->elf && !b->debug.elf && !has_dwarf(b->elf))
-		err = debugfile_find(&b->debug, b->elf);
-	if (!err && b->elf && !b->debug.elf)
-		debugfile_own(&b->debug, b->elf);
-	return err;
-}
-
-/* Opens the DWARF of binary i, with its index; a note where there is none that can be read. */
-static struct err *open_dwarf(struct heap *h, size_t i, struct report *r)
-{
-	struct binary *b = &h->proc.binaries.v[i];
-	struct err *err, *e;
-
-	if (!b->debug.elf)
-		return report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names", b->path);
-	elf_release(b->debug.elf); /* of what was read for the capture little is read again */
-	err = binary_open_dwarf(b);
-	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA) || err_is(err, ERR_LIMIT)) {
-		e = report_note(r, "%s%s%s: names come from the runtime's own type information (--debug FILE takes them "
-				"from an unstripped build)", i ? b->path : "", i ? ": " : "", err->msg);
-		err_destroy(err);
-		return e;
-	}
-	if (!err && b->debug.owned)
-		err = report_detail(r, "names of %s: %s", i ? b->path : elf_path(h->proc.exe), elf_path(b->debug.elf));
-	return err;
-}
-
-/* Everything is at hand for names now: what was given for a plugin finds its own. */
-static struct err *find_names(struct heap *h, struct report *r)
-{
-	struct binaries *b = &h->proc.binaries;
-	double start = cpu_seconds();
-	struct err *err = NULL;
-
-	for (size_t i = 1; i < b->n && !err; i++)
-		err = find_plugin_names(h, &b->v[i]);
-	if (!err && h->debug_files.n)
-		err = err_create(ERR_BADDATA, "%s, nor of a plugin of it", h->debug_files.v[0].why->msg);
-	for (size_t i = 0; i < b->n && !err; i++)
-		err = open_dwarf(h, i, r);
-	if (!err)
-		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s", h->ready_cpu,
-				    h->names_cpu + cpu_seconds() - start);
-	return err;
-}
-
 enum { PARTIAL_NOTES = 5 };
 
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
@@ -532,7 +372,7 @@ struct phases {
 
 static void phase_done(struct phases *ph, const char *name)
 {
-	double now = cpu_seconds();
+	double now = heap_cpu_seconds();
 	struct rusage ru;
 
 	getrusage(RUSAGE_SELF, &ru);
@@ -595,9 +435,9 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	if (!err)
 		err = find_scheduler(h);
 	if (!err)
-		err = find_names(h, r);
+		err = debug_open(h, r);
 	if (!err)
-		err = make_types(h, &types);
+		err = debug_types(h, &types);
 	if (!err)
 		err = places_init(&places, h, types, &profile->frames);
 	if (!err)

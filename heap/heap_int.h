@@ -36,6 +36,19 @@ struct heap {
 	double names_cpu; /* and what DWARF took until the layout was compared */
 };
 
+/* CPU that grf-rsp has used. */
+double heap_cpu_seconds(void);
+
+/* heap/debug.c: where EXE's symbols and DWARF are: in the files that were given, in itself, or where debuggers look. */
+ERR_MUST_CHECK struct err *debug_find(struct heap *h, const char *const *debug, size_t n);
+/* EXE's DWARF, wherever it is; ERR_NODEBUG: none.  The heap keeps it. */
+ERR_MUST_CHECK struct err *debug_dwarf(void *heap, struct dwarf **ret);
+/* Once the process runs: opens the DWARF of every binary; what was given for a plugin finds its own. */
+ERR_MUST_CHECK struct err *debug_open(struct heap *h, struct report *r);
+/* Types of all modules, after debug_open(). */
+struct types;
+ERR_MUST_CHECK struct err *debug_types(struct heap *h, struct types **ret);
+
 /* heap/capture_types.c: what types and itabs made at run time need; the first after the modules, the second after the
  * spans' contents, the third after the stacks. */
 ERR_MUST_CHECK struct err *capture_find_reflect(struct heap *h);
