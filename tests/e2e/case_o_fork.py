@@ -12,6 +12,9 @@ from lib import *
 
 FORKS = int(os.environ.get("GRF_FORKS", "30"))
 KILLS = int(os.environ.get("GRF_KILLS", "50"))
+# Where no cgroups are to be seen nobody knows what memory is left, and --fork is refused.
+FORK = "--fork" if os.path.isdir("/sys/fs/cgroup") and os.listdir("/sys/fs/cgroup") else "--fork=force"
+UNSHARE = ["unshare", "-fp", "--kill-child", "--mount-proc"]
 
 
 def numbers(line):
@@ -94,7 +97,7 @@ def server():
     with multi() as g:
         for i in range(FORKS):
             try:
-                prof = profile(g.target, s.exe, "-p", s.pid, "--fork")
+                prof = profile(g.target, s.exe, "-p", s.pid, FORK)
                 check_sums(prof.totals)
                 _, got = s.check()
             except Failure as e:
@@ -112,7 +115,7 @@ def attached_before():
     s = Server()
     for exe in (s.exe, None):
         with attach(s.pid, once=False) as g:
-            prof = profile(g.target, exe, "--fork")
+            prof = profile(g.target, exe, FORK)
             check_sums(prof.totals)
             g.proc.wait(5)
         s.check()
@@ -123,7 +126,7 @@ def holds_nothing():
     """The copy keeps no connection open, and is the first to be killed when memory is short."""
     s = Server("-heap", "96")
     with multi() as g:
-        q = subprocess.Popen([GRF, "-p", str(s.pid), "--fork", "-o", tmpdir() + "/x", g.target, s.exe],
+        q = subprocess.Popen([GRF, "-p", str(s.pid), FORK, "-o", tmpdir() + "/x", g.target, s.exe],
                              stdout=subprocess.DEVNULL)
         seen = []
         while q.poll() is None:
@@ -162,7 +165,7 @@ def quiet():
         before = regs(p.pid)
         # Three times: a timer of the runtime may have come and gone.
         for _ in range(3):
-            fork = profile(g.target, p.exe, "-p", p.pid, "--fork")
+            fork = profile(g.target, p.exe, "-p", p.pid, FORK)
             same = sorted(fork.stacks) == sorted(stream.stacks)
             time.sleep(0.2)
             after = regs(p.pid)
@@ -179,16 +182,16 @@ def quiet():
 def init_of_a_namespace():
     """What nobody else would reap."""
     try:
-        subprocess.run(["unshare", "-fp", "true"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*UNSHARE, "true"], check=True, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
         raise Skip("no pid namespaces here")
     # Without --kill-child it would outlive unshare.
-    s = Server(wrapper=["unshare", "-fp", "--kill-child", "--mount-proc"])
+    s = Server(wrapper=UNSHARE)
     with open(f"/proc/{s.pid}/status") as f:
         check(re.search(r"NSpid:\s+\d+\s+1\n", f.read()), "it is not init")
     with multi() as g:
         for i in range(10):
-            prof = profile(g.target, s.exe, "-p", s.pid, "--fork")
+            prof = profile(g.target, s.exe, "-p", s.pid, FORK)
             check_sums(prof.totals)
             try:
                 s.check()
@@ -200,7 +203,7 @@ def kill_9_of(s, n, seed):
     rnd = random.Random(seed)
     with multi() as g:
         d = tmpdir()
-        argv = [GRF, "-p", str(s.pid), "--fork", "-o", f"{d}/p.folded", g.target, s.exe]
+        argv = [GRF, "-p", str(s.pid), FORK, "-o", f"{d}/p.folded", g.target, s.exe]
         start = time.monotonic()
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
         whole = time.monotonic() - start
@@ -234,9 +237,9 @@ def kill_9():
 
 @case(timeout=120 + KILLS * 15, needs=["gdbserver", "unshare"])
 def kill_9_init():
-    if subprocess.run(["unshare", "-fp", "true"], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run([*UNSHARE, "true"], stderr=subprocess.DEVNULL).returncode:
         raise Skip("no pid namespaces here")
-    kill_9_of(Server(wrapper=["unshare", "-fp", "--kill-child", "--mount-proc"]), max(KILLS // 2, 1), 12)
+    kill_9_of(Server(wrapper=UNSHARE), max(KILLS // 2, 1), 12)
 
 
 class Breaker(Relay):
@@ -267,7 +270,7 @@ def kill_9_each_step():
             for at in range(60, 200, 3) if answer else range(1, 200):
                 r = Breaker(g.port, at, answer)
                 d = tmpdir()
-                q = subprocess.Popen([GRF, "-p", str(s.pid), "--fork", "-o", f"{d}/p.folded", r.target, s.exe],
+                q = subprocess.Popen([GRF, "-p", str(s.pid), FORK, "-o", f"{d}/p.folded", r.target, s.exe],
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 r.victim = q
                 q.wait(30)
