@@ -85,15 +85,6 @@ void strtab_deinit(struct strtab *t)
 	*t = (struct strtab)STRTAB_INIT;
 }
 
-static uint64_t hash_str(const char *s, size_t len)
-{
-	uint64_t h = 0xcbf29ce484222325ull;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)s[i]) * 0x100000001b3ull;
-	return hash64(h);
-}
-
 static uint32_t strtab_find(const struct strtab *t, const char *s)
 {
 	uint32_t i = (uint32_t)hash_str(s, strlen(s)) & (t->nslots - 1);

@@ -23,6 +23,23 @@ static inline uint64_t hash64(uint64_t x)
 	return x;
 }
 
+/* FNV-1a, byte by byte from HASH_START; hash_str() mixes it for tables. */
+#define HASH_START 0xcbf29ce484222325ull
+
+static inline uint64_t hash_step(uint64_t h, uint8_t byte)
+{
+	return (h ^ byte) * 0x100000001b3ull;
+}
+
+static inline uint64_t hash_str(const char *s, size_t len)
+{
+	uint64_t h = HASH_START;
+
+	for (size_t i = 0; i < len; i++)
+		h = hash_step(h, (uint8_t)s[i]);
+	return hash64(h);
+}
+
 struct map64_slot {
 	uint64_t key, val;
 };

@@ -37,9 +37,8 @@ struct binary *binary_at(const struct proc *p, uint64_t addr)
 	for (size_t i = 0; i < p->binaries.n; i++) {
 		struct binary *b = &p->binaries.v[i];
 
-		for (size_t j = 0; j < b->segments.n; j++)
-			if (addr - b->segments.v[j].addr < b->segments.v[j].len)
-				return b;
+		if (library_has(b->segments.v, b->segments.n, addr))
+			return b;
 	}
 	return NULL;
 }
@@ -165,17 +164,15 @@ struct err *binaries_fetch(struct proc *p, struct libraries *libs,
 
 bool binary_is(const struct proc *p, const struct binary *b, const struct elf *file)
 {
-	static const char *const notes[] = { ".note.go.buildid", ".note.gnu.build-id" };
 	bool any = false;
 
-	for (size_t i = 0; i < sizeof(notes) / sizeof(*notes); i++) {
-		const struct elf_section *s = elf_section(file, notes[i]);
-		const uint8_t *x = s && s->alloc ? elf_section_data(file, s) : NULL;
-		const uint8_t *y = x ? image_ptr(p->img, s->addr + b->bias, s->size, NULL) : NULL;
+	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
+		const struct elf_section *s = elf_id_note(file, i);
+		const uint8_t *y = s ? image_ptr(p->img, s->addr + b->bias, s->size, NULL) : NULL;
 
-		if (!x)
+		if (!s)
 			continue;
-		if (!y || memcmp(x, y, s->size))
+		if (!y || memcmp(elf_section_data(file, s), y, s->size))
 			return false;
 		any = true;
 	}

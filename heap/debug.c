@@ -8,11 +8,6 @@
 
 /* ------------------------------------------------------------------ before the stop */
 
-static bool has_dwarf(const struct elf *e)
-{
-	return elf_section(e, ".debug_info") || elf_section(e, ".zdebug_info");
-}
-
 static struct err *add_debug(struct heap *h, const char *path)
 {
 	struct elf *file;
@@ -42,7 +37,7 @@ struct err *debug_find(struct heap *h, const char *const *debug, size_t n)
 
 	for (size_t i = 0; i < n && !err; i++)
 		err = add_debug(h, debug[i]);
-	if (!err && !b->debug.elf && !has_dwarf(b->elf))
+	if (!err && !b->debug.elf && !dwarf_present(b->elf))
 		err = debugfile_find(&b->debug, b->elf);
 	if (!err && !b->debug.elf)
 		debugfile_own(&b->debug, b->elf);
@@ -121,7 +116,7 @@ static struct err *find_plugin_names(struct heap *h, struct binary *b)
 		err_destroy(h->debug_files.v[i].why);
 		h->debug_files.v[i--] = h->debug_files.v[--h->debug_files.n];
 	}
-	if (!err && b->elf && !b->debug.elf && !has_dwarf(b->elf))
+	if (!err && b->elf && !b->debug.elf && !dwarf_present(b->elf))
 		err = debugfile_find(&b->debug, b->elf);
 	if (!err && b->elf && !b->debug.elf)
 		debugfile_own(&b->debug, b->elf);

@@ -389,19 +389,12 @@ static bool test_m(struct proc *p, const struct spans *s, uint64_t addr)
 	return proc_try_word(p, addr, &m) && is_m(p, m);
 }
 
-/* Makes sure of an object, with its span: links lead to neighbours, which then cost no round trip. */
 static struct err *try_object(struct proc *p, const struct spans *s, uint64_t addr, uint64_t len)
 {
-	enum { SPAN_MAX = 16 };
-	const struct span *sp = spans_find(s, addr);
-	struct range r = { addr, len };
+	struct range r = spans_around(s, addr, len);
 	struct ranges want = { &r, 1, 1 };
 
-	if (image_ptr(p->img, addr, len, NULL))
-		return NULL;
-	if (sp && sp->npages <= SPAN_MAX)
-		r = (struct range){ sp->base, sp->npages * GO_PAGE };
-	return image_try(p->img, &want);
+	return image_ptr(p->img, addr, len, NULL) ? NULL : image_try(p->img, &want);
 }
 
 /* Length of the alllink chain, fetched as it goes; 0: it leads out of the ms. */

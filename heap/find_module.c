@@ -6,15 +6,6 @@
 
 #include "heap/find.h"
 
-static bool is_pclntab(const struct proc *p, const uint8_t *b)
-{
-	/* 0xfffffffa: 1.17; fffffff0: 1.18, 1.19; fffffff1: 1.20 and later.  Then 0, 0, quantum, word size. */
-	uint32_t magic = bytes_u32(p->fmt, b);
-
-	return (magic == 0xfffffffa || magic == 0xfffffff0 || magic == 0xfffffff1) && !b[4] && !b[5] &&
-	       (b[6] == 1 || b[6] == 2 || b[6] == 4) && b[7] == p->fmt.word;
-}
-
 static bool elf_word(const struct proc *p, uint64_t addr, uint64_t *v)
 {
 	const uint8_t *b = elf_data(p->exe, addr, p->fmt.word);
@@ -39,7 +30,7 @@ static bool is_moduledata(const struct proc *p, uint64_t addr)
 	const uint8_t *b;
 
 	if (!elf_word(p, addr + layout_off(l, L_moduledata_pcHeader), &header) ||
-	    !(b = elf_data(p->exe, header, 8)) || !is_pclntab(p, b))
+	    !(b = elf_data(p->exe, header, 8)) || !elf_is_pclntab(p->fmt, b))
 		return false;
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
 		if (!elf_word(p, addr + layout_off(l, refs[i].table), &table) ||
@@ -57,7 +48,7 @@ static uint64_t find_pclntab(const struct proc *p)
 		const struct elf_section *s = elf_section(p->exe, names[i]);
 		const uint8_t *b = s && s->alloc ? elf_data(p->exe, s->addr, 8) : NULL;
 
-		if (b && is_pclntab(p, b))
+		if (b && elf_is_pclntab(p->fmt, b))
 			return s->addr;
 	}
 	return 0;

@@ -55,16 +55,11 @@ static int32_t thread_index(const struct threads *threads, uint64_t tid)
 	return lo < threads->n && threads->v[lo].tid == tid ? (int32_t)lo : -1;
 }
 
-/* The whole span around a heap object is needed sooner or later: fetching it now saves the
- * next round trips to its neighbours. */
-static struct err *need_object(struct proc *p, const struct spans *spans, uint64_t addr,
-			       uint64_t len)
+static struct err *need_object(struct proc *p, const struct spans *spans, uint64_t addr, uint64_t len)
 {
-	const struct span *sp = spans_find(spans, addr);
+	struct range r = spans_around(spans, addr, len);
 
-	if (sp && sp->npages <= 16)
-		return image_need1(p->img, sp->base, sp->npages * GO_PAGE);
-	return image_need1(p->img, addr, len);
+	return image_need1(p->img, r.addr, r.len);
 }
 
 struct err *machines_load(struct proc *p, const struct spans *spans, const struct threads *threads,

@@ -189,7 +189,7 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	return err;
 }
 
-enum { SAMPLES = 32, SAMPLE = 256, NOTES = 2, NOTE_MAX = 1024 };
+enum { SAMPLES = 32, SAMPLE = 256, NOTE_MAX = 1024 };
 
 /* Adds a piece that the file has too. */
 static void sample(const struct heap *h, uint64_t addr, uint64_t len, uint8_t *buf, struct mem_range *r,
@@ -201,18 +201,17 @@ static void sample(const struct heap *h, uint64_t addr, uint64_t len, uint8_t *b
 
 struct err *heap_verify(struct heap *h, struct mem_source *src)
 {
-	static const char *const notes[NOTES] = { ".note.go.buildid", ".note.gnu.build-id" };
 	const struct elf_segment *segs;
 	size_t nsegs = elf_segments(h->proc.exe, &segs), n = 0;
-	struct mem_range r[SAMPLES + NOTES];
-	uint8_t buf[SAMPLES][SAMPLE], note[NOTES][NOTE_MAX];
+	struct mem_range r[SAMPLES + ELF_ID_NOTES];
+	uint8_t buf[SAMPLES][SAMPLE], note[ELF_ID_NOTES][NOTE_MAX];
 	struct err *err;
 
 	/* The build ids, and code and constants spread over the file. */
-	for (size_t i = 0; i < NOTES; i++) {
-		const struct elf_section *s = elf_section(h->proc.exe, notes[i]);
+	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
+		const struct elf_section *s = elf_id_note(h->proc.exe, i);
 
-		if (s && s->alloc && s->size <= NOTE_MAX)
+		if (s && s->size <= NOTE_MAX)
 			sample(h, s->addr, s->size, note[i], r, &n);
 	}
 	for (size_t i = 0, k = 0; i < nsegs; i++) {

@@ -423,3 +423,11 @@ void spans_deinit(struct spans *s)
 	arena_deinit(&s->arena);
 	memset(s, 0, sizeof(*s));
 }
+
+struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len)
+{
+	enum { SMALL = 16 }; /* pages */
+	const struct span *sp = spans_find(s, addr);
+
+	return sp && sp->npages <= SMALL ? (struct range){ sp->base, sp->npages * GO_PAGE } : (struct range){ addr, len };
+}

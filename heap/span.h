@@ -205,4 +205,8 @@ __attribute__((always_inline)) static inline void span_prefetch(const struct spa
 		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
 }
 
+/* What to fetch for the object at addr: the whole span around it, if that is small.  Its neighbours are needed sooner or
+ * later, and then cost no round trip. */
+struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len);
+
 #endif

@@ -42,12 +42,12 @@ static bool split_name(const char *s, struct split *ret)
 /* "main.(*Pair" -> "main.Pair": what its type's dictionary is called by. */
 static uint64_t base_key(const char *s, size_t len)
 {
-	uint64_t h = 14695981039346656037ull;
+	uint64_t h = HASH_START;
 
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] == '(' || s[i] == '*')
 			continue;
-		h = (h ^ (uint8_t)s[i]) * 1099511628211ull;
+		h = hash_step(h, (uint8_t)s[i]);
 	}
 	return h;
 }

@@ -8,16 +8,7 @@
 
 #include "heap/type_int.h"
 
-/* The descriptor's string: it has no package path ("http.Server"), so that several types can share it. */
-static uint64_t key_of(const char *s, size_t len)
-{
-	uint64_t h = 14695981039346656037ull; /* FNV-1a */
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)s[i]) * 1099511628211ull;
-	return h;
-}
-
+/* By the descriptor's string, which has no package path ("http.Server"), so that several types can share it. */
 static struct err *add(struct types *t, uint64_t addr)
 {
 	struct type_listed x = { .addr = addr };
@@ -29,7 +20,7 @@ static struct err *add(struct types *t, uint64_t addr)
 
 	if (!type_named(t, addr, &s, &len))
 		return NULL;
-	err = map64_put(&t->listed_by_name, key_of(s, len), t->listed.n, &slot, &is_new);
+	err = map64_put(&t->listed_by_name, hash_str(s, len), t->listed.n, &slot, &is_new);
 	if (err)
 		return err;
 	if (!is_new) {
@@ -130,7 +121,7 @@ struct err *types_listed(struct types *t, const char *name, struct go_type **ret
 	*ret = NULL;
 	while (start > name && start[-1] != '/')
 		start--;
-	slot = err ? NULL : map64_get(&t->listed_by_name, key_of(start, strlen(start)));
+	slot = err ? NULL : map64_get(&t->listed_by_name, hash_str(start, strlen(start)));
 	for (uint64_t i = slot ? *slot + 1 : 0; i && !err; i = t->listed.v[i - 1].next) {
 		struct go_type *type;
 

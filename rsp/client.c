@@ -97,7 +97,7 @@ bool rsp_is_error(const uint8_t *p, size_t len)
 {
 	if (!len || p[0] != 'E')
 		return false;
-	return (len == 3 && packet_hexval(p[1]) >= 0 && packet_hexval(p[2]) >= 0) ||
+	return (len == 3 && packet_hexbyte(p + 1) >= 0) ||
 	       (len > 1 && p[1] == '.');
 }
 
@@ -118,23 +118,6 @@ static bool reply_is(const struct rsp *rsp, const char *s)
 
 /* ------------------------------------------------------------------ stop replies */
 
-static bool parse_id(const char **s, uint64_t *ret)
-{
-	const char *p = *s;
-	uint64_t v = 0;
-
-	for (; packet_hexval((uint8_t)*p) >= 0; p++) {
-		if (v >> 60)
-			return false;
-		v = v << 4 | (uint64_t)packet_hexval((uint8_t)*p);
-	}
-	if (p == *s)
-		return false;
-	*s = p;
-	*ret = v;
-	return true;
-}
-
 bool rsp_parse_thread(const char *s, const char **end, struct rsp_thread *ret)
 {
 	struct rsp_thread t = { 0 };
@@ -142,10 +125,10 @@ bool rsp_parse_thread(const char *s, const char **end, struct rsp_thread *ret)
 
 	if (*p == 'p') {
 		p++;
-		if (!parse_id(&p, &t.pid) || *p++ != '.')
+		if (!packet_number(&p, &t.pid) || *p++ != '.')
 			return false;
 	}
-	if (!parse_id(&p, &t.tid) || (size_t)(p - s) >= sizeof(t.id))
+	if (!packet_number(&p, &t.tid) || (size_t)(p - s) >= sizeof(t.id))
 		return false;
 	memcpy(t.id, s, (size_t)(p - s));
 	*end = p;
@@ -271,8 +254,7 @@ static struct err *attach(struct rsp *rsp, uint64_t pid)
 
 static bool is_greeting(const char *s)
 {
-	return (*s == 'T' || *s == 'S') && packet_hexval((uint8_t)s[1]) >= 0 &&
-	       packet_hexval((uint8_t)s[2]) >= 0;
+	return (*s == 'T' || *s == 'S') && packet_hexbyte(s + 1) >= 0;
 }
 
 static struct err *ask_features(struct rsp *rsp)

@@ -73,9 +73,9 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 		p->exited = true;
 		return inject_fail(p, "the process has ended");
 	}
-	if (*s != 'T' || packet_hexval((uint8_t)s[1]) < 0 || packet_hexval((uint8_t)s[2]) < 0)
+	if (*s != 'T' || packet_hexbyte(s + 1) < 0)
 		return inject_fail(p, "the stub does not step a thread");
-	st->signal = (uint8_t)(packet_hexval((uint8_t)s[1]) << 4 | packet_hexval((uint8_t)s[2]));
+	st->signal = (uint8_t)packet_hexbyte(s + 1);
 	for (s += 3; *s; s = *s ? s + 1 : s) {
 		const char *key = s, *val = strchr(s, ':');
 		size_t n;
@@ -114,14 +114,8 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 	in->coming = number;
 	if (!inject_ask_id(p, "Hg", in->thread) || !inject_ask_str(p, "qXfer:siginfo:read::0,80"))
 		return false;
-	if (p->reply[0] == 'l' || p->reply[0] == 'm') {
-		for (size_t i = 1; i < p->reply_len && len < INJECT_SIGINFO; i++) {
-			bool esc = p->reply[i] == '}' && i + 1 < p->reply_len;
-
-			i += esc;
-			sig.info[len++] = (uint8_t)(esc ? p->reply[i] ^ 0x20 : p->reply[i]);
-		}
-	}
+	if (p->reply[0] == 'l' || p->reply[0] == 'm')
+		len = inject_unescape(p, 1, sig.info, sizeof(sig.info));
 	sig.len = (uint8_t)len;
 	if (number == GDB_SIGCHLD && in->expect && len >= L_SIGINFO_PID + 4) {
 		pid = bytes_u32(in->m.fmt, sig.info + L_SIGINFO_PID);
@@ -142,11 +136,11 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 
 void inject_heard(struct inject *in, const char *reply)
 {
-	int hi = *reply == 'T' ? packet_hexval((uint8_t)reply[1]) : -1, lo = hi < 0 ? -1 : packet_hexval((uint8_t)reply[2]);
+	int signal = *reply == 'T' ? packet_hexbyte(reply + 1) : -1;
 
 	/* Another thread's stays with that. */
-	if (lo >= 0 && strstr(reply, in->thread) && (hi << 4 | lo) != GDB_SIGTRAP && in->stage == INJECT_CALLING)
-		in->coming = (uint8_t)(hi << 4 | lo);
+	if (signal >= 0 && strstr(reply, in->thread) && signal != GDB_SIGTRAP && in->stage == INJECT_CALLING)
+		in->coming = (uint8_t)signal;
 }
 
 static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len, uint32_t nr,
@@ -315,7 +309,7 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	struct inject_status st;
 	uint32_t len;
 
-	if (pid != in->pid || !s++ || !inject_take_num(&s, &tid) || !inject_get_regs(p, id, &len))
+	if (pid != in->pid || !s++ || !packet_number(&s, &tid) || !inject_get_regs(p, id, &len))
 		return false;
 	pc = inject_get_word(&in->m, p->regs, in->m.pc);
 	/* In the middle of making a thread or a child. */
@@ -367,11 +361,11 @@ static void note_stop(struct inject_port *p)
 
 	p->in->stop_signal = 0;
 	p->in->stop_thread[0] = 0;
-	if (p->reply[0] != 'T' || !s || packet_hexval((uint8_t)p->reply[1]) < 0 || packet_hexval((uint8_t)p->reply[2]) < 0)
+	if (p->reply[0] != 'T' || !s || packet_hexbyte(p->reply + 1) < 0)
 		return;
 	s += 7;
 	if (inject_take_id(&s, &pid, p->in->stop_thread))
-		p->in->stop_signal = (uint8_t)(packet_hexval((uint8_t)p->reply[1]) << 4 | packet_hexval((uint8_t)p->reply[2]));
+		p->in->stop_signal = (uint8_t)packet_hexbyte(p->reply + 1);
 }
 
 /*

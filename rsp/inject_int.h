@@ -27,7 +27,9 @@ bool inject_ask_id(struct inject_port *p, const char *cmd, const char *id);
 bool inject_ask_num(struct inject_port *p, const char *cmd, uint64_t v);
 bool inject_is_ok(const struct inject_port *p);
 
-bool inject_take_num(const char **s, uint64_t *ret);
+/* The reply's binary data from `from` on, without escapes; how many bytes it is.  dst may be the reply itself. */
+size_t inject_unescape(const struct inject_port *p, size_t from, void *dst, size_t cap);
+
 /* pPID.TID up to a `,`, `;` or the end; *ret gets PID, id (INJECT_ID bytes) a copy. */
 bool inject_take_id(const char **s, uint64_t *ret, char *id);
 uint64_t inject_id_pid(const char *id);

@@ -53,6 +53,20 @@ void inject_add_binary(struct inject_out *o, const void *data, size_t len)
 	}
 }
 
+size_t inject_unescape(const struct inject_port *p, size_t from, void *dst, size_t cap)
+{
+	uint8_t *out = dst;
+	size_t n = 0;
+
+	for (size_t i = from; i < p->reply_len && n < cap; i++) {
+		bool esc = p->reply[i] == '}' && i + 1 < p->reply_len;
+
+		i += esc;
+		out[n++] = (uint8_t)(esc ? p->reply[i] ^ 0x20 : p->reply[i]);
+	}
+	return n;
+}
+
 bool inject_fail(struct inject_port *p, const char *why)
 {
 	if (!p->why)
@@ -102,30 +116,13 @@ bool inject_is_ok(const struct inject_port *p)
 	return !strcmp(p->reply, "OK");
 }
 
-bool inject_take_num(const char **s, uint64_t *ret)
-{
-	const char *p = *s;
-	uint64_t v = 0;
-
-	for (; packet_hexval((uint8_t)*p) >= 0; p++) {
-		if (v >> 60)
-			return false;
-		v = v << 4 | (uint64_t)packet_hexval((uint8_t)*p);
-	}
-	if (p == *s)
-		return false;
-	*s = p;
-	*ret = v;
-	return true;
-}
-
 /* pPID.TID up to a `,`, `;` or the end; *ret gets PID, id (INJECT_ID bytes) a copy. */
 bool inject_take_id(const char **s, uint64_t *ret, char *id)
 {
 	const char *p = *s, *start = *s;
 	uint64_t tid;
 
-	if (*p++ != 'p' || !inject_take_num(&p, ret) || *p++ != '.' || !inject_take_num(&p, &tid) || !*ret || !tid ||
+	if (*p++ != 'p' || !packet_number(&p, ret) || *p++ != '.' || !packet_number(&p, &tid) || !*ret || !tid ||
 	    (size_t)(p - start) >= INJECT_ID)
 		return false;
 	memcpy(id, start, (size_t)(p - start));
@@ -166,12 +163,12 @@ bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len)
 		return inject_fail(p, "the stub does not say all registers of a thread");
 	*len = (uint32_t)(p->reply_len / 2);
 	for (size_t i = 0; i < *len; i++) {
-		int hi = packet_hexval((uint8_t)p->reply[2 * i]), lo = packet_hexval((uint8_t)p->reply[2 * i + 1]);
+		int byte = packet_hexbyte(p->reply + 2 * i);
 
 		/* What it cannot say it could not be given back. */
-		if (hi < 0 || lo < 0)
+		if (byte < 0)
 			return inject_fail(p, "the stub does not say all registers of a thread");
-		p->regs[i] = (uint8_t)(hi << 4 | lo);
+		p->regs[i] = (uint8_t)byte;
 	}
 	return true;
 }
@@ -195,7 +192,7 @@ bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs,
 static bool read_file(struct inject_port *p, const char *path)
 {
 	struct inject_out o = { p, 0 };
-	const char *s, *data = NULL;
+	const char *s;
 	uint64_t fd, n;
 	size_t len = 0;
 	bool ok;
@@ -206,7 +203,7 @@ static bool read_file(struct inject_port *p, const char *path)
 	if (!inject_ask(&o))
 		return false;
 	s = p->reply + 1;
-	if (p->reply[0] != 'F' || !inject_take_num(&s, &fd))
+	if (p->reply[0] != 'F' || !packet_number(&s, &fd))
 		return false;
 	o.len = 0;
 	inject_add_str(&o, "vFile:pread:");
@@ -215,16 +212,9 @@ static bool read_file(struct inject_port *p, const char *path)
 	if (!inject_ask(&o))
 		return false;
 	s = p->reply + 1;
-	ok = p->reply[0] == 'F' && inject_take_num(&s, &n) && *s == ';';
-	if (ok) {
-		data = s + 1;
-		for (size_t i = (size_t)(data - p->reply); i < p->reply_len; i++) {
-			bool esc = p->reply[i] == '}' && i + 1 < p->reply_len;
-
-			i += esc;
-			p->reply[len++] = esc ? p->reply[i] ^ 0x20 : p->reply[i];
-		}
-	}
+	ok = p->reply[0] == 'F' && packet_number(&s, &n) && *s == ';';
+	if (ok) /* in place: it only becomes shorter */
+		len = inject_unescape(p, (size_t)(s + 1 - p->reply), p->reply, sizeof(p->reply));
 	p->reply[len] = 0;
 	/* Parked: the close has a reply, too. */
 	if (ok) {
@@ -250,7 +240,7 @@ void inject_write_file(struct inject_port *p, const char *path, const char *text
 	if (!inject_ask(&o))
 		return;
 	s = p->reply + 1;
-	if (p->reply[0] != 'F' || !inject_take_num(&s, &fd))
+	if (p->reply[0] != 'F' || !packet_number(&s, &fd))
 		return;
 	o.len = 0;
 	inject_add_str(&o, "vFile:pwrite:");
@@ -282,7 +272,7 @@ static uint64_t field_hex(const char *text, const char *name)
 	s += strlen(name);
 	while (*s == ' ' || *s == '\t')
 		s++;
-	inject_take_num(&s, &v);
+	packet_number(&s, &v);
 	return v;
 }
 

@@ -23,6 +23,31 @@ int packet_hexval(uint8_t c)
 	return hexval[c] - 1;
 }
 
+int packet_hexbyte(const void *p)
+{
+	const uint8_t *b = p;
+	int hi = packet_hexval(b[0]), lo = hi < 0 ? -1 : packet_hexval(b[1]);
+
+	return lo < 0 ? -1 : hi << 4 | lo;
+}
+
+bool packet_number(const char **s, uint64_t *ret)
+{
+	const char *p = *s;
+	uint64_t v = 0;
+
+	for (; packet_hexval((uint8_t)*p) >= 0; p++) {
+		if (v >> 60)
+			return false;
+		v = v << 4 | (uint64_t)packet_hexval((uint8_t)*p);
+	}
+	if (p == *s)
+		return false;
+	*s = p;
+	*ret = v;
+	return true;
+}
+
 /* Eight bytes a step: even and odd bytes are added in 16-bit lanes, which 128 steps cannot overflow. */
 uint8_t packet_sum(const uint8_t *p, size_t len)
 {

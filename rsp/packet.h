@@ -76,6 +76,11 @@ ERR_MUST_CHECK struct err *packet_decode_binary(const uint8_t *p, size_t len, ui
 /* The value of a hex digit, -1 for any other byte. */
 int packet_hexval(uint8_t c);
 
+/* Two of them at p, most significant first; -1 if they are not. */
+int packet_hexbyte(const void *p);
+/* A number in hex digits at *s, which is moved past them; false: none, or over 64 bits. */
+bool packet_number(const char **s, uint64_t *ret);
+
 /* Appends data as hex digits. */
 ERR_MUST_CHECK struct err *packet_hex(struct buf *out, const void *data, size_t len);
 

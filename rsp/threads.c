@@ -115,12 +115,12 @@ static struct err *decode_g(const struct buf *reply, struct buf *raw, struct buf
 		return err;
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *p = reply->data + 2 * i;
-		int hi = packet_hexval(p[0]), lo = packet_hexval(p[1]);
-		bool known = hi >= 0 && lo >= 0;
+		int byte = packet_hexbyte(p);
+		bool known = byte >= 0;
 
 		if (!known && (p[0] != 'x' || p[1] != 'x'))
 			return err_create(ERR_PROTO, "the stub sent registers that are no hex digits");
-		raw->data[i] = known ? (uint8_t)(hi << 4 | lo) : 0;
+		raw->data[i] = known ? (uint8_t)byte : 0;
 		if (avail)
 			avail->data[i] = known;
 	}

@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "base/cleanup.h"
+#include "target/dwarf.h"
 
 DEFINE_CLEANUP(elf_destroy, struct elf *)
 
@@ -97,12 +98,11 @@ static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 	p = s ? elf_section_data(e, s) : NULL;
 	for (uint64_t at = 0; p && at + 9u * fmt.word <= s->size; at += fmt.word) {
 		const uint8_t *h = p + at;
-		uint32_t magic = bytes_u32(fmt, h);
 		/* {magic, 0, 0, minLC, ptrSize; nfunc, nfiles; textStart (1.18+); funcname, cu, file, pc, pcln offsets} */
-		unsigned first = magic == 0xfffffffa ? 3 : 4;
+		unsigned first = bytes_u32(fmt, h) == 0xfffffffa ? 3 : 4;
 		uint64_t from, to;
 
-		if ((magic != 0xfffffffa && magic != 0xfffffff0 && magic != 0xfffffff1) || h[4] || h[5] || h[7] != fmt.word)
+		if (!elf_is_pclntab(fmt, h))
 			continue;
 		from = bytes_word(fmt, h + first * fmt.word);
 		to = bytes_word(fmt, h + (first + 4) * fmt.word);
@@ -199,7 +199,7 @@ static struct err *try_file(struct debugfile *d, const struct elf *binary, const
 
 	if (!err && crc && elf_crc32(file) != *crc)
 		return NULL;
-	if (!err && !elf_section(file, ".debug_info") && !elf_section(file, ".zdebug_info"))
+	if (!err && !dwarf_present(file))
 		return NULL;
 	if (!err)
 		err = debugfile_set(d, binary, file);

@@ -36,6 +36,11 @@ void dwarf_destroy(struct dwarf *d)
 
 DEFINE_CLEANUP(dwarf_destroy, struct dwarf *)
 
+bool dwarf_present(const struct elf *e)
+{
+	return elf_section(e, ".debug_info") || elf_section(e, ".zdebug_info");
+}
+
 struct err *dwarf_create(struct elf *e, struct dwarf **ret)
 {
 	_cleanup_(cleanup_dwarf_destroy) struct dwarf *d = calloc(1, sizeof(*d));

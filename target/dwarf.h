@@ -21,6 +21,8 @@
 
 struct dwarf;
 
+/* Has the file a section of it, whatever is in that? */
+bool dwarf_present(const struct elf *e);
 /* e must outlive it.  ERR_NODEBUG: no DWARF in the file, or none that can be read; the message says
  * which, without the file's name. */
 ERR_MUST_CHECK struct err *dwarf_create(struct elf *e, struct dwarf **ret);

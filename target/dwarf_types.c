@@ -69,19 +69,10 @@ struct err *dwarf_add_type(struct dwarf *d, Dwarf_Die die, uint16_t tag)
 	return err;
 }
 
-static uint32_t hash_name(const char *s)
-{
-	uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a */
-
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ull;
-	return (uint32_t)hash64(h);
-}
-
 /* The slot of name, or the empty one where it belongs. */
 static uint32_t find_name(const struct dwarf *d, const char *name)
 {
-	uint32_t i = hash_name(name) & (d->nname_slots - 1);
+	uint32_t i = hash_str(name, strlen(name)) & (d->nname_slots - 1);
 
 	while (d->name_slots[i] && strcmp(d->names.v[d->name_slots[i] - 1].name, name))
 		i = (i + 1) & (d->nname_slots - 1);

@@ -387,15 +387,6 @@ static const char *elf_sym_name(const struct elf *e, uint32_t off)
 	return off && off < e->symstr_len ? e->symstr + off : NULL;
 }
 
-static uint32_t elf_hash_name(const char *s, size_t len)
-{
-	uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a */
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)s[i]) * 0x100000001b3ull;
-	return (uint32_t)hash64(h);
-}
-
 /* The pages that lie wholly in [p, p+len): a large table read through once need not stay. */
 static void release(const struct elf *e, const void *p, uint64_t len)
 {
@@ -436,7 +427,7 @@ static void elf_sym_build(struct elf *e)
 		name = elf_sym_name(e, sym.name);
 		if (!name)
 			continue;
-		slot = elf_hash_name(name, strlen(name)) & (e->nsym_slots - 1);
+		slot = hash_str(name, strlen(name)) & (e->nsym_slots - 1);
 		while (e->sym_slots[slot])
 			slot = (slot + 1) & (e->nsym_slots - 1);
 		e->sym_slots[slot] = (uint32_t)i + 1;
@@ -456,7 +447,7 @@ bool elf_symbol(const struct elf *ce, const char *name, uint64_t *addr, uint64_t
 		elf_sym_build(e);
 	if (!e->nsym_slots)
 		return false;
-	slot = elf_hash_name(name, strlen(name)) & (e->nsym_slots - 1);
+	slot = hash_str(name, strlen(name)) & (e->nsym_slots - 1);
 	for (; (num = e->sym_slots[slot]); slot = (slot + 1) & (e->nsym_slots - 1)) {
 		struct elf_sym_ sym = elf_sym(e, num - 1);
 		const char *s = elf_sym_name(e, sym.name);

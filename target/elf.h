@@ -65,9 +65,17 @@ bool elf_symbol(const struct elf *e, const char *name, uint64_t *addr, uint64_t 
 uint64_t elf_symbol_count(const struct elf *e);
 bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr, uint64_t *size);
 
+/* The section of a build id that the process has in memory, too; i < ELF_ID_NOTES; NULL: none. */
+enum { ELF_ID_NOTES = 2 };
+const struct elf_section *elf_id_note(const struct elf *e, unsigned i);
+
 /* "" if there is none.  Hex GNU build id; Go build id (.note.go.buildid, as `go tool buildid` prints it). */
 const char *elf_gnu_build_id(const struct elf *e);
 const char *elf_go_build_id(const struct elf *e);
+
+/* A pclntab's first 8 bytes: magic (0xfffffffa: 1.17; fffffff0: 1.18, 1.19; fffffff1: 1.20 and later), 0, 0, quantum,
+ * word size (debug/gosym/pclntab.go@go1.26.8). */
+bool elf_is_pclntab(struct bytes_fmt fmt, const uint8_t *b);
 
 /*
  * .go.buildinfo, which survives stripping: the release as runtime.Version() says

@@ -91,6 +91,14 @@ struct err *elf_read_notes(struct elf *e)
 	return NULL;
 }
 
+const struct elf_section *elf_id_note(const struct elf *e, unsigned i)
+{
+	static const char *const names[ELF_ID_NOTES] = { ".note.go.buildid", ".note.gnu.build-id" };
+	const struct elf_section *s = elf_section(e, names[i]);
+
+	return s && s->alloc && elf_section_data(e, s) ? s : NULL;
+}
+
 const char *elf_gnu_build_id(const struct elf *e)
 {
 	return e->gnu_build_id ? e->gnu_build_id : "";
@@ -99,6 +107,14 @@ const char *elf_gnu_build_id(const struct elf *e)
 const char *elf_go_build_id(const struct elf *e)
 {
 	return e->go_build_id ? e->go_build_id : "";
+}
+
+bool elf_is_pclntab(struct bytes_fmt fmt, const uint8_t *b)
+{
+	uint32_t magic = bytes_u32(fmt, b);
+
+	return (magic == 0xfffffffa || magic == 0xfffffff0 || magic == 0xfffffff1) && !b[4] && !b[5] &&
+	       (b[6] == 1 || b[6] == 2 || b[6] == 4) && b[7] == fmt.word;
 }
 
 /* ------------------------------------------------------------------ Go build information */

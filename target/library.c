@@ -180,31 +180,28 @@ void libraries_deinit(struct libraries *l)
 const struct library *libraries_at(const struct libraries *l, uint64_t addr)
 {
 	for (size_t i = 0; i < l->n; i++)
-		for (size_t j = 0; j < l->v[i].segments.n; j++)
-			if (addr - l->v[i].segments.v[j].addr < l->v[i].segments.v[j].len)
-				return &l->v[i];
+		if (library_has(l->v[i].segments.v, l->v[i].segments.n, addr))
+			return &l->v[i];
 	return NULL;
 }
 
 struct err *library_is(struct target *t, const struct library *l, const struct elf *file, bool *ret)
 {
-	static const char *const notes[] = { ".note.go.buildid", ".note.gnu.build-id" };
 	struct mem_source *src = target_memory(t);
 	uint8_t b[NOTE_MAX];
 
 	*ret = false;
-	for (size_t i = 0; i < sizeof(notes) / sizeof(*notes); i++) {
-		const struct elf_section *s = elf_section(file, notes[i]);
-		const uint8_t *data = s && s->alloc ? elf_section_data(file, s) : NULL;
+	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
+		const struct elf_section *s = elf_id_note(file, i);
 		struct mem_range r = { s ? s->addr + l->bias : 0, s ? s->size : 0, b, 0 };
 		struct err *err;
 
-		if (!data || s->size > sizeof(b))
+		if (!s || s->size > sizeof(b))
 			continue;
 		err = src->readv(src, &r, 1);
 		if (err)
 			return err;
-		*ret = r.got == s->size && !memcmp(b, data, s->size);
+		*ret = r.got == s->size && !memcmp(b, elf_section_data(file, s), s->size);
 		if (!*ret)
 			return NULL;
 	}

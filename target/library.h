@@ -14,6 +14,14 @@ struct library_segment { /* PT_LOAD; run-time address */
 	bool write, exec;
 };
 
+static inline bool library_has(const struct library_segment *v, size_t n, uint64_t addr)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr - v[i].addr < v[i].len)
+			return true;
+	return false;
+}
+
 struct library {
 	char *path;    /* as it was loaded; "" for the program itself */
 	uint64_t bias; /* run-time minus link-time addresses */
