@@ -8,6 +8,17 @@ import subprocess
 from lib import *
 
 
+def judge(prof, heap, broken=None, named=0):
+    """An exact profile of a heap of so many bytes; broken: what check_promises() said."""
+    t = prof.totals
+    check_sums(t)
+    check(prof.total == t["live_bytes"], "the folded file's sum is not live_bytes:", prof.total, t)
+    check(within(prof.total, heap, 0.001), f"live {prof.total}, HeapAlloc {heap}")
+    check(not broken, f"{len(broken or [])} promises broken:\n" + "\n".join(broken or []))
+    if named:
+        check(t["unnamed_bytes"] < heap * named, "unnamed:", t["unnamed_bytes"], "of", heap)
+
+
 def exact(version=GO_VERSION, named=0.01, say=None, **kw):
     """Holds zoo's promises against its profile; what was measured goes to say()."""
     # Not -tick: caught while it adds up a payload, main() is a root of that one, too.
@@ -24,13 +35,7 @@ def exact(version=GO_VERSION, named=0.01, say=None, **kw):
     if say:
         say(heap=heap, held=len(proms) - max(map(len, broken)), promised=len(proms), **before.totals)
     for prof, bad in zip((before, after), broken):
-        t = prof.totals
-        check_sums(t)
-        check(prof.total == t["live_bytes"], "the folded file's sum is not live_bytes:", prof.total, t)
-        check(within(prof.total, heap, 0.001), f"live {prof.total}, HeapAlloc {heap}")
-        check(not bad, f"{len(bad)} promises broken:\n" + "\n".join(bad))
-        if named:
-            check(t["unnamed_bytes"] < heap * named, "unnamed:", t["unnamed_bytes"], "of", heap)
+        judge(prof, heap, bad, named)
     check(after.totals["unreachable_bytes"] - before.totals["unreachable_bytes"] == 16777216,
           "garbage:", before.totals["unreachable_bytes"], "->", after.totals["unreachable_bytes"])
     # A few hundred bytes come and go with timers and signals; the smallest piece of garbage is one of 65536.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 from lib import *
+from case_b_exact import judge
 from case_k_releases import ALL, minor, row
 
 RELEASES = os.environ.get("GRF_RELEASES", GO_VERSION).split()
@@ -21,11 +22,7 @@ def exact(p, exe, *args, named=True, say=None):
     bad = check_promises(proms, prof.stacks)
     if say:
         say(heap=heap, held=len(proms) - len(bad), promised=len(proms), **prof.totals)
-    check_sums(prof.totals)
-    check(within(prof.total, heap, 0.001), f"live {prof.total}, HeapAlloc {heap}")
-    if named:
-        check(not bad, f"{len(bad)} promises broken:\n" + "\n".join(bad))
-        check(prof.totals["unnamed_bytes"] < heap * 0.01, "unnamed:", prof.totals["unnamed_bytes"], "of", heap)
+    judge(prof, heap, bad if named else None, 0.01 if named else 0)
     return prof
 
 
@@ -86,10 +83,7 @@ def debug_file_with_another_dependency():
             with open(path, "w") as f:
                 f.write(body)
         for flags in [], ["-ldflags=-s -w"]:
-            exes.append(os.path.join(src, f"exe{i}{len(flags)}"))
-            r = subprocess.run([go(), "build", "-o", exes[-1], *flags, "."], cwd=d, env=go_env(CGO_ENABLED="0"),
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            check(r.returncode == 0, r.stdout)
+            exes.append(go_build(d, os.path.join(src, f"exe{i}{len(flags)}"), *flags, CGO_ENABLED="0"))
     ids = [subprocess.run([go(), "tool", "buildid", e], stdout=subprocess.PIPE, text=True, env=go_env()).stdout.strip()
            for e in exes]
     check(len({i.split("/")[2] for i in ids}) == 1, "this test wants equal ids of main:", ids)
@@ -233,9 +227,7 @@ def plugins(version, flags=()):
     shutil.copytree(os.path.join(TOP, "tests/progs/plugin"), f"{d}/src")
     shutil.copytree(f"{d}/src/plug", f"{d}/src/plug2")
     for out, mode in ("host", []), ("plug", ["-buildmode=plugin"]), ("plug2", ["-buildmode=plugin"]):
-        r = subprocess.run([go(version), "build", "-o", f"{d}/{out}", *mode, *flags, f"./{out}"], cwd=f"{d}/src",
-                           env=go_env(CGO_ENABLED="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        check(r.returncode == 0, f"go build {out}:\n{r.stdout}")
+        go_build(f"{d}/src", f"{d}/{out}", *mode, *flags, version=version, package=f"./{out}", CGO_ENABLED="1")
     return d
 
 

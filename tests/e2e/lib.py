@@ -88,6 +88,13 @@ def go_env(**more):
     return env
 
 
+def go_build(cwd, out, *flags, version=GO_VERSION, package=".", **env):
+    r = subprocess.run([go(version), "build", "-o", out, *flags, package], cwd=cwd, env=go_env(**env),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(r.returncode == 0, f"go build {cwd} ({version}):\n{r.stdout}")
+    return out
+
+
 def build(name, version=GO_VERSION, flags=(), tag="", **env):
     """Builds tests/progs/NAME; the module's `go` line is that of the release, as in real life."""
     out = os.path.join(OBJDIR, "progs", f"{name}-{version}{tag}")
@@ -97,11 +104,7 @@ def build(name, version=GO_VERSION, flags=(), tag="", **env):
         f.write(f"module {name}\n\ngo {'.'.join(version.split('.')[:2])}\n")
     os.replace(mod + ".tmp", mod)
     env.setdefault("CGO_ENABLED", "0")
-    r = subprocess.run([go(version), "build", "-modfile", mod, "-o", out, *flags, "."],
-                       cwd=os.path.join(TOP, "tests/progs", name), env=go_env(**env),
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    check(r.returncode == 0, f"go build {name} ({version}):\n{r.stdout}")
-    return out
+    return go_build(os.path.join(TOP, "tests/progs", name), out, "-modfile", mod, *flags, version=version, **env)
 
 
 class Prog:
