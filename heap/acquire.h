@@ -1,0 +1,62 @@
+/*
+ * From TARGET and EXE to a captured heap: connect, stop, verify, capture, let go.
+ *
+ *	acquire_init(options)
+ *	acquire(a, report)		afterwards the process runs again
+ *	heap_analyse(a->heap, ...)	from the image alone
+ *	acquire_details(a)		the figures that -v shows
+ *	acquire_deinit(a)		on every way out: the process runs again, first of all
+ */
+#ifndef GRF_HEAP_ACQUIRE_H
+#define GRF_HEAP_ACQUIRE_H
+
+#include "base/err.h"
+#include "heap/heap.h"
+
+enum fork_mode {
+	FORK_NO,
+	FORK_YES,   /* ERR_UNSUPPORTED where it is not safe */
+	FORK_AUTO,  /* where it is not safe the stopped process is read */
+	FORK_FORCE, /* whatever memory is left */
+};
+
+struct acquire_options {
+	const char *target;	  /* as rsp_create() takes it */
+	const char *exe;	  /* NULL: fetched from the stub */
+	const char *const *debug; /* as heap_create() takes it */
+	size_t ndebug;
+	uint64_t pid; /* 0: the stub holds the process */
+	int timeout_ms;
+	enum fork_mode fork;
+	bool force; /* go on although exe is not what runs */
+	/* How far a phase is, in units of `unit`; total may grow. */
+	void (*progress)(void *arg, const char *phase, double done, double total, const char *unit);
+	void *arg;
+};
+
+struct acquire {
+	struct acquire_options o;
+	struct report *report;
+	struct elf *exe;
+	char *remote_exe; /* its path over there, if it was fetched */
+	struct heap *heap;
+	struct rsp *rsp;
+	struct target *target;
+	struct image *img;
+	struct fork *fork; /* NULL: memory is read while the process is stopped */
+	uint64_t bias;
+	uint64_t pause_ns; /* the last stop that counts */
+	struct threads threads;
+};
+
+/* What o points to is borrowed. */
+void acquire_init(struct acquire *a, const struct acquire_options *o);
+void acquire_deinit(struct acquire *a);
+
+/* Fills the report's part about EXE, the process and its stops; report is borrowed.  Errors: those of rsp_create(),
+ * heap_create(), heap_verify(), heap_capture(). */
+ERR_MUST_CHECK struct err *acquire(struct acquire *a, struct report *report);
+
+ERR_MUST_CHECK struct err *acquire_details(struct acquire *a);
+
+#endif
