@@ -356,6 +356,7 @@ static struct err *acquire_live(struct acquire *a)
 {
 	uint64_t start;
 	struct timespec ts;
+	bool again = false;
 	struct err *err;
 
 	err = connect_target(a);
@@ -379,6 +380,10 @@ static struct err *acquire_live(struct acquire *a)
 		err = take_stop(a);
 	}
 	if (!err)
+		err = verify(a);
+	if (err)
+		err = snapshot_lost(a, err, &again);
+	if (!err && again)
 		err = verify(a);
 	if (!err)
 		err = capture_fitting(a);
