@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 
 from lib import *
@@ -48,13 +49,14 @@ def copies(exe):
 class Server:
     """The server under load, and what it was like before."""
 
-    def __init__(self, *args, wrapper=()):
+    def __init__(self, *args, wrapper=(), forks=True):
+        """wrapper: a command that runs it; forks: as its child."""
         self.exe = os.path.realpath(build("server"))
         self.prog = Prog([*wrapper, self.exe, *args], ready="^READY ")
         addr = next(l for l in self.prog.lines if l.startswith("READY ")).split()[1]
         self.load = Prog([self.exe, "-load", addr])
         self.pid = self.prog.pid
-        if wrapper:  # unshare's child
+        if wrapper and forks:
             self.pid = children(self.prog.pid)[0][0]
         time.sleep(1)
         self.before = self.state()
@@ -197,6 +199,19 @@ def init_of_a_namespace():
                 s.check()
             except Failure as e:
                 raise Failure(f"fork {i + 1}: {e}")
+
+
+SUBREAPER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@case(timeout=120, needs=["gdbserver"])
+def child_subreaper():
+    """The snapshot is left to it, and must be ended unseen: a second, short stop."""
+    s = Server(wrapper=(sys.executable, "-c", SUBREAPER), forks=False)
+    with multi() as g:
+        for i in range(5):
+            check_sums(profile(g.target, s.exe, "-p", s.pid, FORK).totals)
+            s.check()
 
 
 def kill_9_of(s, n, seed):
