@@ -252,6 +252,11 @@ func park() {
 	<-never
 }
 
+// ticked is entered with each tick, before it looks at anything: a place for a breakpoint.
+//
+//go:noinline
+func ticked() {}
+
 func main() {
 	debug.SetGCPercent(-1)
 	tick, trash := false, false
@@ -327,6 +332,7 @@ func main() {
 				garbage()
 			}
 		case <-ticks:
+			ticked()
 			name := bad()
 			puts("tick ")
 			putn(n)
