@@ -255,11 +255,6 @@ func park() {
 	<-never
 }
 
-// ticked is entered with each tick, before it looks at anything: a place for a breakpoint.
-//
-//go:noinline
-func ticked() {}
-
 func main() {
 	debug.SetGCPercent(-1)
 	tick, trash := false, false
