@@ -94,6 +94,16 @@ struct mem_source *target_memory(struct target *t)
 	return &t->source;
 }
 
+const struct arch *target_arch(const struct target *t)
+{
+	return t->arch;
+}
+
+struct rsp *target_rsp(const struct target *t)
+{
+	return t->rsp;
+}
+
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
 {
 	t->watch = watch;
