@@ -25,7 +25,13 @@ enum { ARCH_MAX_REGS = 40 };
 
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
-	const char *nr, *ret, *restart; /* registers; restart: the number of an interrupted call, below 0: none */
+	const char *nr, *ret; /* registers */
+	/* A register that has the number of a call that was interrupted, below 0: none.  NULL: before a stop the kernel
+	 * has gone back to a call's instruction; then wait, a call that waits as long as it takes where its argument wait_limit
+	 * is 0, and is made again unchanged. */
+	const char *restart;
+	uint32_t wait;
+	uint8_t wait_limit;
 	const char *args[6];
 	uint32_t clone, wait4, waitid, close_range, rt_sigaction;
 	/* Code that every Go program has: a loop of exit().  mask: the bytes that count. */
