@@ -165,10 +165,10 @@ struct image_stats {
 };
 struct image_stats image_stats(const struct image *img);
 
-/* ------------------------------------------------------------------ live targets */
+/* ------------------------------------------------------------------ targets */
 
 /*
- * A process behind a stub, stopped.  Its memory is a mem_source.
+ * A process behind a stub, stopped, or a core file (target/core.h).  Its memory is a mem_source.
  */
 struct target;
 
@@ -193,6 +193,8 @@ ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, 
 /* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
  * the stub has no auxv or no such entry. */
 ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret);
+/* All of it, as the process has it; borrowed. */
+ERR_MUST_CHECK struct err *target_auxv_bytes(struct target *t, const struct buf **ret);
 
 /* Called by the source every 64 MB or so, when nothing is under way; an error ends the fetch.  NULL: none. */
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg);
