@@ -9,15 +9,16 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "heap/acquire.h"
+#include "heap/acquire_int.h"
 #include "rsp/rsp.h"
+#include "target/core.h"
 #include "target/fetch.h"
 #include "target/fork.h"
 #include "target/library.h"
 
 enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9 };
 
-static uint64_t now_ns(void)
+uint64_t acquire_now_ns(void)
 {
 	struct timespec ts;
 
@@ -36,6 +37,7 @@ void acquire_deinit(struct acquire *a)
 	fork_destroy(a->fork);
 	target_destroy(a->target);
 	rsp_destroy(a->rsp);
+	core_destroy(a->core);
 	heap_destroy(a->heap);
 	image_destroy(a->img);
 	elf_destroy(a->exe);
@@ -264,7 +266,7 @@ static struct err *capture_fitting(struct acquire *a)
 	return heap_capture_misfit(err) ? heap_check_layout(a->heap, err, &again) : err;
 }
 
-static struct err *open_exe(struct acquire *a, const char *path)
+struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
 	struct err *err = elf_open(path, &a->exe);
 
@@ -287,7 +289,7 @@ static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t p
 
 	if (err)
 		return err;
-	err = open_exe(a, path);
+	err = acquire_open_exe(a, path);
 	if (temporary)
 		unlink(path);
 	a->report->exe = a->remote_exe;
@@ -327,9 +329,9 @@ static struct err *connect_target(struct acquire *a)
 }
 
 /* Refuses an executable that is not what runs, unless told otherwise. */
-static struct err *verify(struct acquire *a)
+struct err *acquire_verify(struct acquire *a, size_t *compared)
 {
-	struct err *err = heap_verify(a->heap, target_memory(a->target)), *e;
+	struct err *err = heap_verify(a->heap, target_memory(a->target), compared), *e;
 
 	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
 		return err;
@@ -339,6 +341,21 @@ static struct err *verify(struct acquire *a)
 		e = err_create(err->code, "%s; give the file that was started, or --force to go on", err->msg);
 	err_destroy(err);
 	return e;
+}
+
+struct err *acquire_attach(struct acquire *a)
+{
+	struct err *err = find_bias(a, &a->bias);
+
+	if (!err)
+		err = image_create(elf_fmt(a->exe), &a->img);
+	if (!err)
+		target_set_progress(a->target, progress_read, a);
+	if (!err)
+		err = heap_attach(a->heap, a->target, a->img, a->bias);
+	if (!err)
+		image_set_source(a->img, target_memory(a->target));
+	return err;
 }
 
 static struct err *acquire_live(struct acquire *a)
@@ -352,30 +369,21 @@ static struct err *acquire_live(struct acquire *a)
 		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
 	if (err)
 		return err;
-	start = now_ns();
+	start = acquire_now_ns();
 	clock_gettime(CLOCK_REALTIME, &ts);
 	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	a->report->pid = rsp_pid(a->rsp);
-	err = find_bias(a, &a->bias);
+	err = acquire_attach(a);
+	if (!err && a->fork) /* at once: the copy can be read at leisure */
+		err = take_stop(a);
 	if (!err)
-		err = image_create(elf_fmt(a->exe), &a->img);
-	if (!err)
-		target_set_progress(a->target, progress_read, a);
-	if (!err)
-		err = heap_attach(a->heap, a->target, a->img, a->bias);
-	if (!err) {
-		image_set_source(a->img, target_memory(a->target));
-		if (a->fork) /* at once: the copy can be read at leisure */
-			err = take_stop(a);
-	}
-	if (!err)
-		err = verify(a);
+		err = acquire_verify(a, NULL);
 	if (!err)
 		err = capture_fitting(a);
 	if (err)
 		return err;
 	image_set_source(a->img, NULL);
-	a->report->capture_ns = now_ns() - start;
+	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
 	a->report->threads = (uint32_t)a->threads.n;
@@ -389,23 +397,26 @@ struct err *acquire(struct acquire *a, struct report *report)
 	a->report = report;
 	report->target = a->o.target;
 	if (a->o.exe)
-		err = open_exe(a, a->o.exe);
-	return err ? err : acquire_live(a);
+		err = acquire_open_exe(a, a->o.exe);
+	if (err)
+		return err;
+	return core_is_file(a->o.target) ? acquire_core(a) : acquire_live(a);
 }
 
 struct err *acquire_details(struct acquire *a)
 {
-	struct rsp_stats st = rsp_stats(a->rsp);
+	struct rsp_stats st = a->rsp ? rsp_stats(a->rsp) : (struct rsp_stats){ 0 };
 	struct image_stats is = image_stats(a->img);
 	char rounds[IMAGE_ROUNDS * 32] = "";
 	struct rusage ru;
 	size_t n = 0;
-	struct err *err;
+	struct err *err = NULL;
 
 	getrusage(RUSAGE_SELF, &ru);
-	err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
-			    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
-			    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+	if (a->rsp)
+		err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
+				    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
+				    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
 	if (!err)
 		err = report_detail(a->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
 				    (double)is.needed / 1e6, (double)is.asked / 1e6,

@@ -21,7 +21,7 @@ enum fork_mode {
 };
 
 struct acquire_options {
-	const char *target;	  /* as rsp_create() takes it */
+	const char *target;	  /* as rsp_create() takes it, or a core file */
 	const char *exe;	  /* NULL: fetched from the stub */
 	const char *const *debug; /* as heap_create() takes it */
 	size_t ndebug;
@@ -40,7 +40,8 @@ struct acquire {
 	struct elf *exe;
 	char *remote_exe; /* its path over there, if it was fetched */
 	struct heap *heap;
-	struct rsp *rsp;
+	struct rsp *rsp;   /* NULL: a core */
+	struct core *core; /* NULL: a stub */
 	struct target *target;
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */

@@ -34,8 +34,9 @@ const struct arch *heap_machine(const struct heap *h);
 ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, struct image *img, uint64_t bias);
 
 /* Compares sampled code and the build id with the process's.  ERR_BADDATA: another program;
- * ERR_FAULT: the program is not where it should be. */
-ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src);
+ * ERR_FAULT: the program is not where it should be.  compared: what src does not have is no
+ * contradiction, and this many pieces it has; NULL: it must have all. */
+ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared);
 
 /*
  * Fetches into the image what the analysis can need.  When the process is at a point where it

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { TOP_ROOTS = 10 };
 
@@ -144,11 +145,28 @@ static struct err *add_roots(struct buf *b, const struct profile *p, const struc
 	return err;
 }
 
+/* Nothing was stopped. */
+static struct err *add_core(struct buf *b, const struct report *r)
+{
+	time_t s = (time_t)(r->time_unix_ns / 1000000000);
+	char bytes[TEXT_BYTES_SIZE], when[64] = "";
+	struct err *err = buf_addstr(b, "\ncore         ");
+	struct tm tm;
+
+	if (gmtime_r(&s, &tm))
+		strftime(when, sizeof(when), ", of %Y-%m-%d %H:%M:%S UTC", &tm);
+	if (!err)
+		err = text_add_clean(b, r->target, false);
+	return err ? err : buf_addf(b, "%s; %s read\n", when, text_bytes(r->captured_bytes, bytes));
+}
+
 static struct err *add_stop(struct buf *b, const struct report *r)
 {
 	char t[TEXT_TIME_SIZE], bytes[TEXT_BYTES_SIZE];
 	struct err *err;
 
+	if (!r->stops)
+		return add_core(b, r);
 	err = buf_addf(b, "\nstopped      %s", text_time(r->stopped_ns, t));
 	if (!err && r->stops > 1)
 		err = buf_addf(b, " (stop %" PRIu32 " was the one; all stops together %s)", r->stops,
