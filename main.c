@@ -23,6 +23,7 @@ struct options {
 	VEC(const char *) outputs, debug_files;
 	unsigned long max_depth;
 	bool verbose, quiet;
+	bool save_only, scrub;
 };
 
 static const char usage_text[] =
@@ -34,16 +35,21 @@ static const char usage_text[] =
 	"for example one of\n"
 	"    gdbserver --attach :2345 PID                 and  grf-rsp localhost:2345 ./exe\n"
 	"    grf-rsp '| ssh HOST gdbserver --once - --attach PID' ./exe\n"
-	"EXE is the program that runs; without it, it is fetched from the stub.\n"
+	"or a core file.  EXE is the program that runs; without it, it is fetched from the stub,\n"
+	"or is what the core says.\n"
 	"\n"
 	"  -o FILE           write FILE (repeatable): *.folded collapsed stacks, *.txt the\n"
-	"                    summary, everything else a pprof profile (default grf.out)\n"
+	"                    summary, *.core what was captured, as a core file, everything else\n"
+	"                    a pprof profile (default grf.out)\n"
 	"  -p PID            attach to PID (with gdbserver --multi)\n"
 	"      --debug FILE  take names from FILE: an unstripped build of the same source, or\n"
 	"                    what strip split off (repeatable: plugins)\n"
 	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
 	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
 	"                    --fork=force: whatever memory is left)\n"
+	"      --save-only   write the *.core, and analyse nothing\n"
+	"      --scrub       a *.core with every word zeroed that is no pointer\n"
+	"      --full        a *.core with all of the process's memory\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
@@ -75,14 +81,37 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 	return true;
 }
 
+/* Whether they go together. */
+static struct err *check_options(struct options *o)
+{
+	for (size_t i = 0; i < o->outputs.n; i++) {
+		bool core = output_kind(o->outputs.v[i]) == OUTPUT_CORE;
+
+		o->acquire.save |= core;
+		if (o->save_only && !core)
+			return err_create(ERR_USAGE, "--save-only analyses nothing: -o %s cannot be written",
+					  o->outputs.v[i]);
+	}
+	if (!o->acquire.save && (o->save_only || o->scrub || o->acquire.full))
+		return err_create(ERR_USAGE, "%s is about -o FILE.core", o->save_only ? "--save-only" :
+				  o->scrub ? "--scrub" : "--full");
+	if (o->scrub && o->acquire.full)
+		return err_create(ERR_USAGE, "--full memory cannot be scrubbed: only what Go manages can");
+	return NULL;
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK };
+	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
+	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "debug", required_argument, NULL, OPT_DEBUG },
 		{ "fork", optional_argument, NULL, OPT_FORK },
+		{ "full", no_argument, NULL, OPT_FULL },
+		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
+		{ "scrub", no_argument, NULL, OPT_SCRUB },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
@@ -142,6 +171,15 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			else
 				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
 			break;
+		case OPT_SAVE_ONLY:
+			o->save_only = true;
+			break;
+		case OPT_SCRUB:
+			o->scrub = true;
+			break;
+		case OPT_FULL:
+			o->acquire.full = true;
+			break;
 		case OPT_FORCE:
 			o->acquire.force = true;
 			break;
@@ -165,7 +203,8 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
-	return o->outputs.n ? NULL : vec_push(&o->outputs, "grf.out");
+	err = o->outputs.n ? NULL : vec_push(&o->outputs, "grf.out");
+	return err ? err : check_options(o);
 }
 
 /* ------------------------------------------------------------------ progress */
@@ -226,19 +265,21 @@ static struct err *run(struct run *r)
 	if (!r->outputs)
 		return err_nomem();
 	for (size_t i = 0; i < o->outputs.n; i++) {
-		size_t len = strlen(o->outputs.v[i]);
-
 		err = output_open(o->outputs.v[i], &r->outputs[i]);
 		if (err)
 			return err;
-		if (!profile_path && !(len > 4 && !strcmp(o->outputs.v[i] + len - 4, ".txt")) &&
-		    !(len > 7 && !strcmp(o->outputs.v[i] + len - 7, ".folded")))
+		if (!profile_path && output_kind(o->outputs.v[i]) == OUTPUT_PPROF)
 			profile_path = o->outputs.v[i];
 	}
 	err = profile_init(&r->profile);
 	if (!err)
 		err = acquire(&r->acquire, &r->report);
 	if (err)
+		return err;
+	for (size_t i = 0; i < o->outputs.n && !err; i++)
+		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
+			err = output_save(r->outputs[i], &r->acquire, o->scrub);
+	if (err || o->save_only)
 		return err;
 	start = now_ns();
 	err = heap_analyse(r->acquire.heap, (unsigned)o->max_depth, &r->profile, &r->report);
@@ -247,7 +288,8 @@ static struct err *run(struct run *r)
 	r->report.analyse_ns = now_ns() - start;
 	err = acquire_details(&r->acquire);
 	for (size_t i = 0; i < o->outputs.n && !err; i++)
-		err = output_write(r->outputs[i], &r->profile, &r->report);
+		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE)
+			err = output_write(r->outputs[i], &r->profile, &r->report);
 	progress_clear(&r->progress);
 	if (!err && !o->quiet)
 		err = output_summary(stdout, &r->profile, &r->report, profile_path, o->verbose);

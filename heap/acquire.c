@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "heap/acquire_int.h"
+#include "heap/save.h"
 #include "rsp/rsp.h"
 #include "target/core.h"
 #include "target/fetch.h"
@@ -223,12 +224,14 @@ static struct err *capture(struct acquire *a)
 			continue;
 		}
 		if (!u.why)
-			return NULL;
+			return save_fetch(a);
 		err = report_detail(a->report, "stop %u: %s at 0x%" PRIx64, a->report->stops, u.why, u.addr);
 		if (err)
 			return err;
-		if (last)
-			return report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+		if (last) {
+			err = report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+			return err ? err : save_fetch(a);
+		}
 		/* Let it run for a moment and stop it elsewhere. */
 		err = let_go(a);
 		if (!err)
@@ -349,6 +352,8 @@ struct err *acquire_attach(struct acquire *a)
 
 	if (!err)
 		err = image_create(elf_fmt(a->exe), &a->img);
+	if (!err && a->o.save)
+		image_remember(a->img);
 	if (!err)
 		target_set_progress(a->target, progress_read, a);
 	if (!err)

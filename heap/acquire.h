@@ -28,6 +28,8 @@ struct acquire_options {
 	uint64_t pid; /* 0: the stub holds the process */
 	int timeout_ms;
 	enum fork_mode fork;
+	bool save;  /* what is captured will be saved: heap/save.h */
+	bool full;  /* all memory, not only what the analysis needs */
 	bool force; /* go on although exe is not what runs */
 	/* How far a phase is, in units of `unit`; total may grow. */
 	void (*progress)(void *arg, const char *phase, double done, double total, const char *unit);

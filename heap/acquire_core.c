@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "heap/acquire_int.h"
+#include "heap/save.h"
 #include "target/core.h"
 
 /* EXE as the command line has it, or as the core does. */
@@ -45,6 +46,8 @@ static struct err *capture(struct acquire *a)
 		if (heap_capture_misfit(err))
 			err = heap_check_layout(a->heap, err, &again);
 	}
+	if (!err)
+		err = save_fetch(a);
 	if (!err && u.why)
 		err = report_note(a->report, "the process was at a point where its heap is not exact: %s at 0x%" PRIx64,
 				  u.why, u.addr);

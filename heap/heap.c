@@ -189,30 +189,26 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	return err;
 }
 
-enum { SAMPLES = 32, SAMPLE = 256, NOTE_MAX = 1024 };
+enum { SAMPLES = 32, SAMPLE = 256, NOTE_MAX = 1024, EHDR_PAGE = 4096 };
 
-/* Adds a piece that the file has too. */
-static void sample(const struct heap *h, uint64_t addr, uint64_t len, uint8_t *buf, struct mem_range *r,
-		   size_t *n)
+/* Adds a piece that the file has too; link-time address. */
+static struct err *sample(const struct heap *h, uint64_t addr, uint64_t len, struct ranges *ret)
 {
-	if (elf_data(h->proc.exe, addr, len))
-		r[(*n)++] = (struct mem_range){ addr + h->proc.bias, len, buf, 0 };
+	return elf_data(h->proc.exe, addr, len) ? vec_push(ret, ((struct range){ addr + h->proc.bias, len })) : NULL;
 }
 
-struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared)
+/* The build ids, and code and constants spread over the file: at most so many pieces. */
+static struct err *verify_plan(const struct heap *h, struct ranges *ret)
 {
 	const struct elf_segment *segs;
-	size_t nsegs = elf_segments(h->proc.exe, &segs), n = 0;
-	struct mem_range r[SAMPLES + ELF_ID_NOTES];
-	uint8_t buf[SAMPLES][SAMPLE], note[ELF_ID_NOTES][NOTE_MAX];
-	struct err *err;
+	size_t nsegs = elf_segments(h->proc.exe, &segs);
+	struct err *err = NULL;
 
-	/* The build ids, and code and constants spread over the file. */
-	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
+	for (unsigned i = 0; i < ELF_ID_NOTES && !err; i++) {
 		const struct elf_section *s = elf_id_note(h->proc.exe, i);
 
 		if (s && s->size <= NOTE_MAX)
-			sample(h, s->addr, s->size, note[i], r, &n);
+			err = sample(h, s->addr, s->size, ret);
 	}
 	for (size_t i = 0, k = 0; i < nsegs; i++) {
 		uint64_t step;
@@ -220,9 +216,42 @@ struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared
 		if (segs[i].write || segs[i].filesz < SAMPLE)
 			continue;
 		step = (segs[i].filesz - SAMPLE) / (SAMPLES / 2);
-		for (unsigned j = 0; j < SAMPLES / 2 && k < SAMPLES; j++, k++)
-			sample(h, segs[i].addr + j * step, SAMPLE, buf[k], r, &n);
+		for (unsigned j = 0; j < SAMPLES / 2 && k < SAMPLES && !err; j++, k++)
+			err = sample(h, segs[i].addr + j * step, SAMPLE, ret);
 	}
+	return err;
+}
+
+struct err *heap_samples(const struct heap *h, struct ranges *ret)
+{
+	const struct elf_segment *segs;
+	struct err *err = elf_segments(h->proc.exe, &segs) ? sample(h, segs[0].addr, EHDR_PAGE, ret) : NULL;
+
+	return err ? err : verify_plan(h, ret);
+}
+
+static bool is_id_note(const struct heap *h, uint64_t addr)
+{
+	for (unsigned i = 0; i < ELF_ID_NOTES; i++)
+		if (elf_id_note(h->proc.exe, i) && elf_id_note(h->proc.exe, i)->addr == addr)
+			return true;
+	return false;
+}
+
+struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared)
+{
+	struct ranges plan = VEC_INIT;
+	struct mem_range r[SAMPLES + ELF_ID_NOTES];
+	uint8_t buf[SAMPLES + ELF_ID_NOTES][NOTE_MAX];
+	size_t n;
+	struct err *err = verify_plan(h, &plan);
+
+	n = plan.n;
+	for (size_t i = 0; i < n; i++)
+		r[i] = (struct mem_range){ plan.v[i].addr, plan.v[i].len, buf[i], 0 };
+	vec_deinit(&plan);
+	if (err)
+		return err;
 	err = src->readv(src, r, n);
 	if (err)
 		return err;
@@ -235,8 +264,8 @@ struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared
 					 elf_path(h->proc.exe), r[i].addr);
 		if (memcmp(elf_data(h->proc.exe, r[i].addr - h->proc.bias, r[i].len), r[i].dst, r[i].len))
 			return err_create(ERR_BADDATA, "%s is not what runs there: %s at 0x%" PRIx64 " differs",
-					  elf_path(h->proc.exe), r[i].dst == note[0] || r[i].dst == note[1] ?
-					  "the build id" : "the code", r[i].addr);
+					  elf_path(h->proc.exe), is_id_note(h, r[i].addr - h->proc.bias) ? "the build id" :
+														 "the code", r[i].addr);
 		if (compared)
 			++*compared;
 	}

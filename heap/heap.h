@@ -38,6 +38,9 @@ ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, st
  * contradiction, and this many pieces it has; NULL: it must have all. */
 ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared);
 
+/* EXE's own pieces, at run-time addresses, that heap_verify() compares; and its ELF header. */
+ERR_MUST_CHECK struct err *heap_samples(const struct heap *h, struct ranges *ret);
+
 /*
  * Fetches into the image what the analysis can need.  When the process is at a point where it
  * cannot be read exactly, u->why is set and the capture is incomplete: let it run for a

@@ -526,14 +526,16 @@ static struct err *read_range(struct core *c, struct mem_range *r)
 		size_t i = segment_lookup(c, addr);
 		const struct segment *s = i < c->segments.n ? &c->segments.v[i] : NULL;
 
-		if (!s || s->addr > addr)
-			break; /* not mapped */
-		if (addr - s->addr < s->filesz) {
+		if (!s || s->addr > addr) {
+			/* One of ours has no headers for what it has not: EXE's constants are in EXE. */
+			if (!c->ours || !c->elf || is_variable(c->elf, addr - c->bias))
+				break;
+			n = s && s->addr - addr < left ? s->addr - addr : left;
+			n = read_file(c, addr, r->dst + r->got, n);
+		} else if (addr - s->addr < s->filesz) {
 			n = s->filesz - (addr - s->addr);
 			n = n < left ? n : left;
 			err = read_at(c, s->off + (addr - s->addr), r->dst + r->got, n, &n);
-		} else if (c->ours) {
-			break; /* what was not captured */
 		} else {
 			n = s->memsz - (addr - s->addr);
 			n = read_file(c, addr, r->dst + r->got, n < left ? n : left);
@@ -622,7 +624,7 @@ struct err *core_target(struct core *c, const struct arch *arch, struct target *
 	if (c->machine != arch->elf_machine || c->fmt.word != arch->fmt.word || c->fmt.big != arch->fmt.big)
 		return err_create(ERR_BADDATA, "%s is of a program for %s, EXE is for %s", c->path,
 				  arch_machine_name(c->machine), arch->name);
-	c->t.source.readv = core_readv;
+	c->t.source = (struct mem_source){ core_readv, true };
 	c->t.ops = &core_ops;
 	c->t.arch = arch;
 	*ret = &c->t;

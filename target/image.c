@@ -34,6 +34,8 @@ struct image {
 	struct image_stats stats;
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */
+	bool remember;
+	struct ranges wanted; /* if remember: what was asked for, without bridged gaps */
 	size_t *hints; /* where a piece was found last, by some bits of the address */
 };
 
@@ -105,6 +107,7 @@ void image_destroy(struct image *img)
 		piece_free(&img->pieces.v[i]);
 	vec_deinit(&img->pieces);
 	stores_destroy(img);
+	vec_deinit(&img->wanted);
 	free(img->hints);
 	free(img);
 }
@@ -530,9 +533,12 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		if (!image_covers(img, ahead->v[i]))
 			err = vec_push(&want, ahead->v[i]);
 	ranges_merge(&want, 0);
-	for (i = 0; i < want.n; i++)
+	for (i = 0; i < want.n && !err; i++) {
 		img->stats.needed += image_lacks(img, want.v[i]);
-	ranges_merge(&want, gap);
+		if (img->remember)
+			err = vec_push(&img->wanted, want.v[i]);
+	}
+	ranges_merge(&want, img->src->no_gaps ? 0 : gap);
 	for (i = 0; !err && i < want.n; i++)
 		err = image_missing(img, want.v[i], &missing);
 	ranges_merge(&missing, 0);
@@ -624,7 +630,38 @@ void image_forget(struct image *img)
 	}
 	stores_destroy(img);
 	img->pieces.n = n;
+	img->wanted.n = 0;
 	img->stats = (struct image_stats){ 0 };
+}
+
+void image_remember(struct image *img)
+{
+	img->remember = true;
+}
+
+struct err *image_remembered(const struct image *img, struct ranges *ret)
+{
+	struct ranges want = VEC_INIT;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < img->wanted.n && !err; i++)
+		err = vec_push(&want, img->wanted.v[i]);
+	ranges_merge(&want, 0);
+	for (size_t i = 0; i < want.n && !err; i++) {
+		uint64_t at = want.v[i].addr, end = at + want.v[i].len;
+
+		for (size_t k = image_lookup(img, at); k < img->pieces.n && img->pieces.v[k].addr < end && !err; k++) {
+			const struct piece *p = &img->pieces.v[k];
+			uint64_t lo = p->addr > at ? p->addr : at;
+			uint64_t hi = p->addr + p->len < end ? p->addr + p->len : end;
+
+			if (p->kind != PIECE_LENT && p->kind != PIECE_HOLE)
+				err = vec_push(ret, ((struct range){ lo, hi - lo }));
+		}
+	}
+	vec_deinit(&want);
+	ranges_merge(ret, 0);
+	return err;
 }
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)

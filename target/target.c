@@ -10,6 +10,7 @@ void target_destroy(struct target *t)
 {
 	if (!t)
 		return;
+	vec_deinit(&t->peeked);
 	buf_deinit(&t->auxv);
 	t->ops->destroy(t);
 }
@@ -17,6 +18,18 @@ void target_destroy(struct target *t)
 struct mem_source *target_memory(struct target *t)
 {
 	return &t->source;
+}
+
+struct err *target_peek(struct target *t, struct mem_range *r)
+{
+	struct err *err = t->source.readv(&t->source, r, 1);
+
+	return err || !r->got ? err : vec_push(&t->peeked, ((struct range){ r->addr, r->got }));
+}
+
+const struct ranges *target_peeked(const struct target *t)
+{
+	return &t->peeked;
 }
 
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)

@@ -78,6 +78,7 @@ struct mem_range {
  */
 struct mem_source {
 	struct err *(*readv)(struct mem_source *src, struct mem_range *ranges, size_t n);
+	bool no_gaps; /* a request more costs nothing, and what lies between two may be lacking */
 };
 
 /* ------------------------------------------------------------------ image */
@@ -120,6 +121,9 @@ ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
 /* Both in one go: `ahead` as image_try() has it. */
 ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
 					    uint64_t gap);
+/* From now on it is remembered what is asked for; and that, as far as it is there and not lent: sorted, apart. */
+void image_remember(struct image *img);
+ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);
 /* Drops everything but lent segments: the target ran, all of it may have changed. */
 void image_forget(struct image *img);
 
@@ -177,6 +181,9 @@ ERR_MUST_CHECK struct err *target_create(struct rsp *rsp, const struct arch *arc
 void target_destroy(struct target *t); /* rsp is the caller's and stays */
 
 struct mem_source *target_memory(struct target *t);
+/* Reads one range without an image; what was read so is remembered. */
+ERR_MUST_CHECK struct err *target_peek(struct target *t, struct mem_range *r);
+const struct ranges *target_peeked(const struct target *t);
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);

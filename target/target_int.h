@@ -16,6 +16,7 @@ struct target {
 	const struct arch *arch;
 	void (*progress)(void *arg, uint64_t bytes); /* NULL: none */
 	void *progress_arg;
+	struct ranges peeked;
 	struct buf auxv;
 	bool auxv_read;
 };
