@@ -279,6 +279,8 @@ static struct err *run(struct run *r)
 	for (size_t i = 0; i < o->outputs.n && !err; i++)
 		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
 			err = output_save(r->outputs[i], &r->acquire, o->scrub);
+	if (!err && o->save_only && !o->quiet)
+		err = output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
 	if (err || o->save_only)
 		return err;
 	start = now_ns();

@@ -388,6 +388,7 @@ static struct err *acquire_live(struct acquire *a)
 	if (err)
 		return err;
 	image_set_source(a->img, NULL);
+	a->report->captured_bytes = image_stats(a->img).fetched;
 	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);

@@ -97,6 +97,7 @@ struct err *acquire_core(struct acquire *a)
 	if (err)
 		return err;
 	image_set_source(a->img, NULL);
+	a->report->captured_bytes = image_stats(a->img).fetched;
 	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->threads = (uint32_t)a->threads.n;
 	return NULL;

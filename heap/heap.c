@@ -361,7 +361,6 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	r->unreachable_bytes = h->spans.allocated_bytes - m->live_bytes;
 	r->failed_reads = st.holes + m->unread;
 	r->failed_bytes = st.hole_bytes;
-	r->captured_bytes = st.fetched;
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
 		const struct goroutine *g = &h->stacks.gs.v[i];
 

@@ -12,6 +12,7 @@ struct scrub {
 	struct heap *h;
 	struct map64 whole;	/* addresses of slots that stay as they are */
 	struct ranges stacks;	/* sorted, apart */
+	struct map64 itabs;	/* made at run time */
 	struct ranges runtimes; /* the runtime's variables: sorted, apart */
 };
 
@@ -22,6 +23,7 @@ void scrub_destroy(struct scrub **ps)
 	if (!s)
 		return;
 	map64_deinit(&s->whole);
+	map64_deinit(&s->itabs);
 	vec_deinit(&s->stacks);
 	vec_deinit(&s->runtimes);
 	free(s);
@@ -135,6 +137,40 @@ static struct err *keep_runtime_objects(struct scrub *s)
 	return err;
 }
 
+/* Types made by reflect, as far as objects carry them. */
+static struct err *keep_types(struct scrub *s)
+{
+	const struct proc *p = &s->h->proc;
+	struct err *err = NULL;
+	uint64_t type;
+
+	for (size_t i = 0; i < s->h->spans.n && !err; i++) {
+		const struct span *sp = &s->h->spans.v[i];
+
+		if (sp->ptrs == SPAN_LARGE && sp->large_type)
+			err = keep_object(s, sp->large_type);
+		for (uint32_t k = 0; sp->ptrs == SPAN_HEADER && k < sp->nelems && !err; k++)
+			if (span_alive(sp, k) && proc_try_word(p, span_slot(sp, k), &type))
+				err = keep_object(s, type);
+	}
+	return err;
+}
+
+static struct err *know_itabs(struct scrub *s)
+{
+	const struct proc *p = &s->h->proc;
+	uint64_t table, size, itab, *val, word = p->fmt.word;
+	struct err *err = NULL;
+
+	if (!p->var.itabTable || !proc_try_word(p, p->var.itabTable, &table) || !proc_try_word(p, table, &size) ||
+	    size > LIMIT_ITABS)
+		return NULL;
+	for (uint64_t i = 0; i < size && !err; i++) /* itabTableType: size, count, entries */
+		if (proc_try_word(p, table + (2 + i) * word, &itab) && itab)
+			err = map64_put(&s->itabs, itab, 1, &val, NULL);
+	return err;
+}
+
 /* Packages that the runtime is made of, and what the linker makes for it. */
 static bool is_runtime(const char *name)
 {
@@ -175,6 +211,10 @@ struct err *scrub_create(struct heap *h, struct scrub **ret)
 	err = spans_attach(&h->proc, &h->spans);
 	if (!err)
 		err = keep_runtime_objects(s);
+	if (!err)
+		err = keep_types(s);
+	if (!err)
+		err = know_itabs(s);
 	for (size_t i = 0; i < h->proc.binaries.n && !err; i++)
 		err = keep_variables(s, &h->proc.binaries.v[i]);
 	settle(&s->stacks);
@@ -223,42 +263,87 @@ static void scrub_stack(const struct scrub *s, const struct window *w)
 	}
 }
 
-static void scrub_object(const struct scrub *s, const struct span *sp, uint32_t index, const struct window *w)
+/* A closure's function; a number that is an entry's address by chance is rare. */
+static struct err *is_entry(const struct scrub *s, uint64_t v, bool *ret)
+{
+	const struct func *f = NULL;
+	struct err *err = binary_at(&s->h->proc, v) ? func_find(&s->h->proc, v, &f) : NULL;
+
+	*ret = f && f->entry == v;
+	return err;
+}
+
+/* An interface's first word: a type or a table of methods, which the collector does not follow. */
+static bool is_type_word(const struct scrub *s, uint64_t v)
+{
+	return spans_page(&s->h->spans, v) || binary_at(&s->h->proc, v) || map64_get(&s->itabs, v);
+}
+
+/* Words of an object that are no pointers to objects; at hi is one, if ptr. */
+static struct err *scrub_rest(const struct scrub *s, const struct window *w, uint64_t lo, uint64_t hi, bool ptr)
+{
+	uint64_t before = ptr ? hi - s->h->proc.fmt.word : 0;
+	struct bytes_fmt fmt = s->h->proc.fmt;
+	struct err *err = NULL;
+
+	lo = lo > w->addr ? lo : w->addr;
+	hi = hi < w->end ? hi : w->end;
+	for (; lo < hi && !err; lo += fmt.word) {
+		uint64_t v = hi - lo >= fmt.word ? bytes_word(fmt, w->b + (lo - w->addr)) : 1;
+		bool keep = lo == before && is_type_word(s, v);
+
+		if (v && !keep)
+			err = is_entry(s, v, &keep);
+		if (v && !keep)
+			wipe(w, lo, lo + fmt.word);
+	}
+	return err;
+}
+
+static struct err *scrub_object(const struct scrub *s, const struct span *sp, uint32_t index, const struct window *w)
 {
 	uint64_t slot = span_slot(sp, index), end = slot + sp->elemsize, done = slot + span_data_off(sp), word;
 	unsigned size = s->h->proc.fmt.word;
+	struct err *err = NULL;
 	struct ptr_iter it;
 	bool bad = false;
 
 	if (!sp->unswept && !span_alive(sp, index)) {
 		wipe(w, slot, end);
-		return;
+		return NULL;
 	}
 	if (map64_get(&s->whole, slot))
-		return;
+		return NULL;
 	if (ptr_iter_init(&it, &s->h->proc, &s->h->masks, sp, index, &bad))
-		while (done < w->end && ptr_iter_next(&it, &word)) {
-			wipe(w, done, slot + word * size);
+		while (done < w->end && !err && ptr_iter_next(&it, &word)) {
+			err = scrub_rest(s, w, done, slot + word * size, true);
 			done = slot + (word + 1) * size;
 		}
-	wipe(w, done, end);
+	return err ? err : scrub_rest(s, w, done, end, false);
 }
 
-static void scrub_span(const struct scrub *s, const struct span *sp, const struct window *w)
+static struct err *scrub_span(const struct scrub *s, const struct span *sp, const struct window *w)
 {
 	uint64_t slots = sp->base + (uint64_t)sp->nelems * sp->elemsize;
+	struct err *err = NULL;
 
 	if (sp->ptrs == SPAN_NOSCAN)
-		return; /* only what the runtime keeps there was asked for */
-	for (uint64_t at = w->addr; at < w->end && at < slots;) {
+		return NULL; /* only what the runtime keeps there was asked for */
+	for (uint64_t at = w->addr; at < w->end && at < slots && !err;) {
 		uint32_t i = span_index(sp, at);
 
-		scrub_object(s, sp, i, w);
+		err = scrub_object(s, sp, i, w);
 		at = span_slot(sp, i) + sp->elemsize;
 	}
+	return err;
 }
 
-/* Words of [lo, hi) by a module's mask. */
+static bool masked(const uint8_t *mask, const struct bitmap_root *seg, uint64_t i)
+{
+	return mask && i < seg->nbits && mask[i >> 3] >> (i & 7) & 1;
+}
+
+/* Variables by a module's mask. */
 static void scrub_masked(const struct scrub *s, const struct bitmap_root *seg, const struct window *w)
 {
 	const struct proc *p = &s->h->proc;
@@ -267,7 +352,10 @@ static void scrub_masked(const struct scrub *s, const struct bitmap_root *seg, c
 	for (uint64_t at = w->addr; at < w->end; at += p->fmt.word) {
 		uint64_t i = (at - seg->start) / p->fmt.word;
 
-		if (!mask || i >= seg->nbits || !(mask[i >> 3] >> (i & 7) & 1))
+		if (masked(mask, seg, i))
+			continue;
+		if (w->end - at < p->fmt.word || !masked(mask, seg, i + 1) ||
+		    !is_type_word(s, bytes_word(p->fmt, w->b + (at - w->addr))))
 			wipe(w, at, at + p->fmt.word);
 	}
 }
@@ -328,8 +416,9 @@ struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len)
 	const struct scrub *s = scrub;
 	const struct proc *p = &s->h->proc;
 	uint64_t end = addr + len;
+	struct err *err = NULL;
 
-	while (addr < end) {
+	while (addr < end && !err) {
 		const struct span *sp = spans_page(&s->h->spans, addr);
 		const struct range *stack = range_from(&s->stacks, addr);
 		const struct binary *bin = NULL;
@@ -340,7 +429,7 @@ struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len)
 			next = sp->base + sp->npages * GO_PAGE;
 		} else if (stack && stack->addr <= addr) {
 			sp = NULL;
-			next = stack->addr + stack->len;
+			next = stack->addr + stack->len < next ? stack->addr + stack->len : next;
 		} else {
 			sp = NULL;
 			bin = binary_at(p, addr);
@@ -350,7 +439,7 @@ struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len)
 		if (next < w.end)
 			w.end = next;
 		if (sp)
-			scrub_span(s, sp, &w);
+			err = scrub_span(s, sp, &w);
 		else if (stack && stack->addr <= addr)
 			scrub_stack(s, &w);
 		else if (bin)
@@ -360,7 +449,7 @@ struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len)
 		b += w.end - addr;
 		addr = w.end;
 	}
-	return NULL;
+	return err;
 }
 
 void scrub_threads(const struct scrub *s, struct threads *threads)

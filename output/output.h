@@ -33,4 +33,7 @@ void output_destroy(struct output *o); /* NULL is fine */
 ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
 					  const char *profile_path, bool verbose);
 
+/* What --save-only says: the files, the stop. */
+ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n);
+
 #endif

@@ -261,3 +261,24 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 		err = err_os(errno, "write");
 	return err;
 }
+
+struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		err = buf_addstr(&b, "saved        ");
+		if (!err)
+			err = text_add_clean(&b, paths[i], false);
+		if (!err)
+			err = buf_addstr(&b, "\n");
+	}
+	if (!err)
+		err = add_stop(&b, r);
+	if (!err)
+		err = add_lines(&b, "note", r->notes.v, r->notes.n);
+	if (!err && fwrite(b.data, 1, b.len, f) != b.len)
+		err = err_os(errno, "write");
+	return err;
+}
