@@ -15,6 +15,7 @@
 #include "base/intr.h"
 #include "heap/acquire.h"
 #include "output/output.h"
+#include "target/core.h"
 
 enum { DEFAULT_DEPTH = 256 };
 
@@ -200,6 +201,9 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (argc - optind > 2)
 		return err_create(ERR_USAGE, "too many arguments: %s", argv[optind + 2]);
 	o->acquire.target = argv[optind];
+	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO))
+		return err_create(ERR_USAGE, "%s is about a process: %s is a file", o->acquire.pid ? "-p" : "--fork",
+				  o->acquire.target);
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;

@@ -55,12 +55,15 @@ static struct err *capture(struct acquire *a)
 }
 
 /* With what is missing, if that may be the reason. */
-static struct err *explain(struct acquire *a, struct err *err)
+static struct err *explain(struct acquire *a, struct err *err, bool known)
 {
 	uint64_t at = 0, cut = core_cut(a->core, &at);
 
-	if (!err || !cut || !heap_capture_misfit(err))
+	if (!err || !heap_capture_misfit(err))
 		return err;
+	if (!cut)
+		return known ? err : err_wrapf(err, "%s has nothing of %s: it may be of another program", a->o.target,
+					       elf_path(a->exe));
 	return err_wrapf(err, "%s is cut (%" PRIu64 " bytes are missing, from 0x%" PRIx64 " on), and the runtime's tables are "
 			 "in the missing part: a whole core is needed", a->o.target, cut, at);
 }
@@ -90,7 +93,7 @@ struct err *acquire_core(struct acquire *a)
 	core_set_exe(a->core, a->exe, a->bias);
 	err = say_missing(a);
 	if (!err)
-		err = explain(a, capture(a));
+		err = explain(a, capture(a), compared);
 	if (!err && core_from_exe(a->core))
 		err = report_note(a->report, "%" PRIu64 " bytes of variables are not in the core: taken as EXE has them",
 				  core_from_exe(a->core));
