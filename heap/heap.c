@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "heap/account_heap.h"
 #include "heap/find.h"
 #include "heap/heap_int.h"
 #include "heap/mark.h"
@@ -55,6 +56,10 @@ static struct err *find_symbols(struct heap *h)
 		{ "runtime.allfin", &v->allfin, true },
 		{ "runtime.gcCleanups", &v->gcCleanups, false },
 		{ "runtime.itabTable", &v->itabTable, false },
+		{ "runtime.memstats", &v->memstats, false },
+		{ "runtime.gcController", &v->gcController, false },
+		{ "runtime.sched", &v->sched, false },
+		{ "runtime.waitReasonStrings", &v->waitReasons, false },
 	};
 	uint64_t size;
 
@@ -173,7 +178,8 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	size_t n = elf_segments(p->exe, &segs);
 	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
 			     &p->var.allp, &p->var.allfin, &p->var.gcCleanups,
-			     &p->var.itabTable };
+			     &p->var.itabTable, &p->var.memstats, &p->var.gcController, &p->var.sched,
+			     &p->var.waitReasons };
 	struct err *err = binary_place(&p->binaries.v[0], bias);
 
 	h->target = target;
@@ -483,6 +489,8 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 	phase_done(&ph, "naming");
 	if (!err)
 		err = fill_report(h, &mark, r);
+	if (!err)
+		err = account_make(h, &mark, profile, r);
 	if (!err)
 		err = report_costs(h, &mark, profile, &ph, r);
 	mark_deinit(&mark);

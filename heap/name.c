@@ -90,6 +90,43 @@ static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
 	return err;
 }
 
+static uint8_t kind_of_root(const struct mark_root *r)
+{
+	switch (r->pass) {
+	case PASS_VARIABLES:
+		return LIVE_VARIABLES;
+	case PASS_RUNTIME:
+		return LIVE_RUNTIME;
+	case PASS_SPECIALS:
+		break;
+	default:
+		return LIVE_GOROUTINES;
+	}
+	switch (r->r.kind) {
+	case ROOT_FIN_OBJ:
+	case ROOT_FIN_FN:
+		return LIVE_FINALIZERS;
+	case ROOT_CLEANUP:
+	case ROOT_CLEANUP_ARG:
+		return LIVE_CLEANUPS;
+	case ROOT_WEAK:
+		return LIVE_WEAK;
+	default:
+		return LIVE_QUEUED;
+	}
+}
+
+/* Of the root that a fresh path begins with. */
+static void set_kind(struct naming *n, uint32_t node, uint8_t kind)
+{
+	struct profile_node *v = &n->p->nodes.v[node];
+
+	while (v->parent)
+		v = &n->p->nodes.v[v->parent];
+	if (!v->kind)
+		v->kind = kind;
+}
+
 static struct err *root_node(struct naming *n, uint32_t root, uint32_t *node)
 {
 	const struct mark_root *r = &n->m->roots[root];
@@ -100,6 +137,8 @@ static struct err *root_node(struct naming *n, uint32_t root, uint32_t *node)
 			err = child_str(n, 0, r->label, &n->root_nodes[root]);
 		else
 			err = call_path(n, r->r.frame, &n->root_nodes[root]);
+		if (!err)
+			set_kind(n, n->root_nodes[root], kind_of_root(r));
 	}
 	*node = n->root_nodes[root];
 	return err;

@@ -24,6 +24,11 @@ struct runtime_vars {
 	uint64_t allfin;     /* *finblock */
 	uint64_t gcCleanups; /* cleanupQueue; 0 before Go 1.25 */
 	uint64_t itabTable;  /* *itabTableType */
+	/* only by name; 0: the program has none */
+	uint64_t memstats;     /* mstats */
+	uint64_t gcController; /* gcControllerState */
+	uint64_t sched;	       /* schedt */
+	uint64_t waitReasons;  /* [...]string */
 };
 
 struct proc {

@@ -14,11 +14,13 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/vec.h"
+#include "heap/account.h"
 
 struct profile_node {
 	uint32_t parent;
 	uint32_t frame;	 /* string id in frames; of node 0: unused */
 	uint32_t depth;	 /* frames from the root: node 0 has 0 */
+	uint8_t kind;	 /* enum live_kind, of depth 1 */
 	uint64_t bytes;	 /* slot sizes (elemsize) of the objects held here */
 	uint64_t objects;
 };
@@ -57,6 +59,8 @@ struct report {
 	uint64_t unnamed_bytes;	 /* under $sub_objects$, a size-class stand-in, or a section+offset root */
 	uint64_t failed_reads, failed_bytes;
 	uint32_t goroutines_partial;	/* not walked to their end, scanned conservatively */
+
+	struct account account;
 
 	/* the stop */
 	uint64_t stopped_ns;	/* the stop that was captured */

@@ -242,6 +242,8 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 	if (!err)
 		err = add_roots(&b, p, r, &roots);
 	if (!err)
+		err = memory_add(&b, r);
+	if (!err)
 		err = add_stop(&b, r);
 	if (!err)
 		err = add_lines(&b, "note", r->notes.v, r->notes.n);
@@ -249,6 +251,8 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 		err = add_lines(&b, "detail", r->details.v, r->details.n);
 	if (!err && verbose)
 		err = add_totals(&b, r);
+	if (!err && verbose)
+		err = memory_add_memstats(&b, &r->account);
 	if (!err && profile_path) {
 		err = buf_addstr(&b, "next         go tool pprof -http=:8080 ");
 		if (!err)
