@@ -22,7 +22,7 @@ enum { DEFAULT_DEPTH = 256 };
 struct options {
 	struct acquire_options acquire;
 	VEC(const char *) outputs, debug_files;
-	unsigned long max_depth;
+	struct analyse_options analyse;
 	bool verbose, quiet;
 	bool save_only, scrub;
 };
@@ -48,6 +48,8 @@ static const char usage_text[] =
 	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
 	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
 	"                    --fork=force: whatever memory is left)\n"
+	"      --goroutines  group goroutines by their stacks, and say what each group alone keeps alive\n"
+	"      --stack-roots=path  begin a local's path with its goroutine's calls (default: var)\n"
 	"      --save-only   write the *.core, and analyse nothing\n"
 	"      --scrub       a *.core with every word zeroed that is no pointer\n"
 	"      --full        a *.core with all of the process's memory\n"
@@ -104,12 +106,14 @@ static struct err *check_options(struct options *o)
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
-	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL };
+	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "debug", required_argument, NULL, OPT_DEBUG },
 		{ "fork", optional_argument, NULL, OPT_FORK },
+		{ "goroutines", no_argument, NULL, OPT_GOROUTINES },
+		{ "stack-roots", required_argument, NULL, OPT_STACK_ROOTS },
 		{ "full", no_argument, NULL, OPT_FULL },
 		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
 		{ "scrub", no_argument, NULL, OPT_SCRUB },
@@ -153,8 +157,9 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				return err;
 			break;
 		case OPT_DEPTH:
-			if (!parse_number(optarg, 1, 1000000, &o->max_depth))
+			if (!parse_number(optarg, 1, 1000000, &n))
 				return err_create(ERR_USAGE, "--max-depth %s: not a number from 1 to 1000000", optarg);
+			o->analyse.max_depth = (unsigned)n;
 			break;
 		case OPT_TIMEOUT:
 			if (!parse_number(optarg, 1, 86400, &n))
@@ -171,6 +176,14 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				o->acquire.fork = FORK_FORCE;
 			else
 				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
+			break;
+		case OPT_GOROUTINES:
+			o->analyse.goroutines = true;
+			break;
+		case OPT_STACK_ROOTS:
+			o->analyse.stack_paths = !strcmp(optarg, "path");
+			if (strcmp(optarg, "path") && strcmp(optarg, "var"))
+				return err_create(ERR_USAGE, "--stack-roots=%s: var or path", optarg);
 			break;
 		case OPT_SAVE_ONLY:
 			o->save_only = true;
@@ -288,7 +301,7 @@ static struct err *run(struct run *r)
 	if (err || o->save_only)
 		return err;
 	start = now_ns();
-	err = heap_analyse(r->acquire.heap, (unsigned)o->max_depth, &r->profile, &r->report);
+	err = heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report);
 	if (err)
 		return err;
 	r->report.analyse_ns = now_ns() - start;
@@ -314,7 +327,7 @@ static void run_deinit(struct run *r)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .max_depth = DEFAULT_DEPTH };
+	struct options o = { .analyse.max_depth = DEFAULT_DEPTH };
 	struct run r = { .o = &o };
 	struct err *err;
 	int status = 0;

@@ -8,6 +8,7 @@
 
 #include "heap/account_heap.h"
 #include "heap/find.h"
+#include "heap/goroutine_heap.h"
 #include "heap/heap_int.h"
 #include "heap/mark.h"
 #include "heap/name.h"
@@ -451,8 +452,7 @@ static struct err *report_costs(const struct heap *h, const struct mark *m, cons
 	return err;
 }
 
-struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
-			 struct report *r)
+struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *profile, struct report *r)
 {
 	struct types *types = NULL;
 	struct places places = { 0 };
@@ -485,12 +485,14 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 		err = mark_run(&mark, h, &places, roots, nroots);
 	phase_done(&ph, "marking");
 	if (!err)
-		err = name_objects(&mark, max_depth, profile, &r->unnamed_bytes);
+		err = name_objects(&mark, o, profile, &r->unnamed_bytes);
 	phase_done(&ph, "naming");
 	if (!err)
 		err = fill_report(h, &mark, r);
 	if (!err)
 		err = account_make(h, &mark, profile, r);
+	if (!err)
+		err = goroutine_report_make(h, o->goroutines, r->time_mono_ns, &r->goroutines_of);
 	if (!err)
 		err = report_costs(h, &mark, profile, &ph, r);
 	mark_deinit(&mark);

@@ -66,8 +66,14 @@ static inline bool heap_capture_misfit(const struct err *err)
  */
 ERR_MUST_CHECK struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again);
 
-/* max_depth: frames of a path before "[deeper]".  Fills the heap's part of r. */
-ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *p,
+struct analyse_options {
+	unsigned max_depth;    /* frames of a path before "[deeper]" */
+	bool goroutines;       /* what each group of goroutines alone keeps alive */
+	bool stack_paths;      /* a local's path begins with its goroutine's call path */
+};
+
+/* Fills the heap's part of r. */
+ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *p,
 					struct report *r);
 
 /* Called now and then with the phase's name and what is done of it. */

@@ -9,6 +9,7 @@ struct naming {
 	struct mark *m;
 	struct profile *p;
 	unsigned max_depth;
+	bool stack_paths;
 	uint32_t deeper;	/* string id of "[deeper]" */
 	struct map64 steps;	/* node, edge and index -> node */
 	uint32_t *root_nodes;	/* by root; 0: not made yet */
@@ -133,10 +134,12 @@ static struct err *root_node(struct naming *n, uint32_t root, uint32_t *node)
 	struct err *err = NULL;
 
 	if (!n->root_nodes[root]) {
-		if (r->label)
-			err = child_str(n, 0, r->label, &n->root_nodes[root]);
-		else
+		bool path = !r->label || (n->stack_paths && r->r.frame != UINT32_MAX);
+
+		if (path)
 			err = call_path(n, r->r.frame, &n->root_nodes[root]);
+		if (!err && r->label)
+			err = child_str(n, n->root_nodes[root], r->label, &n->root_nodes[root]);
 		if (!err)
 			set_kind(n, n->root_nodes[root], kind_of_root(r));
 	}
@@ -253,12 +256,12 @@ static uint64_t count_unnamed(const struct naming *n)
 	return bytes;
 }
 
-struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
+struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
 			 uint64_t *unnamed_bytes)
 {
 	struct naming n = { .walk = { .h = m->h, .roots = m->roots, .nroots = m->nroots, .phase = "naming",
 				      .visit = visit_all, .by_scan = m->place },
-			    .m = m, .p = p, .max_depth = max_depth };
+			    .m = m, .p = p, .max_depth = o->max_depth, .stack_paths = o->stack_paths };
 	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
 
 	n.root_nodes = calloc(m->nroots ? m->nroots : 1, sizeof(uint32_t));

@@ -57,6 +57,12 @@ bool proc_try_word(const struct proc *p, uint64_t addr, uint64_t *ret);
 ERR_MUST_CHECK struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr,
 				      uint64_t *len);
 
+/* The same of a field; false, too, where this release has none. */
+static inline bool proc_get_try(const struct proc *p, uint64_t base, enum layout_id id, uint64_t *ret)
+{
+	return layout_has(&p->layout, id) && proc_try_uint(p, base + p->layout.f[id].off, p->layout.f[id].size, ret);
+}
+
 /* A field out of bytes of the struct that are at hand. */
 static inline uint64_t proc_peek(const struct proc *p, const uint8_t *base, enum layout_id id)
 {

@@ -97,6 +97,7 @@ struct err *report_detail(struct report *r, const char *fmt, ...)
 
 void report_deinit(struct report *r)
 {
+	goroutine_report_deinit(&r->goroutines_of);
 	for (size_t i = 0; i < r->notes.n; i++)
 		free(r->notes.v[i]);
 	for (size_t i = 0; i < r->details.n; i++)

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/vec.h"
 #include "heap/account.h"
+#include "heap/goroutine_report.h"
 
 struct profile_node {
 	uint32_t parent;
@@ -61,6 +62,7 @@ struct report {
 	uint32_t goroutines_partial;	/* not walked to their end, scanned conservatively */
 
 	struct account account;
+	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
 
 	/* the stop */
 	uint64_t stopped_ns;	/* the stop that was captured */
@@ -69,6 +71,7 @@ struct report {
 	uint64_t captured_bytes;
 	uint64_t capture_ns, analyse_ns;
 	int64_t time_unix_ns;	/* when it was captured */
+	uint64_t time_mono_ns;	/* the same by the clock that the process counts with; 0 unknown */
 
 	/* more lines for the summary, each whole, without newline: notes and, under -v, details */
 	struct {

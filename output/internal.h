@@ -30,6 +30,10 @@ ERR_MUST_CHECK struct err *text_add_coverage(struct buf *b, const struct report 
 ERR_MUST_CHECK struct err *memory_add(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct account *a);
 
+/* --goroutines; all: however many groups there are. */
+ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool all);
+ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);
+
 /* "812 bytes", "95.4 MiB" */
 #define TEXT_BYTES_SIZE 24
 const char *text_bytes(uint64_t n, char out[TEXT_BYTES_SIZE]);

@@ -244,6 +244,10 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 	if (!err)
 		err = memory_add(&b, r);
 	if (!err)
+		err = finalizers_add(&b, r);
+	if (!err)
+		err = goroutines_add(&b, &r->goroutines_of, f != stdout);
+	if (!err)
 		err = add_stop(&b, r);
 	if (!err)
 		err = add_lines(&b, "note", r->notes.v, r->notes.n);

@@ -7,6 +7,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ var (
 	stats runtime.MemStats
 	out   [4096]byte
 	big   []byte
+	ts    syscall.Timespec
 )
 
 //go:noinline
@@ -69,7 +71,7 @@ func main() {
 	}
 	runtime.KeepAlive(idle)
 	idle = nil
-	runtime.GC()
+	debug.FreeOSMemory() // or the scavenger goes on after the reading
 	runtime.GC()
 	time.Sleep(200 * time.Millisecond)
 	// From here on nothing is allocated.  A first reading makes what readings need.
@@ -97,6 +99,7 @@ func main() {
 		println(len(keep), len(holes), len(big))
 	}
 	for {
-		time.Sleep(time.Hour)
+		ts = syscall.Timespec{Sec: 3600}
+		syscall.Nanosleep(&ts, nil) // time.Sleep may allocate
 	}
 }
