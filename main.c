@@ -25,6 +25,7 @@ struct options {
 	struct analyse_options analyse;
 	bool verbose, quiet;
 	bool save_only, scrub;
+	bool all; /* of the process's memory in the profile, not the live objects only */
 };
 
 static const char usage_text[] =
@@ -48,6 +49,8 @@ static const char usage_text[] =
 	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
 	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
 	"                    --fork=force: whatever memory is left)\n"
+	"      --all         in the profile also what is not live: garbage, free slots, idle spans, stacks, the\n"
+	"                    runtime's structures\n"
 	"      --goroutines  group goroutines by their stacks, and say what each group alone keeps alive\n"
 	"      --stack-roots=path  begin a local's path with its goroutine's calls (default: var)\n"
 	"      --save-only   write the *.core, and analyse nothing\n"
@@ -106,7 +109,8 @@ static struct err *check_options(struct options *o)
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
-	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS };
+	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS,
+	       OPT_ALL };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
@@ -114,6 +118,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		{ "fork", optional_argument, NULL, OPT_FORK },
 		{ "goroutines", no_argument, NULL, OPT_GOROUTINES },
 		{ "stack-roots", required_argument, NULL, OPT_STACK_ROOTS },
+		{ "all", no_argument, NULL, OPT_ALL },
 		{ "full", no_argument, NULL, OPT_FULL },
 		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
 		{ "scrub", no_argument, NULL, OPT_SCRUB },
@@ -176,6 +181,9 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				o->acquire.fork = FORK_FORCE;
 			else
 				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
+			break;
+		case OPT_ALL:
+			o->all = true;
 			break;
 		case OPT_GOROUTINES:
 			o->analyse.goroutines = true;
@@ -305,7 +313,9 @@ static struct err *run(struct run *r)
 	if (err)
 		return err;
 	r->report.analyse_ns = now_ns() - start;
-	err = acquire_details(&r->acquire);
+	err = o->all ? profile_add_account(&r->profile, &r->report.account) : NULL;
+	if (!err)
+		err = acquire_details(&r->acquire);
 	for (size_t i = 0; i < o->outputs.n && !err; i++)
 		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE)
 			err = output_write(r->outputs[i], &r->profile, &r->report);

@@ -10,7 +10,8 @@
 const char *live_kind_name(enum live_kind kind)
 {
 	static const char *const names[] = { "package variables", "goroutines", "finalizers", "cleanups",
-					     "queued finalizers and cleanups", "weak handles", "the runtime" };
+					     "queued finalizers and cleanups", "weak handles", "the runtime",
+					     "nothing: not live" };
 
 	return names[kind];
 }

@@ -24,7 +24,7 @@ enum live_kind {
 	LIVE_RUNTIME,	 /* the runtime's own variables, sync.Pool, tiny blocks being filled */
 	LIVE_N
 };
-const char *live_kind_name(enum live_kind kind);
+const char *live_kind_name(enum live_kind kind); /* LIVE_N: of what is not live */
 
 struct amount {
 	uint64_t bytes, objects;

@@ -17,7 +17,7 @@
 #include "target/fork.h"
 #include "target/library.h"
 
-enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9 };
+enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
 
 uint64_t acquire_now_ns(void)
 {
@@ -346,6 +346,25 @@ struct err *acquire_verify(struct acquire *a, size_t *compared)
 	return e;
 }
 
+/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
+ * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
+static struct err *read_clock(struct acquire *a)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err;
+
+	if (!rsp_features(a->rsp)->vfile)
+		return NULL;
+	err = rsp_file_read(a->rsp, "/proc/uptime", UPTIME_MAX, &text);
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (!err && text.len)
+		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
+	return err;
+}
+
 struct err *acquire_attach(struct acquire *a)
 {
 	struct err *err = find_bias(a, &a->bias);
@@ -378,7 +397,9 @@ static struct err *acquire_live(struct acquire *a)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	a->report->pid = rsp_pid(a->rsp);
-	err = acquire_attach(a);
+	err = read_clock(a);
+	if (!err)
+		err = acquire_attach(a);
 	if (!err && a->fork) /* at once: the copy can be read at leisure */
 		err = take_stop(a);
 	if (!err)

@@ -82,6 +82,7 @@ struct err *acquire_core(struct acquire *a)
 		return err;
 	a->report->pid = core_pid(a->core);
 	a->report->time_unix_ns = core_time_ns(a->core);
+	a->report->time_mono_ns = core_mono_ns(a->core);
 	err = acquire_attach(a);
 	if (!err)
 		err = acquire_verify(a, &compared);

@@ -92,8 +92,7 @@ struct err *labels_plan(struct heap *h, struct ranges *want)
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
 		find_labels(h, &h->stacks.gs.v[i], &l);
 		for (size_t k = 0; k < 2 * l.n && !err; k++)
-			if (string_at(&h->proc, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) && r.len &&
-			    !image_ptr(h->proc.img, r.addr, r.len, NULL))
+			if (string_at(&h->proc, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) && r.len)
 				err = vec_push(want, r);
 	}
 	return err;

@@ -21,7 +21,9 @@ struct profile_node {
 	uint32_t parent;
 	uint32_t frame;	 /* string id in frames; of node 0: unused */
 	uint32_t depth;	 /* frames from the root: node 0 has 0 */
-	uint8_t kind;	 /* enum live_kind, of depth 1 */
+	/* of depth 1: */
+	uint32_t label;	 /* 1 + id in labels of the goroutine's labels; 0: none */
+	uint8_t kind;	 /* enum live_kind; LIVE_N: no live objects */
 	uint64_t bytes;	 /* slot sizes (elemsize) of the objects held here */
 	uint64_t objects;
 };
@@ -31,6 +33,7 @@ VEC_NAMED(profile_nodes, struct profile_node);
 struct profile {
 	struct profile_nodes nodes;
 	struct strtab frames;
+	struct strtab labels; /* goroutines' labels: "key=value", one to a line */
 	struct map64 children; /* (parent << 32 | frame) -> node */
 };
 
@@ -41,6 +44,12 @@ ERR_MUST_CHECK struct err *profile_child(struct profile *p, uint32_t parent, con
 					 uint32_t *ret);
 ERR_MUST_CHECK struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame,
 					    uint32_t *ret);
+
+/* The root with this frame and label (as struct profile_node has it). */
+ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint32_t *ret);
+
+/* Roots "[unreachable]", "[free slots]", ...: what is not live (heap/profile_account.c). */
+ERR_MUST_CHECK struct err *profile_add_account(struct profile *p, const struct account *a);
 
 /* What the summary and the profile's comments say about the process and the run. */
 struct report {

@@ -171,6 +171,7 @@ struct err *save_write(const struct acquire *a, bool scrub, FILE *f)
 							     .exe = path,
 							     .pid = a->report->pid,
 							     .time_ns = a->report->time_unix_ns,
+							     .mono_ns = a->report->time_mono_ns,
 							     .scrubbed = scrub,
 							     .files = files.v,
 							     .nfiles = files.n,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "heap/goroutine_heap.h"
 #include "heap/heap_int.h"
 
 enum { STACK_TOP = 16 << 10 }; /* as machines_check() */
@@ -12,6 +13,7 @@ struct scrub {
 	struct heap *h;
 	struct map64 whole;	/* addresses of slots that stay as they are */
 	struct ranges stacks;	/* sorted, apart */
+	struct ranges labels;	/* texts of goroutines' labels: the same */
 	struct map64 itabs;	/* made at run time */
 	struct ranges runtimes; /* the runtime's variables: sorted, apart */
 };
@@ -25,6 +27,7 @@ void scrub_destroy(struct scrub **ps)
 	map64_deinit(&s->whole);
 	map64_deinit(&s->itabs);
 	vec_deinit(&s->stacks);
+	vec_deinit(&s->labels);
 	vec_deinit(&s->runtimes);
 	free(s);
 }
@@ -217,7 +220,10 @@ struct err *scrub_create(struct heap *h, struct scrub **ret)
 		err = know_itabs(s);
 	for (size_t i = 0; i < h->proc.binaries.n && !err; i++)
 		err = keep_variables(s, &h->proc.binaries.v[i]);
+	if (!err)
+		err = labels_plan(h, &s->labels);
 	settle(&s->stacks);
+	settle(&s->labels);
 	settle(&s->runtimes);
 	if (err) {
 		scrub_destroy(&s);
@@ -327,8 +333,13 @@ static struct err *scrub_span(const struct scrub *s, const struct span *sp, cons
 	uint64_t slots = sp->base + (uint64_t)sp->nelems * sp->elemsize;
 	struct err *err = NULL;
 
-	if (sp->ptrs == SPAN_NOSCAN)
-		return NULL; /* only what the runtime keeps there was asked for */
+	if (sp->ptrs == SPAN_NOSCAN) { /* only what the runtime keeps there was asked for, and labels */
+		const struct range *r = range_from(&s->labels, w->addr);
+
+		for (; r && r < s->labels.v + s->labels.n && r->addr < w->end; r++)
+			wipe(w, r->addr, r->addr + r->len);
+		return NULL;
+	}
 	for (uint64_t at = w->addr; at < w->end && at < slots && !err;) {
 		uint32_t i = span_index(sp, at);
 

@@ -42,7 +42,7 @@ static struct err *roots_make(const struct profile *p, struct roots *ret)
 	if (!slot)
 		return err_nomem();
 	for (uint32_t i = 1; i < p->nodes.n; i++)
-		n += p->nodes.v[i].parent == 0;
+		n += p->nodes.v[i].parent == 0 && p->nodes.v[i].kind != LIVE_N;
 	v = calloc(n + 1, sizeof(*v));
 	if (!v) {
 		free(slot);
@@ -52,7 +52,12 @@ static struct err *roots_make(const struct profile *p, struct roots *ret)
 	for (uint32_t i = 1; i < p->nodes.n; i++) {
 		const struct profile_node *node = &p->nodes.v[i];
 
-		slot[i] = node->parent ? slot[node->parent] : (uint32_t)n++;
+		if (!node->parent && node->kind == LIVE_N)
+			slot[i] = UINT32_MAX;
+		else
+			slot[i] = node->parent ? slot[node->parent] : (uint32_t)n++;
+		if (slot[i] == UINT32_MAX)
+			continue;
 		if (!node->parent)
 			v[slot[i]].node = i;
 		v[slot[i]].bytes += node->bytes;

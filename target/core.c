@@ -47,6 +47,7 @@ struct core {
 	VEC(struct buf) prstatus; /* until core_target() */
 	uint64_t pid, from_exe;
 	int64_t time_ns;
+	uint64_t mono_ns;
 	bool ours, has_auxv;
 	const struct elf *elf; /* EXE */
 	uint64_t bias;
@@ -192,6 +193,7 @@ static struct err *note_one(struct core *c, const GElf_Nhdr *nh, const char *nam
 		if (nh->n_type == CORE_NOTE_CAPTURE && nh->n_descsz >= 8) {
 			c->ours = true;
 			c->time_ns = (int64_t)bytes_u64(c->fmt, d);
+			c->mono_ns = nh->n_descsz >= 24 ? bytes_u64(c->fmt, d + 16) : 0;
 		}
 		return NULL;
 	}
@@ -365,6 +367,11 @@ uint64_t core_pid(const struct core *c)
 int64_t core_time_ns(const struct core *c)
 {
 	return c->time_ns;
+}
+
+uint64_t core_mono_ns(const struct core *c)
+{
+	return c->mono_ns;
 }
 
 bool core_ours(const struct core *c)

@@ -34,7 +34,8 @@ static inline size_t prstatus_size(const struct core_regs *r)
 /* The note that a core of ours has: who wrote it, and when it was captured. */
 #define CORE_OWNER "grf-rsp"
 enum {
-	/* "GRF1": delve goes by a note's type alone.  i64: nanoseconds since 1970; u32: CORE_SCRUBBED ... */
+	/* "GRF1": delve goes by a note's type alone.  i64: nanoseconds since 1970; u64: flags; u64:
+	 * nanoseconds by CLOCK_MONOTONIC. */
 	CORE_NOTE_CAPTURE = 0x47524631,
 	CORE_SCRUBBED = 1,
 };

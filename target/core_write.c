@@ -142,7 +142,9 @@ static struct err *add_notes(struct buf *b, const struct core_contents *c)
 	if (!err)
 		err = put(&own, f, (uint64_t)c->time_ns, 8);
 	if (!err)
-		err = put(&own, f, c->scrubbed ? CORE_SCRUBBED : 0, 4);
+		err = put(&own, f, c->scrubbed ? CORE_SCRUBBED : 0, 8);
+	if (!err)
+		err = put(&own, f, c->mono_ns, 8);
 	if (!err)
 		err = put_note(b, f, CORE_OWNER, CORE_NOTE_CAPTURE, &own);
 	for (size_t i = 1; i < c->threads->n && !err; i++)

@@ -22,6 +22,7 @@ struct core_contents {
 	const char *exe;
 	uint64_t pid;
 	int64_t time_ns; /* of the capture */
+	uint64_t mono_ns; /* the same by CLOCK_MONOTONIC; 0: unknown */
 	bool scrubbed;
 	const struct core_file *files;
 	size_t nfiles;
