@@ -112,7 +112,8 @@ static const char *creator(struct proc *p, const struct goroutine *g)
 		return NULL;
 	err = func_find(p, pc, &f);
 	err_destroy(err);
-	return f ? f->name : NULL;
+	/* main's, and the runtime's first ones: made before there were goroutines */
+	return f && strcmp(f->name, "runtime.newproc") ? f->name : NULL;
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -217,7 +218,8 @@ static struct err *add_worker(struct grouping *x, const struct goroutine *g)
 	for (uint32_t i = at + 1; i < g->nframes; i++) {
 		const struct func *f = frame_func(x->h, g, i);
 
-		if (f->in_runtime || !strncmp(f->name, "reflect.", 8))
+		if (f->in_runtime || !strncmp(f->name, "reflect.", 8) || !strncmp(f->name, "internal/", 9) || !strncmp(f->name, "sync.", 5) ||
+		    strstr(f->name, ".runtime_"))
 			continue;
 		if (!w.function)
 			w.function = f->name;

@@ -32,40 +32,45 @@ static int root_cmp(const void *pa, const void *pb)
 	return a->node < b->node ? -1 : a->node > b->node;
 }
 
-/* Every depth-1 node with what it keeps, biggest first. */
+/* The roots with what they keep, biggest first; those that differ in labels only are one. */
 static struct err *roots_make(const struct profile *p, struct roots *ret)
 {
 	uint32_t *slot = malloc(p->nodes.n * sizeof(*slot)); /* node -> its root's place in v */
-	struct root *v = NULL;
-	size_t n = 0;
+	struct map64 by_frame = MAP64_INIT;
+	struct err *err = slot ? NULL : err_nomem();
+	VEC(struct root) v = VEC_INIT;
 
-	if (!slot)
-		return err_nomem();
-	for (uint32_t i = 1; i < p->nodes.n; i++)
-		n += p->nodes.v[i].parent == 0 && p->nodes.v[i].kind != LIVE_N;
-	v = calloc(n + 1, sizeof(*v));
-	if (!v) {
-		free(slot);
-		return err_nomem();
-	}
-	n = 0;
-	for (uint32_t i = 1; i < p->nodes.n; i++) {
+	for (uint32_t i = 1; i < p->nodes.n && !err; i++) {
 		const struct profile_node *node = &p->nodes.v[i];
+		uint64_t *at;
+		bool is_new = false;
 
-		if (!node->parent && node->kind == LIVE_N)
+		if (node->parent) {
+			slot[i] = slot[node->parent];
+		} else if (node->kind == LIVE_N) {
 			slot[i] = UINT32_MAX;
-		else
-			slot[i] = node->parent ? slot[node->parent] : (uint32_t)n++;
+		} else {
+			err = map64_put(&by_frame, node->frame, v.n, &at, &is_new);
+			if (!err && is_new)
+				err = vec_push(&v, ((struct root){ .node = i }));
+			if (err)
+				break;
+			slot[i] = (uint32_t)*at;
+		}
 		if (slot[i] == UINT32_MAX)
 			continue;
-		if (!node->parent)
-			v[slot[i]].node = i;
-		v[slot[i]].bytes += node->bytes;
-		v[slot[i]].objects += node->objects;
+		v.v[slot[i]].bytes += node->bytes;
+		v.v[slot[i]].objects += node->objects;
 	}
 	free(slot);
-	qsort(v, n, sizeof(*v), root_cmp);
-	*ret = (struct roots){ v, n };
+	map64_deinit(&by_frame);
+	if (err) {
+		vec_deinit(&v);
+		return err;
+	}
+	if (v.n)
+		qsort(v.v, v.n, sizeof(*v.v), root_cmp);
+	*ret = (struct roots){ v.v, v.n };
 	return NULL;
 }
 

@@ -42,7 +42,7 @@ struct image {
 enum { HINTS = 64, HINT_SHIFT = 16 };
 
 /* Below this malloc() is the better home, above it whole pages that go back at once. */
-enum { PIECE_MMAP = 128 << 10 };
+enum { PIECE_MMAP = 128 << 10, PIECE_JOIN = 1 << 20 };
 enum { PAGE = 4096 };
 
 static uint64_t now_ns(void)
@@ -234,7 +234,14 @@ static void ranges_merge(struct ranges *r, uint64_t gap)
 	r->n = n + 1;
 }
 
-/* Whether all of r is in the image (or known to be a hole) already. */
+/* Fetched pieces that one range spans become one, if they are so small that a copy costs nothing. */
+static bool pieces_join(const struct piece *a, const struct piece *b)
+{
+	return (a->kind == PIECE_OWNED || a->kind == PIECE_STORED) && (b->kind == PIECE_OWNED || b->kind == PIECE_STORED) &&
+	       a->len <= PIECE_JOIN && b->len <= PIECE_JOIN;
+}
+
+/* Whether all of r is in the image (or known to be a hole) already, and to be had as one pointer. */
 static bool image_covers(const struct image *img, struct range r)
 {
 	size_t i = image_lookup(img, r.addr);
@@ -248,6 +255,8 @@ static bool image_covers(const struct image *img, struct range r)
 		n = p->addr + p->len - r.addr;
 		if (n >= r.len)
 			return true;
+		if (i + 1 < img->pieces.n && pieces_join(p, p + 1))
+			return false;
 		r.addr += n;
 		r.len -= n;
 		i++;
