@@ -103,23 +103,6 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 	return NULL;
 }
 
-/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
-static struct err *stop_again(struct acquire *a, const char *why)
-{
-	struct err *err = rsp_stop(a->rsp);
-
-	if (!err)
-		image_forget(a->img);
-	if (!err_is(err, ERR_UNSUPPORTED))
-		return err;
-	err_destroy(err);
-	if (why)
-		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
-				  "stop the process again: try once more", why);
-	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
-			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
-}
-
 /* --fork cannot be done, or not any more: err says why.  With --fork=auto it is done without. */
 static struct err *without_fork(struct acquire *a, struct err *err)
 {
@@ -147,6 +130,33 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
 }
 
+/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
+ * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
+static struct err *read_clock(struct acquire *a, struct rsp *rsp)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err;
+
+	if (a->report->time_mono_ns || !rsp_features(rsp)->vfile)
+		return NULL;
+	err = rsp_file_read(rsp, "/proc/uptime", UPTIME_MAX, &text);
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (!err && text.len)
+		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
+	return err;
+}
+
+static struct err *find_pid_levels(struct acquire *a, struct rsp *rsp, uint64_t pid)
+{
+	struct err *err = a->pid_levels_known ? NULL : target_pid_levels(rsp, pid, &a->pid_levels);
+
+	a->pid_levels_known |= !err;
+	return err;
+}
+
 /* The process is stopped: its registers, and, with --fork, its copy; then it runs. */
 static struct err *take_stop(struct acquire *a)
 {
@@ -154,12 +164,33 @@ static struct err *take_stop(struct acquire *a)
 
 	a->report->stops++;
 	if (!err && a->fork) {
-		err = fork_take(a->fork, a->target, a->bias);
+		err = fork_take(a->fork, a->target, &a->threads, a->bias);
 		a->pause_ns = rsp_stopped_ns(a->rsp);
 		if (err_is(err, ERR_UNSUPPORTED))
 			err = without_fork(a, err);
 	}
-	return err ? err : target_own_tids(a->target, &a->threads);
+	if (!err)
+		err = find_pid_levels(a, a->rsp, rsp_pid(a->rsp));
+	return err || a->pid_levels < 2 ? err : target_own_tids(a->target, &a->threads);
+}
+
+/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
+static struct err *stop_again(struct acquire *a, const char *why)
+{
+	struct err *err = rsp_stop(a->rsp);
+
+	if (!err) {
+		image_forget(a->img);
+		return take_stop(a);
+	}
+	if (!err_is(err, ERR_UNSUPPORTED))
+		return err;
+	err_destroy(err);
+	if (why)
+		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
+				  "stop the process again: try once more", why);
+	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
+			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
 }
 
 /* What was captured from is not needed any more. */
@@ -213,10 +244,7 @@ static struct err *capture(struct acquire *a)
 		struct unstable u = { NULL, 0 };
 		bool last = stop == STOPS_MAX;
 
-		if (!fork_taken(a->fork))
-			err = take_stop(a);
-		if (!err)
-			err = heap_capture(a->heap, &a->threads, last, &u);
+		err = heap_capture(a->heap, &a->threads, last, &u);
 		if (err) {
 			err = snapshot_lost(a, err, &again);
 			if (err || !again)
@@ -304,6 +332,10 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 	struct acquire *a = arg;
 	struct err *err = a->exe ? NULL : fetch_and_open(a, rsp, a->o.pid);
 
+	if (!err)
+		err = find_pid_levels(a, rsp, a->o.pid);
+	if (!err)
+		err = read_clock(a, rsp);
 	return err ? err : prepare_fork(a, rsp, a->o.pid);
 }
 
@@ -346,25 +378,6 @@ struct err *acquire_verify(struct acquire *a, size_t *compared)
 	return e;
 }
 
-/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
- * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
-static struct err *read_clock(struct acquire *a)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct err *err;
-
-	if (!rsp_features(a->rsp)->vfile)
-		return NULL;
-	err = rsp_file_read(a->rsp, "/proc/uptime", UPTIME_MAX, &text);
-	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
-		err_destroy(err);
-		return NULL;
-	}
-	if (!err && text.len)
-		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
-	return err;
-}
-
 struct err *acquire_attach(struct acquire *a)
 {
 	struct err *err = find_bias(a, &a->bias);
@@ -386,6 +399,7 @@ static struct err *acquire_live(struct acquire *a)
 {
 	uint64_t start;
 	struct timespec ts;
+	bool again = false;
 	struct err *err;
 
 	err = connect_target(a);
@@ -397,12 +411,16 @@ static struct err *acquire_live(struct acquire *a)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	a->report->pid = rsp_pid(a->rsp);
-	err = read_clock(a);
+	err = acquire_attach(a);
 	if (!err)
-		err = acquire_attach(a);
-	if (!err && a->fork) /* at once: the copy can be read at leisure */
 		err = take_stop(a);
 	if (!err)
+		err = read_clock(a, a->rsp);
+	if (!err)
+		err = acquire_verify(a, NULL);
+	if (err)
+		err = snapshot_lost(a, err, &again);
+	if (!err && again)
 		err = acquire_verify(a, NULL);
 	if (!err)
 		err = capture_fitting(a);

@@ -48,6 +48,8 @@ struct acquire {
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;
+	unsigned pid_levels; /* target_pid_levels() */
+	bool pid_levels_known;
 	uint64_t pause_ns; /* the last stop that counts */
 	struct threads threads;
 };
