@@ -24,7 +24,7 @@ struct options {
 	VEC(const char *) outputs, debug_files;
 	struct analyse_options analyse;
 	bool verbose, quiet;
-	bool save_only, scrub;
+	bool save_only;
 	bool all; /* of the process's memory in the profile, not the live objects only */
 };
 
@@ -98,10 +98,10 @@ static struct err *check_options(struct options *o)
 			return err_create(ERR_USAGE, "--save-only analyses nothing: -o %s cannot be written",
 					  o->outputs.v[i]);
 	}
-	if (!o->acquire.save && (o->save_only || o->scrub || o->acquire.full))
+	if (!o->acquire.save && (o->save_only || o->acquire.scrub || o->acquire.full))
 		return err_create(ERR_USAGE, "%s is about -o FILE.core", o->save_only ? "--save-only" :
-				  o->scrub ? "--scrub" : "--full");
-	if (o->scrub && o->acquire.full)
+				  o->acquire.scrub ? "--scrub" : "--full");
+	if (o->acquire.scrub && o->acquire.full)
 		return err_create(ERR_USAGE, "--full memory cannot be scrubbed: only what Go manages can");
 	return NULL;
 }
@@ -197,7 +197,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			o->save_only = true;
 			break;
 		case OPT_SCRUB:
-			o->scrub = true;
+			o->acquire.scrub = true;
 			break;
 		case OPT_FULL:
 			o->acquire.full = true;
@@ -303,7 +303,7 @@ static struct err *run(struct run *r)
 		return err;
 	for (size_t i = 0; i < o->outputs.n && !err; i++)
 		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
-			err = output_save(r->outputs[i], &r->acquire, o->scrub);
+			err = output_save(r->outputs[i], &r->acquire);
 	if (!err && o->save_only && !o->quiet)
 		err = output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
 	if (err || o->save_only)

@@ -72,7 +72,8 @@ struct err *save_fetch(struct acquire *a)
 	err = save_auxv(a, &auxv);
 	for (size_t i = 0; i < peeked->n && !err; i++)
 		err = vec_push(&want, peeked->v[i]);
-	if (!err && a->o.full)
+	/* One of ours is copied whole, unless it is meant to become small. */
+	if (!err && (a->o.full || (a->core && core_ours(a->core) && !core_full(a->core) && !a->o.scrub)))
 		err = a->core ? core_ranges(a->core, &want) : live_ranges(a, &want);
 	if (!err)
 		err = image_try(a->img, &want);
@@ -111,13 +112,68 @@ static int range_cmp(const void *x, const void *y)
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
+/*
+ * What lies between what was asked for came along, and may have been looked at.  Of pointer-free objects, and of a scrubbed
+ * core, it stays out.
+ */
+static struct err *add_gaps(const struct acquire *a, struct ranges *ret)
+{
+	const struct spans *s = &a->heap->spans;
+	struct ranges all = VEC_INIT;
+	struct err *err = image_fetched(a->img, &all);
+	size_t k = 0;
+
+	for (size_t i = 0; i < all.n && !err; i++) {
+		uint64_t at = all.v[i].addr, end = at + all.v[i].len;
+
+		while (k < s->n && s->v[k].base + s->v[k].npages * GO_PAGE <= at)
+			k++;
+		for (size_t n = k; at < end && !err; n++) {
+			bool in = n < s->n && s->v[n].base < end;
+			uint64_t upto = in ? s->v[n].base : end;
+
+			if (in && s->v[n].ptrs != SPAN_NOSCAN)
+				continue;
+			if (upto > at)
+				err = vec_push(ret, ((struct range){ at, upto - at }));
+			at = in && s->v[n].base + s->v[n].npages * GO_PAGE > at ? s->v[n].base + s->v[n].npages * GO_PAGE :
+										    in ? at : end;
+		}
+	}
+	vec_deinit(&all);
+	return err;
+}
+
+/* Sorts, and makes one of what overlaps. */
+static void merge(struct ranges *r)
+{
+	size_t n = 0;
+
+	if (!r->n)
+		return;
+	qsort(r->v, r->n, sizeof(*r->v), range_cmp);
+	for (size_t i = 1; i < r->n; i++) {
+		struct range *last = &r->v[n];
+		uint64_t end = r->v[i].addr + r->v[i].len;
+
+		if (r->v[i].addr > last->addr + last->len)
+			r->v[++n] = r->v[i];
+		else if (end > last->addr + last->len)
+			last->len = end - last->addr;
+	}
+	r->n = n + 1;
+}
+
 /* What was captured; and, of EXE, what tells whether it is the right one. */
-static struct err *save_ranges(const struct acquire *a, struct ranges *ret)
+static struct err *save_ranges(const struct acquire *a, bool scrub, struct ranges *ret)
 {
 	struct ranges samples = VEC_INIT;
 	struct err *err = image_remembered(a->img, ret);
 	uint64_t end = 0;
 
+	if (!err && !scrub)
+		err = add_gaps(a, ret);
+	merge(ret);
 	if (!err)
 		err = heap_samples(a->heap, &samples);
 	if (!err && samples.n)
@@ -142,8 +198,9 @@ static struct err *save_ranges(const struct acquire *a, struct ranges *ret)
 	return err;
 }
 
-struct err *save_write(const struct acquire *a, bool scrub, FILE *f)
+struct err *save_write(const struct acquire *a, FILE *f)
 {
+	bool scrub = a->o.scrub;
 	_cleanup_free_ char *path = a->remote_exe ? strdup(a->remote_exe) : realpath(elf_path(a->exe), NULL);
 	_cleanup_(scrub_destroy) struct scrub *s = NULL;
 	struct ranges ranges = VEC_INIT;
@@ -157,7 +214,7 @@ struct err *save_write(const struct acquire *a, bool scrub, FILE *f)
 	if (!err)
 		err = exe_files(a, path, &files);
 	if (!err)
-		err = save_ranges(a, &ranges);
+		err = save_ranges(a, scrub, &ranges);
 	for (size_t i = 0; i < a->threads.n && !err; i++)
 		err = vec_push(&threads, a->threads.v[i]);
 	if (!err && scrub)
@@ -173,6 +230,7 @@ struct err *save_write(const struct acquire *a, bool scrub, FILE *f)
 							     .time_ns = a->report->time_unix_ns,
 							     .mono_ns = a->report->time_mono_ns,
 							     .scrubbed = scrub,
+							     .full = a->o.full,
 							     .files = files.v,
 							     .nfiles = files.n,
 							     .img = a->img,

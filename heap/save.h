@@ -12,7 +12,6 @@
 /* While memory can still be read: what a core needs beside what the analysis needs; with a->o.full all memory. */
 ERR_MUST_CHECK struct err *save_fetch(struct acquire *a);
 
-/* scrub: every word that is no pointer is written as zero, but for the runtime's own. */
-ERR_MUST_CHECK struct err *save_write(const struct acquire *a, bool scrub, FILE *f);
+ERR_MUST_CHECK struct err *save_write(const struct acquire *a, FILE *f);
 
 #endif

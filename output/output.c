@@ -243,9 +243,9 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 	}
 }
 
-struct err *output_save(struct output *o, const struct acquire *a, bool scrub)
+struct err *output_save(struct output *o, const struct acquire *a)
 {
-	return finished(o, save_write(a, scrub, o->f));
+	return finished(o, save_write(a, o->f));
 }
 
 void output_destroy(struct output *o)

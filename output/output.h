@@ -24,8 +24,8 @@ enum output_kind output_kind(const char *path);
 ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
 ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,
 					const struct report *r);
-/* A *.core.  scrub: as save_write(). */
-ERR_MUST_CHECK struct err *output_save(struct output *o, const struct acquire *a, bool scrub);
+/* A *.core. */
+ERR_MUST_CHECK struct err *output_save(struct output *o, const struct acquire *a);
 void output_destroy(struct output *o); /* NULL is fine */
 
 /* The terminal's summary; also the contents of *.txt.  profile_path: what the "next

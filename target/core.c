@@ -48,7 +48,7 @@ struct core {
 	uint64_t pid, from_exe;
 	int64_t time_ns;
 	uint64_t mono_ns;
-	bool ours, has_auxv;
+	bool ours, full, has_auxv;
 	const struct elf *elf; /* EXE */
 	uint64_t bias;
 };
@@ -193,6 +193,7 @@ static struct err *note_one(struct core *c, const GElf_Nhdr *nh, const char *nam
 		if (nh->n_type == CORE_NOTE_CAPTURE && nh->n_descsz >= 8) {
 			c->ours = true;
 			c->time_ns = (int64_t)bytes_u64(c->fmt, d);
+			c->full = nh->n_descsz >= 16 && bytes_u64(c->fmt, d + 8) & CORE_FULL;
 			c->mono_ns = nh->n_descsz >= 24 ? bytes_u64(c->fmt, d + 16) : 0;
 		}
 		return NULL;
@@ -377,6 +378,11 @@ uint64_t core_mono_ns(const struct core *c)
 bool core_ours(const struct core *c)
 {
 	return c->ours;
+}
+
+bool core_full(const struct core *c)
+{
+	return c->full;
 }
 
 uint16_t core_machine(const struct core *c)

@@ -26,6 +26,7 @@ uint64_t core_pid(const struct core *c);      /* 0: unknown */
 int64_t core_time_ns(const struct core *c);   /* when it was captured, or else written */
 uint64_t core_mono_ns(const struct core *c);  /* the same by CLOCK_MONOTONIC there; 0: unknown */
 bool core_ours(const struct core *c);	      /* written by -o FILE.core */
+bool core_full(const struct core *c);	      /* and that with --full */
 uint16_t core_machine(const struct core *c);  /* EM_* */
 struct bytes_fmt core_fmt(const struct core *c);
 

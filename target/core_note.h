@@ -38,6 +38,7 @@ enum {
 	 * nanoseconds by CLOCK_MONOTONIC. */
 	CORE_NOTE_CAPTURE = 0x47524631,
 	CORE_SCRUBBED = 1,
+	CORE_FULL = 2,
 };
 
 #endif

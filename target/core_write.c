@@ -142,7 +142,7 @@ static struct err *add_notes(struct buf *b, const struct core_contents *c)
 	if (!err)
 		err = put(&own, f, (uint64_t)c->time_ns, 8);
 	if (!err)
-		err = put(&own, f, c->scrubbed ? CORE_SCRUBBED : 0, 8);
+		err = put(&own, f, (c->scrubbed ? CORE_SCRUBBED : 0) | (c->full ? CORE_FULL : 0), 8);
 	if (!err)
 		err = put(&own, f, c->mono_ns, 8);
 	if (!err)

@@ -23,7 +23,7 @@ struct core_contents {
 	uint64_t pid;
 	int64_t time_ns; /* of the capture */
 	uint64_t mono_ns; /* the same by CLOCK_MONOTONIC; 0: unknown */
-	bool scrubbed;
+	bool scrubbed, full;
 	const struct core_file *files;
 	size_t nfiles;
 	const struct image *img;

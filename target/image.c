@@ -575,6 +575,17 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 	return NULL;
 }
 
+static struct err *ranges_append(struct ranges *to, const struct ranges *from)
+{
+	struct err *err = vec_reserve(to, from->n);
+
+	if (!err && from->n) {
+		memcpy(to->v + to->n, from->v, from->n * sizeof(*from->v));
+		to->n += from->n;
+	}
+	return err;
+}
+
 /* asked: may be NULL; ahead, too: what is not counted as asked for. */
 static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, const struct ranges *ahead,
 				      uint64_t gap)
@@ -586,6 +597,11 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	struct err *err = NULL;
 	size_t i;
 
+	/* What is there already may be there as a gap only. */
+	if (img->remember && asked)
+		err = ranges_append(&img->wanted, asked);
+	if (!err && img->remember && ahead)
+		err = ranges_append(&img->wanted, ahead);
 	for (i = 0; !err && asked && i < asked->n; i++)
 		if (!image_covers(img, asked->v[i], false))
 			err = vec_push(&want, asked->v[i]);
@@ -593,11 +609,8 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		if (!image_covers(img, ahead->v[i], true))
 			err = vec_push(&want, ahead->v[i]);
 	ranges_merge(&want, 0);
-	for (i = 0; i < want.n && !err; i++) {
+	for (i = 0; i < want.n; i++)
 		img->stats.needed += image_lacks(img, want.v[i]);
-		if (img->remember)
-			err = vec_push(&img->wanted, want.v[i]);
-	}
 	ranges_merge(&want, img->src->no_gaps ? 0 : gap);
 	for (i = 0; !err && i < want.n; i++)
 		err = image_missing(img, want.v[i], &missing);
@@ -726,6 +739,16 @@ struct err *image_remembered(const struct image *img, struct ranges *ret)
 	}
 	vec_deinit(&want);
 	ranges_merge(ret, 0);
+	return err;
+}
+
+struct err *image_fetched(const struct image *img, struct ranges *ret)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < img->pieces.n && !err; i++)
+		if (img->pieces.v[i].kind == PIECE_OWNED || img->pieces.v[i].kind == PIECE_STORED)
+			err = vec_push(ret, ((struct range){ img->pieces.v[i].addr, img->pieces.v[i].len }));
 	return err;
 }
 

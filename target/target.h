@@ -126,6 +126,8 @@ ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ra
 /* From now on it is remembered what is asked for; and that, as far as it is there and not lent: sorted, apart. */
 void image_remember(struct image *img);
 ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);
+/* All that came from the source, with the gaps that were bridged: sorted, apart. */
+ERR_MUST_CHECK struct err *image_fetched(const struct image *img, struct ranges *ret);
 /* Drops everything but lent segments: the target ran, all of it may have changed. */
 void image_forget(struct image *img);
 
