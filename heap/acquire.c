@@ -11,16 +11,18 @@
 
 #include "base/cleanup.h"
 #include "base/intr.h"
-#include "heap/acquire.h"
+#include "heap/acquire_int.h"
+#include "heap/save.h"
 #include "rsp/rsp.h"
+#include "target/core.h"
 #include "target/fetch.h"
 #include "target/fork.h"
 #include "target/library.h"
 #include "target/until.h"
 
-enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9 };
+enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
 
-static uint64_t now_ns(void)
+uint64_t acquire_now_ns(void)
 {
 	struct timespec ts;
 
@@ -39,6 +41,7 @@ void acquire_deinit(struct acquire *a)
 	fork_destroy(a->fork);
 	target_destroy(a->target);
 	rsp_destroy(a->rsp);
+	core_destroy(a->core);
 	heap_destroy(a->heap);
 	image_destroy(a->img);
 	elf_destroy(a->exe);
@@ -182,6 +185,25 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
 }
 
+/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
+ * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
+static struct err *read_clock(struct acquire *a, struct rsp *rsp)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err;
+
+	if (a->report->time_mono_ns || !rsp_features(rsp)->vfile)
+		return NULL;
+	err = rsp_file_read(rsp, "/proc/uptime", UPTIME_MAX, &text);
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (!err && text.len)
+		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
+	return err;
+}
+
 static struct err *find_pid_levels(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
 	struct err *err = a->pid_levels_known ? NULL : target_pid_levels(rsp, pid, &a->pid_levels);
@@ -285,12 +307,14 @@ static struct err *capture(struct acquire *a)
 			continue;
 		}
 		if (!u.why)
-			return NULL;
+			return save_fetch(a);
 		err = report_detail(a->report, "stop %u: %s at 0x%" PRIx64, a->report->stops, u.why, u.addr);
 		if (err)
 			return err;
-		if (last)
-			return report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+		if (last) {
+			err = report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+			return err ? err : save_fetch(a);
+		}
 		/* Let it run for a moment and stop it elsewhere. */
 		if (a->until && !fork_taken(a->fork)) {
 			err = heap_check_layout(a->heap, NULL, &changed);
@@ -346,7 +370,7 @@ static struct err *capture_fitting(struct acquire *a)
 	return heap_capture_misfit(err) ? heap_check_layout(a->heap, err, &again) : err;
 }
 
-static struct err *open_exe(struct acquire *a, const char *path)
+struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
 	struct err *err = elf_open(path, &a->exe);
 
@@ -369,7 +393,7 @@ static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t p
 
 	if (err)
 		return err;
-	err = open_exe(a, path);
+	err = acquire_open_exe(a, path);
 	if (temporary)
 		unlink(path);
 	a->report->exe = a->remote_exe;
@@ -383,6 +407,8 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 
 	if (!err)
 		err = find_pid_levels(a, rsp, a->o.pid);
+	if (!err)
+		err = read_clock(a, rsp);
 	return err ? err : prepare_fork(a, rsp, a->o.pid);
 }
 
@@ -414,9 +440,9 @@ static struct err *connect_target(struct acquire *a)
 }
 
 /* Refuses an executable that is not what runs, unless told otherwise. */
-static struct err *verify(struct acquire *a)
+struct err *acquire_verify(struct acquire *a, size_t *compared)
 {
-	struct err *err = heap_verify(a->heap, target_memory(a->target)), *e;
+	struct err *err = heap_verify(a->heap, target_memory(a->target), compared), *e;
 
 	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
 		return err;
@@ -426,6 +452,23 @@ static struct err *verify(struct acquire *a)
 		e = err_create(err->code, "%s; give the file that was started, or --force to go on", err->msg);
 	err_destroy(err);
 	return e;
+}
+
+struct err *acquire_attach(struct acquire *a)
+{
+	struct err *err = find_bias(a, &a->bias);
+
+	if (!err)
+		err = image_create(elf_fmt(a->exe), &a->img);
+	if (!err && a->o.save)
+		image_remember(a->img);
+	if (!err)
+		target_set_progress(a->target, progress_read, a);
+	if (!err)
+		err = heap_attach(a->heap, a->target, a->img, a->bias);
+	if (!err)
+		image_set_source(a->img, target_memory(a->target));
+	return err;
 }
 
 static struct err *acquire_live(struct acquire *a)
@@ -439,33 +482,28 @@ static struct err *acquire_live(struct acquire *a)
 		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
 	if (err)
 		return err;
-	start = now_ns();
+	start = acquire_now_ns();
 	a->report->pid = rsp_pid(a->rsp);
-	err = find_bias(a, &a->bias);
+	err = acquire_attach(a);
 	if (!err)
-		err = image_create(elf_fmt(a->exe), &a->img);
-	if (!err)
-		target_set_progress(a->target, progress_read, a);
-	if (!err)
-		err = heap_attach(a->heap, a->target, a->img, a->bias);
-	if (!err) {
-		image_set_source(a->img, target_memory(a->target));
 		err = run_before(a);
-	}
 	if (!err)
 		err = take_stop(a);
 	if (!err)
-		err = verify(a);
+		err = read_clock(a, a->rsp);
+	if (!err)
+		err = acquire_verify(a, NULL);
 	if (err)
 		err = snapshot_lost(a, err, &again);
 	if (!err && again)
-		err = verify(a);
+		err = acquire_verify(a, NULL);
 	if (!err)
 		err = capture_fitting(a);
 	if (err)
 		return err;
 	image_set_source(a->img, NULL);
-	a->report->capture_ns = now_ns() - start;
+	a->report->captured_bytes = image_stats(a->img).fetched;
+	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
 	a->report->threads = (uint32_t)a->threads.n;
@@ -479,23 +517,26 @@ struct err *acquire(struct acquire *a, struct report *report)
 	a->report = report;
 	report->target = a->o.target;
 	if (a->o.exe)
-		err = open_exe(a, a->o.exe);
-	return err ? err : acquire_live(a);
+		err = acquire_open_exe(a, a->o.exe);
+	if (err)
+		return err;
+	return core_is_file(a->o.target) ? acquire_core(a) : acquire_live(a);
 }
 
 struct err *acquire_details(struct acquire *a)
 {
-	struct rsp_stats st = rsp_stats(a->rsp);
+	struct rsp_stats st = a->rsp ? rsp_stats(a->rsp) : (struct rsp_stats){ 0 };
 	struct image_stats is = image_stats(a->img);
 	char rounds[IMAGE_ROUNDS * 32] = "";
 	struct rusage ru;
 	size_t n = 0;
-	struct err *err;
+	struct err *err = NULL;
 
 	getrusage(RUSAGE_SELF, &ru);
-	err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
-			    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
-			    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+	if (a->rsp)
+		err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
+				    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
+				    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
 	if (!err)
 		err = report_detail(a->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
 				    (double)is.needed / 1e6, (double)is.asked / 1e6,
