@@ -45,6 +45,7 @@ static const char usage_text[] =
 	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
 	"                    --fork=force: whatever memory is left)\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
+	"      --nth N       of a QEMU guest's processes that run EXE, the Nth\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
 	"  -v, --verbose     more in the summary\n"
@@ -77,13 +78,14 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK };
+	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK, OPT_NTH };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "debug", required_argument, NULL, OPT_DEBUG },
 		{ "fork", optional_argument, NULL, OPT_FORK },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
+		{ "nth", required_argument, NULL, OPT_NTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
 		{ "output", required_argument, NULL, 'o' },
@@ -131,6 +133,11 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				return err_create(ERR_USAGE, "--timeout %s: not a number of seconds from 1 to 86400",
 						  optarg);
 			o->acquire.timeout_ms = (int)n * 1000;
+			break;
+		case OPT_NTH:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--nth %s: not a number from 1 to 1000000", optarg);
+			o->acquire.nth = (unsigned)n;
 			break;
 		case OPT_FORK:
 			if (!optarg)

@@ -13,6 +13,7 @@
 #include "rsp/rsp.h"
 #include "target/fetch.h"
 #include "target/fork.h"
+#include "target/guest.h"
 #include "target/library.h"
 
 enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9 };
@@ -89,7 +90,9 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 	struct err *err;
 
 	*bias = 0;
-	if (!elf_is_dyn(a->exe))
+	if (a->guest)
+		*bias = guest_bias(a->guest);
+	if (a->guest || !elf_is_dyn(a->exe))
 		return NULL;
 	if (elf_is_library(a->exe))
 		return find_library(a, bias);
@@ -105,8 +108,10 @@ static struct err *stop_again(struct acquire *a, const char *why)
 {
 	struct err *err = rsp_stop(a->rsp);
 
-	if (!err)
+	if (!err) {
 		image_forget(a->img);
+		guest_forget(a->guest);
+	}
 	if (!err_is(err, ERR_UNSUPPORTED))
 		return err;
 	err_destroy(err);
@@ -235,6 +240,8 @@ static struct err *capture(struct acquire *a)
 			return err;
 		usleep(1000);
 		err = stop_again(a, changed ? NULL : u.why);
+		if (!err && a->guest && u.registers)
+			err = guest_search(a->guest);
 		if (err)
 			return err;
 	}
@@ -313,6 +320,9 @@ static struct err *connect_target(struct acquire *a)
 	struct err *err = rsp_create(a->o.target, &ro, &a->rsp);
 	bool fork = a->o.fork != FORK_NO && !a->o.pid;
 
+	if (!err && !a->exe && rsp_features(a->rsp)->phys_mem)
+		return err_create(ERR_UNSUPPORTED, "%s is a whole machine, whose files the stub does not show: give EXE, the "
+				  "file that runs in it", a->o.target);
 	if (err || (a->exe && !fork))
 		return err;
 	/* A stub that could not stop it again cannot fork it either. */
@@ -341,6 +351,26 @@ static struct err *verify(struct acquire *a)
 	return e;
 }
 
+static void progress_search(void *arg, uint64_t done, uint64_t total)
+{
+	struct acquire *a = arg;
+
+	if (a->o.progress)
+		a->o.progress(a->o.arg, "searching", (double)done / 1e6, (double)total / 1e6, "MB");
+}
+
+/* The process in a whole machine: afterwards that is stopped. */
+static struct err *open_guest(struct acquire *a)
+{
+	struct err *err = guest_create(a->rsp, heap_machine(a->heap), target_memory(a->target), a->exe, &a->guest);
+
+	if (err)
+		return err;
+	target_set_guest(a->target, a->guest);
+	guest_set_search_progress(a->guest, progress_search, a);
+	return guest_find(a->guest, a->o.nth);
+}
+
 static struct err *acquire_live(struct acquire *a)
 {
 	uint64_t start;
@@ -350,12 +380,14 @@ static struct err *acquire_live(struct acquire *a)
 	err = connect_target(a);
 	if (!err)
 		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
+	if (!err && rsp_features(a->rsp)->phys_mem)
+		err = open_guest(a);
 	if (err)
 		return err;
 	start = now_ns();
 	clock_gettime(CLOCK_REALTIME, &ts);
 	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-	a->report->pid = rsp_pid(a->rsp);
+	a->report->pid = a->guest ? 0 : rsp_pid(a->rsp);
 	err = find_bias(a, &a->bias);
 	if (!err)
 		err = image_create(elf_fmt(a->exe), &a->img);

@@ -27,6 +27,7 @@ struct acquire_options {
 	size_t ndebug;
 	uint64_t pid; /* 0: the stub holds the process */
 	int timeout_ms;
+	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
 	bool force; /* go on although exe is not what runs */
 	/* How far a phase is, in units of `unit`; total may grow. */
@@ -42,6 +43,7 @@ struct acquire {
 	struct heap *heap;
 	struct rsp *rsp;
 	struct target *target;
+	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;

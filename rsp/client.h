@@ -21,6 +21,7 @@ struct rsp {
 	bool stopped;	/* the debuggee is held, and is ours to let go */
 	bool by_pid;	/* we attached to it: the stub is not ours to end */
 	bool exited;
+	bool physical;	/* memory is physical whenever it is stopped */
 	unsigned owed;	/* replies under way */
 	bool forks;
 	bool others;	/* the stub held another process before we came */

@@ -158,6 +158,12 @@ ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, u
 /* qRcmd: the monitor command's output. */
 ERR_MUST_CHECK struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret);
 
+/*
+ * A whole machine: memory reads are physical from now on (features.phys_mem, else ERR_UNSUPPORTED), in every stop;
+ * whenever the machine runs, and in the end, the stub is as it was.  Stopped.
+ */
+ERR_MUST_CHECK struct err *rsp_read_physical(struct rsp *rsp);
+
 /* What moved, for -v and the bench. */
 struct rsp_stats {
 	uint64_t packets_out, packets_in;

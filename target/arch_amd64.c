@@ -49,4 +49,5 @@ const struct arch arch_amd64 = {
 	.sp = 7,
 	.lr = -1,
 	.fork = &fork_amd64,
+	.guest = &guest_amd64,
 };

@@ -11,4 +11,7 @@
 
 extern const struct arch arch_amd64;
 
+/* target/guest_*.c */
+extern const struct arch_guest guest_amd64;
+
 #endif

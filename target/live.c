@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "rsp/rsp.h"
+#include "target/guest.h"
 #include "target/target.h"
 
 /* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
@@ -25,6 +26,7 @@ struct target {
 	uint64_t fetched; /* by earlier batches, for progress */
 	struct buf auxv;
 	bool auxv_read;
+	struct guest *guest; /* NULL: the stub shows the process */
 };
 
 static void batch_progress(void *arg, uint64_t bytes)
@@ -84,13 +86,19 @@ void target_destroy(struct target *t)
 {
 	if (!t)
 		return;
+	guest_destroy(t->guest);
 	buf_deinit(&t->auxv);
 	free(t);
 }
 
 struct mem_source *target_memory(struct target *t)
 {
-	return &t->source;
+	return t->guest ? guest_memory(t->guest) : &t->source;
+}
+
+void target_set_guest(struct target *t, struct guest *g)
+{
+	t->guest = g;
 }
 
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
@@ -101,6 +109,10 @@ void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *a
 
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)
 {
+	if (t->guest) {
+		guest_set_progress(t->guest, progress, arg);
+		return;
+	}
 	t->progress = progress;
 	t->arg = arg;
 }
@@ -214,6 +226,8 @@ struct err *target_threads(struct target *t, struct threads *ret)
 	struct buf *raw = NULL, *avail;
 	struct err *err;
 
+	if (t->guest)
+		return guest_threads(t->guest, ret);
 	err = find_places(t, places);
 	if (!err)
 		err = list_threads(t, &list);
@@ -303,6 +317,8 @@ struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret)
 {
 	struct cursor c;
 
+	if (t->guest)
+		return guest_auxv(t->guest, type, ret);
 	if (!t->auxv_read) {
 		_cleanup_buf_ struct buf auxv = BUF_INIT;
 		struct err *err;

@@ -23,6 +23,8 @@ struct rsp;
 
 enum { ARCH_MAX_REGS = 40 };
 
+struct arch_guest;
+
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
 	const char *nr, *ret, *restart; /* registers; restart: the number of an interrupted call, below 0: none */
@@ -43,6 +45,7 @@ struct arch {
 	uint8_t reg_sizes[ARCH_MAX_REGS];
 	int8_t pc, sp, lr; /* indices; lr -1 where return addresses live on the stack */
 	const struct arch_fork *fork; /* NULL: no --fork */
+	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
 
 /* NULL if there is none.  By ELF header fields. */
