@@ -425,6 +425,29 @@ struct err *acquire(struct acquire *a, struct report *report)
 	return err ? err : acquire_live(a);
 }
 
+/* What is peculiar to a process in a guest. */
+static struct err *guest_details(struct acquire *a)
+{
+	struct guest_stats s = guest_stats(a->guest);
+	struct err *err = NULL;
+
+	if (s.swapped)
+		err = report_note(a->report, "%.1f KB that were asked for are swapped out in the guest, and could not be read",
+				  (double)s.swapped / 1e3);
+	if (!err && !guest_searched(a->guest))
+		err = report_note(a->report, "the process that a vCPU had loaded; the guest's memory was not looked through for others "
+				  "that run EXE (--nth 1 does)");
+	if (!err)
+		err = report_detail(a->report, "guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the process; page tables at "
+				    "0x%" PRIx64 ", loaded at 0x%" PRIx64 "; %.1f KB it never touched, read as what it would see",
+				    (double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias, (double)s.untouched / 1e3);
+	if (!err && guest_searched(a->guest))
+		err = report_detail(a->report, "search: %u slices, the longest %.0f ms; %u top page tables looked at, %u processes run "
+				    "EXE, this is the %uth; %u kernel stacks with user registers, %u of them of this process",
+				    s.slices, (double)s.slice_ns / 1e6, s.tables, s.processes, s.nth, s.kernel_stacks, s.frames);
+	return err;
+}
+
 struct err *acquire_details(struct acquire *a)
 {
 	struct rsp_stats st = rsp_stats(a->rsp);
@@ -450,5 +473,7 @@ struct err *acquire_details(struct acquire *a)
 	if (!err)
 		err = report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",
 				    (double)a->report->analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);
+	if (!err && a->guest)
+		err = guest_details(a);
 	return err;
 }

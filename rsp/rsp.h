@@ -55,6 +55,7 @@ struct rsp_features {
 	size_t max_read;    /* most bytes of memory one request may ask for */
 	size_t read_align;  /* a request must not straddle this boundary; 0 = none */
 	unsigned window;    /* memory requests kept in flight; 1 = one by one */
+	unsigned burst;	    /* so many are sent at a time; 0 = each as soon as there is room */
 };
 
 /* TARGET: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, or `| COMMAND` (a stub on its stdin and stdout). */

@@ -73,8 +73,9 @@ struct guest_stats {
 	unsigned kernel_stacks; /* with user registers, all processes' */
 	uint64_t untouched;	/* bytes read of pages that nothing was behind, as zeros or from EXE */
 	uint64_t swapped;	/* bytes asked for that were swapped out */
-	unsigned processes;	/* that run EXE, so far as was looked */
-	unsigned nth;
+	uint64_t root;		/* the process's top page table */
+	unsigned processes, nth; /* that run EXE, so far as was looked; which of them it is */
+	unsigned frames;	/* of kernel_stacks: the process's, at the last stop */
 };
 struct guest_stats guest_stats(const struct guest *g);
 

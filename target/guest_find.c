@@ -259,6 +259,7 @@ struct err *guest_find(struct guest *g, unsigned nth)
 	if (i >= g->found.n || (!nth && g->found.n > 1))
 		return several(g, nth);
 	g->process = g->found.v[i];
+	g->stats.root = g->process.root;
 	g->stats.nth = (unsigned)i + 1;
 	g->stats.processes = (unsigned)g->found.n;
 	return NULL;

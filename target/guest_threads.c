@@ -99,6 +99,7 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 		if (may_be_ours(g, &th))
 			err = vec_push(&threads, th);
 	}
+	g->stats.frames = (unsigned)threads.n - g->stats.user;
 	free(bytes);
 	vec_deinit(&frames);
 	if (err) {
