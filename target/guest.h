@@ -75,7 +75,7 @@ struct guest_stats {
 	uint64_t swapped;	/* bytes asked for that were swapped out */
 	uint64_t root;		/* the process's top page table */
 	unsigned processes, nth; /* that run EXE, so far as was looked; which of them it is */
-	unsigned frames;	/* of kernel_stacks: the process's, at the last stop */
+	unsigned frames, owned;	/* of kernel_stacks: maybe the process's, and surely, at the last stop */
 };
 struct guest_stats guest_stats(const struct guest *g);
 

@@ -111,7 +111,7 @@ struct guest {
 		uint64_t mapped, compared, equal;
 	} best;
 	struct guest_process process;
-	bool chosen;
+	uint64_t kernel_root, direct; /* the process's table with all of the kernel; where that maps physical memory, 0: not known */
 	void (*progress)(void *arg, uint64_t bytes);
 	void *arg;
 	void (*search_progress)(void *arg, uint64_t done, uint64_t total);
@@ -129,6 +129,22 @@ ERR_MUST_CHECK struct err *guest_peek(struct guest *g, uint64_t root, uint64_t v
 
 /* target/guest_match.c: does this top table map EXE's text?  A new one is added to g->found. */
 ERR_MUST_CHECK struct err *guest_match(struct guest *g, uint64_t root);
+
+/* User registers at the end of a kernel stack. */
+struct guest_frame {
+	struct thread th;
+	uint64_t stack; /* physical address of its last page */
+	uint64_t task;	/* the kernel's address of its task; 0: not found */
+	enum {
+		OWNER_UNKNOWN,
+		OWNER_PROCESS,
+		OWNER_OTHER,
+	} owner;
+	bool runs; /* in user mode: these are old */
+};
+
+/* target/guest_task.c: fills task, owner and runs. */
+ERR_MUST_CHECK struct err *guest_find_owners(struct guest *g, struct guest_frame *frames, size_t n);
 
 /* Does the page end with user registers? */
 bool guest_is_frame(const struct guest *g, const uint8_t *frame);

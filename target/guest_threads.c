@@ -1,12 +1,16 @@
 /*
  * The threads of a process in a guest, as far as registers can be had: vCPUs in user mode; what the kernel saved
  * at the end of a kernel stack when it was entered.  Such a frame stays there when the thread goes back to user mode, and when
- * the stack is freed: whoever looks a thread up by its stack takes the first that fits, and vCPUs come first.
+ * the stack is freed; target/guest_task.c tells those apart, and the threads of other processes.  Whoever looks a thread up by
+ * its stack takes the first that fits: vCPUs come first, and what is least sure last.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "target/guest_int.h"
+
+VEC_NAMED(guest_frames, struct guest_frame);
 
 static bool ours(struct guest *g, uint64_t root)
 {
@@ -62,12 +66,35 @@ static struct err *add_current(struct guest *g, const struct vcpu *v)
 	return vec_push(&g->stacks, pg.pa);
 }
 
+/* All that the kernel saved, of threads that may be the process's. */
+static struct err *read_frames(struct guest *g, struct guest_frames *ret)
+{
+	const unsigned size = g->arch->guest->frame_size;
+	VEC(struct mem_range) r = VEC_INIT;
+	_cleanup_free_ uint8_t *bytes = malloc(g->stacks.n * size + 1);
+	struct err *err = bytes ? NULL : err_nomem();
+
+	for (size_t i = 0; i < g->stacks.n && !err; i++)
+		err = vec_push(&r, ((struct mem_range){ g->stacks.v[i] + GUEST_PAGE - size, size, bytes + i * size, 0 }));
+	if (!err)
+		err = guest_read_phys(g, r.v, r.n);
+	for (size_t i = 0; i < r.n && !err; i++) {
+		struct guest_frame f = { .stack = g->stacks.v[i] };
+
+		if (!guest_is_frame(g, r.v[i].dst))
+			continue;
+		f.th = from_frame(g, r.v[i].dst);
+		if (may_be_ours(g, &f.th))
+			err = vec_push(ret, f);
+	}
+	vec_deinit(&r);
+	return err;
+}
+
 struct err *guest_threads(struct guest *g, struct threads *ret)
 {
-	const struct arch_guest *ag = g->arch->guest;
 	struct threads threads = VEC_INIT;
-	VEC(struct mem_range) frames = VEC_INIT;
-	uint8_t *bytes = NULL;
+	struct guest_frames frames = VEC_INIT;
 	struct err *err = guest_read_vcpus(g);
 
 	for (size_t i = 0; i < g->vcpus.n && !err; i++) {
@@ -81,26 +108,21 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 			err = add_current(g, v);
 	}
 	g->stats.user = (unsigned)threads.n;
-	if (!err) {
-		bytes = malloc(g->stacks.n * ag->frame_size + 1);
-		err = bytes ? NULL : err_nomem();
-	}
-	for (size_t i = 0; i < g->stacks.n && !err; i++)
-		err = vec_push(&frames, ((struct mem_range){ g->stacks.v[i] + GUEST_PAGE - ag->frame_size, ag->frame_size,
-							     bytes + i * ag->frame_size, 0 }));
 	if (!err)
-		err = guest_read_phys(g, frames.v, frames.n);
-	for (size_t i = 0; i < frames.n && !err; i++) {
-		struct thread th;
-
-		if (!guest_is_frame(g, frames.v[i].dst))
-			continue;
-		th = from_frame(g, frames.v[i].dst);
-		if (may_be_ours(g, &th))
-			err = vec_push(&threads, th);
+		err = read_frames(g, &frames);
+	if (!err)
+		err = guest_find_owners(g, frames.v, frames.n);
+	/* Whose owner is not known comes last, and only where it cannot be another process of the same program. */
+	for (int pass = OWNER_PROCESS; pass >= OWNER_UNKNOWN && !err; pass--)
+		for (size_t i = 0; i < frames.n && !err; i++)
+			if (frames.v[i].owner == (unsigned)pass && !frames.v[i].runs &&
+			    (pass == OWNER_PROCESS || (g->searched && g->found.n == 1)))
+				err = vec_push(&threads, frames.v[i].th);
+	g->stats.frames = g->stats.owned = 0;
+	for (size_t i = 0; i < frames.n; i++) {
+		g->stats.frames += frames.v[i].owner != OWNER_OTHER;
+		g->stats.owned += frames.v[i].owner == OWNER_PROCESS;
 	}
-	g->stats.frames = (unsigned)threads.n - g->stats.user;
-	free(bytes);
 	vec_deinit(&frames);
 	if (err) {
 		vec_deinit(&threads);

@@ -59,10 +59,10 @@ class Guest:
         self.log = f"{self.dir}/console"
         self.n = len(programs)
         self.proc = subprocess.Popen(
-            ["nice", qemu, "-accel", "tcg", "-m", str(mem), "-smp", str(smp), "-nographic", "-no-reboot", "-display", "none",
+            [qemu, "-accel", "tcg", "-m", str(mem), "-smp", str(smp), "-nographic", "-no-reboot", "-display", "none",
              "-monitor", "none", "-net", "none", "-serial", f"file:{self.log}",
              "-kernel", r.stdout.strip(), "-initrd", f"{self.dir}/initrd",
-             "-append", f"console=ttyS0 panic=-1 quiet {kernel} -- {' '.join(argv)}",
+             "-append", f"console=ttyS0 panic=-1 quiet loglevel=0 {kernel} -- {' '.join(argv)}",
              "-gdb", f"tcp:127.0.0.1:{self.port}", *more],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
