@@ -17,7 +17,7 @@
 #define LIMIT_READ (1ull << 40)		/* one range of memory */
 
 #define LIMIT_PAGE_TABLES (1u << 22)	/* of a guest, held at a time: 16 GB of them map 8 TB */
-#define LIMIT_GUEST_PAGES (1u << 26)	/* of a process in a guest, looked at one by one: 256 GB */
+#define LIMIT_GUEST_PAGES (1u << 24)	/* of a process in a guest, looked at one by one: 64 GB */
 
 /* heap/ */
 #define LIMIT_MODULES 4096u		/* moduledata chain: plugins */

@@ -92,3 +92,62 @@ def pie_stripped():
             p.wait()
             g.ticks_on(1)
         exact(g, 1, bare, "--debug", exe)
+
+
+# make check-guest: one machine each; a row of docs/SUPPORT.md's table goes to $OBJDIR/guests.md.
+
+def machine(name, exe_kw, *, qemu="qemu-system-x86_64", version=GO_VERSION, strip=False, busy=True, **kw):
+    exe = debug = build("zoo", version, **exe_kw)
+    if strip:
+        exe = os.path.join(tmpdir(), "bare")
+        subprocess.run(["strip", "-o", exe, debug], check=True)
+    args = ["--debug", debug] if strip else []
+    neighbour = build("spin", version)
+    with Guest((exe, "-tick") if busy else (exe,), (exe,), (neighbour,), qemu=qemu, **kw) as g:
+        g.ready()
+        profs = []
+        for nth in 1, 2:  # which is which is not known
+            for n in 1, 2:
+                try:
+                    profs.append((n, exact(g, n, exe, *args, "--nth", nth)))
+                    break
+                except Failure as e:
+                    why = e
+            else:
+                raise why
+        check({n for n, _ in profs} == {1, 2}, "one process was read twice")
+        spins = [spinning(g, 3, neighbour) for _ in range(2)]
+        if busy:
+            g.ticks_on(1)
+        heap = {n: int(next(l for l in g.lines(n) if l.startswith("heapalloc ")).split()[1]) for n in (1, 2)}
+        shares = [100 * p.total / heap[n] for n, p in profs]
+        stops = [p.totals["stopped_ns"] / 1e6 for _, p in profs]
+        slices = [re.search(r"(\d+) slices?, the longest (\d+) ms", p.text) for _, p in profs]
+        held = len(promises(g.lines(1)))
+        qv = subprocess.run([qemu, "--version"], stdout=subprocess.PIPE, text=True).stdout.split()[3]
+        with open(os.path.join(OBJDIR, "guests.md"), "a") as f:
+            f.write(f"| {name} | {qv} | {version} | {min(shares):.2f}-{max(shares):.2f} % | {held} of {held} "
+                    f"| {', '.join(str(p.totals['stops']) for p in spins)} | {', '.join(f'{s:.0f}' for s in stops)} ms "
+                    f"| {max(int(s[1]) for s in slices)} of at most {max(int(s[2]) for s in slices)} ms |\n")
+
+
+MACHINES = {
+    "smp1_nokaslr_nopti": ("1 vCPU, nokaslr nopti", {}, dict(kernel="nokaslr nopti")),
+    "smp2": ("2 vCPUs", {}, dict(smp=2)),
+    "smp4_idle": ("4 vCPUs, the target idle", {}, dict(smp=4, busy=False)),
+    "pti_pie_stripped": ("pti=on, PIE, stripped", dict(flags=["-buildmode=pie"], tag="-pie"),
+                         dict(kernel="pti=on", strip=True)),
+    "five_levels": ("5 levels (-cpu max)", {}, dict(more=("-cpu", "max"))),
+    "huge_pages": ("2 MB pages (transparent_hugepage=always)", {}, dict(kernel="transparent_hugepage=always")),
+    "go_1_17": ("2 vCPUs", {}, dict(smp=2, version="1.17.13")),
+    "go_1_22": ("2 vCPUs", {}, dict(smp=2, version="1.22.12")),
+    "go_1_25": ("2 vCPUs", {}, dict(smp=2, version="1.25.12")),
+    "qemu_10": ("2 vCPUs", {}, dict(smp=2, qemu=os.environ.get("QEMU10", "qemu-system-x86_64-10"))),
+}
+
+if ALL:
+    for _key, (_name, _exe, _kw) in MACHINES.items():
+        def _case(name=_name, exe=_exe, kw=_kw):
+            machine(name, exe, **kw)
+        _case.__name__ = _key
+        case(timeout=400)(_case)

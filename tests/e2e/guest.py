@@ -69,7 +69,8 @@ class Guest:
     def console(self):
         try:
             with open(self.log, errors="replace") as f:
-                return f.read().splitlines()
+                # The firmware clears the screen right before the first line.
+                return re.sub(r"\x1b(c|\[[0-9;?]*[A-Za-z])", "", f.read()).splitlines()
         except FileNotFoundError:
             return []
 
