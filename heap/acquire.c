@@ -103,25 +103,6 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 	return NULL;
 }
 
-/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
-static struct err *stop_again(struct acquire *a, const char *why)
-{
-	struct err *err = rsp_stop(a->rsp);
-
-	if (!err) {
-		image_forget(a->img);
-		guest_forget(a->guest);
-	}
-	if (!err_is(err, ERR_UNSUPPORTED))
-		return err;
-	err_destroy(err);
-	if (why)
-		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
-				  "stop the process again: try once more", why);
-	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
-			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
-}
-
 /* --fork cannot be done, or not any more: err says why.  With --fork=auto it is done without. */
 static struct err *without_fork(struct acquire *a, struct err *err)
 {
@@ -149,6 +130,14 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
 }
 
+static struct err *find_pid_levels(struct acquire *a, struct rsp *rsp, uint64_t pid)
+{
+	struct err *err = a->pid_levels_known ? NULL : target_pid_levels(rsp, pid, &a->pid_levels);
+
+	a->pid_levels_known |= !err;
+	return err;
+}
+
 /* The process is stopped: its registers, and, with --fork, its copy; then it runs. */
 static struct err *take_stop(struct acquire *a)
 {
@@ -156,12 +145,36 @@ static struct err *take_stop(struct acquire *a)
 
 	a->report->stops++;
 	if (!err && a->fork) {
-		err = fork_take(a->fork, a->target, a->bias);
+		err = fork_take(a->fork, a->target, &a->threads, a->bias);
 		a->pause_ns = rsp_stopped_ns(a->rsp);
 		if (err_is(err, ERR_UNSUPPORTED))
 			err = without_fork(a, err);
 	}
-	return err ? err : target_own_tids(a->target, &a->threads);
+	if (!err)
+		err = find_pid_levels(a, a->rsp, rsp_pid(a->rsp));
+	return err || a->pid_levels < 2 ? err : target_own_tids(a->target, &a->threads);
+}
+
+/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
+static struct err *stop_again(struct acquire *a, const char *why)
+{
+	struct err *err = rsp_stop(a->rsp);
+
+	if (!err) {
+		image_forget(a->img);
+		guest_forget(a->guest);
+		if (a->look_through)
+			err = guest_search(a->guest);
+		return err ? err : take_stop(a);
+	}
+	if (!err_is(err, ERR_UNSUPPORTED))
+		return err;
+	err_destroy(err);
+	if (why)
+		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
+				  "stop the process again: try once more", why);
+	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
+			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
 }
 
 /* What was captured from is not needed any more. */
@@ -212,13 +225,10 @@ static struct err *capture(struct acquire *a)
 	bool changed, again;
 
 	for (unsigned stop = 1;; stop++) {
-		struct unstable u = { NULL, 0 };
+		struct unstable u = { NULL, 0, false };
 		bool last = stop == STOPS_MAX;
 
-		if (!fork_taken(a->fork))
-			err = take_stop(a);
-		if (!err)
-			err = heap_capture(a->heap, &a->threads, last, &u);
+		err = heap_capture(a->heap, &a->threads, last, &u);
 		if (err) {
 			err = snapshot_lost(a, err, &again);
 			if (err || !again)
@@ -239,9 +249,8 @@ static struct err *capture(struct acquire *a)
 		if (err)
 			return err;
 		usleep(1000);
+		a->look_through = a->guest && u.registers;
 		err = stop_again(a, changed ? NULL : u.why);
-		if (!err && a->guest && u.registers)
-			err = guest_search(a->guest);
 		if (err)
 			return err;
 	}
@@ -306,6 +315,8 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 	struct acquire *a = arg;
 	struct err *err = a->exe ? NULL : fetch_and_open(a, rsp, a->o.pid);
 
+	if (!err)
+		err = find_pid_levels(a, rsp, a->o.pid);
 	return err ? err : prepare_fork(a, rsp, a->o.pid);
 }
 
@@ -375,6 +386,7 @@ static struct err *acquire_live(struct acquire *a)
 {
 	uint64_t start;
 	struct timespec ts;
+	bool again = false;
 	struct err *err;
 
 	err = connect_target(a);
@@ -397,10 +409,13 @@ static struct err *acquire_live(struct acquire *a)
 		err = heap_attach(a->heap, a->target, a->img, a->bias);
 	if (!err) {
 		image_set_source(a->img, target_memory(a->target));
-		if (a->fork) /* at once: the copy can be read at leisure */
-			err = take_stop(a);
+		err = take_stop(a);
 	}
 	if (!err)
+		err = verify(a);
+	if (err)
+		err = snapshot_lost(a, err, &again);
+	if (!err && again)
 		err = verify(a);
 	if (!err)
 		err = capture_fitting(a);

@@ -43,10 +43,13 @@ struct acquire {
 	struct heap *heap;
 	struct rsp *rsp;
 	struct target *target;
+	bool look_through; /* the guest's memory, for the registers of threads that no vCPU runs */
 	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;
+	unsigned pid_levels; /* target_pid_levels() */
+	bool pid_levels_known;
 	uint64_t pause_ns; /* the last stop that counts */
 	struct threads threads;
 };

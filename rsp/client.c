@@ -14,8 +14,14 @@
 
 struct err *rsp_send_bytes(struct rsp *rsp, const void *payload, size_t len)
 {
-	struct err *err = conn_queue(rsp->conn, payload, len);
+	struct err *err = NULL;
+	bool found = false;
 
+	if (rsp->ahead.len)
+		err = rsp_ahead_find(rsp, payload, len, &found);
+	if (err || found)
+		return err;
+	err = conn_queue(rsp->conn, payload, len);
 	if (!err)
 		rsp->owed++;
 	return err;
@@ -152,6 +158,7 @@ static struct err *take_stop(struct rsp *rsp, struct rsp_thread *t)
 	struct err *err;
 
 	*t = (struct rsp_thread){ 0 };
+	inject_note_stop(&rsp->shared->inject, s);
 	switch (*s) {
 	case 'T':
 		for (s += 3; (s = strstr(s, "thread:")); s++) {
@@ -223,7 +230,12 @@ static struct err *attach(struct rsp *rsp, uint64_t pid)
 
 	rsp->shared->pid = pid;
 	rsp->shared->held = 1; /* before the stub can have it: we may die in between */
-	err = rsp_command(rsp, "vAttach;%" PRIx64, pid);
+	rsp_ahead_forget(rsp);
+	err = rsp_send(rsp, "vAttach;%" PRIx64, pid);
+	if (!err)
+		err = rsp_ahead_stop(rsp, pid);
+	if (!err)
+		err = rsp_next(rsp);
 	if (err) {
 		/* It may be held by now: the way out lets it go, or fails to, without harm. */
 		rsp->pid = pid;
@@ -243,6 +255,17 @@ static struct err *attach(struct rsp *rsp, uint64_t pid)
 				  pid, (const char *)rsp->reply.data);
 	}
 	rsp->pid = pid;
+	/*
+	 * gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of another process lets the others
+	 * run (seen).  `?` tells it of all.
+	 */
+	rsp->stopped = true;
+	rsp->stopped_at = now;
+	if (rsp->forks) {
+		err = rsp_command(rsp, "?");
+		if (err)
+			return err;
+	}
 	err = take_stop(rsp, &t);
 	if (err)
 		return err;
@@ -581,6 +604,7 @@ struct err *rsp_resync(struct rsp *rsp)
 
 	if (!rsp->owed && !rsp->lost)
 		return NULL;
+	rsp_ahead_forget(rsp);
 	err = rsp_send(rsp, "%s", FEATURES_QUERY);
 	for (int bad = 0; !err;) {
 		err = conn_recv(rsp->conn, &p, &len);
@@ -653,6 +677,7 @@ void rsp_destroy(struct rsp *rsp)
 	conn_destroy(rsp->conn);
 	target_xml_deinit(&rsp->xml);
 	buf_deinit(&rsp->reply);
+	buf_deinit(&rsp->ahead);
 	free(rsp);
 }
 

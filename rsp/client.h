@@ -23,6 +23,9 @@ struct rsp {
 	bool exited;
 	bool physical;	/* memory is physical whenever it is stopped */
 	unsigned owed;	/* replies under way */
+	struct buf ahead; /* rsp/ahead.c: of them, questions that were not asked yet, each NUL-terminated */
+	size_t ahead_pos; /* the first of them */
+	uint64_t last_fd; /* the last that vFile:open gave */
 	bool forks;
 	bool others;	/* the stub held another process before we came */
 	bool lost;	/* what the stub will say next is not known: an error cut a reply short */
@@ -46,6 +49,21 @@ ERR_MUST_CHECK struct err *rsp_send_bytes(struct rsp *rsp, const void *payload, 
 ERR_MUST_CHECK struct err *rsp_next_raw(struct rsp *rsp, const uint8_t **p, size_t *len);
 /* The next reply, into rsp->reply. */
 ERR_MUST_CHECK struct err *rsp_next(struct rsp *rsp);
+/*
+ * rsp/ahead.c: what is asked at every stop, sent right behind vAttach;pid.  The order is that in which it is asked: what is
+ * skipped is lost.
+ */
+ERR_MUST_CHECK struct err *rsp_ahead_stop(struct rsp *rsp, uint64_t pid);
+/* Was this packet sent ahead?  Then the next reply is its. */
+ERR_MUST_CHECK struct err *rsp_ahead_find(struct rsp *rsp, const void *payload, size_t len, bool *found);
+void rsp_ahead_forget(struct rsp *rsp);
+
+enum { RSP_THREADS_AT_ONCE = 32 }; /* questions, of the first batch */
+
+#define RSP_XFER "qXfer:%s:read:%s:%zx,%zx"
+/* How much of an object is asked for at a time. */
+size_t rsp_xfer_piece(const struct rsp *rsp);
+
 /* One packet out, its reply in rsp->reply. */
 ERR_MUST_CHECK struct err *rsp_command(struct rsp *rsp, const char *fmt, ...) ERR_PRINTF(2, 3);
 

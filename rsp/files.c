@@ -8,19 +8,24 @@
 #include "base/limits.h"
 #include "rsp/client.h"
 
-struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, struct buf *ret)
+size_t rsp_xfer_piece(const struct rsp *rsp)
 {
 	/* The reply has one letter before the data, and a stub may count escapes: leave room. */
-	size_t piece = rsp->f.pub.packet_size - 16, start = ret->len;
+	size_t piece = rsp->f.pub.packet_size - 16;
 
-	if (rsp->f.pub.read_align && piece > rsp->f.pub.read_align)
-		piece = rsp->f.pub.read_align; /* QEMU cuts longer ones its own way */
+	/* QEMU cuts longer ones its own way */
+	return rsp->f.pub.read_align && piece > rsp->f.pub.read_align ? rsp->f.pub.read_align : piece;
+}
+
+struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, struct buf *ret)
+{
+	size_t piece = rsp_xfer_piece(rsp), start = ret->len;
+
 	for (;;) {
 		const uint8_t *p;
 		size_t len, got;
 		bool last;
-		struct err *err = rsp_send(rsp, "qXfer:%s:read:%s:%zx,%zx", object, annex,
-					   ret->len - start, piece);
+		struct err *err = rsp_send(rsp, RSP_XFER, object, annex, ret->len - start, piece);
 
 		if (!err)
 			err = rsp_next_raw(rsp, &p, &len);
@@ -118,7 +123,11 @@ static struct err *file_open(struct rsp *rsp, const char *path, uint64_t *fd)
 		err = rsp_send_bytes(rsp, cmd.data, cmd.len);
 	if (!err)
 		err = rsp_next_raw(rsp, &p, &len);
-	return err ? err : parse_f(p, len, path, 0, &scratch, fd, &data, &len);
+	if (!err)
+		err = parse_f(p, len, path, 0, &scratch, fd, &data, &len);
+	if (!err)
+		rsp->last_fd = *fd;
+	return err;
 }
 
 struct piece {

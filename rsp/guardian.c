@@ -191,12 +191,17 @@ static uint64_t ask_pid(struct reader *r)
 	return pid;
 }
 
-static bool ask_port(struct inject_port *p, const char *cmd, size_t len)
+static bool port_send(struct inject_port *p, const char *cmd, size_t len)
+{
+	return say_bytes(p->arg, cmd, len);
+}
+
+static bool port_next(struct inject_port *p)
 {
 	struct reader *r = p->arg;
 
 	p->reply_len = 0;
-	if (!say_bytes(r, cmd, len) || !hear(r))
+	if (!hear(r))
 		return false;
 	for (size_t i = 0; i < r->frame_len; i++) {
 		int n = 1;
@@ -220,7 +225,8 @@ static struct inject_port *port_of(struct reader *r, struct guardian_state *stat
 {
 	static struct inject_port port;
 
-	port.ask = ask_port;
+	port.send = port_send;
+	port.next = port_next;
 	port.arg = r;
 	port.in = &state->inject;
 	return &port;
@@ -251,8 +257,12 @@ static bool find_place(struct reader *r, struct guardian_state *state)
 
 	if (state->inject.stage)
 		r->silence_ms = STEP_MS;
-	if (state->inject.stepping && hear(r))
+	while (state->inject.stepping && hear(r)) {
+		if (!r->frame[0] || !strchr("TSWX", r->frame[0])) /* what was posted before it */
+			continue;
 		inject_heard(&state->inject, r->frame);
+		break;
+	}
 	state->inject.stepping = 0;
 	for (int i = 0; i < tries && !found && say(r, FEATURES_QUERY); i++) {
 		while (!found && hear(r))

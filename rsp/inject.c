@@ -36,6 +36,7 @@ enum {
 	GDB_SIGCHLD = 0x14,
 	END_TRIES = 10,
 	STEPS_MAX = 64, /* of one call: itself, an event, signals */
+	LISTED_AT_ONCE = 8,
 	RED_ZONE = 128,
 };
 
@@ -55,7 +56,7 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 	struct inject_out o = { p, 0 };
 	const char *s;
 	uint64_t v;
-	bool named = false, own = false;
+	bool named = false, own = false, good;
 	char name[INJECT_ID];
 
 	*st = (struct stop){ 0 };
@@ -65,9 +66,12 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 	inject_add_str(&o, ":");
 	inject_add_str(&o, id);
 	p->in->stepping = 1;
-	if (!inject_ask(&o))
+	good = inject_ask(&o);
+	if (p->lost)
 		return false;
 	p->in->stepping = 0;
+	if (!good)
+		return false;
 	s = p->reply;
 	if (*s == 'W' || *s == 'X') {
 		p->exited = true;
@@ -112,7 +116,7 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 	if (number == GDB_SIGSTOP)
 		return true;
 	in->coming = number;
-	if (!inject_ask_id(p, "Hg", in->thread) || !inject_ask_str(p, "qXfer:siginfo:read::0,80"))
+	if (!inject_post_id(p, "Hg", in->thread) || !inject_ask_str(p, "qXfer:siginfo:read::0,80"))
 		return false;
 	if (p->reply[0] == 'l' || p->reply[0] == 'm')
 		len = inject_unescape(p, 1, sig.info, sizeof(sig.info));
@@ -143,6 +147,7 @@ void inject_heard(struct inject *in, const char *reply)
 		in->coming = (uint8_t)signal;
 }
 
+/* Posted: it goes out with the step. */
 static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len, uint32_t nr,
 		    const uint64_t args[6])
 {
@@ -159,8 +164,8 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 }
 
 /*
- * Steps until the system call that pc is at is over (ret gets its result), or, with child, until it has
- * made one (INJECT_ID bytes; it may stay empty).  Signals of T are kept, of others ignored.  Never a step too far:
+ * Steps until the system call that pc is at is over (ret gets its result; NULL: restore() reads it), or, with child, until it
+ * has made one (INJECT_ID bytes; it may stay empty).  Signals of T are kept, of others ignored.  Never a step too far:
  * exit() comes next.
  */
 static bool finish(struct inject_port *p, const char *id, char *child, int64_t *ret)
@@ -168,6 +173,7 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 	const struct inject_machine *m = &p->in->m;
 	uint64_t at = m->code_at + m->call_off, pc;
 	struct stop st;
+	int64_t got;
 	uint32_t len;
 
 	for (int i = 0; i < STEPS_MAX; i++) {
@@ -179,9 +185,14 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 			memcpy(child, st.child, INJECT_ID);
 			return true;
 		}
-		over = !st.other && !st.event && st.signal == GDB_SIGTRAP;
-		if (!over && !st.other && !st.event && !strcmp(id, p->in->thread) && !take_signal(p, st.signal))
+		/* Events come before a call's end. */
+		if (st.event && !st.other)
+			continue;
+		over = !st.other && st.signal == GDB_SIGTRAP;
+		if (!over && !st.other && !strcmp(id, p->in->thread) && !take_signal(p, st.signal))
 			return false;
+		if (over && !ret)
+			return true;
 		if (!inject_get_regs(p, id, &len))
 			return false;
 		pc = inject_get_word(m, p->regs, m->pc);
@@ -189,8 +200,10 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 			continue;
 		if (pc != at + m->call_len)
 			return inject_fail(p, "a system call in the process went astray");
-		*ret = (int64_t)inject_get_word(m, p->regs, m->ret);
-		if (over || (*ret != -L_ENOSYS && (*ret > -L_ERESTARTSYS || *ret < -L_ERESTART_RESTARTBLOCK)))
+		got = (int64_t)inject_get_word(m, p->regs, m->ret);
+		if (ret)
+			*ret = got;
+		if (over || (got != -L_ENOSYS && (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
 			return true;
 	}
 	return inject_fail(p, "a system call in the process does not end");
@@ -271,27 +284,44 @@ static bool kill_process(struct inject_port *p, uint64_t pid)
  */
 static bool threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid))
 {
+	struct inject_out first = { p, 0 };
+	unsigned under_way = 1;
+	bool end = false;
 	size_t n = 0;
 	uint64_t pid;
 
-	if (!inject_ask_str(p, "qfThreadInfo"))
+	inject_add_str(&first, "qfThreadInfo");
+	if (!inject_send(&first))
 		return false;
-	while (p->reply[0] == 'm') {
-		const char *s = p->reply + 1;
+	while (under_way) {
+		/* One thread a reply; past the end it is the end again. */
+		while (!end && under_way < LISTED_AT_ONCE) {
+			struct inject_out o = { p, 0 };
 
-		for (;; s++) {
+			inject_add_str(&o, "qsThreadInfo");
+			if (!inject_send(&o))
+				return false;
+			under_way++;
+		}
+		inject_hear(p);
+		if (p->lost)
+			return false;
+		under_way--;
+		end = end || p->reply[0] != 'm';
+		for (const char *s = p->reply; !end && *s; ) {
 			char id[INJECT_ID];
 
-			if (!inject_take_id(&s, &pid, id) || (*s && *s != ','))
-				return inject_fail(p, "the stub's list of threads makes no sense");
+			s++;
+			if (!inject_take_id(&s, &pid, id) || (*s && *s != ',')) {
+				inject_fail(p, "the stub's list of threads makes no sense");
+				end = true;
+				n = 0;
+				break;
+			}
 			/* Children are few; threads of the process, enough to choose from. */
 			if (n < INJECT_THREADS && (pid != p->in->pid || n < INJECT_THREADS - 4))
 				memcpy(p->ids[n++], id, INJECT_ID);
-			if (!*s)
-				break;
 		}
-		if (!inject_ask_str(p, "qsThreadInfo"))
-			return false;
 	}
 	for (size_t i = 0; i < n && !p->lost; i++) {
 		if (each(p, p->ids[i], inject_id_pid(p->ids[i])))
@@ -300,26 +330,68 @@ static bool threads(struct inject_port *p, bool (*each)(struct inject_port *p, c
 	return false;
 }
 
-/* A thread that waits in a system call: no restartable sequence, no signal handler, nothing half-done. */
+static bool send_code(struct inject_port *p)
+{
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, "m");
+	inject_add_num(&o, p->in->m.code_at);
+	inject_add_str(&o, ",");
+	inject_add_num(&o, p->in->m.code_len);
+	return inject_send(&o);
+}
+
+static bool hear_code(struct inject_port *p)
+{
+	const struct inject_machine *m = &p->in->m;
+	char want[2 * INJECT_CODE + 1];
+
+	for (unsigned i = 0; i < m->code_len; i++) {
+		want[2 * i] = "0123456789abcdef"[m->code[i] >> 4];
+		want[2 * i + 1] = "0123456789abcdef"[m->code[i] & 15];
+	}
+	want[2 * m->code_len] = 0;
+	return inject_hear(p) && (!strcmp(p->reply, want) || inject_fail(p, "the program's code is not what its file says"));
+}
+
+/* A thread, by p->regs, that waits in a system call: no restartable sequence, no signal handler, nothing half-done. */
+static bool fits(const struct inject_port *p, bool in_call)
+{
+	const struct inject_machine *m = &p->in->m;
+	uint64_t pc = inject_get_word(m, p->regs, m->pc);
+
+	/* In the middle of making a thread or a child. */
+	if ((int64_t)inject_get_word(m, p->regs, m->ret) == -L_ENOSYS)
+		return false;
+	return in_call ? !(inject_get_word(m, p->regs, m->restart) >> 63) : pc >= m->text && pc < m->text_end;
+}
+
+/* All that must hold is asked at once. */
 static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_call)
 {
 	struct inject *in = p->in;
 	const char *s = strchr(id, '.');
-	uint64_t tid, pc;
 	struct inject_status st;
+	bool good, code, known;
+	uint64_t tid;
 	uint32_t len;
 
-	if (pid != in->pid || !s++ || !packet_number(&s, &tid) || !inject_get_regs(p, id, &len))
+	if (pid != in->pid || !s++ || !packet_number(&s, &tid))
 		return false;
-	pc = inject_get_word(&in->m, p->regs, in->m.pc);
-	/* In the middle of making a thread or a child. */
-	if ((int64_t)inject_get_word(&in->m, p->regs, in->m.ret) == -L_ENOSYS)
+	if (!inject_post_id(p, "Hg", id) || !inject_send_get(p) || !send_code(p) || !inject_send_status(p, pid, tid))
 		return false;
-	if (in_call ? inject_get_word(&in->m, p->regs, in->m.restart) >> 63 : pc < in->m.text || pc >= in->m.text_end)
+	good = inject_hear_regs(p, &len) && fits(p, in_call);
+	if (good) {
+		memcpy(in->saved, p->regs, len);
+		in->saved_len = len;
+	}
+	code = !p->lost && hear_code(p);
+	if (p->lost)
 		return false;
-	memcpy(in->saved, p->regs, len);
-	in->saved_len = len;
-	if (!inject_read_status(p, pid, tid, &st) || !st.levels)
+	known = inject_hear_status(p, &st) && st.levels;
+	if (!good || !code)
+		return false;
+	if (!known)
 		return inject_fail(p, "the stub cannot read /proc");
 	if (st.seccomp)
 		return inject_fail(p, "a seccomp filter is on, which could refuse the system calls or kill for them");
@@ -329,6 +401,23 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	memcpy(in->thread, id, INJECT_ID);
 	p->why = NULL; /* another thread's */
 	return true;
+}
+
+static bool choose_likely(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	struct inject_out o = { p, 0 };
+	char id[INJECT_ID];
+
+	if (!in->likely)
+		return false;
+	inject_add_str(&o, "p");
+	inject_add_num(&o, in->pid);
+	inject_add_str(&o, ".");
+	inject_add_num(&o, in->likely);
+	memcpy(id, p->cmd, o.len);
+	id[o.len] = 0;
+	return choose(p, id, in->pid, true);
 }
 
 static bool choose_waiting(struct inject_port *p, const char *id, uint64_t pid)
@@ -345,7 +434,7 @@ static bool choose_thread(struct inject_port *p)
 {
 	struct inject *in = p->in;
 
-	if (!threads(p, choose_waiting) && (p->why || !threads(p, choose_running)))
+	if (!choose_likely(p) && (p->why || (!threads(p, choose_waiting) && (p->why || !threads(p, choose_running)))))
 		return inject_fail(p, "no thread is where a system call can be put in");
 	/* The stub gives it what it last said of it; soon that is something else. */
 	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP && !strcmp(in->stop_thread, in->thread))
@@ -353,64 +442,45 @@ static bool choose_thread(struct inject_port *p)
 	return true;
 }
 
-/* Whom the stop is about, from a stop reply. */
-static void note_stop(struct inject_port *p)
+void inject_note_stop(struct inject *in, const char *reply)
 {
-	const char *s = strstr(p->reply, "thread:");
+	const char *s = strstr(reply, "thread:");
 	uint64_t pid;
 
-	p->in->stop_signal = 0;
-	p->in->stop_thread[0] = 0;
-	if (p->reply[0] != 'T' || !s || packet_hexbyte(p->reply + 1) < 0)
+	in->stop_signal = 0;
+	in->stop_thread[0] = 0;
+	if (reply[0] != 'T' || !s || packet_hexbyte(reply + 1) < 0)
 		return;
 	s += 7;
-	if (inject_take_id(&s, &pid, p->in->stop_thread))
-		p->in->stop_signal = (uint8_t)packet_hexbyte(p->reply + 1);
-}
-
-/*
- * After vAttach, gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of another process
- * lets the others run (seen).  `?` tells it of all.
- */
-static bool hold_all(struct inject_port *p)
-{
-	if (!inject_ask_str(p, "?"))
-		return false;
-	note_stop(p);
-	return true;
-}
-
-static bool check_code(struct inject_port *p)
-{
-	const struct inject_machine *m = &p->in->m;
-	struct inject_out o = { p, 0 };
-	char want[2 * INJECT_CODE + 1];
-
-	for (unsigned i = 0; i < m->code_len; i++) {
-		want[2 * i] = "0123456789abcdef"[m->code[i] >> 4];
-		want[2 * i + 1] = "0123456789abcdef"[m->code[i] & 15];
-	}
-	want[2 * m->code_len] = 0;
-	if (!inject_ask_id(p, "Hg", p->in->thread))
-		return false;
-	inject_add_str(&o, "m");
-	inject_add_num(&o, m->code_at);
-	inject_add_str(&o, ",");
-	inject_add_num(&o, m->code_len);
-	return inject_ask(&o) && (!strcmp(p->reply, want) || inject_fail(p, "the program's code is not what its file says"));
+	if (inject_take_id(&s, &pid, in->stop_thread))
+		in->stop_signal = (uint8_t)packet_hexbyte(reply + 1);
 }
 
 /* ------------------------------------------------------------------ the way back */
 
-/* T's own registers; until it runs this may be done again. */
-static bool restore(struct inject_port *p)
+/*
+ * T's own registers; until it runs this may be done again.  *made, if not NULL, gets the result of the system call that it made
+ * last, 0 if it made none.
+ */
+static bool restore(struct inject_port *p, int64_t *made)
 {
 	struct inject *in = p->in;
+	uint64_t pc;
+	bool heard, set;
 	uint32_t len;
 
-	if (!inject_set_regs(p, in->thread, in->saved, in->saved_len) || !inject_get_regs(p, in->thread, &len))
+	if (!inject_post_id(p, "Hg", in->thread) || !inject_send_get(p) ||
+	    !inject_send_set(p, in->saved, in->saved_len) || !inject_send_get(p))
 		return false;
-	return (len == in->saved_len && !memcmp(p->regs, in->saved, len)) ||
+	heard = inject_hear_regs(p, &len);
+	if (made) {
+		pc = inject_get_word(&in->m, p->regs, in->m.pc);
+		*made = pc == in->m.code_at + in->m.call_off + in->m.call_len ?
+				(int64_t)inject_get_word(&in->m, p->regs, in->m.ret) : 0;
+	}
+	set = !p->lost && inject_hear(p) && inject_is_ok(p);
+	return (!p->lost && inject_hear_regs(p, &len) && heard && set && len == in->saved_len &&
+		!memcmp(p->regs, in->saved, len)) ||
 	       inject_fail(p, "a thread did not get its registers back");
 }
 
@@ -447,7 +517,7 @@ static bool deliver(struct inject_port *p)
 			in->nsignals--;
 			continue;
 		}
-		if (!inject_ask_id(p, "Hg", in->thread))
+		if (!inject_post_id(p, "Hg", in->thread))
 			return false;
 		inject_add_str(&o, "qXfer:siginfo:write::0:");
 		inject_add_binary(&o, sig->info, sig->len);
@@ -497,7 +567,7 @@ bool inject_free_others(struct inject_port *p)
 	if (p->in->stage != INJECT_SNAPSHOT)
 		p->in->snapshot[0] = 0;
 	threads(p, free_other);
-	return !p->lost;
+	return inject_done(p, !p->lost);
 }
 
 /* S in the process's own namespace, if it is the process's child: somebody has to reap it. */
@@ -558,7 +628,7 @@ static bool undo_calling(struct inject_port *p)
 		return false;
 	if (in->waiting && !reap(p, in->waiting, &ret))
 		return false;
-	if (!restore(p))
+	if (!restore(p, NULL))
 		return false;
 	in->stage = INJECT_SIGNALS;
 	if (!deliver(p))
@@ -579,8 +649,9 @@ static bool end_child(struct inject_port *p, bool *stopped)
 		if (!inject_ask_num(p, "vAttach;", in->pid))
 			return false;
 		*stopped = true;
-		if (!hold_all(p))
+		if (!inject_ask_str(p, "?")) /* rsp/client.c: attach() */
 			return false;
+		inject_note_stop(in, p->reply);
 		in->nsignals = 0;
 		in->expect = in->waiting = 0;
 		in->middle[0] = 0;
@@ -592,7 +663,7 @@ static bool end_child(struct inject_port *p, bool *stopped)
 			return false;
 		if (!others || i >= END_TRIES)
 			return undo_calling(p);
-		if (!restore(p))
+		if (!restore(p, NULL))
 			return false;
 		in->stage = INJECT_SNAPSHOT;
 		if (!deliver(p) || !inject_ask_num(p, "D;", in->pid))
@@ -609,7 +680,7 @@ static bool end_child(struct inject_port *p, bool *stopped)
 	return inject_fail(p, "the snapshot's end could not be hidden from the process");
 }
 
-bool inject_end(struct inject_port *p, bool *stopped)
+static bool end_snapshot(struct inject_port *p, bool *stopped)
 {
 	struct inject *in = p->in;
 
@@ -629,7 +700,12 @@ bool inject_end(struct inject_port *p, bool *stopped)
 	return true;
 }
 
-bool inject_undo(struct inject_port *p, bool *stopped)
+bool inject_end(struct inject_port *p, bool *stopped)
+{
+	return inject_done(p, end_snapshot(p, stopped));
+}
+
+static bool undo(struct inject_port *p, bool *stopped)
 {
 	*stopped = false;
 	switch (p->in->stage) {
@@ -641,10 +717,15 @@ bool inject_undo(struct inject_port *p, bool *stopped)
 		p->in->stage = INJECT_NONE;
 		return true;
 	case INJECT_SNAPSHOT:
-		return inject_end(p, stopped);
+		return end_snapshot(p, stopped);
 	default:
 		return true;
 	}
+}
+
+bool inject_undo(struct inject_port *p, bool *stopped)
+{
+	return inject_done(p, undo(p, stopped));
 }
 
 /* ------------------------------------------------------------------ the way there */
@@ -663,7 +744,6 @@ static bool fork_twice(struct inject_port *p)
 	struct inject *in = p->in;
 	char id[INJECT_ID] = "";
 	int64_t ret = 0, reaped;
-	uint32_t len;
 
 	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_m) ||
 	    !finish(p, in->thread, id, &ret))
@@ -672,7 +752,8 @@ static bool fork_twice(struct inject_port *p)
 		return refused(p, ret);
 	memcpy(in->middle, id, INJECT_ID);
 	*id = 0;
-	if (!inject_get_regs(p, in->middle, &len) || !prepare(p, in->middle, p->regs, len, in->m.nr_clone, make_s) ||
+	/* Its registers are T's, all but the result. */
+	if (!prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone, make_s) ||
 	    !finish(p, in->middle, id, &ret))
 		return false;
 	if (!*id)
@@ -681,8 +762,10 @@ static bool fork_twice(struct inject_port *p)
 	if (!kill_process(p, inject_id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
 		return false;
 	in->waiting = ret > 0 ? (uint64_t)ret : 0;
-	if (ret <= 0 || !reap(p, (uint64_t)ret, &reaped) || reaped != ret)
+	if (ret <= 0 || !call(p, in->m.nr_wait4, (const uint64_t[6]){ (uint64_t)ret, 0, L_WALL }, NULL) ||
+	    !restore(p, &reaped) || reaped != ret)
 		return inject_fail(p, "the process could not be rid of the child in the middle");
+	in->waiting = 0;
 	return true;
 }
 
@@ -703,10 +786,10 @@ static bool fork_once(struct inject_port *p)
 	if (!finish(p, in->thread, NULL, &ret))
 		return false;
 	in->reap = ret > 0 ? (uint64_t)ret : 0;
-	return ret > 0 || refused(p, ret);
+	return (ret > 0 || refused(p, ret)) && restore(p, NULL);
 }
 
-bool inject_fork(struct inject_port *p)
+static bool make_snapshot(struct inject_port *p)
 {
 	struct inject *in = p->in;
 
@@ -715,22 +798,25 @@ bool inject_fork(struct inject_port *p)
 	in->ate_chld = false;
 	in->coming = 0;
 	in->nsignals = 0;
-	if (!hold_all(p))
-		return false;
-	if (!choose_thread(p) || !check_code(p))
+	if (!choose_thread(p))
 		return false;
 	in->stage = INJECT_CALLING;
-	if (!(in->init ? fork_once(p) : fork_twice(p)) || !restore(p))
+	if (!(in->init ? fork_once(p) : fork_twice(p)))
 		return false;
 	in->stage = INJECT_SNAPSHOT;
 	return deliver(p);
+}
+
+bool inject_fork(struct inject_port *p)
+{
+	return inject_done(p, make_snapshot(p));
 }
 
 /*
  * It could run on only if the stub were killed, and would exit; but stepping leaves a trap behind, which must not
  * start the program's handler: that gets the same exit.
  */
-bool inject_settle(struct inject_port *p)
+static bool settle(struct inject_port *p)
 {
 	struct inject *in = p->in;
 	const struct inject_machine *m = &in->m;
@@ -774,4 +860,9 @@ bool inject_settle(struct inject_port *p)
 	    !finish(p, in->snapshot, NULL, &ret))
 		return false;
 	return inject_ask_id(p, "Hg", in->snapshot) && (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));
+}
+
+bool inject_settle(struct inject_port *p)
+{
+	return inject_done(p, settle(p));
 }

@@ -39,6 +39,7 @@ enum {
 	INJECT_KEPT = 4, /* signals */
 	INJECT_SIGINFO = 128,
 	INJECT_THREADS = 64, /* that are looked at */
+	INJECT_TEXT = 4096,
 };
 
 /* What the architecture and the program say; offsets into a thread's registers as `g` has them, all of fmt.word bytes. */
@@ -72,6 +73,8 @@ struct inject {
 	volatile uint8_t stepping; /* gdbserver must not be talked to before it has said how that ended */
 	struct inject_machine m;
 	uint64_t pid;
+	uint64_t likely;	/* the thread to try first; 0: none */
+	uint64_t next_fd;	/* what vFile:open will most likely give */
 	bool init;		/* S is, or would be, the process's own child */
 	char thread[INJECT_ID]; /* T */
 	uint32_t saved_len;
@@ -90,12 +93,14 @@ struct inject {
 };
 
 struct inject_port {
-	/* One packet out and its reply, runs spelled out, NUL-terminated, into reply[] and reply_len.
-	 * false: there is no talking to the stub any more. */
-	bool (*ask)(struct inject_port *p, const char *cmd, size_t len);
+	/* One packet out; it may be kept until a reply is waited for.  The next reply, runs spelled out, NUL-terminated, into
+	 * reply[] and reply_len.  false: there is no talking to the stub any more. */
+	bool (*send)(struct inject_port *p, const char *cmd, size_t len);
+	bool (*next)(struct inject_port *p);
 	void *arg;
 	struct inject *in;
-	bool lost;	 /* ask() failed */
+	unsigned posted; /* sent, and to be answered "OK" (F: a file's), before the next reply that is waited for */
+	bool lost;	 /* send() or next() failed */
 	bool exited;	 /* the process is gone */
 	int64_t error;	 /* a system call's, as it returned it; 0: none failed */
 	const char *why; /* what went wrong or was refused, if something did; a constant */
@@ -103,11 +108,12 @@ struct inject_port {
 	size_t reply_len;
 	char cmd[INJECT_REPLY];
 	uint8_t regs[INJECT_REGS];
+	char text[INJECT_TEXT]; /* of a file */
 	char ids[INJECT_THREADS][INJECT_ID];
 };
 
 /*
- * The process in->pid is stopped, in->m is set.  true: S is there and armed, the process whole and still stopped.
+ * The process in->pid is stopped, in->m is set, `?` was asked (rsp/client.c: attach()) and noted. true: S is there and armed, the process whole and still stopped.
  * false: p->why; inject_undo() is what there is to do (nothing, where it was refused before any step).
  */
 bool inject_fork(struct inject_port *p);
@@ -123,6 +129,8 @@ bool inject_end(struct inject_port *p, bool *stopped);
  * crashes if a child goes whose birth it has not reported yet.
  */
 bool inject_free_others(struct inject_port *p);
+/* Whom the stop is about, from a stop reply: `?`'s, or vAttach's. */
+void inject_note_stop(struct inject *in, const char *reply);
 /* The answer to the step under way, if the main process died before it heard it; runs spelled out or not. */
 void inject_heard(struct inject *in, const char *reply);
 /* From wherever it is to INJECT_NONE; *stopped as above where the process was running. */

@@ -21,6 +21,18 @@ void inject_add_num(struct inject_out *o, uint64_t v);
 void inject_add_hex(struct inject_out *o, const void *data, size_t len);
 void inject_add_binary(struct inject_out *o, const void *data, size_t len);
 
+/*
+ * Several packets go out together, and cost one way there and back, if their replies are heard in the order in which they were
+ * sent; each way costs the stopped process time.  Never behind a packet that lets a thread run: gdbserver loses bytes then.
+ */
+bool inject_send(struct inject_out *o);
+bool inject_hear(struct inject_port *p);
+/* What need not be heard by itself: whether it was OK is part of what the next inject_hear() says.  Before all else that is sent. */
+bool inject_post(struct inject_out *o);
+bool inject_post_id(struct inject_port *p, const char *cmd, const char *id);
+/* Nothing is under way any more; `good`, if that is so. */
+bool inject_done(struct inject_port *p, bool good);
+/* Both: one packet, one reply. */
 bool inject_ask(struct inject_out *o);
 bool inject_ask_str(struct inject_port *p, const char *cmd);
 bool inject_ask_id(struct inject_port *p, const char *cmd, const char *id);
@@ -36,9 +48,13 @@ uint64_t inject_id_pid(const char *id);
 
 uint64_t inject_get_word(const struct inject_machine *m, const uint8_t *regs, uint16_t off);
 void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off, uint64_t v);
-/* Into p->regs. */
+/* Into p->regs; in two halves, and whole. */
+bool inject_send_get(struct inject_port *p); /* of the thread that is selected */
+bool inject_hear_regs(struct inject_port *p, uint32_t *len);
 bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len);
+/* Posted. */
 bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len);
+bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len); /* as inject_send_get() */
 
 void inject_write_file(struct inject_port *p, const char *path, const char *text);
 
@@ -48,7 +64,9 @@ struct inject_status {
 	uint64_t pids[16]; /* the process's id in each */
 	bool seccomp;
 };
-/* /proc/PID/task/TID/status; tid 0: the process's. */
+/* /proc/PID/task/TID/status; tid 0: the process's.  In two halves, and whole. */
+bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid);
+bool inject_hear_status(struct inject_port *p, struct inject_status *st);
 bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st);
 
 #endif

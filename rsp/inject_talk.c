@@ -74,15 +74,66 @@ bool inject_fail(struct inject_port *p, const char *why)
 	return false;
 }
 
-bool inject_ask(struct inject_out *o)
+static bool lost(struct inject_port *p)
+{
+	p->lost = true;
+	return inject_fail(p, "the stub does not answer");
+}
+
+bool inject_send(struct inject_out *o)
 {
 	struct inject_port *p = o->p;
 
-	if (p->lost || !p->ask(p, p->cmd, o->len)) {
-		p->lost = true;
-		return inject_fail(p, "the stub does not answer");
-	}
+	return (!p->lost && p->send(p, p->cmd, o->len)) || lost(p);
+}
+
+bool inject_post(struct inject_out *o)
+{
+	if (!inject_send(o))
+		return false;
+	o->p->posted++;
 	return true;
+}
+
+/* The replies to what was posted. */
+static bool hear_posted(struct inject_port *p)
+{
+	bool good = true;
+
+	for (; p->posted; p->posted--) {
+		if (p->lost || !p->next(p))
+			return lost(p);
+		good = good && (inject_is_ok(p) || p->reply[0] == 'F');
+	}
+	return good || inject_fail(p, "the stub does not do what it is told");
+}
+
+bool inject_hear(struct inject_port *p)
+{
+	bool good = hear_posted(p);
+
+	if (p->lost || !p->next(p))
+		return lost(p);
+	return good;
+}
+
+bool inject_done(struct inject_port *p, bool good)
+{
+	return hear_posted(p) && good;
+}
+
+bool inject_ask(struct inject_out *o)
+{
+	return inject_send(o) && inject_hear(o->p);
+}
+
+bool inject_post_id(struct inject_port *p, const char *cmd, const char *id)
+{
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, cmd);
+	inject_add_str(&o, id);
+	return inject_post(&o);
 }
 
 bool inject_ask_str(struct inject_port *p, const char *cmd)
@@ -152,12 +203,17 @@ void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off
 		regs[off + i] = (uint8_t)(v >> 8 * (m->fmt.big ? m->fmt.word - 1 - i : i));
 }
 
-/* Into p->regs. */
-bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len)
+bool inject_send_get(struct inject_port *p)
 {
-	if (!inject_ask_id(p, "Hg", id) || !inject_is_ok(p))
-		return inject_fail(p, "the stub does not know a thread");
-	if (!inject_ask_str(p, "g"))
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, "g");
+	return inject_send(&o);
+}
+
+bool inject_hear_regs(struct inject_port *p, uint32_t *len)
+{
+	if (!inject_hear(p))
 		return false;
 	if (p->reply_len < 2 || p->reply_len % 2 || p->reply_len / 2 > INJECT_REGS)
 		return inject_fail(p, "the stub does not say all registers of a thread");
@@ -173,82 +229,119 @@ bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len)
 	return true;
 }
 
+bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len)
+{
+	return inject_post_id(p, "Hg", id) && inject_send_get(p) && inject_hear_regs(p, len);
+}
+
+static void add_set(struct inject_out *o, const uint8_t *regs, uint32_t len)
+{
+	inject_add_str(o, "G");
+	inject_add_hex(o, regs, len);
+}
+
+bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len)
+{
+	struct inject_out o = { p, 0 };
+
+	add_set(&o, regs, len);
+	return inject_send(&o);
+}
+
 bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len)
 {
 	struct inject_out o = { p, 0 };
 
-	if (!inject_ask_id(p, "Hg", id) || !inject_is_ok(p))
-		return inject_fail(p, "the stub does not know a thread");
-	inject_add_str(&o, "G");
-	inject_add_hex(&o, regs, len);
-	if (!inject_ask(&o))
+	if (!inject_post_id(p, "Hg", id))
 		return false;
-	return inject_is_ok(p) || inject_fail(p, "the stub does not write registers");
+	add_set(&o, regs, len);
+	return inject_post(&o);
 }
 
 /* ------------------------------------------------------------------ files */
 
-/* A small file's beginning, in p->reply; what a stub without files says is no file. */
-static bool read_file(struct inject_port *p, const char *path)
+static bool send_open(struct inject_port *p, const char *path, const char *flags)
 {
 	struct inject_out o = { p, 0 };
-	const char *s;
-	uint64_t fd, n;
-	size_t len = 0;
-	bool ok;
 
 	inject_add_str(&o, "vFile:open:");
 	inject_add_hex(&o, path, strlen(path));
-	inject_add_str(&o, ",0,0");
-	if (!inject_ask(&o))
-		return false;
-	s = p->reply + 1;
-	if (p->reply[0] != 'F' || !packet_number(&s, &fd))
-		return false;
-	o.len = 0;
+	inject_add_str(&o, flags);
+	return inject_send(&o);
+}
+
+static bool hear_open(struct inject_port *p, uint64_t *fd)
+{
+	const char *s = p->reply + 1;
+
+	return inject_hear(p) && p->reply[0] == 'F' && packet_number(&s, fd);
+}
+
+static bool send_pread(struct inject_port *p, uint64_t fd)
+{
+	struct inject_out o = { p, 0 };
+
 	inject_add_str(&o, "vFile:pread:");
 	inject_add_num(&o, fd);
-	inject_add_str(&o, ",2000,0");
-	if (!inject_ask(&o))
+	inject_add_str(&o, ",1000,0");
+	return inject_send(&o);
+}
+
+/* Into p->text. */
+static bool hear_pread(struct inject_port *p)
+{
+	const char *s = p->reply + 1;
+	uint64_t n;
+
+	if (!inject_hear(p) || p->reply[0] != 'F' || !packet_number(&s, &n) || *s != ';')
 		return false;
-	s = p->reply + 1;
-	ok = p->reply[0] == 'F' && packet_number(&s, &n) && *s == ';';
-	if (ok) /* in place: it only becomes shorter */
-		len = inject_unescape(p, (size_t)(s + 1 - p->reply), p->reply, sizeof(p->reply));
-	p->reply[len] = 0;
-	/* Parked: the close has a reply, too. */
-	if (ok) {
-		memmove(p->regs, p->reply, len < INJECT_REGS ? len + 1 : INJECT_REGS);
-		p->regs[INJECT_REGS - 1] = 0;
-	}
-	if (!inject_ask_num(p, "vFile:close:", fd))
+	p->text[inject_unescape(p, (size_t)(s + 1 - p->reply), p->text, sizeof(p->text) - 1)] = 0;
+	return true;
+}
+
+static void post_close(struct inject_port *p, uint64_t fd)
+{
+	struct inject_out o = { p, 0 };
+
+	inject_add_str(&o, "vFile:close:");
+	inject_add_num(&o, fd);
+	inject_post(&o);
+}
+
+/* A small file's beginning, from a number that is only guessed; reading another one does no harm. */
+static bool send_file(struct inject_port *p, const char *path)
+{
+	return send_open(p, path, ",0,0") && send_pread(p, p->in->next_fd);
+}
+
+/* Nothing else may be under way behind it. */
+static bool hear_file(struct inject_port *p)
+{
+	uint64_t fd;
+	bool open = hear_open(p, &fd), ok = !p->lost && hear_pread(p);
+
+	if (!open || p->lost)
 		return false;
-	if (ok)
-		memcpy(p->reply, p->regs, INJECT_REGS);
-	return ok;
+	if (fd != p->in->next_fd)
+		ok = send_pread(p, fd) && hear_pread(p);
+	p->in->next_fd = fd;
+	post_close(p, fd);
+	return ok && !p->lost;
 }
 
 void inject_write_file(struct inject_port *p, const char *path, const char *text)
 {
 	struct inject_out o = { p, 0 };
-	const char *s;
 	uint64_t fd;
 
-	inject_add_str(&o, "vFile:open:");
-	inject_add_hex(&o, path, strlen(path));
-	inject_add_str(&o, ",1,0"); /* for writing */
-	if (!inject_ask(&o))
+	if (!send_open(p, path, ",1,0") || !hear_open(p, &fd)) /* for writing */
 		return;
-	s = p->reply + 1;
-	if (p->reply[0] != 'F' || !packet_number(&s, &fd))
-		return;
-	o.len = 0;
 	inject_add_str(&o, "vFile:pwrite:");
 	inject_add_num(&o, fd);
 	inject_add_str(&o, ",0,");
 	inject_add_binary(&o, text, strlen(text));
 	if (inject_ask(&o))
-		inject_ask_num(p, "vFile:close:", fd);
+		post_close(p, fd);
 }
 
 static uint64_t take_decimal(const char **s)
@@ -276,13 +369,10 @@ static uint64_t field_hex(const char *text, const char *name)
 	return v;
 }
 
-/* /proc/PID/task/TID/status; tid 0: the process's. */
-bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st)
+bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid)
 {
 	char path[80] = "/proc/", digits[20];
-	const char *s;
 
-	memset(st, 0, sizeof(*st));
 	for (int k = 0; k < 2; k++) {
 		uint64_t v = k ? tid : pid;
 		int i = 20;
@@ -297,14 +387,22 @@ bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struc
 		strncat(path, digits + i, (size_t)(20 - i));
 	}
 	strcat(path, "/status");
-	if (!read_file(p, path))
+	return send_file(p, path);
+}
+
+bool inject_hear_status(struct inject_port *p, struct inject_status *st)
+{
+	const char *s;
+
+	memset(st, 0, sizeof(*st));
+	if (!hear_file(p))
 		return false;
-	s = strstr(p->reply, "\nPPid:");
+	s = strstr(p->text, "\nPPid:");
 	if (s) {
 		s += 6;
 		st->parent = take_decimal(&s);
 	}
-	s = strstr(p->reply, "\nNStgid:");
+	s = strstr(p->text, "\nNStgid:");
 	if (s) {
 		for (s += 8; *s == '\t' || *s == ' ';) {
 			uint64_t v = take_decimal(&s);
@@ -313,13 +411,18 @@ bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struc
 				st->pids[st->levels++] = v;
 		}
 	}
-	s = strstr(p->reply, "\nSeccomp:");
+	s = strstr(p->text, "\nSeccomp:");
 	if (s) {
 		s += 9;
 		st->seccomp = take_decimal(&s) != 0;
 	}
-	st->sig_blocked = field_hex(p->reply, "\nSigBlk:");
-	st->sig_ignored = field_hex(p->reply, "\nSigIgn:");
-	st->sig_caught = field_hex(p->reply, "\nSigCgt:");
+	st->sig_blocked = field_hex(p->text, "\nSigBlk:");
+	st->sig_ignored = field_hex(p->text, "\nSigIgn:");
+	st->sig_caught = field_hex(p->text, "\nSigCgt:");
 	return true;
+}
+
+bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st)
+{
+	return inject_send_status(p, pid, tid) && inject_hear_status(p, st);
 }

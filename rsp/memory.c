@@ -7,7 +7,7 @@
  * a link with a long way is kept full, and a slow one is never filled with more than two round trips.
  *
  * First pass: all ranges one after the other.  A chunk that cannot be read ends its range
- * there.  Second pass: for each range that ended so, where exactly: all pages of the chunk at once, each with a
+ * there.  Second pass: for each range that ended so, guesses excepted, where exactly: all pages of the chunk at once, each with a
  * look at its first byte.  Nearly always that tells; where a page begins and does not end it is halved, a probe for each
  * range under way at a time.
  */
@@ -240,6 +240,8 @@ static struct err *first_pass(struct reading *rd)
 			return err;
 		if (got == 0 && c.off < rd->ranges[c.range].got) {
 			rd->ranges[c.range].got = c.off;
+			if (rd->ranges[c.range].guess)
+				continue;
 			err = vec_push(&rd->gaps, ((struct gap){ c.range, c.off, c.off + c.len, 0 }));
 		} else if (got && got < c.len) {
 			/* A reply may be shorter than asked for: too many escapes, or the rest
@@ -424,6 +426,9 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 	if (!rsp->window) {
 		rsp->window = rsp->f.pub.window;
 		rsp->in_flight = rsp->window * (uint64_t)rsp->f.pub.packet_size;
+		/* The bytes are what counts: many small ones may be under way. */
+		if (rsp->window > 1)
+			rsp->window = RING / 4;
 	}
 	err = first_pass(&rd);
 	if (!err)

@@ -86,13 +86,14 @@ ERR_MUST_CHECK struct err *rsp_stop(struct rsp *rsp);
 bool rsp_is_stopped(const struct rsp *rsp);
 
 /*
- * A snapshot by fork (rsp/inject.h).  rsp_fork(): the process is stopped before; afterwards it runs and what
+ * A snapshot by fork (rsp/inject.h).  likely: a thread (tid) that waits in a system call, 0: not known.  rsp_fork(): the
+ * process is stopped before; afterwards it runs and what
  * memory is read is the snapshot's, until rsp_end_snapshot().  ERR_UNSUPPORTED: it was refused, the process
  * is as it was, and still stopped.  rsp_end_snapshot() does nothing without one; it may be called after any error but those
  * that end the connection; ERR_EXITED before it: the snapshot was killed.
  */
 struct inject_machine;
-ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m);
+ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m, uint64_t likely);
 ERR_MUST_CHECK struct err *rsp_end_snapshot(struct rsp *rsp);
 
 struct rsp_thread {
@@ -126,12 +127,14 @@ ERR_MUST_CHECK struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_
 					      size_t n, struct buf *raw, struct buf *avail);
 
 /* One range of memory to read.  got: how many bytes from the start were read
- * (== len: all; less: the byte at addr+got cannot be read). */
+ * (== len: all; less: the byte at addr+got cannot be read).  guess: where exactly it ends is not worth another way there
+ * and back: got may be too little. */
 struct rsp_range {
 	uint64_t addr;
 	uint64_t len;
 	uint8_t *dst;
 	uint64_t got;
+	bool guess;
 };
 
 /*

@@ -14,14 +14,20 @@ struct talk {
 	struct err *err;
 };
 
-static bool ask(struct inject_port *p, const char *cmd, size_t len)
+static bool send(struct inject_port *p, const char *cmd, size_t len)
+{
+	struct talk *t = (struct talk *)p;
+
+	t->err = rsp_send_bytes(t->rsp, cmd, len);
+	return !t->err;
+}
+
+static bool next(struct inject_port *p)
 {
 	struct talk *t = (struct talk *)p;
 	struct buf *reply = &t->rsp->reply;
-	struct err *err = rsp_send_bytes(t->rsp, cmd, len);
+	struct err *err = rsp_next(t->rsp);
 
-	if (!err)
-		err = rsp_next(t->rsp);
 	if (!err && reply->len >= sizeof(p->reply))
 		err = err_create(ERR_LIMIT, "the stub sends more than it was asked for");
 	if (err) {
@@ -39,7 +45,8 @@ static struct err *talk_create(struct rsp *rsp, struct talk **ret)
 
 	if (!t)
 		return err_nomem();
-	t->port.ask = ask;
+	t->port.send = send;
+	t->port.next = next;
 	t->port.in = &rsp->shared->inject;
 	t->rsp = rsp;
 	*ret = t;
@@ -67,7 +74,7 @@ static struct err *failure(struct talk *t, enum err_code code)
 	return err_create(code, "%s", why);
 }
 
-struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m)
+struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m, uint64_t likely)
 {
 	_cleanup_(cleanup_talk_destroy) struct talk *t = NULL;
 	const struct rsp_features *f = &rsp->f.pub;
@@ -75,7 +82,7 @@ struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m)
 	struct err *err, *e;
 	bool stopped;
 
-	if (!f->fork_events || !f->vfork_events || !f->multiprocess || !f->extended || !f->vfile)
+	if (!f->fork_events || !f->vfork_events || !f->multiprocess || !f->extended || !f->vfile || !f->no_ack)
 		return err_create(ERR_UNSUPPORTED, "the stub does not report forks (gdbserver does)");
 	if (rsp->others)
 		return err_create(ERR_UNSUPPORTED, "the stub holds another process as well");
@@ -84,6 +91,8 @@ struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m)
 		return err;
 	in->m = *m;
 	in->pid = rsp->pid;
+	in->likely = likely;
+	in->next_fd = rsp->last_fd + 1; /* attaching, gdbserver opened a file of its own */
 	if (!inject_fork(&t->port)) {
 		err = failure(t, ERR_UNSUPPORTED);
 		if (!in->stage || t->port.lost)

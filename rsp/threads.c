@@ -30,41 +30,34 @@ static struct err *add_threads(struct rsp *rsp, struct rsp_threads *out)
 
 /*
  * gdbserver and QEMU name one thread per reply.  Asking past the end is answered with
- * `l` again, so several questions can be under way.
+ * `l` again, so many questions go out at once, and ever more.
  */
 struct err *rsp_threads(struct rsp *rsp, struct rsp_threads *ret)
 {
-	unsigned window = rsp->f.pub.no_ack && rsp->f.pub.window > 1 ? 16 : 1, under_way = 1;
+	bool one = !rsp->f.pub.no_ack || rsp->f.pub.window <= 1, end = false;
+	unsigned batch = one ? 1 : RSP_THREADS_AT_ONCE;
 	struct rsp_threads list = VEC_INIT;
-	bool end = false;
 	struct err *err = rsp_send(rsp, "qfThreadInfo");
 
-	while (!err && under_way) {
-		while (!err && !end && list.n && under_way < window) {
+	for (unsigned sent = 1; !err && !end; sent = 0) {
+		for (; sent < batch && !err; sent++)
 			err = rsp_send(rsp, "qsThreadInfo");
-			under_way++;
-		}
-		if (!err)
+		for (; sent && !err; sent--) {
 			err = rsp_next(rsp);
-		if (err)
-			break;
-		under_way--;
-		if (end)
-			continue;
-		if (rsp->reply.data[0] == 'm') {
-			err = add_threads(rsp, &list);
-			if (!err && !under_way) {
-				err = rsp_send(rsp, "qsThreadInfo");
-				under_way = 1;
-			}
-		} else if (rsp->reply.data[0] == 'l') {
-			end = true;
-		} else {
-			err = rsp_check(&rsp->reply, "to list threads");
-			if (!err)
-				err = err_create(ERR_PROTO,
-						 "the stub's list of threads makes no sense");
+			if (err || end)
+				continue;
+			end = rsp->reply.data[0] == 'l';
+			if (end)
+				continue;
+			if (rsp->reply.data[0] == 'm')
+				err = add_threads(rsp, &list);
+			else
+				err = rsp_check(&rsp->reply, "to list threads");
+			if (!err && rsp->reply.data[0] != 'm')
+				err = err_create(ERR_PROTO, "the stub's list of threads makes no sense");
 		}
+		if (!one && batch < rsp->f.pub.window / 2)
+			batch *= 2;
 	}
 	if (err) {
 		vec_deinit(&list);

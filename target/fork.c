@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "rsp/conn.h"
 #include "rsp/inject.h"
 #include "rsp/rsp.h"
 #include "target/fork_room.h"
@@ -18,6 +19,7 @@ struct fork {
 	uint64_t code, text, text_end; /* link-time */
 	struct target *target;	       /* a snapshot is there */
 	struct room room;
+	int64_t next_look; /* at it */
 };
 
 static bool is_code(const struct arch_fork *a, const uint8_t *p)
@@ -97,7 +99,15 @@ static struct err *watch(void *arg)
 {
 	struct fork *f = arg;
 
-	return f->force ? NULL : room_left(&f->room, f->rsp);
+	int64_t now = conn_now_ns();
+	struct err *err;
+
+	/* A tenth of the time at most: over a long way a look is many of them. */
+	if (f->force || now < f->next_look)
+		return NULL;
+	err = room_left(&f->room, f->rsp);
+	f->next_look = conn_now_ns() + 10 * (conn_now_ns() - now);
+	return err;
 }
 
 static struct err *place(struct target *t, const char *name, uint16_t *ret)
@@ -114,7 +124,28 @@ static struct err *place(struct target *t, const char *name, uint16_t *ret)
 	return NULL;
 }
 
-struct err *fork_take(struct fork *f, struct target *t, uint64_t bias)
+static int reg_index(const struct arch *a, const char *name)
+{
+	for (int i = 0; i < a->nregs; i++) {
+		if (!strcmp(a->reg_names[i], name))
+			return i;
+	}
+	return -1;
+}
+
+/* A thread that waits in a system call, by its registers; 0: none.  What else must hold rsp/inject.c looks at. */
+static uint64_t likely(const struct arch *a, const struct threads *threads)
+{
+	int restart = reg_index(a, a->fork->restart);
+
+	for (size_t i = 0; i < threads->n && restart >= 0; i++) {
+		if (threads->v[i].have[restart] && threads->v[i].regs[restart] <= INT64_MAX)
+			return threads->v[i].tid;
+	}
+	return 0;
+}
+
+struct err *fork_take(struct fork *f, struct target *t, const struct threads *threads, uint64_t bias)
 {
 	const struct arch_fork *a = f->arch->fork;
 	const uint8_t *code = elf_data(f->exe, f->code, a->code_len);
@@ -149,7 +180,7 @@ struct err *fork_take(struct fork *f, struct target *t, uint64_t bias)
 	if (!code)
 		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it", elf_path(f->exe));
 	memcpy(m.code, code, a->code_len);
-	err = rsp_fork(f->rsp, &m);
+	err = rsp_fork(f->rsp, &m, likely(f->arch, threads));
 	if (err)
 		return err;
 	f->target = t;

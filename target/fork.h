@@ -22,9 +22,10 @@ ERR_MUST_CHECK struct err *fork_check(struct fork *f, uint64_t pid);
 
 /*
  * t is stopped, and runs afterwards; its memory is the snapshot's until fork_end().  ERR_UNSUPPORTED: refused, and
- * still stopped.
+ * still stopped.  threads: t's, as target_threads() gave them.
  */
-ERR_MUST_CHECK struct err *fork_take(struct fork *f, struct target *t, uint64_t bias);
+ERR_MUST_CHECK struct err *fork_take(struct fork *f, struct target *t, const struct threads *threads,
+				     uint64_t bias);
 ERR_MUST_CHECK struct err *fork_end(struct fork *f);
 bool fork_taken(const struct fork *f);
 

@@ -31,6 +31,7 @@ struct image {
 	struct bytes_fmt fmt;
 	struct mem_source *src;
 	VEC(struct piece) pieces;
+	struct ranges missed; /* by guesses; sorted.  What was read of it since is among the pieces */
 	struct image_stats stats;
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */
@@ -104,6 +105,7 @@ void image_destroy(struct image *img)
 	for (size_t i = 0; i < img->pieces.n; i++)
 		piece_free(&img->pieces.v[i]);
 	vec_deinit(&img->pieces);
+	vec_deinit(&img->missed);
 	stores_destroy(img);
 	free(img->hints);
 	free(img);
@@ -231,23 +233,50 @@ static void ranges_merge(struct ranges *r, uint64_t gap)
 	r->n = n + 1;
 }
 
-/* Whether all of r is in the image (or known to be a hole) already. */
-static bool image_covers(const struct image *img, struct range r)
+/* The first of sorted ranges that ends behind addr. */
+static size_t ranges_lookup(const struct ranges *r, uint64_t addr)
 {
-	size_t i = image_lookup(img, r.addr);
+	size_t lo = 0, hi = r->n;
 
-	while (r.len) {
-		const struct piece *p;
-		uint64_t n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
 
-		if (i == img->pieces.n || (p = &img->pieces.v[i])->addr > r.addr)
+		if (r->v[mid].addr + (r->v[mid].len - 1) < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool ranges_hold(const struct ranges *r, uint64_t addr, uint64_t len)
+{
+	size_t i = ranges_lookup(r, addr);
+
+	return i < r->n && r->v[i].addr <= addr && r->v[i].len - (addr - r->v[i].addr) >= len;
+}
+
+static bool ranges_touch(const struct ranges *r, uint64_t addr, uint64_t len)
+{
+	size_t i = ranges_lookup(r, addr);
+
+	return i < r->n && r->v[i].addr <= addr + (len - 1);
+}
+
+/* Whether all of r is in the image (or known to be a hole) already; a guess also if what lacks was missed before. */
+static bool image_covers(const struct image *img, struct range r, bool guess)
+{
+	uint64_t at = r.addr, end = r.addr + r.len;
+
+	for (size_t i = image_lookup(img, at); at < end; i++) {
+		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
+		uint64_t upto = p && p->addr < end ? p->addr : end;
+
+		if (upto > at && !(guess && ranges_hold(&img->missed, at, upto - at)))
 			return false;
-		n = p->addr + p->len - r.addr;
-		if (n >= r.len)
+		if (upto == end)
 			return true;
-		r.addr += n;
-		r.len -= n;
-		i++;
+		at = p->addr + p->len;
 	}
 	return true;
 }
@@ -306,7 +335,7 @@ static struct err *image_missing(const struct image *img, struct range r, struct
 VEC_NAMED(mem_ranges, struct mem_range);
 
 /* What has still to be fetched of a new piece that may hold older ones. */
-static struct err *piece_plan(const struct image *img, const struct piece *p,
+static struct err *piece_plan(const struct image *img, const struct piece *p, bool guess,
 			      struct mem_ranges *todo)
 {
 	uint64_t addr = p->addr, end = p->addr + p->len;
@@ -319,7 +348,7 @@ static struct err *piece_plan(const struct image *img, const struct piece *p,
 
 		if (upto > addr) {
 			err = vec_push(todo, ((struct mem_range){ addr, upto - addr,
-								  p->data + (addr - p->addr), 0 }));
+								  p->data + (addr - p->addr), 0, guess }));
 			if (err)
 				return err;
 		}
@@ -333,9 +362,9 @@ static struct err *piece_plan(const struct image *img, const struct piece *p,
 
 /*
  * Fetches todo; what fails is tried again page by page, and the bytes that stay
- * unreadable are appended to holes.
+ * unreadable are appended to holes; what a guess missed to both.
  */
-static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes)
+static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes, struct ranges *missed)
 {
 	struct mem_ranges again = VEC_INIT;
 	uint64_t start = now_ns();
@@ -352,6 +381,12 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 		uint64_t at = r->addr + r->got, end = r->addr + r->len;
 
 		img->stats.fetched += r->got;
+		if (r->guess && at < end) {
+			err = vec_push(holes, ((struct range){ at, end - at }));
+			if (!err)
+				err = vec_push(missed, ((struct range){ at, end - at }));
+			continue;
+		}
 		while (!err && at < end) {
 			uint64_t next = (at | (PAGE - 1)) + 1;
 
@@ -361,7 +396,7 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 				err = vec_push(holes, ((struct range){ at, next - at }));
 			else
 				err = vec_push(&again, ((struct mem_range){ at, next - at,
-									    r->dst + (at - r->addr), 0 }));
+									    r->dst + (at - r->addr), 0, false }));
 			at = next;
 		}
 	}
@@ -382,8 +417,24 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 	return err;
 }
 
+/* A hole, but for what a guess only missed: that may be asked for again. */
+static struct err *hole_push(struct image *out, const struct ranges *missed, struct range hole)
+{
+	uint64_t at = hole.addr, end = hole.addr + hole.len;
+
+	for (size_t i = ranges_lookup(missed, at); at < end; i++) {
+		uint64_t upto = i < missed->n && missed->v[i].addr < end ? missed->v[i].addr : end;
+		struct err *err = upto > at ? vec_push(&out->pieces, ((struct piece){ at, upto - at, NULL, PIECE_HOLE })) : NULL;
+
+		if (err || upto == end)
+			return err;
+		at = missed->v[i].addr + missed->v[i].len;
+	}
+	return NULL;
+}
+
 /* Splits a new piece at the holes that lie in it, and appends the result to `out`. */
-static struct err *piece_split(struct piece *p, const struct ranges *holes, size_t *hole,
+static struct err *piece_split(struct piece *p, const struct ranges *holes, const struct ranges *missed, size_t *hole,
 			       struct image *out)
 {
 	uint64_t end = p->addr + p->len;
@@ -412,8 +463,7 @@ static struct err *piece_split(struct piece *p, const struct ranges *holes, size
 			at = upto;
 		}
 		if (in) {
-			err = vec_push(&out->pieces, ((struct piece){ at, holes->v[*hole].len, NULL,
-								      PIECE_HOLE }));
+			err = hole_push(out, missed, holes->v[*hole]);
 			if (err)
 				return err;
 			at += holes->v[(*hole)++].len;
@@ -425,16 +475,17 @@ static struct err *piece_split(struct piece *p, const struct ranges *holes, size
 }
 
 /* Puts the new pieces in, drops the old ones that they swallowed. */
-static struct err *image_insert(struct image *img, struct image *fresh, struct ranges *holes)
+static struct err *image_insert(struct image *img, struct image *fresh, struct ranges *holes, struct ranges *missed)
 {
 	size_t i, n = 0, hole = 0;
 	struct image out = { .fmt = img->fmt };
 	struct err *err = NULL;
 
 	ranges_merge(holes, 0);
+	ranges_merge(missed, 0);
 	pieces_sort(fresh);
 	for (i = 0; i < fresh->pieces.n && !err; i++)
-		err = piece_split(&fresh->pieces.v[i], holes, &hole, &out);
+		err = piece_split(&fresh->pieces.v[i], holes, missed, &hole, &out);
 	if (!err)
 		err = vec_reserve(&img->pieces, out.pieces.n);
 	if (err) {
@@ -516,7 +567,7 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, const struct ranges *ahead,
 				      uint64_t gap)
 {
-	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT;
+	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT, missed = VEC_INIT;
 	struct mem_ranges todo = VEC_INIT;
 	struct image fresh = { .fmt = img->fmt };
 	struct store *store = NULL;
@@ -524,10 +575,10 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	size_t i;
 
 	for (i = 0; !err && asked && i < asked->n; i++)
-		if (!image_covers(img, asked->v[i]))
+		if (!image_covers(img, asked->v[i], false))
 			err = vec_push(&want, asked->v[i]);
 	for (i = 0; !err && ahead && i < ahead->n; i++)
-		if (!image_covers(img, ahead->v[i]))
+		if (!image_covers(img, ahead->v[i], true))
 			err = vec_push(&want, ahead->v[i]);
 	ranges_merge(&want, 0);
 	for (i = 0; i < want.n; i++)
@@ -559,12 +610,15 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		if (err)
 			piece_free(&p);
 		else
-			err = piece_plan(img, &p, &todo);
+			err = piece_plan(img, &p, !asked || !ranges_touch(asked, p.addr, p.len), &todo);
 	}
 	if (!err && todo.n)
-		err = image_fetch(img, &todo, &holes);
+		err = image_fetch(img, &todo, &holes, &missed);
 	if (!err)
-		err = image_insert(img, &fresh, &holes);
+		err = image_insert(img, &fresh, &holes, &missed);
+	for (i = 0; i < missed.n && !err; i++)
+		err = vec_push(&img->missed, missed.v[i]);
+	ranges_merge(&img->missed, 0);
 	if (!err && asked)
 		image_count_holes(img, asked, &holes);
 	for (i = 0; i < fresh.pieces.n; i++)
@@ -573,6 +627,7 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	vec_deinit(&want);
 	vec_deinit(&missing);
 	vec_deinit(&holes);
+	vec_deinit(&missed);
 	vec_deinit(&todo);
 	return err;
 }
@@ -623,17 +678,21 @@ void image_forget(struct image *img)
 			piece_free(p);
 	}
 	stores_destroy(img);
+	img->missed.n = 0;
 	img->pieces.n = n;
 	img->stats = (struct image_stats){ 0 };
 }
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
 {
-	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)], i = *hint;
+	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)];
+	size_t i = __atomic_load_n(hint, __ATOMIC_RELAXED); /* two threads may read an image (heap/walk_thread.h) */
 	const struct piece *p;
 
-	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len)
-		*hint = i = image_lookup(img, addr);
+	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len) {
+		i = image_lookup(img, addr);
+		__atomic_store_n(hint, i, __ATOMIC_RELAXED);
+	}
 
 	if (i == img->pieces.n)
 		return NULL;

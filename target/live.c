@@ -55,7 +55,8 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 		if (err)
 			return err;
 		for (k = 0; k < max && i + k < n && (!k || !t->watch || bytes < WATCHED_BATCH); k++) {
-			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len, ranges[i + k].dst, 0 };
+			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len, ranges[i + k].dst, 0,
+						     ranges[i + k].guess };
 			bytes += ranges[i + k].len;
 		}
 		err = rsp_read_memory(t->rsp, r, k, t->progress ? batch_progress : NULL, t);
@@ -263,10 +264,10 @@ struct err *target_threads(struct target *t, struct threads *ret)
 }
 
 /* The last number of NSpid in a /proc/.../status, and how many there are; 0: none. */
-static struct err *read_nspid(struct target *t, const char *path, unsigned *levels, uint64_t *pid)
+static struct err *read_nspid(struct rsp *rsp, const char *path, unsigned *levels, uint64_t *pid)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct err *err = rsp_file_read(t->rsp, path, STATUS_MAX, &text);
+	struct err *err = rsp_file_read(rsp, path, STATUS_MAX, &text);
 	const char *s;
 
 	*levels = 0;
@@ -287,22 +288,28 @@ static struct err *read_nspid(struct target *t, const char *path, unsigned *leve
 	return NULL;
 }
 
+struct err *target_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels)
+{
+	uint64_t own;
+	char path[40];
+
+	*levels = 0;
+	if (!pid || !rsp_features(rsp)->vfile)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
+	return read_nspid(rsp, path, levels, &own);
+}
+
 struct err *target_own_tids(struct target *t, struct threads *threads)
 {
 	uint64_t pid = rsp_pid(t->rsp), tid;
+	struct err *err = NULL;
 	unsigned levels;
 	char path[80];
-	struct err *err;
 
-	if (!pid || !rsp_features(t->rsp)->vfile)
-		return NULL;
-	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
-	err = read_nspid(t, path, &levels, &tid);
-	if (err || levels < 2)
-		return err;
 	for (size_t i = 0; i < threads->n && !err; i++) {
 		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid, threads->v[i].tid);
-		err = read_nspid(t, path, &levels, &tid);
+		err = read_nspid(t->rsp, path, &levels, &tid);
 		if (!err && levels)
 			threads->v[i].tid = tid;
 	}

@@ -67,12 +67,13 @@ VEC_NAMED(threads, struct thread);
 
 /* ------------------------------------------------------------------ memory sources */
 
-/* One piece of memory to fetch; got as in rsp/rsp.h. */
+/* One piece of memory to fetch; got and guess as in rsp/rsp.h. */
 struct mem_range {
 	uint64_t addr;
 	uint64_t len;
 	uint8_t *dst;
 	uint64_t got;
+	bool guess;
 };
 
 /*
@@ -118,7 +119,8 @@ VEC_NAMED(ranges, struct range);
  */
 ERR_MUST_CHECK struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap);
 ERR_MUST_CHECK struct err *image_need1(struct image *img, uint64_t addr, uint64_t len);
-/* As image_need() with gap 0, but what cannot be read is not counted as asked for: a look that may miss. */
+/* As image_need() with gap 0, for a look that may miss: what cannot be read is not counted as asked for, and may be more than
+ * it must (image_need() then asks again). */
 ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
 /* Both in one go: `ahead` as image_try() has it. */
 ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
@@ -185,9 +187,11 @@ struct mem_source *target_memory(struct target *t);
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
 
 /*
- * Threads as the process itself numbers them, where it is in a pid namespace below the stub's: what the runtime
- * has noted are those numbers.  It need not be stopped any more.  Without files of the stub's machine nothing changes.
+ * Where the process is in a pid namespace below the stub's (*levels: 2 or more, for the process's life; 0: not known), what the
+ * runtime has noted of its threads are other numbers than the stub's: target_own_tids() gives threads those.  Both read files of
+ * the stub's machine; the process need not be stopped.
  */
+ERR_MUST_CHECK struct err *target_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels);
 ERR_MUST_CHECK struct err *target_own_tids(struct target *t, struct threads *threads);
 
 /* Where in the reply to `g` a register of the architecture's table is; false: nowhere, or not a word. */
