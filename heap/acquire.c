@@ -452,6 +452,8 @@ static struct err *guest_details(struct acquire *a)
 	if (!err && !guest_searched(a->guest))
 		err = report_note(a->report, "the process that a vCPU had loaded; the guest's memory was not looked through for others "
 				  "that run EXE (--nth 1 does)");
+	if (!err && guest_searched(a->guest) && s.processes > 1 && !a->o.nth)
+		err = report_note(a->report, "the process that a vCPU had loaded, of %u that run EXE: --nth %u", s.processes, s.nth);
 	if (!err)
 		err = report_detail(a->report, "guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the process; page tables at "
 				    "0x%" PRIx64 ", loaded at 0x%" PRIx64 "; %.1f KB it never touched, read as what it would see",

@@ -170,6 +170,14 @@ static struct err *let_run(struct guest *g, uint64_t ns)
 	return err;
 }
 
+static void count_found(struct guest *g)
+{
+	g->stats.processes = (unsigned)g->found.n;
+	for (size_t i = 0; i < g->found.n; i++)
+		if (g->found.v[i].root == g->process.root)
+			g->stats.nth = (unsigned)i + 1;
+}
+
 struct err *guest_search(struct guest *g)
 {
 	struct search s = { .g = g, .batch = BATCH_MIN, .all = g->stats.ram };
@@ -201,6 +209,7 @@ struct err *guest_search(struct guest *g)
 	g->stats.kernel_stacks = (unsigned)g->stacks.n;
 	if (g->found.n)
 		qsort(g->found.v, g->found.n, sizeof(*g->found.v), by_root);
+	count_found(g);
 	return err;
 }
 
@@ -260,7 +269,6 @@ struct err *guest_find(struct guest *g, unsigned nth)
 		return several(g, nth);
 	g->process = g->found.v[i];
 	g->stats.root = g->process.root;
-	g->stats.nth = (unsigned)i + 1;
-	g->stats.processes = (unsigned)g->found.n;
+	count_found(g);
 	return NULL;
 }
