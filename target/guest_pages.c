@@ -90,6 +90,11 @@ static bool leads_on(const struct pages *p, uint64_t e, unsigned level)
 	return e & p->arch->present && level > 1 && !(level < 4 && e & p->arch->large);
 }
 
+static struct err *too_many(void)
+{
+	return err_create(ERR_LIMIT, "a guest's process has over %u pages", LIMIT_GUEST_PAGES);
+}
+
 struct err *pages_fetch(struct pages *p, uint64_t root, const struct mem_range *ranges, size_t n)
 {
 	struct ranges want = VEC_INIT;
@@ -99,7 +104,7 @@ struct err *pages_fetch(struct pages *p, uint64_t root, const struct mem_range *
 		err = fetch(p, &want);
 	/* At each level: the tables that the addresses' entries name. */
 	for (unsigned level = p->levels; level > 1 && !err; level--) {
-		uint64_t last = UINT64_MAX;
+		uint64_t last = UINT64_MAX, steps = 0;
 
 		for (size_t i = 0; i < n && !err; i++) {
 			uint64_t va = ranges[i].addr, end = va + ranges[i].len;
@@ -119,6 +124,8 @@ struct err *pages_fetch(struct pages *p, uint64_t root, const struct mem_range *
 					err = vec_push(&want, ((struct range){ e & p->arch->addr, GUEST_PAGE }));
 				if (l == level)
 					last = va >> shift_of(l);
+				if (steps++ > LIMIT_GUEST_PAGES)
+					err = err ? err : too_many();
 				va = next_of(va, l);
 				on = va && va < end;
 			}
@@ -210,27 +217,20 @@ struct err *pages_each(struct pages *p, uint64_t root, uint64_t from, uint64_t t
 		       bool (*each)(void *arg, const struct mapping *m), void *arg)
 {
 	struct each x = { .p = p, .each = each, .arg = arg, .on = true };
-	unsigned top = p->levels < 4 ? p->levels : 4;
+	const struct mem_range all = { from, to - from, NULL, 0 };
 	uint64_t steps = 0;
-	struct err *err = NULL;
+	struct err *err = pages_fetch(p, root, &all, 1);
 
-	while (from < to && x.on) {
-		uint64_t end = next_of(from, top);
-		struct mem_range piece = { from, (end < to ? end : to) - from, NULL, 0 };
-		struct page pg;
+	while (!err && from < to && x.on) {
+		struct page pg = pages_walk(p, root, from);
 
-		err = pages_fetch(p, root, &piece, 1);
-		if (err)
-			return err;
-		for (end = from + piece.len; from < end && x.on; from = (from | (pg.size - 1)) + 1) {
-			pg = pages_walk(p, root, from);
-			if (pg.kind == PAGE_MAPPED && pg.user)
-				add_page(&x, from & ~(pg.size - 1), &pg);
-			if (steps++ > LIMIT_GUEST_PAGES)
-				return err_create(ERR_LIMIT, "a guest's process has over %u pages", LIMIT_GUEST_PAGES);
-		}
+		if (pg.kind == PAGE_MAPPED && pg.user)
+			add_page(&x, from & ~(pg.size - 1), &pg);
+		from = (from | (pg.size - 1)) + 1;
+		if (steps++ > LIMIT_GUEST_PAGES)
+			err = too_many();
 	}
-	if (x.on)
+	if (!err && x.on)
 		flush(&x);
-	return NULL;
+	return err;
 }

@@ -48,10 +48,14 @@ func main() {
 	os.Setenv("PATH", "/")
 	os.Mkdir("/proc", 0o755)
 	syscall.Mount("proc", "/proc", "proc", 0, "")
-	for i, spec := range os.Args[1:] {
-		go run(i+1, spec)
+	n := 0
+	for _, spec := range os.Args[1:] {
+		if strings.HasPrefix(spec, "/") { // others are words that the kernel did not know
+			n++
+			go run(n, spec)
+		}
 	}
-	for i := 0; ; i++ {
+	for {
 		time.Sleep(time.Hour)
 	}
 }
