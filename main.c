@@ -44,6 +44,10 @@ static const char usage_text[] =
 	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
 	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
 	"                    --fork=force: whatever memory is left)\n"
+	"      --until FUNC[:N]\n"
+	"                    let the program run until it enters FUNC (for the Nth time), then look:\n"
+	"                    for stubs that start it, or cannot interrupt it (QEMU's user mode)\n"
+	"      --after S     let it run for S seconds first\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
 	"      --nth N       of a QEMU guest's processes that run EXE, the Nth\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
@@ -76,14 +80,32 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 	return true;
 }
 
+/* FUNC[:N]; cuts the number off, as argv is ours. */
+static bool parse_until(char *s, struct acquire_options *o)
+{
+	char *colon = strrchr(s, ':');
+	unsigned long n = 1;
+
+	if (colon && !parse_number(colon + 1, 1, 1000000000, &n))
+		return false;
+	if (colon)
+		*colon = 0;
+	o->until = s;
+	o->until_n = n;
+	return *s;
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK, OPT_NTH };
+	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
+	       OPT_UNTIL, OPT_AFTER, OPT_NTH };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "debug", required_argument, NULL, OPT_DEBUG },
 		{ "fork", optional_argument, NULL, OPT_FORK },
+		{ "until", required_argument, NULL, OPT_UNTIL },
+		{ "after", required_argument, NULL, OPT_AFTER },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
 		{ "nth", required_argument, NULL, OPT_NTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -149,6 +171,15 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			else
 				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
 			break;
+		case OPT_UNTIL:
+			if (!parse_until(optarg, &o->acquire))
+				return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000", optarg);
+			break;
+		case OPT_AFTER:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--after %s: not a number of seconds from 1 to 1000000", optarg);
+			o->acquire.after_s = (unsigned)n;
+			break;
 		case OPT_FORCE:
 			o->acquire.force = true;
 			break;
@@ -168,6 +199,8 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		return err_create(ERR_USAGE, "no TARGET given");
 	if (argc - optind > 2)
 		return err_create(ERR_USAGE, "too many arguments: %s", argv[optind + 2]);
+	if (o->acquire.until && o->acquire.after_s)
+		return err_create(ERR_USAGE, "--until and --after: one or the other");
 	o->acquire.target = argv[optind];
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;

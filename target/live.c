@@ -102,6 +102,16 @@ void target_set_guest(struct target *t, struct guest *g)
 	t->guest = g;
 }
 
+const struct arch *target_arch(const struct target *t)
+{
+	return t->arch;
+}
+
+struct rsp *target_rsp(const struct target *t)
+{
+	return t->rsp;
+}
+
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
 {
 	t->watch = watch;

@@ -35,6 +35,14 @@ struct arch_fork {
 	uint8_t code_len, call_off, call_len; /* where in it the system call instruction is */
 };
 
+/* n registers of the table from number `reg` on, which the kernel saved from `off` on, every `step` bytes. */
+struct arch_saved {
+	uint8_t reg, n;
+	uint16_t off, step;
+};
+
+enum { ARCH_MAX_SAVED = 20 };
+
 /* A const table per architecture (target/arch_*.c). */
 struct arch {
 	const char *name;     /* GOARCH */
@@ -42,8 +50,13 @@ struct arch {
 	struct bytes_fmt fmt;
 	uint8_t nregs;
 	const char *reg_names[ARCH_MAX_REGS]; /* as target.xml spells them, in the default `g` order */
-	uint8_t reg_sizes[ARCH_MAX_REGS];
+	uint16_t reg_sizes[ARCH_MAX_REGS];
 	int8_t pc, sp, lr; /* indices; lr -1 where return addresses live on the stack */
+	/* What a signal interrupted: offsets from the handler's sp at its entry (behind the return address, where a call
+	 * pushes one); the kernel's arch/.../kernel/signal.c, runtime/defs_linux_*.go.  Ends with n == 0. */
+	struct arch_saved saved[ARCH_MAX_SAVED];
+	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
+	uint8_t break_kind;
 	const struct arch_fork *fork; /* NULL: no --fork */
 	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
@@ -182,6 +195,8 @@ ERR_MUST_CHECK struct err *target_create(struct rsp *rsp, const struct arch *arc
 void target_destroy(struct target *t); /* rsp is the caller's and stays */
 
 struct mem_source *target_memory(struct target *t);
+const struct arch *target_arch(const struct target *t);
+struct rsp *target_rsp(const struct target *t);
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
