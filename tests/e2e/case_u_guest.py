@@ -17,10 +17,15 @@ ALL = os.environ.get("GRF_GUESTS") == "all"  # make check-guest
 def exact(guest, ns, exe, *args, named=0.01):
     """Profiles zoo, the guest's nth program (one of ns, if there are several), and holds its promises against that.  .heap is
     its HeapAlloc."""
-    prof = profile(guest.target, exe, "-v", *args)
+    for left in 3, 2, 1, 0:
+        prof = profile(guest.target, exe, "-v", *args)
+        bad = check_promises(promises(guest.lines(ns[0])), prof.stacks)
+        # Caught while it adds up a payload, main() is a root of that one, too.
+        if not left or not any("main.main" in b for b in bad):
+            break
     heaps = {n: int(next(l for l in guest.lines(n) if l.startswith("heapalloc ")).split()[1]) for n in ns}
     n = min(ns, key=lambda n: abs(heaps[n] - prof.total))
-    judge(prof, heaps[n], check_promises(promises(guest.lines(n)), prof.stacks), named)
+    judge(prof, heaps[n], bad, named)
     prof.heap = heaps[n]
     prof.root = re.search(r"page tables at (0x[0-9a-f]+)", prof.text)[1]
     return prof

@@ -48,6 +48,7 @@ func main() {
 	os.Setenv("PATH", "/")
 	os.Mkdir("/proc", 0o755)
 	syscall.Mount("proc", "/proc", "proc", 0, "")
+	say("") // the firmware's last line is not ended
 	n := 0
 	for _, spec := range os.Args[1:] {
 		if strings.HasPrefix(spec, "/") { // others are words that the kernel did not know
