@@ -506,7 +506,7 @@ static struct err *acquire_live(struct acquire *a)
 	a->report->capture_ns = now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
-	a->report->threads = (uint32_t)a->threads.n;
+	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n; /* a machine lists none: as the runtime has them */
 	return NULL;
 }
 

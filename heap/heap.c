@@ -307,6 +307,15 @@ static struct err *find_scheduler(struct heap *h)
 
 enum { PARTIAL_NOTES = 5 };
 
+static uint32_t count_machines(const struct heap *h)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < h->stacks.ms.n; i++)
+		n += h->stacks.ms.v[i].procid != 0;
+	return n;
+}
+
 /* Threads that run a goroutine, and whose registers nobody could give. */
 static struct err *note_machines(const struct heap *h, struct report *r)
 {
@@ -364,6 +373,8 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	}
 	if (!err && r->goroutines_partial > PARTIAL_NOTES)
 		err = report_note(r, "and %u more goroutines", r->goroutines_partial - PARTIAL_NOTES);
+	if (!r->threads)
+		r->threads = count_machines(h);
 	if (!err)
 		err = note_machines(h, r);
 	if (!err)

@@ -16,9 +16,9 @@
 
 enum {
 	SLICE_MS = 100,
-	READ_MS = 50,	  /* of a slice: then no more is asked for */
+	READ_MS = 40,	  /* of a slice: then no more is asked for */
 	BATCH_MIN = 64, BATCH_MAX = 1024, /* pages asked for at a time */
-	BATCH_MS = 6,
+	BATCH_MS = 4,
 	NEAR_MAX = 1 << 20,
 };
 
