@@ -540,9 +540,9 @@ static struct err *guest_details(struct acquire *a)
 				    "0x%" PRIx64 ", loaded at 0x%" PRIx64 "; %.1f KB it never touched, read as what it would see",
 				    (double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias, (double)s.untouched / 1e3);
 	if (!err && guest_searched(a->guest))
-		err = report_detail(a->report, "search: %u slices, the longest %.0f ms; %u top page tables looked at, %u processes run "
-				    "EXE, this is the %uth; %u kernel stacks with user registers, %u of them this process's and %u perhaps",
-				    s.slices, (double)s.slice_ns / 1e6, s.tables, s.processes, s.nth, s.kernel_stacks, s.owned, s.frames - s.owned);
+		err = report_detail(a->report, "search: %u slices, the longest %.0f ms; %u top page tables looked at, "
+				    "number %u of %u that run EXE; %u kernel stacks with user registers, %u of them this process's and %u perhaps",
+				    s.slices, (double)s.slice_ns / 1e6, s.tables, s.nth, s.processes, s.kernel_stacks, s.owned, s.frames - s.owned);
 	return err;
 }
 
