@@ -61,6 +61,7 @@ static const char usage_text[] =
 	"      --scrub       a *.core with every word zeroed that is no pointer\n"
 	"      --full        a *.core with all of the process's memory\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
+	"      --nth N       of a QEMU guest's processes that run EXE, the Nth\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
 	"  -v, --verbose     more in the summary\n"
@@ -130,7 +131,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
 	       OPT_UNTIL, OPT_AFTER,
 	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS,
-	       OPT_ALL };
+	       OPT_ALL, OPT_NTH };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
@@ -145,6 +146,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
 		{ "scrub", no_argument, NULL, OPT_SCRUB },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
+		{ "nth", required_argument, NULL, OPT_NTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
 		{ "output", required_argument, NULL, 'o' },
@@ -193,6 +195,11 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				return err_create(ERR_USAGE, "--timeout %s: not a number of seconds from 1 to 86400",
 						  optarg);
 			o->acquire.timeout_ms = (int)n * 1000;
+			break;
+		case OPT_NTH:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--nth %s: not a number from 1 to 1000000", optarg);
+			o->acquire.nth = (unsigned)n;
 			break;
 		case OPT_FORK:
 			if (!optarg)

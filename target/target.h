@@ -23,6 +23,8 @@ struct rsp;
 
 enum { ARCH_MAX_REGS = 40 };
 
+struct arch_guest;
+
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
 	const char *nr, *ret; /* registers */
@@ -62,6 +64,7 @@ struct arch {
 	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
 	uint8_t break_kind;
 	const struct arch_fork *fork; /* NULL: no --fork */
+	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
 
 /* NULL if there is none.  By ELF header fields. */
