@@ -13,7 +13,7 @@ from lib import *
 LD_SO = "/lib64/ld-linux-x86-64.so.2"  # of a PIE
 
 
-def cpio(files):
+def cpio(files, dirs=("lib64",)):
     """An initramfs: newc, with a console."""
     out = bytearray()
 
@@ -23,7 +23,7 @@ def cpio(files):
             out.extend(part)
             out.extend(bytes(-len(out) % 4))
 
-    entries = [(d, 0o40755, b"", (0, 0)) for d in ("dev", "proc", "tmp", "lib64")]
+    entries = [(d, 0o40755, b"", (0, 0)) for d in ("dev", "proc", "tmp", *dirs)]
     entries += [("dev/console", 0o20600, b"", (5, 1)), ("dev/null", 0o20666, b"", (1, 3))]
     for name, path in files.items():
         with open(path, "rb") as f:

@@ -1,0 +1,135 @@
+"""gdbserver on arm64: Debian's kernel in an emulated machine, everything in it real but the processor."""
+
+import contextlib
+import os
+import random
+import re
+import socket
+import subprocess
+import time
+
+from case_b_exact import judge
+from guest import cpio
+from lib import *
+
+INIT = """#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t devtmpfs dev /dev
+for i in 1 2 3 4; do # whatever needs what
+	for m in /mod/*.ko; do $b insmod $m 2> /dev/null; done
+done
+$b ifconfig lo 127.0.0.1 up
+$b ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+$b ln -s /bin/busybox /bin/echo
+$b ln -s /bin/busybox /bin/true
+cd /tmp
+/zoo > zoo.log 2>&1 & echo $! > zoo.pid
+/server > server.log 2>&1 & echo $! > server.pid
+until $b grep -q READY server.log; do $b sleep 1; done
+/server -load $($b sed -n 's/^READY //p' server.log) > load.log 2>&1 & echo $! > load.pid
+until $b grep -q READY zoo.log; do $b sleep 1; done
+/bin/gdbserver --multi 0.0.0.0:2345 > gdbserver.log 2>&1 &
+echo UP > /dev/console
+$b nc -ll -p 2346 -e $b sh
+"""
+
+
+class Machine:
+    def __init__(self):
+        need("qemu-system-aarch64")
+        fetched = os.path.join(OBJDIR, "guest-arm64")
+        r = subprocess.run([os.path.join(TOP, "tests/setup/guest-arm64.sh"), fetched], stderr=subprocess.PIPE, text=True)
+        if r.returncode:
+            raise Skip(f"no kernel: {r.stderr.strip().splitlines()[-1:]}")
+        d = tmpdir()
+        files = {os.path.relpath(os.path.join(at, n), f"{fetched}/root"): os.path.join(at, n)
+                 for at, _, names in os.walk(f"{fetched}/root") for n in names}
+        self.exe = {name: build(name, tag="-arm64", GOARCH="arm64") for name in ("zoo", "server")}
+        files.update(self.exe)
+        with open(f"{d}/init", "w") as f:
+            f.write(INIT)
+        files["init"] = f"{d}/init"
+        with open(f"{d}/initrd", "wb") as f:
+            f.write(cpio(files, ("bin", "lib", "mod")))
+        self.stub, self.shell, self.log = free_port(), free_port(), f"{d}/console"
+        self.target = f"localhost:{self.stub}"
+        self.proc = subprocess.Popen(
+            ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "512", "-nographic", "-no-reboot", "-monitor", "none",
+             "-serial", f"file:{self.log}", "-kernel", f"{fetched}/vmlinuz", "-initrd", f"{d}/initrd",
+             "-append", "console=ttyAMA0 quiet panic=-1", "-device", "virtio-net-pci,netdev=n", "-netdev",
+             f"user,id=n,hostfwd=tcp:127.0.0.1:{self.stub}-:2345,hostfwd=tcp:127.0.0.1:{self.shell}-:2346"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 300
+        while "UP" not in self.console():
+            check(self.proc.poll() is None and time.monotonic() < deadline, "the machine does not start:", self.console())
+            time.sleep(0.2)
+        self.pid = {name: int(self.sh(f"cat /tmp/{name}.pid")) for name in ("zoo", "server", "load")}
+
+    def console(self):
+        try:
+            with open(self.log, errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def sh(self, command):
+        """What commands in there print."""
+        text = b"; ".join(b"/bin/busybox " + c.encode() for c in (*command.split("; "), "echo THE-END")) + b"\n"
+        for _ in range(8):  # its other end may not listen yet
+            out = b""
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.shell)) as s:
+                s.settimeout(15)
+                s.sendall(text)
+                while b"THE-END" not in out and (data := s.recv(65536)):
+                    out += data
+            if b"THE-END" in out:
+                return out.decode().replace("THE-END\n", "")
+            time.sleep(1)
+        raise Failure(f"the machine's shell does not answer: {self.console()[-300:]}")
+
+    def stop(self):
+        self.proc.kill()
+        self.proc.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def server_is_whole(self):
+        """No request failed, nothing of ours is left, and it goes on."""
+        self.sh(f"kill -USR1 {self.pid['server']} {self.pid['load']}; sleep 2")
+        log = self.sh("cat /tmp/server.log")
+        check("BAD" not in log and "state " in log, log)
+        load = self.sh("tail -n 1 /tmp/load.log")
+        check(re.search(r"load ok=[1-9]\d* failed=0 ", load), load)
+        check(re.search(r"State:\s+[SR]", self.sh(f"cat /proc/{self.pid['server']}/status")), "it does not run")
+        copies = [l for l in self.sh("ps").splitlines() if l.rstrip().endswith(" /server")]
+        check(len(copies) == 1, copies)
+
+
+def gdbserver_on_arm64():
+    """The zoo read while stopped and from a fork; forks of a server under load, whole and killed."""
+    with Machine() as m:
+        lines = m.sh("cat /tmp/zoo.log").splitlines()
+        heap = int(next(l for l in lines if l.startswith("heapalloc ")).split()[1])
+        for fork in [], ["--fork"]:
+            prof = profile(m.target, m.exe["zoo"], "-p", m.pid["zoo"], *fork, timeout=300)
+            judge(prof, heap, check_promises(promises(lines), prof.stacks), 0.01)
+        for _ in range(2):
+            check_sums(profile(m.target, m.exe["server"], "-p", m.pid["server"], "--fork", timeout=300).totals)
+        m.server_is_whole()
+        rnd = random.Random(7)
+        for _ in range(6):
+            p = subprocess.Popen([GRF, "-q", "-o", f"{tmpdir()}/x", "-p", str(m.pid["server"]), "--fork", m.target, m.exe["server"]])
+            time.sleep(rnd.random() * 3)
+            p.kill()
+            p.wait()
+            time.sleep(4)
+        m.server_is_whole()
+
+
+if os.environ.get("GRF_GUESTS") == "all":  # make check-guest
+    case(timeout=900, needs=["qemu-system-aarch64"])(gdbserver_on_arm64)
