@@ -162,7 +162,24 @@ MACHINES = {
     "qemu_10": ("2 vCPUs", {}, dict(smp=2, qemu=os.environ.get("QEMU10", "qemu-system-x86_64-10"))),
 }
 
+def same_addresses():
+    """Two processes of a program whose heap is at the same addresses in both, and whose goroutines never wait: whose saved
+    registers are whose."""
+    exe = build("spin", "1.22.12")
+    with Guest((exe,), (exe,)) as g:
+        g.ready()
+        mine, stacks = {1: 0, 2: 0}, 0
+        for i in range(8):
+            nth = 1 + i % 2
+            text = spinning(g, 1, exe, "--nth", nth).text
+            m = re.search(r"(\d+) kernel stacks with user registers, (\d+) of them this process's and (\d+) perhaps", text)
+            check(m and int(m[2]) >= 2 and int(m[3]) <= 1, text)
+            mine[nth], stacks = int(m[2]), int(m[1])
+        check(mine[1] + mine[2] < stacks, "threads of both:", mine, "of", stacks)
+
+
 if ALL:
+    case(timeout=400)(same_addresses)
     for _key, (_name, _exe, _kw) in MACHINES.items():
         def _case(name=_name, exe=_exe, kw=_kw):
             machine(name, exe, **kw)
