@@ -11,17 +11,19 @@
 
 #include "base/cleanup.h"
 #include "base/intr.h"
-#include "heap/acquire.h"
+#include "heap/acquire_int.h"
+#include "heap/save.h"
 #include "rsp/rsp.h"
+#include "target/core.h"
 #include "target/fetch.h"
 #include "target/fork.h"
 #include "target/guest.h"
 #include "target/library.h"
 #include "target/until.h"
 
-enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9 };
+enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
 
-static uint64_t now_ns(void)
+uint64_t acquire_now_ns(void)
 {
 	struct timespec ts;
 
@@ -40,6 +42,7 @@ void acquire_deinit(struct acquire *a)
 	fork_destroy(a->fork);
 	target_destroy(a->target);
 	rsp_destroy(a->rsp);
+	core_destroy(a->core);
 	heap_destroy(a->heap);
 	image_destroy(a->img);
 	elf_destroy(a->exe);
@@ -187,6 +190,25 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
 }
 
+/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
+ * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
+static struct err *read_clock(struct acquire *a, struct rsp *rsp)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err;
+
+	if (a->report->time_mono_ns || !rsp_features(rsp)->vfile)
+		return NULL;
+	err = rsp_file_read(rsp, "/proc/uptime", UPTIME_MAX, &text);
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (!err && text.len)
+		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
+	return err;
+}
+
 static struct err *find_pid_levels(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
 	struct err *err = a->pid_levels_known ? NULL : target_pid_levels(rsp, pid, &a->pid_levels);
@@ -293,12 +315,14 @@ static struct err *capture(struct acquire *a)
 			continue;
 		}
 		if (!u.why)
-			return NULL;
+			return save_fetch(a);
 		err = report_detail(a->report, "stop %u: %s at 0x%" PRIx64, a->report->stops, u.why, u.addr);
 		if (err)
 			return err;
-		if (last)
-			return report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+		if (last) {
+			err = report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+			return err ? err : save_fetch(a);
+		}
 		/* Let it run for a moment and stop it elsewhere. */
 		if (a->until && !fork_taken(a->fork)) {
 			err = heap_check_layout(a->heap, NULL, &changed);
@@ -355,7 +379,7 @@ static struct err *capture_fitting(struct acquire *a)
 	return heap_capture_misfit(err) ? heap_check_layout(a->heap, err, &again) : err;
 }
 
-static struct err *open_exe(struct acquire *a, const char *path)
+struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
 	struct err *err = elf_open(path, &a->exe);
 
@@ -378,7 +402,7 @@ static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t p
 
 	if (err)
 		return err;
-	err = open_exe(a, path);
+	err = acquire_open_exe(a, path);
 	if (temporary)
 		unlink(path);
 	a->report->exe = a->remote_exe;
@@ -392,6 +416,8 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 
 	if (!err)
 		err = find_pid_levels(a, rsp, a->o.pid);
+	if (!err)
+		err = read_clock(a, rsp);
 	return err ? err : prepare_fork(a, rsp, a->o.pid);
 }
 
@@ -426,9 +452,9 @@ static struct err *connect_target(struct acquire *a)
 }
 
 /* Refuses an executable that is not what runs, unless told otherwise. */
-static struct err *verify(struct acquire *a)
+struct err *acquire_verify(struct acquire *a, size_t *compared)
 {
-	struct err *err = heap_verify(a->heap, target_memory(a->target)), *e;
+	struct err *err = heap_verify(a->heap, target_memory(a->target), compared), *e;
 
 	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
 		return err;
@@ -440,28 +466,21 @@ static struct err *verify(struct acquire *a)
 	return e;
 }
 
-static void progress_search(void *arg, uint64_t done, uint64_t total)
+struct err *acquire_attach(struct acquire *a)
 {
-	struct acquire *a = arg;
+	struct err *err = find_bias(a, &a->bias);
 
-	if (a->o.progress)
-		a->o.progress(a->o.arg, "searching", (double)done / 1e6, (double)total / 1e6, "MB");
-}
-
-/* The process in a whole machine: afterwards that is stopped. */
-static struct err *open_guest(struct acquire *a)
-{
-	struct err *err;
-
-	if (a->o.until)
-		return err_create(ERR_UNSUPPORTED, "--until: a machine's stub would stop whatever process gets to that address; "
-				  "--after can be used");
-	err = guest_create(a->rsp, heap_machine(a->heap), target_memory(a->target), a->exe, &a->guest);
-	if (err)
-		return err;
-	target_set_guest(a->target, a->guest);
-	guest_set_search_progress(a->guest, progress_search, a);
-	return guest_find(a->guest, a->o.nth);
+	if (!err)
+		err = image_create(elf_fmt(a->exe), &a->img);
+	if (!err && a->o.save)
+		image_remember(a->img);
+	if (!err)
+		target_set_progress(a->target, progress_read, a);
+	if (!err)
+		err = heap_attach(a->heap, a->target, a->img, a->bias);
+	if (!err)
+		image_set_source(a->img, target_memory(a->target));
+	return err;
 }
 
 static struct err *acquire_live(struct acquire *a)
@@ -474,36 +493,31 @@ static struct err *acquire_live(struct acquire *a)
 	if (!err)
 		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
 	if (!err && rsp_features(a->rsp)->phys_mem)
-		err = open_guest(a);
+		err = acquire_guest_open(a);
 	if (err)
 		return err;
-	start = now_ns();
+	start = acquire_now_ns();
 	a->report->pid = a->guest ? 0 : rsp_pid(a->rsp);
-	err = find_bias(a, &a->bias);
+	err = acquire_attach(a);
 	if (!err)
-		err = image_create(elf_fmt(a->exe), &a->img);
-	if (!err)
-		target_set_progress(a->target, progress_read, a);
-	if (!err)
-		err = heap_attach(a->heap, a->target, a->img, a->bias);
-	if (!err) {
-		image_set_source(a->img, target_memory(a->target));
 		err = run_before(a);
-	}
 	if (!err)
 		err = take_stop(a);
 	if (!err)
-		err = verify(a);
+		err = read_clock(a, a->rsp);
+	if (!err)
+		err = acquire_verify(a, NULL);
 	if (err)
 		err = snapshot_lost(a, err, &again);
 	if (!err && again)
-		err = verify(a);
+		err = acquire_verify(a, NULL);
 	if (!err)
 		err = capture_fitting(a);
 	if (err)
 		return err;
 	image_set_source(a->img, NULL);
-	a->report->capture_ns = now_ns() - start;
+	a->report->captured_bytes = image_stats(a->img).fetched;
+	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
 	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n; /* a machine lists none: as the runtime has them */
@@ -517,48 +531,26 @@ struct err *acquire(struct acquire *a, struct report *report)
 	a->report = report;
 	report->target = a->o.target;
 	if (a->o.exe)
-		err = open_exe(a, a->o.exe);
-	return err ? err : acquire_live(a);
-}
-
-/* What is peculiar to a process in a guest. */
-static struct err *guest_details(struct acquire *a)
-{
-	struct guest_stats s = guest_stats(a->guest);
-	struct err *err = NULL;
-
-	if (s.swapped)
-		err = report_note(a->report, "%.1f KB that were asked for are swapped out in the guest, and could not be read",
-				  (double)s.swapped / 1e3);
-	if (!err && !guest_searched(a->guest))
-		err = report_note(a->report, "the process that a vCPU had loaded; the guest's memory was not looked through for others "
-				  "that run EXE (--nth 1 does)");
-	if (!err && guest_searched(a->guest) && s.processes > 1 && !a->o.nth)
-		err = report_note(a->report, "the process that a vCPU had loaded, of %u that run EXE: --nth %u", s.processes, s.nth);
-	if (!err)
-		err = report_detail(a->report, "guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the process; page tables at "
-				    "0x%" PRIx64 ", loaded at 0x%" PRIx64 "; %.1f KB it never touched, read as what it would see",
-				    (double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias, (double)s.untouched / 1e3);
-	if (!err && guest_searched(a->guest))
-		err = report_detail(a->report, "search: %u slices, the longest %.0f ms; %u top page tables looked at, "
-				    "number %u of %u that run EXE; %u kernel stacks with user registers, %u of them this process's and %u perhaps",
-				    s.slices, (double)s.slice_ns / 1e6, s.tables, s.nth, s.processes, s.kernel_stacks, s.owned, s.frames - s.owned);
-	return err;
+		err = acquire_open_exe(a, a->o.exe);
+	if (err)
+		return err;
+	return core_is_file(a->o.target) ? acquire_core(a) : acquire_live(a);
 }
 
 struct err *acquire_details(struct acquire *a)
 {
-	struct rsp_stats st = rsp_stats(a->rsp);
+	struct rsp_stats st = a->rsp ? rsp_stats(a->rsp) : (struct rsp_stats){ 0 };
 	struct image_stats is = image_stats(a->img);
 	char rounds[IMAGE_ROUNDS * 32] = "";
 	struct rusage ru;
 	size_t n = 0;
-	struct err *err;
+	struct err *err = NULL;
 
 	getrusage(RUSAGE_SELF, &ru);
-	err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
-			    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
-			    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+	if (a->rsp)
+		err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
+				    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
+				    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
 	if (!err)
 		err = report_detail(a->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
 				    (double)is.needed / 1e6, (double)is.asked / 1e6,
@@ -572,6 +564,6 @@ struct err *acquire_details(struct acquire *a)
 		err = report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",
 				    (double)a->report->analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);
 	if (!err && a->guest)
-		err = guest_details(a);
+		err = acquire_guest_details(a);
 	return err;
 }

@@ -51,8 +51,8 @@ ERR_MUST_CHECK struct err *guest_search(struct guest *g);
 
 uint64_t guest_bias(const struct guest *g);
 struct mem_source *guest_memory(struct guest *g);
-/* t's memory, threads and auxiliary vector are the guest's from now on, and g is t's. */
-void target_set_guest(struct target *t, struct guest *g);
+/* target/guest_target.c: the process as a target, whose g and machine are from now on; on errors they are not. */
+ERR_MUST_CHECK struct err *guest_target_create(struct target *machine, struct guest *g, struct target **ret);
 /* As target_threads(). */
 ERR_MUST_CHECK struct err *guest_threads(struct guest *g, struct threads *ret);
 /* As target_auxv(): AT_PHDR, AT_PHNUM and AT_ENTRY. */
