@@ -47,8 +47,10 @@ static struct thread from_frame(const struct guest *g, const uint8_t *frame)
 	return th;
 }
 
-/* The stack of a vCPU that the kernel runs on, for the process. */
-static struct err *add_current(struct guest *g, const struct vcpu *v)
+VEC_NAMED(stack_pages, uint64_t);
+
+/* The stack of a vCPU that the kernel runs on, for the process: kernel threads have no user registers there. */
+static struct err *add_current(struct guest *g, const struct vcpu *v, struct stack_pages *current)
 {
 	const struct arch_guest *ag = g->arch->guest;
 	uint64_t end = (v->th.regs[g->arch->sp] & ~(ag->stack_size - 1)) + ag->stack_size;
@@ -59,6 +61,9 @@ static struct err *add_current(struct guest *g, const struct vcpu *v)
 
 	pg = pages_walk(&g->pages, root, at.addr);
 	if (err || pg.kind != PAGE_MAPPED)
+		return err;
+	err = vec_push(current, pg.pa);
+	if (err)
 		return err;
 	for (size_t i = 0; i < g->stacks.n; i++)
 		if (g->stacks.v[i] == pg.pa)
@@ -95,6 +100,7 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 {
 	struct threads threads = VEC_INIT;
 	struct guest_frames frames = VEC_INIT;
+	struct stack_pages current = VEC_INIT;
 	struct err *err = guest_read_vcpus(g);
 
 	for (size_t i = 0; i < g->vcpus.n && !err; i++) {
@@ -105,13 +111,17 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 		if ((v->privilege & 3) == 3)
 			err = vec_push(&threads, v->th);
 		else
-			err = add_current(g, v);
+			err = add_current(g, v, &current);
 	}
 	g->stats.user = (unsigned)threads.n;
 	if (!err)
 		err = read_frames(g, &frames);
 	if (!err)
 		err = guest_find_owners(g, frames.v, frames.n);
+	for (size_t i = 0; i < frames.n; i++)
+		for (size_t j = 0; j < current.n; j++)
+			if (frames.v[i].stack == current.v[j] && frames.v[i].owner == OWNER_UNKNOWN)
+				frames.v[i].owner = OWNER_PROCESS;
 	/* Whose owner is not known comes last, and only where it cannot be another process of the same program. */
 	for (int pass = OWNER_PROCESS; pass >= OWNER_UNKNOWN && !err; pass--)
 		for (size_t i = 0; i < frames.n && !err; i++)
@@ -124,6 +134,7 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 		g->stats.owned += frames.v[i].owner == OWNER_PROCESS;
 	}
 	vec_deinit(&frames);
+	vec_deinit(&current);
 	if (err) {
 		vec_deinit(&threads);
 		return err;
