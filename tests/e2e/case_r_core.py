@@ -105,6 +105,22 @@ def core_gcore():
     assert_alive(p)
 
 
+@case(timeout=180, needs=["qemu-x86_64"])
+def core_qemu():
+    """QEMU's user mode writes its own; the guest's memory, the guest's threads."""
+    d = tmpdir()
+    p = Prog(["qemu-x86_64", build("leaks"), "cache"], cwd=d, preexec_fn=limits, env=dict(os.environ, GOTRACEBACK="crash"))
+    heap = int(p.wait_line(r"^heapalloc ").split()[1])
+    p.kill(signal.SIGABRT)
+    p.proc.wait(60)
+    cores = [n for n in os.listdir(d) if n.startswith("qemu_")]
+    if not cores:
+        raise Skip("no core was written")
+    prof = profile(os.path.join(d, cores[0]), build("leaks"))
+    judge(prof, heap, named=0.01)
+    check(sum(n for s, n in prof.stacks if s.startswith("main.sessions")) > 0.9 * heap, prof.text)
+
+
 @case(timeout=180)
 def core_crash_while_running():
     """SIGABRT in the middle of allocating and collecting: whatever can be said, the sums hold or it says why not."""
