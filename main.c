@@ -56,6 +56,10 @@ static const char usage_text[] =
 	"      --save-only   write the *.core, and analyse nothing\n"
 	"      --scrub       a *.core with every word zeroed that is no pointer\n"
 	"      --full        a *.core with all of the process's memory\n"
+	"      --until FUNC[:N]\n"
+	"                    let the program run until it enters FUNC (for the Nth time), then look:\n"
+	"                    for stubs that start it, or cannot interrupt it (QEMU's user mode)\n"
+	"      --after S     let it run for S seconds first\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
@@ -106,11 +110,26 @@ static struct err *check_options(struct options *o)
 	return NULL;
 }
 
+/* FUNC[:N]; cuts the number off, as argv is ours. */
+static bool parse_until(char *s, struct acquire_options *o)
+{
+	char *colon = strrchr(s, ':');
+	unsigned long n = 1;
+
+	if (colon && !parse_number(colon + 1, 1, 1000000000, &n))
+		return false;
+	if (colon)
+		*colon = 0;
+	o->until = s;
+	o->until_n = n;
+	return *s;
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
 	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS,
-	       OPT_ALL };
+	       OPT_ALL, OPT_UNTIL, OPT_AFTER };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
@@ -122,6 +141,8 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		{ "full", no_argument, NULL, OPT_FULL },
 		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
 		{ "scrub", no_argument, NULL, OPT_SCRUB },
+		{ "until", required_argument, NULL, OPT_UNTIL },
+		{ "after", required_argument, NULL, OPT_AFTER },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
@@ -202,6 +223,15 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		case OPT_FULL:
 			o->acquire.full = true;
 			break;
+		case OPT_UNTIL:
+			if (!parse_until(optarg, &o->acquire))
+				return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000", optarg);
+			break;
+		case OPT_AFTER:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--after %s: not a number of seconds from 1 to 1000000", optarg);
+			o->acquire.after_s = (unsigned)n;
+			break;
 		case OPT_FORCE:
 			o->acquire.force = true;
 			break;
@@ -221,10 +251,16 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		return err_create(ERR_USAGE, "no TARGET given");
 	if (argc - optind > 2)
 		return err_create(ERR_USAGE, "too many arguments: %s", argv[optind + 2]);
+	if (o->acquire.until && o->acquire.after_s)
+		return err_create(ERR_USAGE, "--until and --after: one or the other");
 	o->acquire.target = argv[optind];
-	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO))
-		return err_create(ERR_USAGE, "%s is about a process: %s is a file", o->acquire.pid ? "-p" : "--fork",
-				  o->acquire.target);
+	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO || o->acquire.until ||
+						      o->acquire.after_s))
+		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
+				  o->acquire.pid     ? "-p" :
+				  o->acquire.until   ? "--until" :
+				  o->acquire.after_s ? "--after" :
+						       "--fork", o->acquire.target);
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;

@@ -2,6 +2,7 @@
  * The steps of a run up to the moment when the process runs again, in order from the bottom of this file.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "heap/acquire_int.h"
 #include "heap/save.h"
 #include "rsp/rsp.h"
@@ -16,6 +18,7 @@
 #include "target/fetch.h"
 #include "target/fork.h"
 #include "target/library.h"
+#include "target/until.h"
 
 enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
 
@@ -101,6 +104,58 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 		return err_wrapf(err, "finding where %s is loaded", elf_path(a->exe));
 	*bias = entry - elf_entry(a->exe);
 	return NULL;
+}
+
+/* The process runs until it enters the function n more times. */
+static struct err *run_until(struct acquire *a, uint64_t n)
+{
+	struct until u = { 0 };
+	struct err *err = target_run_until(a->target, a->until, n, &u), *e = NULL;
+
+	if (u.writes)
+		e = report_note(a->report, "the stub's breakpoint for --until was written into the program's text until it was reached");
+	if (!e && u.signals)
+		e = report_detail(a->report, "--until: %" PRIu64 " signals passed on", u.signals);
+	if (!e)
+		return err_wrapf(err, "--until %s", a->o.until);
+	err_destroy(err);
+	return e;
+}
+
+static struct err *run_for(struct acquire *a, unsigned seconds)
+{
+	struct pollfd p = { .fd = intr_fd(), .events = POLLIN };
+	struct err *err;
+
+	if (!rsp_features(a->rsp)->stops_again)
+		return err_create(ERR_UNSUPPORTED, "--after: this stub cannot stop a program that runs; --until FUNC can wait for "
+				  "the program to get somewhere");
+	err = rsp_detach(a->rsp);
+	if (!err) {
+		poll(&p, 1, (int)seconds * 1000);
+		err = intr_check();
+	}
+	return err ? err : rsp_stop(a->rsp);
+}
+
+/* What the user wants to see before the capture. */
+static struct err *run_before(struct acquire *a)
+{
+	struct timespec ts;
+	struct err *err = NULL;
+
+	if (a->o.until) {
+		err = heap_function(a->heap, a->o.until, &a->until);
+		if (!err)
+			err = run_until(a, a->o.until_n);
+	} else if (a->o.after_s) {
+		err = run_for(a, a->o.after_s);
+	}
+	if (!err)
+		image_forget(a->img);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return err;
 }
 
 /* --fork cannot be done, or not any more: err says why.  With --fork=auto it is done without. */
@@ -261,6 +316,18 @@ static struct err *capture(struct acquire *a)
 			return err ? err : save_fetch(a);
 		}
 		/* Let it run for a moment and stop it elsewhere. */
+		if (a->until && !fork_taken(a->fork)) {
+			err = heap_check_layout(a->heap, NULL, &changed);
+			if (!err)
+				err = run_until(a, 1);
+			if (err)
+				return err;
+			image_forget(a->img);
+			err = take_stop(a);
+			if (err)
+				return err;
+			continue;
+		}
 		err = let_go(a);
 		if (!err)
 			err = heap_check_layout(a->heap, NULL, &changed);
@@ -276,20 +343,26 @@ static struct err *capture(struct acquire *a)
 /* Captured with the layout that is the program's own, and the process runs. */
 static struct err *capture_fitting(struct acquire *a)
 {
-	struct err *err = capture(a), *e;
-	bool again;
+	struct err *err = capture(a), *e = NULL;
+	bool again, held = !rsp_features(a->rsp)->stops_again && !fork_taken(a->fork);
 
 	if (err && !heap_capture_misfit(err))
 		return err;
-	e = let_go(a);
+	if (!held) /* else there is one stop only, and what may need another one comes first */
+		e = let_go(a);
 	if (e) {
 		err_destroy(err);
 		return e;
 	}
 	err = heap_check_layout(a->heap, err, &again);
+	if (!err && held && !again)
+		err = let_go(a);
 	if (err || !again)
 		return err;
-	err = stop_again(a, NULL);
+	if (held)
+		image_forget(a->img);
+	else
+		err = stop_again(a, NULL);
 	if (!err)
 		err = capture(a);
 	if (!err)
@@ -355,6 +428,9 @@ static struct err *connect_target(struct acquire *a)
 	/* A stub that could not stop it again cannot fork it either. */
 	if (a->exe && !rsp_features(a->rsp)->extended)
 		return prepare_fork(a, a->rsp, rsp_pid(a->rsp));
+	/* Better while it runs, but where it can be stopped again. */
+	if (!rsp_features(a->rsp)->stops_again)
+		return fetch_and_open(a, a->rsp, rsp_pid(a->rsp));
 	err = rsp_detach(a->rsp);
 	if (!err && !a->exe)
 		err = fetch_and_open(a, a->rsp, rsp_pid(a->rsp));
@@ -398,7 +474,6 @@ struct err *acquire_attach(struct acquire *a)
 static struct err *acquire_live(struct acquire *a)
 {
 	uint64_t start;
-	struct timespec ts;
 	bool again = false;
 	struct err *err;
 
@@ -408,10 +483,10 @@ static struct err *acquire_live(struct acquire *a)
 	if (err)
 		return err;
 	start = acquire_now_ns();
-	clock_gettime(CLOCK_REALTIME, &ts);
-	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	a->report->pid = rsp_pid(a->rsp);
 	err = acquire_attach(a);
+	if (!err)
+		err = run_before(a);
 	if (!err)
 		err = take_stop(a);
 	if (!err)

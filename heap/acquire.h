@@ -32,6 +32,10 @@ struct acquire_options {
 	bool scrub; /* every word that is no pointer is saved as zero, but for the runtime's own (heap/scrub.h) */
 	bool full;  /* all memory, not only what the analysis needs */
 	bool force; /* go on although exe is not what runs */
+	/* Before the capture the process runs until it enters this function for the until_n-th time; NULL: it does not. */
+	const char *until;
+	uint64_t until_n;
+	unsigned after_s; /* or for so many seconds; 0: it does not */
 	/* How far a phase is, in units of `unit`; total may grow. */
 	void (*progress)(void *arg, const char *phase, double done, double total, const char *unit);
 	void *arg;
@@ -49,6 +53,7 @@ struct acquire {
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;
+	uint64_t until; /* the function's address; 0: none */
 	unsigned pid_levels; /* target_pid_levels() */
 	bool pid_levels_known;
 	uint64_t pause_ns; /* the last stop that counts */

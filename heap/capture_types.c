@@ -88,9 +88,29 @@ struct err *capture_plan_types(struct heap *h, struct ranges *want)
 	return err;
 }
 
+/* Does a stub's address stand on the goroutine's stack, as a return address would? */
+static bool shows_stub(const struct heap *h, const struct goroutine *g)
+{
+	const struct proc *p = &h->proc;
+	uint64_t sp = g->syscall_sp ? g->syscall_sp : g->sched_sp, left, v;
+	const uint8_t *b;
+
+	if (g->status == G_DEAD || g->status == G_DEADEXTRA || sp < g->lo || sp >= g->hi)
+		return false;
+	b = image_ptr(p->img, sp, p->fmt.word, &left);
+	if (b && left > g->hi - sp)
+		left = g->hi - sp;
+	for (uint64_t at = 0; b && at + p->fmt.word <= left; at += p->fmt.word) {
+		v = bytes_word(p->fmt, b + at);
+		if (v >= h->reflect_lo && v < h->reflect_hi)
+			return true;
+	}
+	return false;
+}
+
 /*
- * The argument maps of reflect's stubs (makeFuncStub, methodValueCall): pointer-free memory that a
- * frame's first word leads to.  A stub's frame shows as a return address into it.
+ * The argument maps of reflect's stubs (makeFuncStub, methodValueCall): pointer-free memory that a frame's first word
+ * leads to.  Only stacks that show one are walked.
  */
 static struct err *plan_frames(struct heap *h, struct ranges *want)
 {
@@ -99,28 +119,25 @@ static struct err *plan_frames(struct heap *h, struct ranges *want)
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
-		const struct goroutine *g = &h->stacks.gs.v[i];
-		uint64_t sp = g->syscall_sp ? g->syscall_sp : g->sched_sp, left;
-		const uint8_t *b;
+		struct stacks one = { .threads = h->stacks.threads, .ms = h->stacks.ms };
 
-		if (g->status == G_DEAD || g->status == G_DEADEXTRA || sp < g->lo || sp >= g->hi)
+		if (!shows_stub(h, &h->stacks.gs.v[i]))
 			continue;
-		b = image_ptr(p->img, sp, word, &left);
-		if (!b)
-			continue;
-		if (left > g->hi - sp)
-			left = g->hi - sp;
-		for (uint64_t at = 0; at + 2 * word <= left && !err; at += word) {
-			uint64_t v = bytes_word(p->fmt, b + at), mv, bv, n, data;
+		err = vec_push(&one.gs, h->stacks.gs.v[i]);
+		if (!err)
+			err = stacks_walk(p, &one, 0);
+		for (size_t k = 0; k < one.frames.n && !err; k++) {
+			uint64_t mv, bv, n, data;
 
-			if (v < h->reflect_lo || v >= h->reflect_hi)
-				continue;
-			mv = bytes_word(p->fmt, b + at + word + p->arch->min_frame);
-			if (!proc_try_word(p, mv + word, &bv) || !proc_try_uint(p, bv, 4, &n) ||
+			if (one.frames.v[k].func->cls != FUNC_REFLECT_STUB ||
+			    !proc_try_word(p, one.frames.v[k].sp + p->arch->min_frame, &mv) ||
+			    !proc_try_word(p, mv + word, &bv) || !proc_try_uint(p, bv, 4, &n) ||
 			    !proc_try_word(p, bv + word, &data) || n > UINT16_MAX || !spans_find(&h->spans, data))
 				continue; /* a stale word; reflect makes its bit vectors on the heap */
 			err = vec_push(want, ((struct range){ data, (n + 7) / 8 }));
 		}
+		vec_deinit(&one.gs);
+		vec_deinit(&one.frames);
 	}
 	return err;
 }

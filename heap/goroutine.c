@@ -30,6 +30,7 @@ static struct err *g_load(const struct proc *p, uint64_t addr, struct goroutine 
 	g->hi = proc_peek(p, stack, L_stack_hi);
 	g->sched_sp = proc_peek(p, sched, L_gobuf_sp);
 	g->sched_pc = proc_peek(p, sched, L_gobuf_pc);
+	g->sched_lr = proc_peek(p, sched, L_gobuf_lr);
 	g->sched_ctxt = proc_peek(p, sched, L_gobuf_ctxt);
 	g->syscall_sp = proc_peek(p, b, L_g_syscallsp);
 	g->syscall_pc = proc_peek(p, b, L_g_syscallpc);
@@ -319,8 +320,8 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 		return NULL;
 	w.pc = ctx.pc;
 	w.sp = ctx.sp;
-	if (p->machine->lr >= 0 && ctx.have_regs)
-		w.lr = ctx.regs[p->machine->lr];
+	if (p->machine->lr >= 0)
+		w.lr = ctx.lr;
 	g->why = "its stack could not be walked to its end";
 	if (!w.pc && !p->arch->min_frame) { /* a call of a nil func: the caller is next */
 		err = image_read_word(p->img, w.sp, &w.pc);

@@ -34,7 +34,7 @@ enum { /* runtime2.go, without _Gscan */
 struct goroutine {
 	uint64_t addr, goid, status;
 	uint64_t lo, hi; /* stack */
-	uint64_t sched_sp, sched_pc, sched_ctxt, syscall_sp, syscall_pc, top_sp;
+	uint64_t sched_sp, sched_pc, sched_lr, sched_ctxt, syscall_sp, syscall_pc, top_sp;
 	uint64_t m;	 /* 0: none */
 	int32_t thread;	 /* index of the thread that runs it; -1: none */
 	uint32_t first_frame, nframes;
@@ -119,6 +119,7 @@ ERR_MUST_CHECK struct err *stacks_scan(struct proc *p, struct stacks *s, const s
 /* Address and register of a suspended machine context: where a thread really is. */
 struct gcontext {
 	uint64_t pc, sp;
+	uint64_t lr; /* link-register machines; 0: on the stack */
 	uint64_t regs[ARCH_MAX_REGS];
 	bool have_regs;
 };

@@ -42,6 +42,12 @@ ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, s
 ERR_MUST_CHECK struct err *heap_samples(const struct heap *h, struct ranges *ret);
 
 /*
+ * Where a function of EXE begins in the process, by its name in the symbol table or the function tables ("main.main",
+ * "main.(*T).Method"); after heap_attach().  ERR_NODEBUG: it has none of this name.
+ */
+ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint64_t *ret);
+
+/*
  * Fetches into the image what the analysis can need.  When the process is at a point where it
  * cannot be read exactly, u->why is set and the capture is incomplete: let it run for a
  * moment, image_forget(), and call again; with `last` the capture goes on as far as it can.

@@ -42,6 +42,14 @@ static bool stack_word(const struct stack_scan *s, uint64_t addr, uint64_t *v)
 	return true;
 }
 
+static bool stack_byte(const struct stack_scan *s, uint64_t addr, uint8_t *v)
+{
+	if (addr < s->mem_lo || addr >= s->mem_hi)
+		return false;
+	*v = s->mem[addr - s->mem_lo];
+	return true;
+}
+
 /* One word that may be a pointer: into this stack, or to an object. */
 static struct err *scan_value(struct stack_scan *s, uint64_t addr, uint64_t v, uint32_t frame,
 			      enum root_kind kind, bool conservative)
@@ -184,20 +192,21 @@ static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, ui
 static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *f, uint32_t frame)
 {
 	const struct proc *p = s->p;
-	uint64_t word = p->fmt.word, arg0 = f->sp + p->arch->min_frame, mv, bv, n, data, arglen, valid;
+	uint64_t word = p->fmt.word, arg0 = f->sp + p->arch->min_frame, mv, bv, n, data, arglen;
 	const uint8_t *mask;
+	uint8_t valid;
 	struct err *err;
 
 	if (arg0 >= (p->arch->min_frame ? f->fp : f->fp - word))
 		return NULL; /* not started: no locals, no arguments */
-	if (!stack_word(s, arg0, &mv) || !stack_word(s, arg0 + 4 * word, &valid))
+	if (!stack_word(s, arg0, &mv) || !stack_byte(s, arg0 + 4 * word, &valid))
 		return NULL;
 	if ((err = image_read_word(p->img, mv + word, &bv)) ||
 	    (err = image_read_word(p->img, mv + 2 * word, &arglen)) ||
 	    (err = image_read_uint(p->img, bv, 4, &n)) ||
 	    (err = image_read_word(p->img, bv + word, &data)))
 		return err;
-	if (!(valid & 0xff) && arglen / word < n)
+	if (!valid && arglen / word < n)
 		n = arglen / word;
 	if (n > UINT16_MAX)
 		return err_create(ERR_BADDATA, "a reflect stub with %" PRIu64 " argument words", n);
@@ -209,12 +218,15 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 		if (err)
 			return err;
 	}
-	/* abi.RegArgs: Ints [9]uintptr, Floats [15]uint64, Ptrs [9]unsafe.Pointer, ReturnIsPtr */
+	/* abi.RegArgs: Ints [9]uintptr, Floats [15]uint64, Ptrs [9]unsafe.Pointer, ReturnIsPtr; where arguments are on the
+	 * stack it is empty, and the frame has no room for one. */
 	if (p->arch->int_arg_regs) {
 		uint64_t ints = p->arch->int_arg_regs, floats = p->arch->float_arg_regs;
 		uint64_t ptrs = ints * word + floats * 8;
 		uint64_t size = (ptrs + ints * word + (ints + 7) / 8 + 7) & ~7ull;
 
+		if (f->varp < f->sp || f->varp - f->sp < size + 4 * word)
+			return NULL;
 		return add_object(s, f, frame, -(int32_t)size, size, NULL, ptrs / word + ints);
 	}
 	return NULL;
@@ -226,7 +238,7 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 	struct proc *p = s->p;
 	const struct pcinfo *pi;
 	const uint8_t *mask;
-	uint32_t nbit, minsize;
+	uint32_t nbit;
 	uint64_t map;
 	struct err *err;
 	int32_t idx;
@@ -247,9 +259,7 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 	if (err || !pi)
 		return err;
 	idx = pi->stackmap < 0 ? 0 : pi->stackmap;
-	minsize = p->arch->stack_align == 16 && p->arch->saved_fp ? p->arch->stack_align :
-								    p->arch->min_frame;
-	if (f->varp > f->sp && f->varp - f->sp > minsize) {
+	if (f->varp > f->sp && f->varp - f->sp > p->arch->min_locals) {
 		map = func_funcdata(p, f->func, FUNCDATA_LOCALS);
 		mask = stackmap(p, map, idx, &nbit);
 		if (!mask && (nbit || !map))

@@ -72,27 +72,22 @@ static const struct thread *machine_thread(const struct stacks *s, const struct 
 	return m && m->thread >= 0 ? &s->threads->v[m->thread] : NULL;
 }
 
-/*
- * The registers that a signal handler interrupted: the ucontext that the kernel put right above
- * sigtramp's return address (arch/x86/include/asm/sigframe.h: rt_sigframe is pretcode, ucontext).
- */
+/* The registers that a signal handler interrupted: what the kernel saved where sigtramp's frame begins. */
 static bool sigcontext(struct proc *p, struct gcontext *ctx)
 {
-	/* amd64 ucontext: uc_mcontext.gregs at 40, in this order */
-	static const char *const gregs[] = { "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rdi",
-					     "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp", "rip" };
 	struct unwind u = { .pc = ctx->pc, .sp = ctx->sp, .innermost = true };
 	const struct arch *a = p->machine;
 
-	if (strcmp(a->name, "amd64") || !unwind_frame(p, &u))
+	if (a->lr >= 0)
+		u.lr = ctx->regs[a->lr];
+	if (!unwind_frame(p, &u))
 		return false;
 	for (int depth = 0; u.pi->func->cls != FUNC_SIGTRAMP; depth++)
 		if (depth > 1000 || !unwind_next(p, &u))
 			return false;
-	for (size_t i = 0; i < sizeof(gregs) / sizeof(*gregs); i++)
-		for (int r = 0; r < a->nregs; r++)
-			if (!strcmp(a->reg_names[r], gregs[i]) &&
-			    !proc_try_word(p, u.fp + 40 + 8 * i, &ctx->regs[r]))
+	for (const struct arch_saved *s = a->saved; s->n; s++)
+		for (unsigned i = 0; i < s->n; i++)
+			if (!proc_try_word(p, u.fp + s->off + i * s->step, &ctx->regs[s->reg + i]))
 				return false;
 	ctx->pc = ctx->regs[a->pc];
 	ctx->sp = ctx->regs[a->sp];
@@ -160,7 +155,7 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 	if (n > m->g0_sched_sp - ctx->sp)
 		n = m->g0_sched_sp - ctx->sp;
 	for (int r = 0; r < a->nregs; r++)
-		if (!strcmp(a->reg_names[r], "r12") && within(ctx->regs[r], g->lo, g->hi) &&
+		if (!strcmp(a->reg_names[r], p->arch->race_reg) && within(ctx->regs[r], g->lo, g->hi) &&
 		    proc_try_word(p, ctx->regs[r], &pc) && behind_racecall(p, pc) &&
 		    reaches_top(p, g, pc, ctx->regs[r]))
 			found = ctx->regs[r];
@@ -184,7 +179,7 @@ static bool in_racecall(struct proc *p, const struct machine *m, const struct gc
 {
 	uint64_t pc;
 
-	if (strcmp(p->machine->name, "amd64") || !within(ctx->sp, m->g0_lo, m->g0_sched_sp) || m->g0_sched_sp > m->g0_hi)
+	if (!p->arch->race_reg || !within(ctx->sp, m->g0_lo, m->g0_sched_sp) || m->g0_sched_sp > m->g0_hi)
 		return false;
 	return class_at(p, ctx->pc) == FUNC_RACECALL ||
 	       (proc_try_word(p, (m->g0_sched_sp & ~15ull) - p->fmt.word, &pc) && class_at(p, pc) == FUNC_RACECALL);
@@ -205,6 +200,7 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 		}
 		ctx->pc = g->syscall_sp ? g->syscall_pc : g->sched_pc;
 		ctx->sp = g->syscall_sp ? g->syscall_sp : g->sched_sp;
+		ctx->lr = g->syscall_sp ? 0 : g->sched_lr;
 		return true;
 	}
 	if (!t || !t->valid) {
@@ -232,6 +228,8 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 		if (within(ctx->sp, g->lo, g->hi)) {
 			*conservative = true;
 			ctx->have_regs = true;
+			if (p->machine->lr >= 0)
+				ctx->lr = ctx->regs[p->machine->lr];
 			return true;
 		}
 		if (!within(ctx->sp, m->sig_lo, m->sig_hi) || within(ctx->sp, m->g0_lo, m->g0_hi)) {
@@ -243,6 +241,7 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 			if (g->sched_sp) {
 				ctx->pc = g->sched_pc;
 				ctx->sp = g->sched_sp;
+				ctx->lr = g->sched_lr;
 				return true;
 			}
 			*why = "its thread switched stacks without saving where it was";

@@ -151,13 +151,11 @@ static struct err *gone(struct rsp *rsp)
 			  err_create(ERR_EXITED, "the process has ended");
 }
 
-/* rsp->reply is a stop reply: the thread it names becomes the current one. */
-static struct err *take_stop(struct rsp *rsp, struct rsp_thread *t)
+static struct err *stopped_thread(struct rsp *rsp, struct rsp_thread *t)
 {
 	const char *s = (const char *)rsp->reply.data, *end;
 	struct err *err;
 
-	*t = (struct rsp_thread){ 0 };
 	inject_note_stop(&rsp->shared->inject, s);
 	switch (*s) {
 	case 'T':
@@ -185,6 +183,17 @@ static struct err *take_stop(struct rsp *rsp, struct rsp_thread *t)
 	}
 }
 
+struct err *rsp_take_stop(struct rsp *rsp, struct rsp_thread *t)
+{
+	struct err *err;
+
+	*t = (struct rsp_thread){ 0 };
+	err = stopped_thread(rsp, t);
+	if (!err)
+		rsp->current = *t;
+	return err;
+}
+
 void rsp_set_stopped(struct rsp *rsp, int64_t since)
 {
 	rsp->stopped = true;
@@ -202,7 +211,7 @@ static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread 
 	rsp_set_stopped(rsp, since);
 }
 
-static void set_running(struct rsp *rsp)
+void rsp_set_running(struct rsp *rsp)
 {
 	rsp->stopped = false;
 	rsp->shared->held = 0;
@@ -266,7 +275,7 @@ static struct err *attach(struct rsp *rsp, uint64_t pid)
 		if (err)
 			return err;
 	}
-	err = take_stop(rsp, &t);
+	err = rsp_take_stop(rsp, &t);
 	if (err)
 		return err;
 	set_stopped(rsp, now, &t);
@@ -296,10 +305,12 @@ static struct err *ask_features(struct rsp *rsp)
 	if (err)
 		return err;
 	rsp->shared->multiprocess = rsp->f.pub.multiprocess;
+	rsp->shared->interrupts = true;
 	if (!rsp->f.start_no_ack) {
 		err = rsp_command(rsp, "qqemu.Supported");
 		if (!err)
 			features_qemu(&rsp->f, (const char *)rsp->reply.data);
+		rsp->shared->interrupts = rsp->f.stop != STOP_NONE;
 		return err;
 	}
 	err = rsp_command(rsp, "QStartNoAckMode");
@@ -328,7 +339,7 @@ enum { ASK_EXTENDED, ASK_SIGNALS, ASK_FILES, ASK_STATE, ASK_N };
 static void take_answer(struct rsp *rsp, int ask)
 {
 	if (ask == ASK_EXTENDED)
-		rsp->f.pub.extended = reply_is(rsp, "OK");
+		rsp->f.pub.extended = rsp->f.pub.stops_again = reply_is(rsp, "OK");
 	else if (ask == ASK_FILES)
 		rsp->f.pub.vfile = rsp->reply.data[0] == 'F';
 }
@@ -419,7 +430,7 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 				  rsp->conn->name);
 	}
 	if (!nothing && (!opts->pid || is_greeting((const char *)rsp->reply.data))) {
-		err = take_stop(rsp, &t);
+		err = rsp_take_stop(rsp, &t);
 		if (err)
 			return err;
 	}
@@ -490,13 +501,15 @@ static struct err *send_detach(struct rsp *rsp)
 
 static struct err *detach(struct rsp *rsp)
 {
-	struct err *err = send_detach(rsp);
+	struct err *err = rsp_break_clear(rsp);
 
+	if (!err)
+		err = send_detach(rsp);
 	if (!err)
 		err = rsp_next(rsp);
 	if (err)
 		return err;
-	set_running(rsp);
+	rsp_set_running(rsp);
 	err = reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
 	return !err && rsp->forks ? rsp_free_children(rsp) : err;
 }
@@ -517,7 +530,7 @@ struct err *rsp_detach(struct rsp *rsp)
 	if (err)
 		return err;
 	rsp->shared->talking = 0;
-	set_running(rsp);
+	rsp_set_running(rsp);
 	return NULL;
 }
 
@@ -546,7 +559,7 @@ struct err *rsp_stop(struct rsp *rsp)
 		if (!err)
 			err = rsp_next(rsp);
 		if (!err)
-			err = take_stop(rsp, &t);
+			err = rsp_take_stop(rsp, &t);
 		if (err)
 			return err;
 		set_stopped(rsp, now, &t);
@@ -591,6 +604,9 @@ static bool say_goodbye(struct rsp *rsp)
 {
 	struct err *err = NULL;
 
+	/* It runs, and a breakpoint is set: the guardian waits for the stop. */
+	if (rsp->shared->running)
+		return rsp->conn->dead || rsp->exited;
 	/* The guardian knows the way back from every step. */
 	if (rsp->shared->inject.stage)
 		return rsp->conn->dead;
@@ -636,6 +652,8 @@ void rsp_destroy(struct rsp *rsp)
 		/* What the codec cannot make sense of, the guardian's coarser one may. */
 		if (say_goodbye(rsp) || !rsp->guardian.pid)
 			guardian_stop(&rsp->guardian);
+		else if (rsp->shared->running && !rsp->shared->interrupts)
+			guardian_leave(&rsp->guardian, &rsp->conn->child);
 		else
 			guardian_take_over(&rsp->guardian);
 	}

@@ -28,6 +28,14 @@ struct rsp {
 	bool forks;
 	bool others;	/* the stub held another process before we came */
 	bool lost;	/* what the stub will say next is not known: an error cut a reply short */
+	bool vcont_asked, vcont; /* vCont?: it is known, and can continue and step */
+	struct rsp_thread current; /* of the last stop reply */
+	struct rsp_break {
+		bool set;
+		char type; /* of Z and z */
+		unsigned kind;
+		uint64_t addr;
+	} brk;
 	int64_t stopped_at;
 	uint64_t stopped_ns, stopped_total_ns;
 	struct buf reply; /* the last rsp_command()'s, runs spelled out, NUL-terminated */
@@ -72,6 +80,10 @@ ERR_MUST_CHECK struct err *rsp_resync(struct rsp *rsp);
 ERR_MUST_CHECK struct err *rsp_free_children(struct rsp *rsp);
 /* The process is held, since then. */
 void rsp_set_stopped(struct rsp *rsp, int64_t since);
+/* It runs. */
+void rsp_set_running(struct rsp *rsp);
+/* rsp->reply is a stop reply: the thread it names becomes the current one.  ERR_EXITED: the end of the process. */
+ERR_MUST_CHECK struct err *rsp_take_stop(struct rsp *rsp, struct rsp_thread *t);
 
 /* What a reply says by its form: ERR_REMOTE for Exx, ERR_UNSUPPORTED for an empty one, else NULL. */
 ERR_MUST_CHECK struct err *rsp_check(const struct buf *reply, const char *what);

@@ -374,7 +374,7 @@ struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len)
 					GREETING_GRACE_MS :
 					c->timeout_ms,
 				&ready);
-		if (!err && !ready)
+		if (!err && !ready && (!c->patient || c->last_words))
 			err = silent(c);
 		if (err)
 			return err;

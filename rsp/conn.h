@@ -36,6 +36,7 @@ struct conn {
 	bool no_ack;
 	bool ack_owed;
 	bool dead;	    /* hung up, or broken beyond use */
+	bool patient;	    /* silence is no error: the debuggee runs */
 	bool spoken;	    /* one good packet came: it is a stub */
 	bool last_words;
 	int64_t last_deadline; /* ns, with last_words */

@@ -101,6 +101,8 @@ void features_qemu(struct features *f, const char *reply)
 	f->pub.read_align = QEMU_READ;
 	f->pub.window = f->pub.phys_mem ? WINDOW_MIN : 1;
 	f->stop = f->pub.phys_mem ? STOP_INTERRUPT : STOP_NONE;
+	f->pub.stops_again = f->pub.phys_mem;
+	f->pub.others_run = !f->pub.phys_mem;
 	f->stays_stopped = f->pub.phys_mem;
 	f->xml_before_g = true;
 }

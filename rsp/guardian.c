@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -272,17 +273,60 @@ static bool find_place(struct reader *r, struct guardian_state *state)
 	return found;
 }
 
+/*
+ * It runs, with a breakpoint that must not stay behind (nobody would handle its trap): waits for the next stop, which is
+ * soon where there is a way to ask for it.  False: the process or the connection has ended.
+ */
+static bool await_stop(struct reader *r, struct guardian_state *state)
+{
+	int silence_ms = r->silence_ms;
+
+	if (state->interrupts) {
+		if (!send_bytes(r, "\x03", 1))
+			return false;
+	} else {
+		r->silence_ms = INT_MAX;
+		r->deadline = INT64_MAX;
+	}
+	do {
+		if (!hear(r))
+			return false;
+	} while (!r->frame[0] || !strchr("TSWX", r->frame[0]));
+	r->silence_ms = silence_ms;
+	if (!state->interrupts)
+		r->deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
+	state->running = 0;
+	state->held = 1;
+	return r->frame[0] == 'T' || r->frame[0] == 'S';
+}
+
+/* While it is stopped. */
+static bool clear_break(struct reader *r, const char *packet)
+{
+	if (!say(r, packet))
+		return false;
+	do {
+		if (!hear(r))
+			return false;
+	} while (strcmp(r->frame, "OK") && r->frame[0] != 'E');
+	return true;
+}
+
 static void undo(struct reader *r, struct guardian_state *state)
 {
 	char d[32] = "D";
 	uint64_t pid = state->pid;
 	bool end_stub = state->end_stub;
 
-	if (!r->no_ack && !send_bytes(r, "+", 1))
+	if (!r->no_ack && !state->running && !send_bytes(r, "+", 1))
 		return;
 	if (state->sending && !send_bytes(r, "#00", 3))
 		return;
+	if (state->running && !await_stop(r, state))
+		return;
 	if (!find_place(r, state))
+		return;
+	if (state->clear[0] && !clear_break(r, state->clear))
 		return;
 	if (state->inject.stage)
 		undo_inject(r, state);
@@ -394,7 +438,7 @@ static void guard(int fd, int pipe, struct guardian_state *state)
 		r.silence_ms = CONN_LAST_WORDS_ALL_MS;
 		r.deadline += CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	}
-	if (state->talking && (state->held || state->end_stub || state->inject.stage))
+	if (state->talking && (state->held || state->end_stub || state->inject.stage || state->clear[0]))
 		undo(&r, state);
 	close(fd);
 	if (state->child)
@@ -438,14 +482,16 @@ struct err *guardian_start(struct guardian *g, int fd, const struct guardian_sta
 	return NULL;
 }
 
-static void end(struct guardian *g, bool goodbye)
+enum { GOODBYE, TAKE_OVER, LEAVE };
+
+static void end(struct guardian *g, int how)
 {
 	if (!g->pid)
 		return;
-	if (goodbye)
+	if (how == GOODBYE)
 		send(g->pipe, "", 1, MSG_NOSIGNAL); /* EPIPE: it is dead already, nothing to tell it */
 	close(g->pipe);
-	while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+	while (how != LEAVE && waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	munmap(g->state, sizeof(*g->state));
 	*g = (struct guardian){ 0 };
@@ -453,12 +499,18 @@ static void end(struct guardian *g, bool goodbye)
 
 void guardian_stop(struct guardian *g)
 {
-	end(g, true);
+	end(g, GOODBYE);
 }
 
 void guardian_take_over(struct guardian *g)
 {
 	if (g->pid)
 		g->state->child = 0; /* ours to wait for */
-	end(g, false);
+	end(g, TAKE_OVER);
+}
+
+void guardian_leave(struct guardian *g, pid_t *child)
+{
+	*child = 0;
+	end(g, LEAVE);
 }

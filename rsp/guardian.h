@@ -28,6 +28,9 @@ struct guardian_state {
 	volatile uint8_t sending;  /* half a packet may be out */
 	volatile uint8_t end_stub; /* the gdbserver is ours alone: end it too */
 	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */
+	volatile uint8_t running;  /* resumed with a breakpoint set: a stop reply will come */
+	volatile uint8_t interrupts; /* 0x03 makes it come */
+	char clear[48];		   /* the packet that takes the breakpoint away; "": there is none */
 	volatile uint64_t pid;	   /* 0: not known yet; ask */
 	volatile pid_t child;	   /* of `| COMMAND`; 0 = none */
 	volatile int silence_ms;   /* gives up on a stub that says nothing for so long */
@@ -47,5 +50,7 @@ ERR_MUST_CHECK struct err *guardian_start(struct guardian *g, int fd,
 void guardian_stop(struct guardian *g);
 /* Has it do what it would do after our death, and reaps it. */
 void guardian_take_over(struct guardian *g);
+/* As guardian_take_over(), but nobody waits for it: it may take as long as the debuggee runs.  child becomes the guardian's. */
+void guardian_leave(struct guardian *g, pid_t *child);
 
 #endif

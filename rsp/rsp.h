@@ -51,6 +51,8 @@ struct rsp_features {
 	bool vfile;	    /* vFile:open answered with something */
 	bool xfer_features, xfer_auxv, xfer_exec_file, xfer_threads, xfer_libraries_svr4;
 	bool phys_mem;	    /* a whole machine: QEMU's PhyMemMode */
+	bool stops_again;   /* rsp_stop() works after rsp_detach() */
+	bool others_run;    /* a stop holds one thread, the others run on */
 	size_t packet_size; /* the largest packet the stub takes or sends, bytes */
 	size_t max_read;    /* most bytes of memory one request may ask for */
 	size_t read_align;  /* a request must not straddle this boundary; 0 = none */
@@ -84,6 +86,28 @@ ERR_MUST_CHECK struct err *rsp_detach(struct rsp *rsp);
 ERR_MUST_CHECK struct err *rsp_stop(struct rsp *rsp);
 bool rsp_is_stopped(const struct rsp *rsp);
 
+struct rsp_thread {
+	uint64_t pid, tid; /* of pPID.TID; pid 0 without multiprocess */
+	char id[40];	   /* as the stub spells it, for Hg */
+};
+
+/*
+ * Breakpoints (rsp/until.c).  One at a time; the debuggee is stopped before, and after each call but for errors, of which
+ * rsp_destroy() makes the best: a breakpoint that nobody waits for would end the process.
+ */
+/* kind: the instruction's length, as gdb has it.  *writes: it can only be set by writing to the program's text. */
+ERR_MUST_CHECK struct err *rsp_break_set(struct rsp *rsp, uint64_t addr, unsigned kind, bool *writes);
+ERR_MUST_CHECK struct err *rsp_break_clear(struct rsp *rsp);
+/*
+ * Lets all threads run (step: `t` alone, one instruction) until something stops one of them, however long that takes; *t gets
+ * that thread, *signal what stopped it, by gdb's numbers (RSP_SIGTRAP: a breakpoint or a step).  signal in: what *t gets, 0:
+ * nothing.
+ */
+enum { RSP_SIGTRAP = 5, RSP_SIGINT = 2 };
+ERR_MUST_CHECK struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t, unsigned *signal);
+/* The thread that the last stop reply named; id "" where the stub names none. */
+const struct rsp_thread *rsp_current_thread(const struct rsp *rsp);
+
 /*
  * A snapshot by fork (rsp/inject.h).  likely: a thread (tid) that waits in a system call, 0: not known.  rsp_fork(): the
  * process is stopped before; afterwards it runs and what
@@ -94,11 +118,6 @@ bool rsp_is_stopped(const struct rsp *rsp);
 struct inject_machine;
 ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m, uint64_t likely);
 ERR_MUST_CHECK struct err *rsp_end_snapshot(struct rsp *rsp);
-
-struct rsp_thread {
-	uint64_t pid, tid; /* of pPID.TID; pid 0 without multiprocess */
-	char id[40];	   /* as the stub spells it, for Hg */
-};
 
 VEC_NAMED(rsp_threads, struct rsp_thread);
 

@@ -6,7 +6,8 @@
 const struct arch *arch_find(uint16_t elf_machine, struct bytes_fmt fmt)
 {
 	static const struct arch *const tables[] = {
-		&arch_amd64,
+		&arch_amd64, &arch_arm64, &arch_riscv64, &arch_ppc64le, &arch_ppc64, &arch_s390x,
+		&arch_loong64, &arch_mips64le, &arch_mips64, &arch_mipsle, &arch_mips, &arch_386, &arch_arm,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
@@ -37,7 +38,7 @@ const char *arch_machine_name(uint16_t elf_machine)
 		return "arm64";
 	case EM_RISCV:
 		return "riscv64";
-	case 258: /* EM_LOONGARCH */
+	case EM_LOONGARCH:
 		return "loong64";
 	default:
 		return "an unknown machine";

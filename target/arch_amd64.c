@@ -48,5 +48,9 @@ const struct arch arch_amd64 = {
 	.pc = 16,
 	.sp = 7,
 	.lr = -1,
+	/* ucontext is right there: uc_mcontext.gregs at 40 */
+	.saved = { { 8, 8, 40, 8 }, { 5, 1, 104, 8 }, { 4, 1, 112, 8 }, { 6, 1, 120, 8 }, { 1, 1, 128, 8 },
+		   { 3, 1, 136, 8 }, { 0, 1, 144, 8 }, { 2, 1, 152, 8 }, { 7, 1, 160, 8 }, { 16, 1, 168, 8 } },
+	.break_kind = 1,
 	.fork = &fork_amd64,
 };

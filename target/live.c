@@ -73,6 +73,11 @@ static void live_destroy(struct target *t)
 	free(t);
 }
 
+struct rsp *target_rsp(const struct target *t)
+{
+	return ((const struct live *)t)->rsp;
+}
+
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
 {
 	live_of(t)->watch = watch;

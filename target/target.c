@@ -32,6 +32,11 @@ const struct ranges *target_peeked(const struct target *t)
 	return &t->peeked;
 }
 
+const struct arch *target_arch(const struct target *t)
+{
+	return t->arch;
+}
+
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)
 {
 	t->progress = progress;

@@ -25,13 +25,27 @@ enum { ARCH_MAX_REGS = 40 };
 
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
-	const char *nr, *ret, *restart; /* registers; restart: the number of an interrupted call, below 0: none */
+	const char *nr, *ret; /* registers */
+	/* A register that has the number of a call that was interrupted, below 0: none.  NULL: before a stop the kernel
+	 * has gone back to a call's instruction; then wait, a call that waits as long as it takes where its argument wait_limit
+	 * is 0, and is made again unchanged. */
+	const char *restart;
+	uint32_t wait;
+	uint8_t wait_limit;
 	const char *args[6];
 	uint32_t clone, wait4, waitid, close_range, rt_sigaction;
 	/* Code that every Go program has: a loop of exit().  mask: the bytes that count. */
 	const uint8_t *code, *mask;
 	uint8_t code_len, call_off, call_len; /* where in it the system call instruction is */
 };
+
+/* n registers of the table from number `reg` on, which the kernel saved from `off` on, every `step` bytes. */
+struct arch_saved {
+	uint8_t reg, n;
+	uint16_t off, step;
+};
+
+enum { ARCH_MAX_SAVED = 20 };
 
 /* A const table per architecture (target/arch_*.c). */
 struct arch {
@@ -40,8 +54,13 @@ struct arch {
 	struct bytes_fmt fmt;
 	uint8_t nregs;
 	const char *reg_names[ARCH_MAX_REGS]; /* as target.xml spells them, in the default `g` order */
-	uint8_t reg_sizes[ARCH_MAX_REGS];
+	uint16_t reg_sizes[ARCH_MAX_REGS];
 	int8_t pc, sp, lr; /* indices; lr -1 where return addresses live on the stack */
+	/* What a signal interrupted: offsets from the handler's sp at its entry (behind the return address, where a call
+	 * pushes one); the kernel's arch/.../kernel/signal.c, runtime/defs_linux_*.go.  Ends with n == 0. */
+	struct arch_saved saved[ARCH_MAX_SAVED];
+	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
+	uint8_t break_kind;
 	const struct arch_fork *fork; /* NULL: no --fork */
 };
 
@@ -188,6 +207,8 @@ struct mem_source *target_memory(struct target *t);
 /* Reads one range without an image; what was read so is remembered. */
 ERR_MUST_CHECK struct err *target_peek(struct target *t, struct mem_range *r);
 const struct ranges *target_peeked(const struct target *t);
+const struct arch *target_arch(const struct target *t);
+struct rsp *target_rsp(const struct target *t); /* of a live one */
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);

@@ -22,7 +22,7 @@ type (
 	big12 [12 * page / 8]uint64
 	big13 struct {
 		head *big13
-		body [13*page/8 - 2]uint64
+		body [13*page/word - 2]uintptr
 		tail *big13
 	}
 	big14 [14 * page / 8]uint64
@@ -169,7 +169,7 @@ func keepData() {
 	b13 := new(big13)
 	b13.head, b13.tail = b13, b13
 	for i := range b13.body {
-		b13.body[i] = uint64(i)
+		b13.body[i] = uintptr(i)
 	}
 	zooInteriorPtr = &b13.tail
 	keep("zooInteriorPtr", `^main\.zooInteriorPtr(;|$)`, unsafe.Pointer(b13), unsafe.Sizeof(*b13))
@@ -200,7 +200,7 @@ func keepData() {
 	t.data = payVar("zooTree")
 	makeSparse()
 	zooBytesBuffer = *bytes.NewBuffer(payVar("zooBytesBuffer"))
-	*(*[]byte)(unsafe.Pointer(uintptr(unsafe.Pointer(&zooBuilder)) + 8)) = payVar("zooBuilder")
+	*(*[]byte)(unsafe.Pointer(uintptr(unsafe.Pointer(&zooBuilder)) + word)) = payVar("zooBuilder")
 	zooError = fmt.Errorf("a: %w", fmt.Errorf("b: %w", &payError{payVar("zooError")}))
 	makeContext()
 	zooAtomicValue.Store(payVar("zooAtomicValue"))
@@ -210,11 +210,11 @@ func keepData() {
 	zooSyncMap.Store("key", payVar("zooSyncMap"))
 	makeTimers()
 	makeChans()
-	zooSmall = make([]*[6]uint64, page/8)
+	zooSmall = make([]*[6]uint64, page/word)
 	for i := range zooSmall {
 		zooSmall[i] = &[6]uint64{uint64(i)}
 	}
-	total("zooSmall", `^main\.zooSmall(;|$)`, page+page/8*48, unsafe.Pointer(&zooSmall[0]), page)
+	total("zooSmall", `^main\.zooSmall(;|$)`, page+page/word*48, unsafe.Pointer(&zooSmall[0]), page)
 }
 
 const listLen = 100000
@@ -239,12 +239,12 @@ func makeTree(depth int) *tree {
 }
 
 func makeSparse() {
-	zooSparse = make([]*big10, 1<<19) // 4 MiB
+	zooSparse = make([]*big10, 4<<20/word)
 	p := new(big10)
 	zooSparse[len(zooSparse)-7] = p
 	zooSparse[12345] = p
 	fill((*[unsafe.Sizeof(*p)]byte)(unsafe.Pointer(p))[:], nPromises)
-	total("zooSparse", `^main\.zooSparse(;|$)`, uintptr(len(zooSparse))*8+unsafe.Sizeof(*p),
+	total("zooSparse", `^main\.zooSparse(;|$)`, uintptr(len(zooSparse))*word+unsafe.Sizeof(*p),
 		unsafe.Pointer(p), unsafe.Sizeof(*p))
 }
 

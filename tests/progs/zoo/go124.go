@@ -10,14 +10,14 @@ import (
 )
 
 type (
-	big18 [18 * page / 8]uint64
+	big22 [22 * page / 8]uint64
 	big19 [19 * page / 8]uint64
 )
 
 type cleanupArg struct{ arg []byte }
 
 var (
-	zooWeak       weak.Pointer[big18]
+	zooWeak       weak.Pointer[big22]
 	zooWeakStrong weak.Pointer[big19]
 	zooStrong     *big19
 	zooCleanedUp  *holder
@@ -25,8 +25,8 @@ var (
 
 //go:noinline
 func keepGo24() {
-	zooWeak = weak.Make(new(big18))
-	gone("weakGone", unsafe.Sizeof(big18{}))
+	zooWeak = weak.Make(new(big22))
+	gone("weakGone", unsafe.Sizeof(big22{}))
 	zooStrong = new(big19)
 	zooWeakStrong = weak.Make(zooStrong)
 	keepVar("zooStrong", unsafe.Pointer(zooStrong), unsafe.Sizeof(*zooStrong))

@@ -29,7 +29,10 @@ import (
 	"unsafe"
 )
 
-const page = 8192
+const (
+	page = 8192
+	word = 4 << (^uintptr(0) >> 63)
+)
 
 // What was promised.  Addresses are kept as numbers: they keep nothing alive.
 type promise struct {
@@ -121,14 +124,14 @@ func payString(name, pattern string) string {
 // A cell is part of a payload with pointers: they lead back into it.
 type cell struct {
 	self *cell
-	n    uint64
+	n    uintptr
 }
 
 func payCells(name, pattern string) []cell {
 	n := newPages()
 	c := make([]cell, n/int(unsafe.Sizeof(cell{})))
 	for i := range c {
-		c[i] = cell{&c[len(c)-1-i], uint64(i * nPromises)}
+		c[i] = cell{&c[len(c)-1-i], uintptr(i * nPromises)}
 	}
 	keep(name, pattern, unsafe.Pointer(&c[0]), uintptr(n))
 	return c
@@ -203,7 +206,7 @@ func report() {
 
 type litter struct {
 	next *litter
-	_    [7]uint64
+	_    [64 - word]byte
 }
 
 var sink unsafe.Pointer
@@ -327,6 +330,7 @@ func main() {
 				garbage()
 			}
 		case <-ticks:
+			ticked()
 			name := bad()
 			puts("tick ")
 			putn(n)
