@@ -216,6 +216,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_SAVE_ONLY:
 			o->save_only = true;
+			o->acquire.spare_memory = true;
 			break;
 		case OPT_SCRUB:
 			o->acquire.scrub = true;

@@ -29,6 +29,7 @@ struct acquire_options {
 	int timeout_ms;
 	enum fork_mode fork;
 	bool save;  /* what is captured will be saved: heap/save.h */
+	bool spare_memory; /* what is captured goes to a file, if there is a disk */
 	bool scrub; /* every word that is no pointer is saved as zero, but for the runtime's own (heap/scrub.h) */
 	bool full;  /* all memory, not only what the analysis needs */
 	bool force; /* go on although exe is not what runs */
