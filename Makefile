@@ -104,6 +104,13 @@ check-releases: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k releases
 
+# Every kind of virtual machine; $(OBJDIR)/guests.md gets the rows of docs/SUPPORT.md's table.  QEMU10=path: QEMU 10's
+# qemu-system-x86_64.
+check-guest: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)rm -f $(OBJDIR)/guests.md
+	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; cat $(OBJDIR)/guests.md; exit $$s
+
 check-layers:
 	$(Q)sh tests/check_layers.sh
 
@@ -131,5 +138,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps check check-built check-releases check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps check check-built check-releases check-guest check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -49,6 +49,10 @@ static const char usage_text[] =
 	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
 	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
 	"                    --fork=force: whatever memory is left)\n"
+	"      --until FUNC[:N]\n"
+	"                    let the program run until it enters FUNC (for the Nth time), then look:\n"
+	"                    for stubs that start it, or cannot interrupt it (QEMU's user mode)\n"
+	"      --after S     let it run for S seconds first\n"
 	"      --all         in the profile also what is not live: garbage, free slots, idle spans, stacks, the\n"
 	"                    runtime's structures\n"
 	"      --goroutines  group goroutines by their stacks, and say what each group alone keeps alive\n"
@@ -56,11 +60,8 @@ static const char usage_text[] =
 	"      --save-only   write the *.core, and analyse nothing\n"
 	"      --scrub       a *.core with every word zeroed that is no pointer\n"
 	"      --full        a *.core with all of the process's memory\n"
-	"      --until FUNC[:N]\n"
-	"                    let the program run until it enters FUNC (for the Nth time), then look:\n"
-	"                    for stubs that start it, or cannot interrupt it (QEMU's user mode)\n"
-	"      --after S     let it run for S seconds first\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
+	"      --nth N       of a QEMU guest's processes that run EXE, the Nth\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
 	"  -v, --verbose     more in the summary\n"
@@ -91,6 +92,21 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 	return true;
 }
 
+/* FUNC[:N]; cuts the number off, as argv is ours. */
+static bool parse_until(char *s, struct acquire_options *o)
+{
+	char *colon = strrchr(s, ':');
+	unsigned long n = 1;
+
+	if (colon && !parse_number(colon + 1, 1, 1000000000, &n))
+		return false;
+	if (colon)
+		*colon = 0;
+	o->until = s;
+	o->until_n = n;
+	return *s;
+}
+
 /* Whether they go together. */
 static struct err *check_options(struct options *o)
 {
@@ -110,40 +126,27 @@ static struct err *check_options(struct options *o)
 	return NULL;
 }
 
-/* FUNC[:N]; cuts the number off, as argv is ours. */
-static bool parse_until(char *s, struct acquire_options *o)
-{
-	char *colon = strrchr(s, ':');
-	unsigned long n = 1;
-
-	if (colon && !parse_number(colon + 1, 1, 1000000000, &n))
-		return false;
-	if (colon)
-		*colon = 0;
-	o->until = s;
-	o->until_n = n;
-	return *s;
-}
-
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
+	       OPT_UNTIL, OPT_AFTER,
 	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS,
-	       OPT_ALL, OPT_UNTIL, OPT_AFTER };
+	       OPT_ALL, OPT_NTH };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "debug", required_argument, NULL, OPT_DEBUG },
 		{ "fork", optional_argument, NULL, OPT_FORK },
+		{ "until", required_argument, NULL, OPT_UNTIL },
+		{ "after", required_argument, NULL, OPT_AFTER },
 		{ "goroutines", no_argument, NULL, OPT_GOROUTINES },
 		{ "stack-roots", required_argument, NULL, OPT_STACK_ROOTS },
 		{ "all", no_argument, NULL, OPT_ALL },
 		{ "full", no_argument, NULL, OPT_FULL },
 		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
 		{ "scrub", no_argument, NULL, OPT_SCRUB },
-		{ "until", required_argument, NULL, OPT_UNTIL },
-		{ "after", required_argument, NULL, OPT_AFTER },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
+		{ "nth", required_argument, NULL, OPT_NTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
 		{ "output", required_argument, NULL, 'o' },
@@ -193,6 +196,11 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 						  optarg);
 			o->acquire.timeout_ms = (int)n * 1000;
 			break;
+		case OPT_NTH:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--nth %s: not a number from 1 to 1000000", optarg);
+			o->acquire.nth = (unsigned)n;
+			break;
 		case OPT_FORK:
 			if (!optarg)
 				o->acquire.fork = FORK_YES;
@@ -202,6 +210,15 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				o->acquire.fork = FORK_FORCE;
 			else
 				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
+			break;
+		case OPT_UNTIL:
+			if (!parse_until(optarg, &o->acquire))
+				return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000", optarg);
+			break;
+		case OPT_AFTER:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--after %s: not a number of seconds from 1 to 1000000", optarg);
+			o->acquire.after_s = (unsigned)n;
 			break;
 		case OPT_ALL:
 			o->all = true;
@@ -223,15 +240,6 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_FULL:
 			o->acquire.full = true;
-			break;
-		case OPT_UNTIL:
-			if (!parse_until(optarg, &o->acquire))
-				return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000", optarg);
-			break;
-		case OPT_AFTER:
-			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(ERR_USAGE, "--after %s: not a number of seconds from 1 to 1000000", optarg);
-			o->acquire.after_s = (unsigned)n;
 			break;
 		case OPT_FORCE:
 			o->acquire.force = true;

@@ -19,6 +19,9 @@
 #define LIMIT_MAPS (1u << 28)		/* /proc/PID/maps */
 #define LIMIT_READ (1ull << 40)		/* one range of memory */
 
+#define LIMIT_PAGE_TABLES (1u << 22)	/* of a guest, held at a time: 16 GB of them map 8 TB */
+#define LIMIT_GUEST_PAGES (1u << 24)	/* of a process in a guest, looked at one by one: 64 GB */
+
 /* heap/ */
 #define LIMIT_MODULES 4096u		/* moduledata chain: plugins */
 #define LIMIT_SPANS (1ull << 28)	/* mheap.allspans: 2 TB of 8 KB spans */

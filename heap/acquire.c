@@ -17,6 +17,7 @@
 #include "target/core.h"
 #include "target/fetch.h"
 #include "target/fork.h"
+#include "target/guest.h"
 #include "target/library.h"
 #include "target/until.h"
 
@@ -95,7 +96,9 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 	struct err *err;
 
 	*bias = 0;
-	if (!elf_is_dyn(a->exe))
+	if (a->guest)
+		*bias = guest_bias(a->guest);
+	if (a->guest || !elf_is_dyn(a->exe))
 		return NULL;
 	if (elf_is_library(a->exe))
 		return find_library(a, bias);
@@ -151,8 +154,10 @@ static struct err *run_before(struct acquire *a)
 	} else if (a->o.after_s) {
 		err = run_for(a, a->o.after_s);
 	}
-	if (!err)
+	if (!err) {
 		image_forget(a->img);
+		guest_forget(a->guest);
+	}
 	clock_gettime(CLOCK_REALTIME, &ts);
 	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	return err;
@@ -236,7 +241,10 @@ static struct err *stop_again(struct acquire *a, const char *why)
 
 	if (!err) {
 		image_forget(a->img);
-		return take_stop(a);
+		guest_forget(a->guest);
+		if (a->look_through)
+			err = guest_search(a->guest);
+		return err ? err : take_stop(a);
 	}
 	if (!err_is(err, ERR_UNSUPPORTED))
 		return err;
@@ -296,7 +304,7 @@ static struct err *capture(struct acquire *a)
 	bool changed, again;
 
 	for (unsigned stop = 1;; stop++) {
-		struct unstable u = { NULL, 0 };
+		struct unstable u = { NULL, 0, false };
 		bool last = stop == STOPS_MAX;
 
 		err = heap_capture(a->heap, &a->threads, last, &u);
@@ -334,6 +342,7 @@ static struct err *capture(struct acquire *a)
 		if (err)
 			return err;
 		usleep(1000);
+		a->look_through = a->guest && u.registers;
 		err = stop_again(a, changed ? NULL : u.why);
 		if (err)
 			return err;
@@ -423,6 +432,9 @@ static struct err *connect_target(struct acquire *a)
 	struct err *err = rsp_create(a->o.target, &ro, &a->rsp);
 	bool fork = a->o.fork != FORK_NO && !a->o.pid;
 
+	if (!err && !a->exe && rsp_features(a->rsp)->phys_mem)
+		return err_create(ERR_UNSUPPORTED, "%s is a whole machine, whose files the stub does not show: give EXE, the "
+				  "file that runs in it", a->o.target);
 	if (err || (a->exe && !fork))
 		return err;
 	/* A stub that could not stop it again cannot fork it either. */
@@ -482,10 +494,12 @@ static struct err *acquire_live(struct acquire *a)
 	err = connect_target(a);
 	if (!err)
 		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
+	if (!err && rsp_features(a->rsp)->phys_mem)
+		err = acquire_guest_open(a);
 	if (err)
 		return err;
 	start = acquire_now_ns();
-	a->report->pid = rsp_pid(a->rsp);
+	a->report->pid = a->guest ? 0 : rsp_pid(a->rsp);
 	err = acquire_attach(a);
 	if (!err)
 		err = run_before(a);
@@ -508,7 +522,7 @@ static struct err *acquire_live(struct acquire *a)
 	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
-	a->report->threads = (uint32_t)a->threads.n;
+	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n; /* a machine lists none: as the runtime has them */
 	return NULL;
 }
 
@@ -551,5 +565,7 @@ struct err *acquire_details(struct acquire *a)
 	if (!err)
 		err = report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",
 				    (double)a->report->analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);
+	if (!err && a->guest)
+		err = acquire_guest_details(a);
 	return err;
 }

@@ -27,6 +27,7 @@ struct acquire_options {
 	size_t ndebug;
 	uint64_t pid; /* 0: the stub holds the process */
 	int timeout_ms;
+	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
 	bool save;  /* what is captured will be saved: heap/save.h */
 	bool spare_memory; /* what is captured goes to a file, if there is a disk */
@@ -51,6 +52,8 @@ struct acquire {
 	struct rsp *rsp;   /* NULL: a core */
 	struct core *core; /* NULL: a stub */
 	struct target *target;
+	bool look_through; /* the guest's memory, for the registers of threads that no vCPU runs */
+	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;

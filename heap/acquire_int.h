@@ -12,6 +12,10 @@ ERR_MUST_CHECK struct err *acquire_verify(struct acquire *a, size_t *compared);
 
 ERR_MUST_CHECK struct err *acquire_core(struct acquire *a);
 
+/* heap/acquire_guest.c: the stub shows a whole machine; afterwards that is stopped, and a->target the process. */
+ERR_MUST_CHECK struct err *acquire_guest_open(struct acquire *a);
+ERR_MUST_CHECK struct err *acquire_guest_details(struct acquire *a);
+
 uint64_t acquire_now_ns(void);
 
 #endif

@@ -347,6 +347,37 @@ static struct err *find_scheduler(struct heap *h)
 
 enum { PARTIAL_NOTES = 5 };
 
+static uint32_t count_machines(const struct heap *h)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < h->stacks.ms.n; i++)
+		n += h->stacks.ms.v[i].procid != 0;
+	return n;
+}
+
+/* Threads that run a goroutine, and whose registers nobody could give. */
+static struct err *note_machines(const struct heap *h, struct report *r)
+{
+	unsigned n = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < h->stacks.ms.n && !err; i++) {
+		const struct machine *m = &h->stacks.ms.v[i];
+
+		if (m->thread >= 0 || !m->curg || !m->procid)
+			continue;
+		for (size_t j = 0; j < h->stacks.gs.n && !err; j++) {
+			const struct goroutine *g = &h->stacks.gs.v[j];
+
+			if (g->addr == m->curg && g->status == G_RUNNING && n++ < PARTIAL_NOTES)
+				err = report_note(r, "the registers of thread %" PRIu64 " could not be had: goroutine %" PRIu64
+						  "'s stack was scanned without them", m->procid, g->goid);
+		}
+	}
+	return !err && n > PARTIAL_NOTES ? report_note(r, "and those of %u more threads", n - PARTIAL_NOTES) : err;
+}
+
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
 {
 	struct image_stats st = image_stats(h->proc.img);
@@ -381,6 +412,10 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	}
 	if (!err && r->goroutines_partial > PARTIAL_NOTES)
 		err = report_note(r, "and %u more goroutines", r->goroutines_partial - PARTIAL_NOTES);
+	if (!r->threads)
+		r->threads = count_machines(h);
+	if (!err)
+		err = note_machines(h, r);
 	if (!err)
 		err = report_detail(r, "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
 				    "), %" PRIu64 " objects unread", st.fetches, st.holes, st.hole_bytes, st.first_hole,

@@ -75,7 +75,7 @@ static void live_destroy(struct target *t)
 
 struct rsp *target_rsp(const struct target *t)
 {
-	return ((const struct live *)t)->rsp;
+	return live_of((struct target *)t)->rsp;
 }
 
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)

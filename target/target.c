@@ -20,6 +20,11 @@ struct mem_source *target_memory(struct target *t)
 	return &t->source;
 }
 
+const struct arch *target_arch(const struct target *t)
+{
+	return t->arch;
+}
+
 struct err *target_peek(struct target *t, struct mem_range *r)
 {
 	struct err *err = t->source.readv(&t->source, r, 1);
@@ -30,11 +35,6 @@ struct err *target_peek(struct target *t, struct mem_range *r)
 const struct ranges *target_peeked(const struct target *t)
 {
 	return &t->peeked;
-}
-
-const struct arch *target_arch(const struct target *t)
-{
-	return t->arch;
 }
 
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)

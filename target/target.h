@@ -23,6 +23,8 @@ struct rsp;
 
 enum { ARCH_MAX_REGS = 40 };
 
+struct arch_guest;
+
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
 	const char *nr, *ret; /* registers */
@@ -62,6 +64,7 @@ struct arch {
 	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
 	uint8_t break_kind;
 	const struct arch_fork *fork; /* NULL: no --fork */
+	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
 
 /* NULL if there is none.  By ELF header fields. */
@@ -206,11 +209,11 @@ ERR_MUST_CHECK struct err *target_create(struct rsp *rsp, const struct arch *arc
 void target_destroy(struct target *t); /* rsp is the caller's and stays */
 
 struct mem_source *target_memory(struct target *t);
+const struct arch *target_arch(const struct target *t);
+struct rsp *target_rsp(const struct target *t);
 /* Reads one range without an image; what was read so is remembered. */
 ERR_MUST_CHECK struct err *target_peek(struct target *t, struct mem_range *r);
 const struct ranges *target_peeked(const struct target *t);
-const struct arch *target_arch(const struct target *t);
-struct rsp *target_rsp(const struct target *t); /* of a live one */
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
