@@ -233,6 +233,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_SAVE_ONLY:
 			o->save_only = true;
+			o->acquire.spare_memory = true;
 			break;
 		case OPT_SCRUB:
 			o->acquire.scrub = true;
@@ -262,9 +263,13 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (o->acquire.until && o->acquire.after_s)
 		return err_create(ERR_USAGE, "--until and --after: one or the other");
 	o->acquire.target = argv[optind];
-	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO))
-		return err_create(ERR_USAGE, "%s is about a process: %s is a file", o->acquire.pid ? "-p" : "--fork",
-				  o->acquire.target);
+	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO || o->acquire.until ||
+						      o->acquire.after_s))
+		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
+				  o->acquire.pid     ? "-p" :
+				  o->acquire.until   ? "--until" :
+				  o->acquire.after_s ? "--after" :
+						       "--fork", o->acquire.target);
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;

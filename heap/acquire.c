@@ -474,6 +474,8 @@ struct err *acquire_attach(struct acquire *a)
 		err = image_create(elf_fmt(a->exe), &a->img);
 	if (!err && a->o.save)
 		image_remember(a->img);
+	if (!err && a->o.spare_memory)
+		image_spare_memory(a->img);
 	if (!err)
 		target_set_progress(a->target, progress_read, a);
 	if (!err)

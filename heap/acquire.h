@@ -30,6 +30,7 @@ struct acquire_options {
 	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
 	bool save;  /* what is captured will be saved: heap/save.h */
+	bool spare_memory; /* what is captured goes to a file, if there is a disk */
 	bool scrub; /* every word that is no pointer is saved as zero, but for the runtime's own (heap/scrub.h) */
 	bool full;  /* all memory, not only what the analysis needs */
 	bool force; /* go on although exe is not what runs */

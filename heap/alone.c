@@ -63,7 +63,7 @@ static struct err *expand_at(struct owning *o, uint64_t addr, uint32_t owner)
 static struct err *own_roots(struct owning *o, const struct map64 *of_g)
 {
 	const struct heap *h = o->h;
-	uint64_t ptr, len, pp;
+	uint64_t ptr, len = 0, pp;
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < h->roots.n && !err; i++) {

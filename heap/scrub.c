@@ -100,7 +100,7 @@ static struct err *keep_runtime_objects(struct scrub *s)
 {
 	const struct proc *p = &s->h->proc;
 	const struct stacks *st = &s->h->stacks;
-	uint64_t ptr, len, at, steps = 0;
+	uint64_t ptr, len = 0, at, steps = 0;
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < st->gs.n && !err; i++) {

@@ -35,6 +35,7 @@ struct image {
 	struct image_stats stats;
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */
+	bool thrifty;
 	bool remember;
 	struct ranges wanted; /* if remember: what was asked for, without bridged gaps */
 	size_t *hints; /* where a piece was found last, by some bits of the address */
@@ -563,7 +564,9 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 			return NULL; /* said where it is fetched */
 		total += missing->v[i].len + 16;
 	}
-	err = store_for(total, ret, &img->stats.no_file);
+	err = img->thrifty && total >= STORE_MIN ? store_file(total, 0, ret, &img->stats.no_file) : NULL;
+	if (!err && !*ret)
+		err = store_for(total, ret, &img->stats.no_file);
 	if (!*ret)
 		return err;
 	(*ret)->next = img->stores;
@@ -710,6 +713,11 @@ void image_forget(struct image *img)
 	img->pieces.n = n;
 	img->wanted.n = 0;
 	img->stats = (struct image_stats){ 0 };
+}
+
+void image_spare_memory(struct image *img)
+{
+	img->thrifty = true;
 }
 
 void image_remember(struct image *img)

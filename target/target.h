@@ -145,6 +145,8 @@ ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
 /* Both in one go: `ahead` as image_try() has it. */
 ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
 					    uint64_t gap);
+/* Big fetches go to a file, if there is a disk, however much memory is left. */
+void image_spare_memory(struct image *img);
 /* From now on it is remembered what is asked for; and that, as far as it is there and not lent: sorted, apart. */
 void image_remember(struct image *img);
 ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);

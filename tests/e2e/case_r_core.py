@@ -105,6 +105,33 @@ def core_gcore():
     assert_alive(p)
 
 
+def qemu_core(arch, qemu):
+    """QEMU's user mode writes its own; the guest's memory, the guest's threads.  Saved anew it gives the same."""
+    def run():
+        d = tmpdir()
+        exe = build("leaks", tag="-" + arch, GOARCH=arch)
+        p = Prog([qemu, exe, "cache"], cwd=d, preexec_fn=limits, env=dict(os.environ, GOTRACEBACK="crash"))
+        heap = int(p.wait_line(r"^heapalloc ").split()[1])
+        p.kill(signal.SIGABRT)
+        p.proc.wait(60)
+        cores = [n for n in os.listdir(d) if n.startswith("qemu_")]
+        if not cores:
+            raise Skip("no core was written")
+        core = os.path.join(d, cores[0])
+        prof = profile(core, exe)
+        judge(prof, heap, named=0.01)
+        check(sum(n for s, n in prof.stacks if s.startswith("main.sessions")) > 0.9 * heap, prof.text)
+        grf("-o", f"{d}/a.core", "-o", f"{d}/a.pprof", core, exe)
+        grf("-o", f"{d}/b.pprof", f"{d}/a.core", exe)
+        same(f"{d}/a.pprof", f"{d}/b.pprof")
+    run.__name__ = f"core_qemu_{arch}"
+    case(timeout=180, needs=[qemu])(run)
+
+
+for arch, qemu in ("amd64", "x86_64"), ("arm64", "aarch64"), ("s390x", "s390x"), ("mips", "mips"):
+    qemu_core(arch, "qemu-" + qemu)
+
+
 @case(timeout=180)
 def core_crash_while_running():
     """SIGABRT in the middle of allocating and collecting: whatever can be said, the sums hold or it says why not."""

@@ -110,7 +110,7 @@ def goroutine_paths():
     _, var, _ = run_leaks(GO_VERSION, "goroutines")
     _, path, _ = run_leaks(GO_VERSION, "goroutines", "--stack-roots=path")
     own = lambda stacks: sum(n for s, n in stacks)
-    check(abs(own(var) - own(path)) < 20000 and own(var) > 2000 * 8192, own(var), own(path))
+    check(within(own(var), own(path), 0.01) and own(var) > 2000 * 8192, own(var), own(path))
     check(any(s.startswith("main.request.gowrap1;main.fetch;") for s, _ in path), [s for s, _ in path][:9])
     check(not any(s.startswith("main.request.gowrap1;main.fetch;") and ".out" in s for s, _ in var), var[:9])
     grf("--stack-roots=x", "localhost:1", rc=2)
