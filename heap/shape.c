@@ -82,18 +82,24 @@ struct err *shape_modules(const struct proc *p)
 	return judge(&t, 1);
 }
 
-struct err *shape_mheap(const struct proc *p, bool *unborn)
+/* mallocinit, then modulesinit, which makes the masks of variables, are schedinit's; a PIE may not be relocated before. */
+bool shape_unborn(const struct proc *p)
+{
+	uint64_t mask = p->var.firstmoduledata + layout_off(&p->layout, L_moduledata_gcdatamask), v;
+
+	if (!proc_try_word(p, mask + layout_off(&p->layout, L_bitvector_bytedata), &v) || v)
+		return false;
+	return p->stripped || (proc_try_word(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &v) && !v);
+}
+
+struct err *shape_mheap(const struct proc *p)
 {
 	uint64_t spans = p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), ptr, len, cap, gen = 1;
 	struct tally t[] = { { "mheap.allspans", 1, 1 }, { "mheap.sweepgen", 1, 1 } };
 
-	*unborn = false;
 	if (proc_try_word(p, spans, &ptr) && proc_try_word(p, spans + p->fmt.word, &len) &&
-	    proc_try_word(p, spans + 2 * p->fmt.word, &cap)) {
-		*unborn = !ptr && !len && !cap;
-		t[0].bad = *unborn || (ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap && len <= LIMIT_SPANS) ?
-				   0 : 1;
-	}
+	    proc_try_word(p, spans + 2 * p->fmt.word, &cap))
+		t[0].bad = !(ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap && len <= LIMIT_SPANS);
 	if (proc_try_uint(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_sweepgen), 4, &gen))
 		t[1].bad = gen & 1;
 	return judge(t, 2);
