@@ -113,6 +113,9 @@ struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t, unsigne
 	if (err)
 		return err;
 	*signal = v > 0 ? (unsigned)v : 0;
+	/* The stub's own, by which it holds threads: passed on, it would stop the process for good. */
+	if (*signal == (rsp->f.native_signals ? 19 : 17))
+		*signal = 0;
 	return NULL;
 }
 

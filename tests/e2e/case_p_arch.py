@@ -15,9 +15,9 @@ ALL = "GRF_ARCH_RELEASES" in os.environ
 TABLE = os.path.join(OBJDIR, "arch.tsv")
 # `make check` has these: the stub's usual case, the other byte order, the other word size, both.
 FEW = ["arm64", "s390x", "386", "mips"]
-# As PIE, and stripped: where pointers in the file are (in place, or in relocations only) differs by architecture.
-BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie"],
-          "stripped-pie": ["-buildmode=pie", "-ldflags=-s -w"]}
+BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie"]}
+# Where the dynamic loader that a PIE wants is, of those that the Go linker links alone: Debian's libc6-arm64-cross.
+SYSROOTS = {"arm64": "/usr/aarch64-linux-gnu"}
 
 
 def exists(version, arch):
@@ -54,7 +54,12 @@ def add(version, arch, name):
     def run():
         if need("qemu-" + QEMU[arch]) and ALL:
             leave(version, arch + tag, "failed")  # a row that follows wins
-        exact(arch, version, BUILDS[name], tag)
+        options = []
+        if name == "pie":
+            options = ["-L", SYSROOTS[arch]]
+            if not os.path.isdir(SYSROOTS[arch]):
+                raise Skip(f"no {SYSROOTS[arch]}")
+        exact(arch, version, BUILDS[name], tag, options)
     tag = "" if name == "default" else f"-{name}"
     run.__name__ = f"go{version}-{arch}{tag}"
     case(timeout=600)(run)
@@ -67,5 +72,6 @@ for v in os.environ.get("GRF_ARCH_RELEASES", GO_VERSION).split():
         if exists(v, a):
             add(v, a, "default")
     for b in list(BUILDS)[1:]:
-        for a in QEMU if ALL and v == GO_VERSION else ["s390x"] if v == GO_VERSION and b == "stripped" else []:
+        few = ["s390x"] if b == "stripped" else SYSROOTS
+        for a in [] if v != GO_VERSION else QEMU if ALL and b == "stripped" else few:
             add(v, a, b)
