@@ -109,8 +109,9 @@ static struct err *run_until(struct acquire *a, uint64_t n)
 	struct until u = { 0 };
 	struct err *err = target_run_until(a->target, a->until, n, &u), *e = NULL;
 
-	if (u.writes)
+	if (u.writes && !a->until_noted)
 		e = report_note(a->report, "the stub's breakpoint for --until was written into the program's text until it was reached");
+	a->until_noted |= u.writes;
 	if (!e && u.signals)
 		e = report_detail(a->report, "--until: %" PRIu64 " signals passed on", u.signals);
 	if (!e)

@@ -9,10 +9,8 @@ from lib import *
 from stubs import *
 from case_b_exact import judge
 
-HOST = "amd64"
 
-
-def judged(prof, p, unreachable=False):
+def judged(prof, p):
     heap = int(p.wait_line(r"^heapalloc ").split()[1])
     judge(prof, heap, check_promises(promises(p.lines), prof.stacks), 0.01)
     return prof
@@ -29,13 +27,11 @@ def lldb_server():
 @case(timeout=180, needs=["lldb-server"])
 def lldb_server_until():
     """Its breakpoints are written into the text, and that is said."""
-    out = os.path.join(tmpdir(), "out")
-    exe = build("zoo")
-    s = LldbServer("--", "/bin/sh", "-c", f"exec {exe} -tick >{out}")
-    d = tmpdir()
-    grf("--until", "runtime.schedinit", "-o", f"{d}/p.folded", s.target, exe, rc=1)  # the shell runs: another program
-    with open(out) as f:
-        check(True, f.read())
+    p = zoo("-tick")
+    s = LldbServer("--attach", str(p.pid))
+    prof = judged(profile(s.target, p.exe, "--until", "main.ticked:2"), p)
+    check("written into the program's text" in prof.text, prof.text)
+    assert_alive(p)
 
 
 @case(timeout=300, needs=["gdbserver"])
@@ -47,14 +43,6 @@ def simplest_stub():
         check(any(a.startswith(b"qSupported") for a in r.asked) and any(a.startswith(b"qfThreadInfo") for a in r.asked),
               "nothing was refused:", r.asked[:20])
     assert_alive(p)
-
-
-def started(exe, *args):
-    """A program that gdbserver starts; its output."""
-    out = os.path.join(tmpdir(), "out")
-    port = free_port()
-    proc = Prog(["gdbserver", "--once", f"localhost:{port}", "/bin/sh", "-c", f"exec {exe} {' '.join(args)}"], ready=None)
-    return proc, f"localhost:{port}", out
 
 
 class Started(Prog):
@@ -71,9 +59,9 @@ class Started(Prog):
 @case(timeout=120, needs=["gdbserver"])
 def not_started_yet():
     exe = build("zoo")
-    for e, args in (exe, []), (build("zoo", flags=["-buildmode=pie"], tag="-pie"), []), \
-                   (build("zoo", flags=["-ldflags=-s -w"], tag="-stripped"), []):
-        p = Started(e, "-tick", *args)
+    for e in (exe, build("zoo", flags=["-buildmode=pie"], tag="-pie"),
+              build("zoo", flags=["-ldflags=-s -w"], tag="-stripped")):
+        p = Started(e, "-tick")
         run = grf("-o", f"{tmpdir()}/p.folded", p.target, e, rc=1)
         check("not started its Go runtime yet" in run.err and "--until" in run.err and "--after" in run.err, run)
         runs_on(p)
