@@ -15,9 +15,10 @@ ALL = "GRF_ARCH_RELEASES" in os.environ
 TABLE = os.path.join(OBJDIR, "arch.tsv")
 # `make check` has these: the stub's usual case, the other byte order, the other word size, both.
 FEW = ["arm64", "s390x", "386", "mips"]
-BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie"]}
+BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie"],
+          "stripped-pie": ["-buildmode=pie", "-ldflags=-s -w"]}
 # Where the dynamic loader that a PIE wants is, of those that the Go linker links alone: Debian's libc6-arm64-cross.
-SYSROOTS = {"arm64": "/usr/aarch64-linux-gnu"}
+SYSROOTS = {"amd64": "/", "arm64": "/usr/aarch64-linux-gnu"}
 
 
 def exists(version, arch):
@@ -55,7 +56,7 @@ def add(version, arch, name):
         if need("qemu-" + QEMU[arch]) and ALL:
             leave(version, arch + tag, "failed")  # a row that follows wins
         options = []
-        if name == "pie":
+        if "pie" in name:
             options = ["-L", SYSROOTS[arch]]
             if not os.path.isdir(SYSROOTS[arch]):
                 raise Skip(f"no {SYSROOTS[arch]}")
@@ -72,6 +73,6 @@ for v in os.environ.get("GRF_ARCH_RELEASES", GO_VERSION).split():
         if exists(v, a):
             add(v, a, "default")
     for b in list(BUILDS)[1:]:
-        few = ["s390x"] if b == "stripped" else SYSROOTS
+        few = ["s390x"] if b == "stripped" else SYSROOTS  # PIEs: these alone, always
         for a in [] if v != GO_VERSION else QEMU if ALL and b == "stripped" else few:
             add(v, a, b)
