@@ -60,14 +60,14 @@ struct err *shape_modules(const struct proc *p)
 	static const struct {
 		const char *field;
 		enum layout_id lo, hi;
-		bool exec;
+		bool exec, any; /* in code; wherever: linkers put what is only read beside the code, too */
 	} ranges[] = {
 		{ "moduledata.text", L_moduledata_text, L_moduledata_etext, true },
 		{ "moduledata.noptrdata", L_moduledata_noptrdata, L_moduledata_enoptrdata, false },
 		{ "moduledata.data", L_moduledata_data, L_moduledata_edata, false },
 		{ "moduledata.bss", L_moduledata_bss, L_moduledata_ebss, false },
 		{ "moduledata.noptrbss", L_moduledata_noptrbss, L_moduledata_enoptrbss, false },
-		{ "moduledata.types", L_moduledata_types, L_moduledata_etypes, false },
+		{ "moduledata.types", L_moduledata_types, L_moduledata_etypes, false, true },
 	};
 	uint64_t md = p->var.firstmoduledata, lo, hi;
 	struct tally t = { 0 };
@@ -75,7 +75,7 @@ struct err *shape_modules(const struct proc *p)
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
 		t = (struct tally){ ranges[i].field, 0, 0 };
 		if (word_at(p, md, ranges[i].lo, &lo) && word_at(p, md, ranges[i].hi, &hi))
-			look(&t, in_segment(p, lo, hi, ranges[i].exec));
+			look(&t, in_segment(p, lo, hi, ranges[i].exec) || (ranges[i].any && in_segment(p, lo, hi, true)));
 		if (t.bad)
 			break;
 	}
