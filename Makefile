@@ -112,6 +112,13 @@ check-arch: deps
 	$(Q)GRF_ARCH_RELEASES="$(RELEASES)" GRF_ARCHES="$(ARCHES)" OBJDIR=$(OBJDIR) \
 		python3 tests/e2e/run.py --objdir $(OBJDIR) -k p_arch
 
+# Every kind of virtual machine; $(OBJDIR)/guests.md gets the rows of docs/SUPPORT.md's table.  QEMU10=path: QEMU 10's
+# qemu-system-x86_64.
+check-guest: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)rm -f $(OBJDIR)/guests.md
+	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; cat $(OBJDIR)/guests.md; exit $$s
+
 check-layers:
 	$(Q)sh tests/check_layers.sh
 
@@ -139,5 +146,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps check check-arch check-built check-releases check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -15,14 +15,17 @@
 #include "base/intr.h"
 #include "heap/acquire.h"
 #include "output/output.h"
+#include "target/core.h"
 
 enum { DEFAULT_DEPTH = 256 };
 
 struct options {
 	struct acquire_options acquire;
 	VEC(const char *) outputs, debug_files;
-	unsigned long max_depth;
+	struct analyse_options analyse;
 	bool verbose, quiet;
+	bool save_only;
+	bool all; /* of the process's memory in the profile, not the live objects only */
 };
 
 static const char usage_text[] =
@@ -34,10 +37,12 @@ static const char usage_text[] =
 	"for example one of\n"
 	"    gdbserver --attach :2345 PID                 and  grf-rsp localhost:2345 ./exe\n"
 	"    grf-rsp '| ssh HOST gdbserver --once - --attach PID' ./exe\n"
-	"EXE is the program that runs; without it, it is fetched from the stub.\n"
+	"or a core file.  EXE is the program that runs; without it, it is fetched from the stub,\n"
+	"or is what the core says.\n"
 	"\n"
 	"  -o FILE           write FILE (repeatable): *.folded collapsed stacks, *.txt the\n"
-	"                    summary, everything else a pprof profile (default grf.out)\n"
+	"                    summary, *.core what was captured, as a core file, everything else\n"
+	"                    a pprof profile (default grf.out)\n"
 	"  -p PID            attach to PID (with gdbserver --multi)\n"
 	"      --debug FILE  take names from FILE: an unstripped build of the same source, or\n"
 	"                    what strip split off (repeatable: plugins)\n"
@@ -48,7 +53,15 @@ static const char usage_text[] =
 	"                    let the program run until it enters FUNC (for the Nth time), then look:\n"
 	"                    for stubs that start it, or cannot interrupt it (QEMU's user mode)\n"
 	"      --after S     let it run for S seconds first\n"
+	"      --all         in the profile also what is not live: garbage, free slots, idle spans, stacks, the\n"
+	"                    runtime's structures\n"
+	"      --goroutines  group goroutines by their stacks, and say what each group alone keeps alive\n"
+	"      --stack-roots=path  begin a local's path with its goroutine's calls (default: var)\n"
+	"      --save-only   write the *.core, and analyse nothing\n"
+	"      --scrub       a *.core with every word zeroed that is no pointer\n"
+	"      --full        a *.core with all of the process's memory\n"
 	"      --max-depth N frames of a path before [deeper] (default 256)\n"
+	"      --nth N       of a QEMU guest's processes that run EXE, the Nth\n"
 	"      --timeout S   give up after S seconds of silence (default 30)\n"
 	"      --force       go on although EXE is not what runs\n"
 	"  -v, --verbose     more in the summary\n"
@@ -94,10 +107,31 @@ static bool parse_until(char *s, struct acquire_options *o)
 	return *s;
 }
 
+/* Whether they go together. */
+static struct err *check_options(struct options *o)
+{
+	for (size_t i = 0; i < o->outputs.n; i++) {
+		bool core = output_kind(o->outputs.v[i]) == OUTPUT_CORE;
+
+		o->acquire.save |= core;
+		if (o->save_only && !core)
+			return err_create(ERR_USAGE, "--save-only analyses nothing: -o %s cannot be written",
+					  o->outputs.v[i]);
+	}
+	if (!o->acquire.save && (o->save_only || o->acquire.scrub || o->acquire.full))
+		return err_create(ERR_USAGE, "%s is about -o FILE.core", o->save_only ? "--save-only" :
+				  o->acquire.scrub ? "--scrub" : "--full");
+	if (o->acquire.scrub && o->acquire.full)
+		return err_create(ERR_USAGE, "--full memory cannot be scrubbed: only what Go manages can");
+	return NULL;
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
-	       OPT_UNTIL, OPT_AFTER };
+	       OPT_UNTIL, OPT_AFTER,
+	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS,
+	       OPT_ALL, OPT_NTH };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
@@ -105,7 +139,14 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		{ "fork", optional_argument, NULL, OPT_FORK },
 		{ "until", required_argument, NULL, OPT_UNTIL },
 		{ "after", required_argument, NULL, OPT_AFTER },
+		{ "goroutines", no_argument, NULL, OPT_GOROUTINES },
+		{ "stack-roots", required_argument, NULL, OPT_STACK_ROOTS },
+		{ "all", no_argument, NULL, OPT_ALL },
+		{ "full", no_argument, NULL, OPT_FULL },
+		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
+		{ "scrub", no_argument, NULL, OPT_SCRUB },
 		{ "max-depth", required_argument, NULL, OPT_DEPTH },
+		{ "nth", required_argument, NULL, OPT_NTH },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "force", no_argument, NULL, OPT_FORCE },
 		{ "output", required_argument, NULL, 'o' },
@@ -145,14 +186,20 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 				return err;
 			break;
 		case OPT_DEPTH:
-			if (!parse_number(optarg, 1, 1000000, &o->max_depth))
+			if (!parse_number(optarg, 1, 1000000, &n))
 				return err_create(ERR_USAGE, "--max-depth %s: not a number from 1 to 1000000", optarg);
+			o->analyse.max_depth = (unsigned)n;
 			break;
 		case OPT_TIMEOUT:
 			if (!parse_number(optarg, 1, 86400, &n))
 				return err_create(ERR_USAGE, "--timeout %s: not a number of seconds from 1 to 86400",
 						  optarg);
 			o->acquire.timeout_ms = (int)n * 1000;
+			break;
+		case OPT_NTH:
+			if (!parse_number(optarg, 1, 1000000, &n))
+				return err_create(ERR_USAGE, "--nth %s: not a number from 1 to 1000000", optarg);
+			o->acquire.nth = (unsigned)n;
 			break;
 		case OPT_FORK:
 			if (!optarg)
@@ -172,6 +219,26 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			if (!parse_number(optarg, 1, 1000000, &n))
 				return err_create(ERR_USAGE, "--after %s: not a number of seconds from 1 to 1000000", optarg);
 			o->acquire.after_s = (unsigned)n;
+			break;
+		case OPT_ALL:
+			o->all = true;
+			break;
+		case OPT_GOROUTINES:
+			o->analyse.goroutines = true;
+			break;
+		case OPT_STACK_ROOTS:
+			o->analyse.stack_paths = !strcmp(optarg, "path");
+			if (strcmp(optarg, "path") && strcmp(optarg, "var"))
+				return err_create(ERR_USAGE, "--stack-roots=%s: var or path", optarg);
+			break;
+		case OPT_SAVE_ONLY:
+			o->save_only = true;
+			break;
+		case OPT_SCRUB:
+			o->acquire.scrub = true;
+			break;
+		case OPT_FULL:
+			o->acquire.full = true;
 			break;
 		case OPT_FORCE:
 			o->acquire.force = true;
@@ -195,10 +262,14 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (o->acquire.until && o->acquire.after_s)
 		return err_create(ERR_USAGE, "--until and --after: one or the other");
 	o->acquire.target = argv[optind];
+	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO))
+		return err_create(ERR_USAGE, "%s is about a process: %s is a file", o->acquire.pid ? "-p" : "--fork",
+				  o->acquire.target);
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
-	return o->outputs.n ? NULL : vec_push(&o->outputs, "grf.out");
+	err = o->outputs.n ? NULL : vec_push(&o->outputs, "grf.out");
+	return err ? err : check_options(o);
 }
 
 /* ------------------------------------------------------------------ progress */
@@ -259,13 +330,10 @@ static struct err *run(struct run *r)
 	if (!r->outputs)
 		return err_nomem();
 	for (size_t i = 0; i < o->outputs.n; i++) {
-		size_t len = strlen(o->outputs.v[i]);
-
 		err = output_open(o->outputs.v[i], &r->outputs[i]);
 		if (err)
 			return err;
-		if (!profile_path && !(len > 4 && !strcmp(o->outputs.v[i] + len - 4, ".txt")) &&
-		    !(len > 7 && !strcmp(o->outputs.v[i] + len - 7, ".folded")))
+		if (!profile_path && output_kind(o->outputs.v[i]) == OUTPUT_PPROF)
 			profile_path = o->outputs.v[i];
 	}
 	err = profile_init(&r->profile);
@@ -273,14 +341,24 @@ static struct err *run(struct run *r)
 		err = acquire(&r->acquire, &r->report);
 	if (err)
 		return err;
+	for (size_t i = 0; i < o->outputs.n && !err; i++)
+		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
+			err = output_save(r->outputs[i], &r->acquire);
+	if (!err && o->save_only && !o->quiet)
+		err = output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
+	if (err || o->save_only)
+		return err;
 	start = now_ns();
-	err = heap_analyse(r->acquire.heap, (unsigned)o->max_depth, &r->profile, &r->report);
+	err = heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report);
 	if (err)
 		return err;
 	r->report.analyse_ns = now_ns() - start;
-	err = acquire_details(&r->acquire);
+	err = o->all ? profile_add_account(&r->profile, &r->report.account) : NULL;
+	if (!err)
+		err = acquire_details(&r->acquire);
 	for (size_t i = 0; i < o->outputs.n && !err; i++)
-		err = output_write(r->outputs[i], &r->profile, &r->report);
+		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE)
+			err = output_write(r->outputs[i], &r->profile, &r->report);
 	progress_clear(&r->progress);
 	if (!err && !o->quiet)
 		err = output_summary(stdout, &r->profile, &r->report, profile_path, o->verbose);
@@ -299,7 +377,7 @@ static void run_deinit(struct run *r)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .max_depth = DEFAULT_DEPTH };
+	struct options o = { .analyse.max_depth = DEFAULT_DEPTH };
 	struct run r = { .o = &o };
 	struct err *err;
 	int status = 0;

@@ -14,7 +14,13 @@
 /* target/ */
 #define LIMIT_EXE_SIZE (8ull << 30)	/* an executable fetched from the stub */
 #define LIMIT_SECTIONS 100000u
+#define LIMIT_CORE_SEGMENTS (1u << 24)	/* program headers of a core file; the kernel's own limit is vm.max_map_count */
+#define LIMIT_CORE_NOTES (1ull << 30)	/* 100000 threads with all their registers */
+#define LIMIT_MAPS (1u << 28)		/* /proc/PID/maps */
 #define LIMIT_READ (1ull << 40)		/* one range of memory */
+
+#define LIMIT_PAGE_TABLES (1u << 22)	/* of a guest, held at a time: 16 GB of them map 8 TB */
+#define LIMIT_GUEST_PAGES (1u << 24)	/* of a process in a guest, looked at one by one: 64 GB */
 
 /* heap/ */
 #define LIMIT_MODULES 4096u		/* moduledata chain: plugins */

@@ -11,16 +11,19 @@
 
 #include "base/cleanup.h"
 #include "base/intr.h"
-#include "heap/acquire.h"
+#include "heap/acquire_int.h"
+#include "heap/save.h"
 #include "rsp/rsp.h"
+#include "target/core.h"
 #include "target/fetch.h"
 #include "target/fork.h"
+#include "target/guest.h"
 #include "target/library.h"
 #include "target/until.h"
 
-enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9 };
+enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
 
-static uint64_t now_ns(void)
+uint64_t acquire_now_ns(void)
 {
 	struct timespec ts;
 
@@ -39,6 +42,7 @@ void acquire_deinit(struct acquire *a)
 	fork_destroy(a->fork);
 	target_destroy(a->target);
 	rsp_destroy(a->rsp);
+	core_destroy(a->core);
 	heap_destroy(a->heap);
 	image_destroy(a->img);
 	elf_destroy(a->exe);
@@ -92,7 +96,9 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 	struct err *err;
 
 	*bias = 0;
-	if (!elf_is_dyn(a->exe))
+	if (a->guest)
+		*bias = guest_bias(a->guest);
+	if (a->guest || !elf_is_dyn(a->exe))
 		return NULL;
 	if (elf_is_library(a->exe))
 		return find_library(a, bias);
@@ -142,6 +148,8 @@ static struct err *run_before(struct acquire *a)
 	struct timespec ts;
 	struct err *err = NULL;
 
+	if (a->o.until && a->guest)
+		return err_create(ERR_UNSUPPORTED, "--until: a breakpoint would stop every process of the machine that has something there");
 	if (a->o.until) {
 		err = heap_function(a->heap, a->o.until, &a->until);
 		if (!err)
@@ -149,8 +157,10 @@ static struct err *run_before(struct acquire *a)
 	} else if (a->o.after_s) {
 		err = run_for(a, a->o.after_s);
 	}
-	if (!err)
+	if (!err) {
 		image_forget(a->img);
+		guest_forget(a->guest);
+	}
 	clock_gettime(CLOCK_REALTIME, &ts);
 	a->report->time_unix_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	return err;
@@ -181,6 +191,25 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 	if (!err)
 		err = fork_check(a->fork, pid);
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
+}
+
+/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
+ * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
+static struct err *read_clock(struct acquire *a, struct rsp *rsp)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err;
+
+	if (a->report->time_mono_ns || !rsp_features(rsp)->vfile)
+		return NULL;
+	err = rsp_file_read(rsp, "/proc/uptime", UPTIME_MAX, &text);
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (!err && text.len)
+		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
+	return err;
 }
 
 static struct err *find_pid_levels(struct acquire *a, struct rsp *rsp, uint64_t pid)
@@ -215,7 +244,10 @@ static struct err *stop_again(struct acquire *a, const char *why)
 
 	if (!err) {
 		image_forget(a->img);
-		return take_stop(a);
+		guest_forget(a->guest);
+		if (a->look_through)
+			err = guest_search(a->guest);
+		return err ? err : take_stop(a);
 	}
 	if (!err_is(err, ERR_UNSUPPORTED))
 		return err;
@@ -290,7 +322,7 @@ static struct err *capture(struct acquire *a)
 	bool changed, again;
 
 	for (unsigned stop = 1;; stop++) {
-		struct unstable u = { NULL, 0 };
+		struct unstable u = { NULL, 0, false };
 		bool last = stop == STOPS_MAX;
 
 		err = heap_capture(a->heap, &a->threads, last, &u);
@@ -301,12 +333,14 @@ static struct err *capture(struct acquire *a)
 			continue;
 		}
 		if (!u.why)
-			return NULL;
+			return save_fetch(a);
 		err = report_detail(a->report, "stop %u: %s at 0x%" PRIx64, a->report->stops, u.why, u.addr);
 		if (err)
 			return err;
-		if (last)
-			return report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+		if (last) {
+			err = report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+			return err ? err : save_fetch(a);
+		}
 		/* Let it run for a moment and stop it elsewhere. */
 		if (a->until && !fork_taken(a->fork)) {
 			err = heap_check_layout(a->heap, NULL, &changed);
@@ -326,6 +360,7 @@ static struct err *capture(struct acquire *a)
 		if (err)
 			return err;
 		usleep(1000);
+		a->look_through = a->guest && u.registers;
 		err = stop_again(a, changed ? NULL : u.why);
 		if (err)
 			return err;
@@ -364,7 +399,7 @@ static struct err *capture_fitting(struct acquire *a)
 	return heap_capture_misfit(err) ? heap_check_layout(a->heap, err, &again) : err;
 }
 
-static struct err *open_exe(struct acquire *a, const char *path)
+struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
 	struct err *err = elf_open(path, &a->exe);
 
@@ -387,7 +422,7 @@ static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t p
 
 	if (err)
 		return err;
-	err = open_exe(a, path);
+	err = acquire_open_exe(a, path);
 	if (temporary)
 		unlink(path);
 	a->report->exe = a->remote_exe;
@@ -401,6 +436,8 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 
 	if (!err)
 		err = find_pid_levels(a, rsp, a->o.pid);
+	if (!err)
+		err = read_clock(a, rsp);
 	return err ? err : prepare_fork(a, rsp, a->o.pid);
 }
 
@@ -415,6 +452,9 @@ static struct err *connect_target(struct acquire *a)
 	struct err *err = rsp_create(a->o.target, &ro, &a->rsp);
 	bool fork = a->o.fork != FORK_NO && !a->o.pid;
 
+	if (!err && !a->exe && rsp_features(a->rsp)->phys_mem)
+		return err_create(ERR_UNSUPPORTED, "%s is a whole machine, whose files the stub does not show: give EXE, the "
+				  "file that runs in it", a->o.target);
 	if (err || (a->exe && !fork))
 		return err;
 	/* A stub that could not stop it again cannot fork it either. */
@@ -432,9 +472,9 @@ static struct err *connect_target(struct acquire *a)
 }
 
 /* Refuses an executable that is not what runs, unless told otherwise. */
-static struct err *verify(struct acquire *a)
+struct err *acquire_verify(struct acquire *a, size_t *compared)
 {
-	struct err *err = heap_verify(a->heap, target_memory(a->target)), *e;
+	struct err *err = heap_verify(a->heap, target_memory(a->target), compared), *e;
 
 	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
 		return err;
@@ -446,42 +486,61 @@ static struct err *verify(struct acquire *a)
 	return e;
 }
 
+struct err *acquire_attach(struct acquire *a)
+{
+	struct err *err = find_bias(a, &a->bias);
+
+	if (!err)
+		err = image_create(elf_fmt(a->exe), &a->img);
+	if (!err && a->o.save)
+		image_remember(a->img);
+	if (!err)
+		target_set_progress(a->target, progress_read, a);
+	if (!err)
+		err = heap_attach(a->heap, a->target, a->img, a->bias);
+	if (!err)
+		image_set_source(a->img, target_memory(a->target));
+	return err;
+}
+
 static struct err *acquire_live(struct acquire *a)
 {
 	uint64_t start;
+	bool again = false;
 	struct err *err;
 
 	err = connect_target(a);
 	if (!err)
 		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
+	if (!err && rsp_features(a->rsp)->phys_mem)
+		err = acquire_guest_open(a);
 	if (err)
 		return err;
-	start = now_ns();
-	a->report->pid = rsp_pid(a->rsp);
-	err = find_bias(a, &a->bias);
+	start = acquire_now_ns();
+	a->report->pid = a->guest ? 0 : rsp_pid(a->rsp);
+	err = acquire_attach(a);
 	if (!err)
-		err = image_create(elf_fmt(a->exe), &a->img);
-	if (!err)
-		target_set_progress(a->target, progress_read, a);
-	if (!err)
-		err = heap_attach(a->heap, a->target, a->img, a->bias);
-	if (!err) {
-		image_set_source(a->img, target_memory(a->target));
 		err = run_before(a);
-	}
 	if (!err)
 		err = take_stop(a);
 	if (!err)
-		err = verify(a);
+		err = read_clock(a, a->rsp);
+	if (!err)
+		err = acquire_verify(a, NULL);
+	if (err)
+		err = snapshot_lost(a, err, &again);
+	if (!err && again)
+		err = acquire_verify(a, NULL);
 	if (!err)
 		err = capture_fitting(a);
 	if (err)
 		return err;
 	image_set_source(a->img, NULL);
-	a->report->capture_ns = now_ns() - start;
+	a->report->captured_bytes = image_stats(a->img).fetched;
+	a->report->capture_ns = acquire_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
-	a->report->threads = (uint32_t)a->threads.n;
+	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n; /* a machine lists none: as the runtime has them */
 	return NULL;
 }
 
@@ -492,23 +551,26 @@ struct err *acquire(struct acquire *a, struct report *report)
 	a->report = report;
 	report->target = a->o.target;
 	if (a->o.exe)
-		err = open_exe(a, a->o.exe);
-	return err ? err : acquire_live(a);
+		err = acquire_open_exe(a, a->o.exe);
+	if (err)
+		return err;
+	return core_is_file(a->o.target) ? acquire_core(a) : acquire_live(a);
 }
 
 struct err *acquire_details(struct acquire *a)
 {
-	struct rsp_stats st = rsp_stats(a->rsp);
+	struct rsp_stats st = a->rsp ? rsp_stats(a->rsp) : (struct rsp_stats){ 0 };
 	struct image_stats is = image_stats(a->img);
 	char rounds[IMAGE_ROUNDS * 32] = "";
 	struct rusage ru;
 	size_t n = 0;
-	struct err *err;
+	struct err *err = NULL;
 
 	getrusage(RUSAGE_SELF, &ru);
-	err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
-			    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
-			    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+	if (a->rsp)
+		err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
+				    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
+				    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
 	if (!err)
 		err = report_detail(a->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
 				    (double)is.needed / 1e6, (double)is.asked / 1e6,
@@ -521,5 +583,7 @@ struct err *acquire_details(struct acquire *a)
 	if (!err)
 		err = report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",
 				    (double)a->report->analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);
+	if (!err && a->guest)
+		err = acquire_guest_details(a);
 	return err;
 }

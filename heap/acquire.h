@@ -21,13 +21,17 @@ enum fork_mode {
 };
 
 struct acquire_options {
-	const char *target;	  /* as rsp_create() takes it */
+	const char *target;	  /* as rsp_create() takes it, or a core file */
 	const char *exe;	  /* NULL: fetched from the stub */
 	const char *const *debug; /* as heap_create() takes it */
 	size_t ndebug;
 	uint64_t pid; /* 0: the stub holds the process */
 	int timeout_ms;
+	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
+	bool save;  /* what is captured will be saved: heap/save.h */
+	bool scrub; /* every word that is no pointer is saved as zero, but for the runtime's own (heap/scrub.h) */
+	bool full;  /* all memory, not only what the analysis needs */
 	bool force; /* go on although exe is not what runs */
 	/* Before the capture the process runs until it enters this function for the until_n-th time; NULL: it does not. */
 	const char *until;
@@ -44,8 +48,11 @@ struct acquire {
 	struct elf *exe;
 	char *remote_exe; /* its path over there, if it was fetched */
 	struct heap *heap;
-	struct rsp *rsp;
+	struct rsp *rsp;   /* NULL: a core */
+	struct core *core; /* NULL: a stub */
 	struct target *target;
+	bool look_through; /* the guest's memory, for the registers of threads that no vCPU runs */
+	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
 	struct image *img;
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;

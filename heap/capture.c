@@ -18,6 +18,7 @@
 
 #include "base/limits.h"
 #include "heap/find.h"
+#include "heap/goroutine_heap.h"
 #include "heap/heap_int.h"
 #include "heap/shape.h"
 
@@ -229,6 +230,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = capture_plan_types(h, &want);
 	if (!err)
 		err = capture_plan_reflect(h, &want);
+	if (!err)
+		err = labels_plan(h, &want);
 	if (!err)
 		err = need(h, &want, GAP);
 	if (!err)

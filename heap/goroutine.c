@@ -56,6 +56,25 @@ static int32_t thread_index(const struct threads *threads, uint64_t tid)
 	return lo < threads->n && threads->v[lo].tid == tid ? (int32_t)lo : -1;
 }
 
+static bool in_stack(uint64_t sp, uint64_t lo, uint64_t hi)
+{
+	return sp > lo && sp <= hi;
+}
+
+/* Threads without a number (target/guest.h) are known by the stack they are on: the first that fits. */
+static int32_t thread_by_stack(const struct proc *p, const struct threads *threads, const struct machine *m,
+			       const struct goroutine *curg)
+{
+	for (size_t i = 0; i < threads->n && !threads->v[i].tid; i++) {
+		uint64_t sp = threads->v[i].regs[p->machine->sp];
+
+		if (in_stack(sp, m->g0_lo, m->g0_hi) || in_stack(sp, m->sig_lo, m->sig_hi) ||
+		    (m->curg && in_stack(sp, curg->lo, curg->hi)))
+			return (int32_t)i;
+	}
+	return -1;
+}
+
 static struct err *need_object(struct proc *p, const struct spans *spans, uint64_t addr, uint64_t len)
 {
 	struct range r = spans_around(spans, addr, len);
@@ -98,7 +117,7 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 	s->ms.n = 0;
 	for (; !err && addr; addr = next) {
 		struct machine m = { .addr = addr };
-		struct goroutine g;
+		struct goroutine g, curg;
 
 		if (s->ms.n >= LIMIT_MS)
 			return err_create(ERR_LIMIT, "more than %u threads in runtime.allm", LIMIT_MS);
@@ -124,9 +143,11 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 			m.sig_lo = g.lo;
 			m.sig_hi = g.hi;
 		}
-		if (m.curg && (err = need_object(p, spans, m.curg, gsize)))
+		if (m.curg && ((err = need_object(p, spans, m.curg, gsize)) || (err = g_load(p, m.curg, &curg))))
 			break;
 		m.thread = m.procid ? thread_index(threads, m.procid) : -1;
+		if (m.thread < 0)
+			m.thread = thread_by_stack(p, threads, &m, &curg);
 		err = vec_push(&s->ms, m);
 	}
 	if (!err)
@@ -245,7 +266,7 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 		if (!err)
 			err = stacks_walk(p, &one, 0);
 		if (!err && one.gs.v[0].partial)
-			*u = (struct unstable){ one.gs.v[0].why, g.addr };
+			*u = (struct unstable){ one.gs.v[0].why, g.addr, s->ms.v[i].thread < 0 };
 		vec_deinit(&one.gs);
 		vec_deinit(&one.frames);
 	}

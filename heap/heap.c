@@ -6,7 +6,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "heap/account_heap.h"
 #include "heap/find.h"
+#include "heap/goroutine_heap.h"
 #include "heap/heap_int.h"
 #include "heap/mark.h"
 #include "heap/name.h"
@@ -55,6 +57,10 @@ static struct err *find_symbols(struct heap *h)
 		{ "runtime.allfin", &v->allfin, true },
 		{ "runtime.gcCleanups", &v->gcCleanups, false },
 		{ "runtime.itabTable", &v->itabTable, false },
+		{ "runtime.memstats", &v->memstats, false },
+		{ "runtime.gcController", &v->gcController, false },
+		{ "runtime.sched", &v->sched, false },
+		{ "runtime.waitReasonStrings", &v->waitReasons, false },
 	};
 	uint64_t size;
 
@@ -173,7 +179,8 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	size_t n = elf_segments(p->exe, &segs);
 	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
 			     &p->var.allp, &p->var.allfin, &p->var.gcCleanups,
-			     &p->var.itabTable };
+			     &p->var.itabTable, &p->var.memstats, &p->var.gcController, &p->var.sched,
+			     &p->var.waitReasons };
 	struct err *err = binary_place(&p->binaries.v[0], bias);
 
 	h->target = target;
@@ -189,30 +196,26 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	return err;
 }
 
-enum { SAMPLES = 32, SAMPLE = 256, NOTE_MAX = 1024 };
+enum { SAMPLES = 32, SAMPLE = 256, NOTE_MAX = 1024, EHDR_PAGE = 4096 };
 
-/* Adds a piece that the file has too. */
-static void sample(const struct heap *h, uint64_t addr, uint64_t len, uint8_t *buf, struct mem_range *r,
-		   size_t *n)
+/* Adds a piece that the file has too; link-time address. */
+static struct err *sample(const struct heap *h, uint64_t addr, uint64_t len, struct ranges *ret)
 {
-	if (elf_data(h->proc.exe, addr, len))
-		r[(*n)++] = (struct mem_range){ addr + h->proc.bias, len, buf, 0 };
+	return elf_data(h->proc.exe, addr, len) ? vec_push(ret, ((struct range){ addr + h->proc.bias, len })) : NULL;
 }
 
-struct err *heap_verify(struct heap *h, struct mem_source *src)
+/* The build ids, and code and constants spread over the file: at most so many pieces. */
+static struct err *verify_plan(const struct heap *h, struct ranges *ret)
 {
 	const struct elf_segment *segs;
-	size_t nsegs = elf_segments(h->proc.exe, &segs), n = 0;
-	struct mem_range r[SAMPLES + ELF_ID_NOTES];
-	uint8_t buf[SAMPLES][SAMPLE], note[ELF_ID_NOTES][NOTE_MAX];
-	struct err *err;
+	size_t nsegs = elf_segments(h->proc.exe, &segs);
+	struct err *err = NULL;
 
-	/* The build ids, and code and constants spread over the file. */
-	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
+	for (unsigned i = 0; i < ELF_ID_NOTES && !err; i++) {
 		const struct elf_section *s = elf_id_note(h->proc.exe, i);
 
 		if (s && s->size <= NOTE_MAX)
-			sample(h, s->addr, s->size, note[i], r, &n);
+			err = sample(h, s->addr, s->size, ret);
 	}
 	for (size_t i = 0, k = 0; i < nsegs; i++) {
 		uint64_t step;
@@ -220,21 +223,58 @@ struct err *heap_verify(struct heap *h, struct mem_source *src)
 		if (segs[i].write || segs[i].filesz < SAMPLE)
 			continue;
 		step = (segs[i].filesz - SAMPLE) / (SAMPLES / 2);
-		for (unsigned j = 0; j < SAMPLES / 2 && k < SAMPLES; j++, k++)
-			sample(h, segs[i].addr + j * step, SAMPLE, buf[k], r, &n);
+		for (unsigned j = 0; j < SAMPLES / 2 && k < SAMPLES && !err; j++, k++)
+			err = sample(h, segs[i].addr + j * step, SAMPLE, ret);
 	}
+	return err;
+}
+
+struct err *heap_samples(const struct heap *h, struct ranges *ret)
+{
+	const struct elf_segment *segs;
+	struct err *err = elf_segments(h->proc.exe, &segs) ? sample(h, segs[0].addr, EHDR_PAGE, ret) : NULL;
+
+	return err ? err : verify_plan(h, ret);
+}
+
+static bool is_id_note(const struct heap *h, uint64_t addr)
+{
+	for (unsigned i = 0; i < ELF_ID_NOTES; i++)
+		if (elf_id_note(h->proc.exe, i) && elf_id_note(h->proc.exe, i)->addr == addr)
+			return true;
+	return false;
+}
+
+struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared)
+{
+	struct ranges plan = VEC_INIT;
+	struct mem_range r[SAMPLES + ELF_ID_NOTES];
+	uint8_t buf[SAMPLES + ELF_ID_NOTES][NOTE_MAX];
+	size_t n;
+	struct err *err = verify_plan(h, &plan);
+
+	n = plan.n;
+	for (size_t i = 0; i < n; i++)
+		r[i] = (struct mem_range){ plan.v[i].addr, plan.v[i].len, buf[i], 0 };
+	vec_deinit(&plan);
+	if (err)
+		return err;
 	err = src->readv(src, r, n);
 	if (err)
 		return err;
 	for (size_t i = 0; i < n; i++) {
+		if (r[i].got < r[i].len && compared)
+			continue;
 		if (r[i].got < r[i].len)
 			return err_fault(r[i].addr,
 					 "%s is not what runs there: no memory at 0x%" PRIx64 ", where its code should be",
 					 elf_path(h->proc.exe), r[i].addr);
 		if (memcmp(elf_data(h->proc.exe, r[i].addr - h->proc.bias, r[i].len), r[i].dst, r[i].len))
 			return err_create(ERR_BADDATA, "%s is not what runs there: %s at 0x%" PRIx64 " differs",
-					  elf_path(h->proc.exe), r[i].dst == note[0] || r[i].dst == note[1] ?
-					  "the build id" : "the code", r[i].addr);
+					  elf_path(h->proc.exe), is_id_note(h, r[i].addr - h->proc.bias) ? "the build id" :
+														 "the code", r[i].addr);
+		if (compared)
+			++*compared;
 	}
 	return NULL;
 }
@@ -307,6 +347,37 @@ static struct err *find_scheduler(struct heap *h)
 
 enum { PARTIAL_NOTES = 5 };
 
+static uint32_t count_machines(const struct heap *h)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < h->stacks.ms.n; i++)
+		n += h->stacks.ms.v[i].procid != 0;
+	return n;
+}
+
+/* Threads that run a goroutine, and whose registers nobody could give. */
+static struct err *note_machines(const struct heap *h, struct report *r)
+{
+	unsigned n = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < h->stacks.ms.n && !err; i++) {
+		const struct machine *m = &h->stacks.ms.v[i];
+
+		if (m->thread >= 0 || !m->curg || !m->procid)
+			continue;
+		for (size_t j = 0; j < h->stacks.gs.n && !err; j++) {
+			const struct goroutine *g = &h->stacks.gs.v[j];
+
+			if (g->addr == m->curg && g->status == G_RUNNING && n++ < PARTIAL_NOTES)
+				err = report_note(r, "the registers of thread %" PRIu64 " could not be had: goroutine %" PRIu64
+						  "'s stack was scanned without them", m->procid, g->goid);
+		}
+	}
+	return !err && n > PARTIAL_NOTES ? report_note(r, "and those of %u more threads", n - PARTIAL_NOTES) : err;
+}
+
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
 {
 	struct image_stats st = image_stats(h->proc.img);
@@ -328,7 +399,6 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	r->unreachable_bytes = h->spans.allocated_bytes - m->live_bytes;
 	r->failed_reads = st.holes + m->unread;
 	r->failed_bytes = st.hole_bytes;
-	r->captured_bytes = st.fetched;
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
 		const struct goroutine *g = &h->stacks.gs.v[i];
 
@@ -342,6 +412,10 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	}
 	if (!err && r->goroutines_partial > PARTIAL_NOTES)
 		err = report_note(r, "and %u more goroutines", r->goroutines_partial - PARTIAL_NOTES);
+	if (!r->threads)
+		r->threads = count_machines(h);
+	if (!err)
+		err = note_machines(h, r);
 	if (!err)
 		err = report_detail(r, "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
 				    "), %" PRIu64 " objects unread", st.fetches, st.holes, st.hole_bytes, st.first_hole,
@@ -413,8 +487,7 @@ static struct err *report_costs(const struct heap *h, const struct mark *m, cons
 	return err;
 }
 
-struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *profile,
-			 struct report *r)
+struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *profile, struct report *r)
 {
 	struct types *types = NULL;
 	struct places places = { 0 };
@@ -447,10 +520,14 @@ struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *pro
 		err = mark_run(&mark, h, &places, roots, nroots);
 	phase_done(&ph, "marking");
 	if (!err)
-		err = name_objects(&mark, max_depth, profile, &r->unnamed_bytes);
+		err = name_objects(&mark, o, profile, &r->unnamed_bytes);
 	phase_done(&ph, "naming");
 	if (!err)
 		err = fill_report(h, &mark, r);
+	if (!err)
+		err = account_make(h, &mark, profile, r);
+	if (!err)
+		err = goroutine_report_make(h, o->goroutines, r->time_mono_ns, &r->goroutines_of);
 	if (!err)
 		err = report_costs(h, &mark, profile, &ph, r);
 	mark_deinit(&mark);

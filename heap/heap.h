@@ -34,8 +34,12 @@ const struct arch *heap_machine(const struct heap *h);
 ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, struct image *img, uint64_t bias);
 
 /* Compares sampled code and the build id with the process's.  ERR_BADDATA: another program;
- * ERR_FAULT: the program is not where it should be. */
-ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src);
+ * ERR_FAULT: the program is not where it should be.  compared: what src does not have is no
+ * contradiction, and this many pieces it has; NULL: it must have all. */
+ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared);
+
+/* EXE's own pieces, at run-time addresses, that heap_verify() compares; and its ELF header. */
+ERR_MUST_CHECK struct err *heap_samples(const struct heap *h, struct ranges *ret);
 
 /*
  * Where a function of EXE begins in the process, by its name in the symbol table or the function tables ("main.main",
@@ -71,8 +75,14 @@ static inline bool heap_capture_misfit(const struct err *err)
  */
 ERR_MUST_CHECK struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again);
 
-/* max_depth: frames of a path before "[deeper]".  Fills the heap's part of r. */
-ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, unsigned max_depth, struct profile *p,
+struct analyse_options {
+	unsigned max_depth;    /* frames of a path before "[deeper]" */
+	bool goroutines;       /* what each group of goroutines alone keeps alive */
+	bool stack_paths;      /* a local's path begins with its goroutine's call path */
+};
+
+/* Fills the heap's part of r. */
+ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *p,
 					struct report *r);
 
 /* Called now and then with the phase's name and what is done of it. */

@@ -29,6 +29,9 @@
 	F(mheap_allspans, "runtime.mheap", "allspans", 1) \
 	F(mheap_arenas, "runtime.mheap", "arenas", 1) \
 	F(mheap_pagesInUse, "runtime.mheap", "pagesInUse", 0) \
+	F(mheap_spanalloc, "runtime.mheap", "spanalloc", 0) \
+	F(mheap_cachealloc, "runtime.mheap", "cachealloc", 0) \
+	F(fixalloc_inuse, "runtime.fixalloc", "inuse", 0) \
 	F(heapArena_bitmap, "runtime.heapArena", "bitmap|heapArenaPtrScalar.bitmap", 0) \
 	F(heapArena_noMorePtrs, "runtime.heapArena", "noMorePtrs|heapArenaPtrScalar.noMorePtrs", 0) \
 	F(heapArena_spans, "runtime.heapArena", "spans", 1) \
@@ -53,6 +56,27 @@
 	F(mspan_isUserArenaChunk, "runtime.mspan", "isUserArenaChunk", 0) \
 	F(mspan_largeType, "runtime.mspan", "largeType", 0) \
 	S(mspan, "runtime.mspan", 1) \
+	/* what the runtime counts itself: heap/account.c */ \
+	F(mstats_heapStats, "runtime.mstats", "heapStats", 0) \
+	F(mstats_heap_sys, "runtime.mstats", "heap_sys", 0) \
+	F(mstats_heap_inuse, "runtime.mstats", "heap_inuse", 0) \
+	F(mstats_heap_released, "runtime.mstats", "heap_released", 0) \
+	F(mstats_stacks_sys, "runtime.mstats", "stacks_sys", 0) \
+	F(mstats_mspan_sys, "runtime.mstats", "mspan_sys", 0) \
+	F(mstats_mcache_sys, "runtime.mstats", "mcache_sys", 0) \
+	F(mstats_buckhash_sys, "runtime.mstats", "buckhash_sys", 0) \
+	F(mstats_gcMiscSys, "runtime.mstats", "gcMiscSys", 0) \
+	F(mstats_other_sys, "runtime.mstats", "other_sys", 0) \
+	F(mstats_last_gc_nanotime, "runtime.mstats", "last_gc_nanotime", 0) \
+	F(gcController_heapInUse, "runtime.gcControllerState", "heapInUse", 0) \
+	F(gcController_heapFree, "runtime.gcControllerState", "heapFree", 0) \
+	F(gcController_heapReleased, "runtime.gcControllerState", "heapReleased", 0) \
+	F(consistentHeapStats_stats, "runtime.consistentHeapStats", "stats", 0) \
+	F(heapStatsDelta_inStacks, "runtime.heapStatsDelta", "inStacks", 0) \
+	F(heapStatsDelta_inWorkBufs, "runtime.heapStatsDelta", "inWorkBufs", 0) \
+	F(heapStatsDelta_inPtrScalarBits, "runtime.heapStatsDelta", "inPtrScalarBits", 0) \
+	S(heapStatsDelta, "runtime.heapStatsDelta", 0) \
+	F(schedt_lastpoll, "runtime.schedt", "lastpoll", 0) \
 	/* specials */ \
 	F(special_next, "runtime.special", "next", 1) \
 	F(special_offset, "runtime.special", "offset", 1) \

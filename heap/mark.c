@@ -177,6 +177,8 @@ struct err *mark_run(struct mark *m, struct heap *h, struct places *places,
 	m->live_objects = k.walk.objects;
 	m->unread = k.walk.unread;
 	m->widest = k.walk.widest;
+	m->seen = k.walk.seen;
+	k.walk.seen = NULL;
 	walk_deinit(&k.walk);
 	vec_deinit(&k.retype);
 	return err;
@@ -185,5 +187,6 @@ struct err *mark_run(struct mark *m, struct heap *h, struct places *places,
 void mark_deinit(struct mark *m)
 {
 	free(m->place);
+	free(m->seen);
 	memset(m, 0, sizeof(*m));
 }

@@ -21,6 +21,7 @@ struct mark {
 	struct mark_root *roots; /* sorted by pass, address */
 	size_t nroots;
 	uint32_t *place; /* by scan id, of the object; PLACE_FINAL: nothing better will come */
+	uint8_t *seen; /* a bit per object id: live */
 	uint64_t live_bytes, live_objects;
 	uint64_t unread; /* objects whose contents or map could not be read */
 	size_t widest;	 /* frontier, objects */

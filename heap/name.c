@@ -1,4 +1,5 @@
 #include "heap/name.h"
+#include "heap/goroutine_heap.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,6 +10,9 @@ struct naming {
 	struct mark *m;
 	struct profile *p;
 	unsigned max_depth;
+	bool stack_paths;
+	uint32_t label;		/* of the root whose path is being made */
+	uint32_t *g_labels;	/* by goroutine: its label; UINT32_MAX: not looked up yet */
 	uint32_t deeper;	/* string id of "[deeper]" */
 	struct map64 steps;	/* node, edge and index -> node */
 	uint32_t *root_nodes;	/* by root; 0: not made yet */
@@ -30,6 +34,8 @@ static struct err *child(struct naming *n, uint32_t node, uint32_t frame, uint32
 	}
 	if (v->depth >= n->max_depth)
 		frame = n->deeper;
+	if (!node)
+		return profile_root(n->p, n->label, frame, ret);
 	return profile_child_id(n->p, node, frame, ret);
 }
 
@@ -90,16 +96,87 @@ static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
 	return err;
 }
 
+static uint8_t kind_of_root(const struct mark_root *r)
+{
+	switch (r->pass) {
+	case PASS_VARIABLES:
+		return LIVE_VARIABLES;
+	case PASS_RUNTIME:
+		return LIVE_RUNTIME;
+	case PASS_SPECIALS:
+		break;
+	default:
+		return LIVE_GOROUTINES;
+	}
+	switch (r->r.kind) {
+	case ROOT_FIN_OBJ:
+	case ROOT_FIN_FN:
+		return LIVE_FINALIZERS;
+	case ROOT_CLEANUP:
+	case ROOT_CLEANUP_ARG:
+		return LIVE_CLEANUPS;
+	case ROOT_WEAK:
+		return LIVE_WEAK;
+	default:
+		return LIVE_QUEUED;
+	}
+}
+
+/* Of the root that a fresh path begins with. */
+static void set_kind(struct naming *n, uint32_t node, uint8_t kind)
+{
+	struct profile_node *v = &n->p->nodes.v[node];
+
+	while (v->parent)
+		v = &n->p->nodes.v[v->parent];
+	if (!v->kind)
+		v->kind = kind;
+}
+
+/* The labels of the goroutine that r is of. */
+static struct err *label_of(struct naming *n, const struct mark_root *r)
+{
+	const struct stacks *s = &n->m->h->stacks;
+	struct arena arena = ARENA_INIT;
+	const char *text = NULL;
+	struct err *err = NULL;
+	uint32_t id, g;
+
+	n->label = 0;
+	if (r->r.frame == UINT32_MAX)
+		return NULL;
+	g = s->frames.v[r->r.frame].g;
+	if (n->g_labels[g] == UINT32_MAX) {
+		n->g_labels[g] = 0;
+		err = labels_read(n->m->h, &s->gs.v[g], &arena, &text);
+		if (!err && text) {
+			err = strtab_add(&n->p->labels, text, &id);
+			if (!err)
+				n->g_labels[g] = id + 1;
+		}
+		arena_deinit(&arena);
+	}
+	n->label = n->g_labels[g];
+	return err;
+}
+
 static struct err *root_node(struct naming *n, uint32_t root, uint32_t *node)
 {
 	const struct mark_root *r = &n->m->roots[root];
 	struct err *err = NULL;
 
 	if (!n->root_nodes[root]) {
-		if (r->label)
-			err = child_str(n, 0, r->label, &n->root_nodes[root]);
-		else
+		bool path;
+
+		err = label_of(n, r);
+		path = !r->label || (n->stack_paths && r->r.frame != UINT32_MAX);
+
+		if (!err && path)
 			err = call_path(n, r->r.frame, &n->root_nodes[root]);
+		if (!err && r->label)
+			err = child_str(n, n->root_nodes[root], r->label, &n->root_nodes[root]);
+		if (!err)
+			set_kind(n, n->root_nodes[root], kind_of_root(r));
 	}
 	*node = n->root_nodes[root];
 	return err;
@@ -214,17 +291,20 @@ static uint64_t count_unnamed(const struct naming *n)
 	return bytes;
 }
 
-struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
+struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
 			 uint64_t *unnamed_bytes)
 {
 	struct naming n = { .walk = { .h = m->h, .roots = m->roots, .nroots = m->nroots, .phase = "naming",
 				      .visit = visit_all, .by_scan = m->place },
-			    .m = m, .p = p, .max_depth = max_depth };
+			    .m = m, .p = p, .max_depth = o->max_depth, .stack_paths = o->stack_paths };
 	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
 
 	n.root_nodes = calloc(m->nroots ? m->nroots : 1, sizeof(uint32_t));
-	if (!err && !n.root_nodes)
+	n.g_labels = malloc((m->h->stacks.gs.n + 1) * sizeof(uint32_t));
+	if (!err && (!n.root_nodes || !n.g_labels))
 		err = err_nomem();
+	if (!err)
+		memset(n.g_labels, 0xff, (m->h->stacks.gs.n + 1) * sizeof(uint32_t));
 	if (!err)
 		err = walk_run(&n.walk);
 	if (!err && n.walk.objects != m->live_objects)
@@ -235,5 +315,6 @@ struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
 	walk_deinit(&n.walk);
 	map64_deinit(&n.steps);
 	free(n.root_nodes);
+	free(n.g_labels);
 	return err;
 }

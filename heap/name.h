@@ -9,7 +9,7 @@
 #include "heap/profile.h"
 
 /* Goes the way that marking went once more, with the types that it has found. */
-ERR_MUST_CHECK struct err *name_objects(struct mark *m, unsigned max_depth, struct profile *p,
+ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
 					uint64_t *unnamed_bytes);
 
 /*

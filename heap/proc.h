@@ -24,6 +24,11 @@ struct runtime_vars {
 	uint64_t allfin;     /* *finblock */
 	uint64_t gcCleanups; /* cleanupQueue; 0 before Go 1.25 */
 	uint64_t itabTable;  /* *itabTableType */
+	/* only by name; 0: the program has none */
+	uint64_t memstats;     /* mstats */
+	uint64_t gcController; /* gcControllerState */
+	uint64_t sched;	       /* schedt */
+	uint64_t waitReasons;  /* [...]string */
 };
 
 struct proc {
@@ -51,6 +56,12 @@ bool proc_try_word(const struct proc *p, uint64_t addr, uint64_t *ret);
 /* A slice header's pointer and length at addr. */
 ERR_MUST_CHECK struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr,
 				      uint64_t *len);
+
+/* The same of a field; false, too, where this release has none. */
+static inline bool proc_get_try(const struct proc *p, uint64_t base, enum layout_id id, uint64_t *ret)
+{
+	return layout_has(&p->layout, id) && proc_try_uint(p, base + p->layout.f[id].off, p->layout.f[id].size, ret);
+}
 
 /* A field out of bytes of the struct that are at hand. */
 static inline uint64_t proc_peek(const struct proc *p, const uint8_t *base, enum layout_id id)

@@ -447,3 +447,61 @@ struct err *roots_collect(struct proc *p, struct spans *spans, struct gcmasks *m
 		err = collect_tiny(p, spans, roots);
 	return err;
 }
+
+/* ------------------------------------------------------------------ counting */
+
+struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ranges *objs)
+{
+	struct special_kinds kinds = special_kinds(&p->layout);
+	uint64_t s, kind, off, steps = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < spans->n && !err; i++)
+		for (s = spans->v[i].specials; s && !err;) {
+			const struct span *sp = &spans->v[i];
+
+			if (++steps > LIMIT_SPECIALS)
+				return err_create(ERR_LIMIT, "a chain of specials without end");
+			err = proc_get(p, s, L_special_kind, &kind);
+			if (!err)
+				err = proc_get(p, s, L_special_offset, &off);
+			if (!err && kind == kinds.finalizer && off < sp->limit - sp->base)
+				err = vec_push(objs, ((struct range){ span_slot(sp, span_index(sp, sp->base + off)),
+								      sp->elemsize }));
+			if (!err)
+				err = proc_get(p, s, L_special_next, &s);
+		}
+	return err;
+}
+
+/* Sums a count over a chain of blocks. */
+static struct err *count_blocks(struct proc *p, uint64_t block, enum layout_id next, enum layout_id count, uint64_t *ret)
+{
+	uint32_t steps = 0;
+	uint64_t n;
+	struct err *err = NULL;
+
+	while (block && !err) {
+		if (++steps > LIMIT_BLOCKS)
+			return err_create(ERR_LIMIT, "a queue without end");
+		err = proc_get(p, block, count, &n);
+		if (!err)
+			err = proc_get(p, block, next, &block);
+		if (!err)
+			*ret += n;
+	}
+	return err;
+}
+
+struct err *roots_queued(struct proc *p, uint64_t *finalizers, uint64_t *cleanups)
+{
+	uint64_t block = 0;
+	struct err *err = p->var.allfin ? image_read_word(p->img, p->var.allfin, &block) : NULL;
+
+	if (!err)
+		err = count_blocks(p, block, L_finblock_alllink, L_finblock_cnt, finalizers);
+	if (err || !p->var.gcCleanups || !layout_has(&p->layout, L_cleanupQueue_all))
+		return err;
+	err = proc_get(p, p->var.gcCleanups, L_cleanupQueue_all, &block);
+	return err ? err : count_blocks(p, block, L_cleanupBlock_alllink, L_cleanupBlock_n, cleanups);
+}

@@ -20,4 +20,9 @@ ERR_MUST_CHECK struct err *roots_plan(struct proc *p, const struct spans *spans,
 ERR_MUST_CHECK struct err *roots_collect(struct proc *p, struct spans *spans,
 					 struct gcmasks *masks, struct roots *roots);
 
+/* The slots of objects that have a finalizer which is not due yet. */
+ERR_MUST_CHECK struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ranges *objs);
+/* How many finalizers and cleanups are due. */
+ERR_MUST_CHECK struct err *roots_queued(struct proc *p, uint64_t *finalizers, uint64_t *cleanups);
+
 #endif

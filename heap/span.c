@@ -392,6 +392,7 @@ struct err *spans_attach(struct proc *p, struct spans *s)
 	huge_full(s->v, s->n * sizeof(*s->v));
 	for (size_t i = 0; i < s->n; i++)
 		total += span_bitmap(p, &s->v[i], &off);
+	free(s->bitmaps); /* of an earlier call */
 	s->bitmaps = malloc(total + 1);
 	if (!s->bitmaps)
 		return err_nomem();

@@ -78,6 +78,7 @@ struct spans {
 struct unstable {
 	const char *why; /* NULL: all is well */
 	uint64_t addr;
+	bool registers; /* the registers of a thread were not to be had */
 };
 
 /* Where the mspans are: allspans itself must be in the image. Appends ranges to fetch. */

@@ -438,7 +438,9 @@ struct err *stacks_scan(struct proc *p, struct stacks *st, const struct spans *s
 	err = scan_value(&s, g->addr + layout_off(&p->layout, L_g_sched) + layout_off(&p->layout, L_gobuf_ctxt),
 			 g->sched_ctxt, g->nframes ? g->first_frame : UINT32_MAX, ROOT_STACK, false);
 	if (g->partial) { /* all of the used part, as we do not know better */
-		uint64_t lo = g->sched_sp > g->lo && g->sched_sp < g->hi ? g->sched_sp : g->lo;
+		/* Of one that runs it is an old one. */
+		bool sched = g->status != G_RUNNING && g->sched_sp > g->lo && g->sched_sp < g->hi;
+		uint64_t lo = sched ? g->sched_sp : g->lo;
 
 		s.mem = image_ptr(p->img, lo, 1, &left);
 		s.mem_lo = lo;

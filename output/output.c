@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "heap/save.h"
 #include "output/internal.h"
 
 struct output {
@@ -216,19 +217,35 @@ static bool ends_with(const char *s, const char *end)
 	return n >= m && !strcmp(s + n - m, end);
 }
 
-struct err *output_write(struct output *o, const struct profile *p, const struct report *r)
+enum output_kind output_kind(const char *path)
 {
-	struct err *err;
+	return ends_with(path, ".folded") ? OUTPUT_FOLDED : ends_with(path, ".txt") ? OUTPUT_TEXT :
+	       ends_with(path, ".core")   ? OUTPUT_CORE :
+						  OUTPUT_PPROF;
+}
 
-	if (ends_with(o->path, ".folded"))
-		err = folded_write(o->f, p);
-	else if (ends_with(o->path, ".txt"))
-		err = output_summary(o->f, p, r, NULL, true);
-	else
-		err = pprof_write(o->f, p, r);
+static struct err *finished(struct output *o, struct err *err)
+{
 	if (!err)
 		err = finish(o);
 	return err_is(err, ERR_OS) ? err_wrapf(err, "cannot write '%s'", o->path) : err;
+}
+
+struct err *output_write(struct output *o, const struct profile *p, const struct report *r)
+{
+	switch (output_kind(o->path)) {
+	case OUTPUT_FOLDED:
+		return finished(o, folded_write(o->f, p));
+	case OUTPUT_TEXT:
+		return finished(o, output_summary(o->f, p, r, NULL, true));
+	default:
+		return finished(o, pprof_write(o->f, p, r));
+	}
+}
+
+struct err *output_save(struct output *o, const struct acquire *a)
+{
+	return finished(o, save_write(a, o->f));
 }
 
 void output_destroy(struct output *o)

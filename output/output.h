@@ -1,6 +1,6 @@
 /*
  * Output files, chosen by name: *.folded (FlameGraph's collapsed stacks, bytes), *.txt (the
- * summary), everything else pprof (gzipped profile.proto).
+ * summary), *.core (what was captured, as a core file), everything else pprof (gzipped profile.proto).
  *
  * output_open() makes the temporary file beside the final one, so that a path that cannot
  * be written shows before the target is stopped; output_write() fills it and
@@ -13,18 +13,27 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "heap/acquire.h"
 #include "heap/profile.h"
 
 struct output;
 
+enum output_kind { OUTPUT_PPROF, OUTPUT_FOLDED, OUTPUT_TEXT, OUTPUT_CORE };
+enum output_kind output_kind(const char *path);
+
 ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
 ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,
 					const struct report *r);
+/* A *.core. */
+ERR_MUST_CHECK struct err *output_save(struct output *o, const struct acquire *a);
 void output_destroy(struct output *o); /* NULL is fine */
 
 /* The terminal's summary; also the contents of *.txt.  profile_path: what the "next
  * command" line names, NULL: no such line. */
 ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
 					  const char *profile_path, bool verbose);
+
+/* What --save-only says: the files, the stop. */
+ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n);
 
 #endif

@@ -19,9 +19,11 @@
 #include "output/internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
+#include "base/cleanup.h"
 #include "base/intr.h"
 #include "output/profile.pb-c.h"
 
@@ -29,7 +31,18 @@ struct writer {
 	FILE *f;
 	z_stream z;
 	struct buf packed;
+	struct label_set *sets; /* by label - 1 of a root */
+	char **texts;		/* of the labels, cleaned: strings from STR_LABELS on */
+	size_t ntexts;
 	uint8_t out[64 << 10];
+};
+
+enum { LABELS_MAX = 64 };
+
+/* The labels of one goroutine: the first string of the first, how many pairs. */
+struct label_set {
+	int64_t first;
+	size_t n;
 };
 
 /* The fixed strings of the string table; those of frames follow, in order of use. */
@@ -43,7 +56,9 @@ enum {
 	STR_BUILD_ID,
 	STR_COVERAGE,
 	STR_PROGRAM,
-	STR_FRAMES,
+	STR_ROOT,
+	STR_KINDS, /* LIVE_N + 1 of them */
+	STR_LABELS = STR_KINDS + LIVE_N + 1,
 };
 
 static struct err *writer_deflate(struct writer *w, const uint8_t *data, size_t len, int flush)
@@ -82,6 +97,51 @@ static struct err *writer_add(struct writer *w, const Pprof__Profile *part)
 	return writer_deflate(w, w->packed.data, len, Z_NO_FLUSH);
 }
 
+static struct err *add_text(struct writer *w, const char *s, size_t len)
+{
+	_cleanup_buf_ struct buf clean = BUF_INIT;
+	_cleanup_free_ char *raw = strndup(s, len);
+	char **texts = realloc(w->texts, (w->ntexts + 1) * sizeof(*texts));
+	struct err *err;
+
+	if (texts)
+		w->texts = texts;
+	if (!raw || !texts)
+		return err_nomem();
+	err = text_add_clean(&clean, raw, false);
+	if (err)
+		return err;
+	w->texts[w->ntexts] = strdup((const char *)clean.data);
+	return w->texts[w->ntexts++] ? NULL : err_nomem();
+}
+
+/* Labels' strings come before those of frames, whose number is not known yet. */
+static struct err *find_labels(struct writer *w, const struct profile *p)
+{
+	struct err *err = NULL;
+
+	w->sets = calloc(p->labels.n + 1, sizeof(*w->sets));
+	if (!w->sets)
+		return err_nomem();
+	for (uint32_t i = 0; i < p->labels.n; i++) {
+		const char *line = p->labels.str[i];
+
+		w->sets[i].first = STR_LABELS + (int64_t)w->ntexts;
+		while (line && !err && w->sets[i].n < LABELS_MAX) {
+			const char *end = strchrnul(line, '\n'), *eq = memchr(line, '=', (size_t)(end - line));
+
+			if (eq) {
+				err = add_text(w, line, (size_t)(eq - line));
+				if (!err)
+					err = add_text(w, eq + 1, (size_t)(end - eq - 1));
+				w->sets[i].n++;
+			}
+			line = *end ? end + 1 : NULL;
+		}
+	}
+	return err;
+}
+
 static struct err *write_head(struct writer *w, const struct report *r)
 {
 	Pprof__ValueType objects = PPROF__VALUE_TYPE__INIT, space = PPROF__VALUE_TYPE__INIT;
@@ -111,6 +171,25 @@ static struct err *write_head(struct writer *w, const struct report *r)
 	return writer_add(w, &head);
 }
 
+/* What a root says of all samples below it: its kind, and its goroutine's labels. */
+static size_t sample_labels(const struct writer *w, const struct profile_node *root, Pprof__Label *v, Pprof__Label **pv)
+{
+	size_t n = 0;
+
+	pprof__label__init(&v[n]);
+	v[n].key = STR_ROOT;
+	v[n].str = STR_KINDS + root->kind;
+	pv[n] = &v[n];
+	n++;
+	for (size_t i = 0; root->label && i < w->sets[root->label - 1].n; i++, n++) {
+		pprof__label__init(&v[n]);
+		v[n].key = w->sets[root->label - 1].first + 2 * (int64_t)i;
+		v[n].str = v[n].key + 1;
+		pv[n] = &v[n];
+	}
+	return n;
+}
+
 /* Samples; used[frame] becomes 1 for every frame on a path that holds something. */
 static struct err *write_samples(struct writer *w, const struct profile *p, uint8_t *used)
 {
@@ -122,6 +201,8 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 		Pprof__Sample sample = PPROF__SAMPLE__INIT, *samples[] = { &sample };
 		Pprof__Profile part = PPROF__PROFILE__INIT;
 		int64_t values[] = { (int64_t)node->objects, (int64_t)node->bytes };
+		Pprof__Label labels[LABELS_MAX + 1], *plabels[LABELS_MAX + 1];
+		uint32_t top = i;
 
 		if (!node->objects && !node->bytes)
 			continue;
@@ -130,12 +211,15 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 		path.n = 0;
 		for (uint32_t at = i; !err && at; at = p->nodes.v[at].parent) {
 			used[p->nodes.v[at].frame] = 1;
+			top = at;
 			err = vec_push(&path, p->nodes.v[at].frame + 1ull);
 		}
 		if (err)
 			break;
 		sample.location_id = path.v;
 		sample.n_location_id = path.n;
+		sample.n_label = sample_labels(w, &p->nodes.v[top], labels, plabels);
+		sample.label = plabels;
 		sample.value = values;
 		sample.n_value = 2;
 		part.sample = samples;
@@ -149,7 +233,7 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 static struct err *write_frames(struct writer *w, const struct profile *p, const uint8_t *used)
 {
 	struct err *err = NULL;
-	int64_t str = STR_FRAMES;
+	int64_t str = STR_LABELS + (int64_t)w->ntexts;
 
 	for (uint32_t i = 0; !err && i < p->frames.n; i++) {
 		Pprof__Function function = PPROF__FUNCTION__INIT, *functions[] = { &function };
@@ -193,7 +277,7 @@ static struct err *write_strings(struct writer *w, const struct profile *p, cons
 	if (err)
 		return err;
 	{
-		const char *fixed[STR_FRAMES] = {
+		const char *fixed[STR_LABELS] = {
 			[STR_EMPTY] = "",
 			[STR_INUSE_OBJECTS] = "inuse_objects",
 			[STR_COUNT] = "count",
@@ -203,15 +287,21 @@ static struct err *write_strings(struct writer *w, const struct profile *p, cons
 			[STR_BUILD_ID] = r->build_id,
 			[STR_COVERAGE] = (const char *)coverage.data,
 			[STR_PROGRAM] = "grf-rsp " GRF_VERSION,
+			[STR_ROOT] = "root",
 		};
 
-		for (int i = 0; !err && i < STR_FRAMES; i++) {
+		for (unsigned i = 0; i <= LIVE_N; i++)
+			fixed[STR_KINDS + i] = live_kind_name(i);
+
+		for (int i = 0; !err && i < STR_LABELS; i++) {
 			buf_reset(&clean);
 			err = text_add_clean(&clean, fixed[i] ? fixed[i] : "", false);
 			if (!err)
 				err = write_string(w, (const char *)clean.data);
 		}
 	}
+	for (size_t i = 0; !err && i < w->ntexts; i++)
+		err = write_string(w, w->texts[i]);
 	for (uint32_t i = 0; !err && i < p->frames.n; i++) {
 		if (!used[i])
 			continue;
@@ -237,7 +327,9 @@ struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r
 		return err_nomem();
 	}
 	w->f = f;
-	err = write_head(w, r);
+	err = find_labels(w, p);
+	if (!err)
+		err = write_head(w, r);
 	if (!err)
 		err = write_samples(w, p, used);
 	if (!err)
@@ -248,6 +340,10 @@ struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r
 		err = writer_deflate(w, NULL, 0, Z_FINISH);
 	deflateEnd(&w->z);
 	buf_deinit(&w->packed);
+	for (size_t i = 0; i < w->ntexts; i++)
+		free(w->texts[i]);
+	free(w->texts);
+	free(w->sets);
 	free(w);
 	free(used);
 	return err;

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { TOP_ROOTS = 10 };
 
@@ -31,35 +32,45 @@ static int root_cmp(const void *pa, const void *pb)
 	return a->node < b->node ? -1 : a->node > b->node;
 }
 
-/* Every depth-1 node with what it keeps, biggest first. */
+/* The roots with what they keep, biggest first; those that differ in labels only are one. */
 static struct err *roots_make(const struct profile *p, struct roots *ret)
 {
 	uint32_t *slot = malloc(p->nodes.n * sizeof(*slot)); /* node -> its root's place in v */
-	struct root *v = NULL;
-	size_t n = 0;
+	struct map64 by_frame = MAP64_INIT;
+	struct err *err = slot ? NULL : err_nomem();
+	VEC(struct root) v = VEC_INIT;
 
-	if (!slot)
-		return err_nomem();
-	for (uint32_t i = 1; i < p->nodes.n; i++)
-		n += p->nodes.v[i].parent == 0;
-	v = calloc(n + 1, sizeof(*v));
-	if (!v) {
-		free(slot);
-		return err_nomem();
-	}
-	n = 0;
-	for (uint32_t i = 1; i < p->nodes.n; i++) {
+	for (uint32_t i = 1; i < p->nodes.n && !err; i++) {
 		const struct profile_node *node = &p->nodes.v[i];
+		uint64_t *at;
+		bool is_new = false;
 
-		slot[i] = node->parent ? slot[node->parent] : (uint32_t)n++;
-		if (!node->parent)
-			v[slot[i]].node = i;
-		v[slot[i]].bytes += node->bytes;
-		v[slot[i]].objects += node->objects;
+		if (node->parent) {
+			slot[i] = slot[node->parent];
+		} else if (node->kind == LIVE_N) {
+			slot[i] = UINT32_MAX;
+		} else {
+			err = map64_put(&by_frame, node->frame, v.n, &at, &is_new);
+			if (!err && is_new)
+				err = vec_push(&v, ((struct root){ .node = i }));
+			if (err)
+				break;
+			slot[i] = (uint32_t)*at;
+		}
+		if (slot[i] == UINT32_MAX)
+			continue;
+		v.v[slot[i]].bytes += node->bytes;
+		v.v[slot[i]].objects += node->objects;
 	}
 	free(slot);
-	qsort(v, n, sizeof(*v), root_cmp);
-	*ret = (struct roots){ v, n };
+	map64_deinit(&by_frame);
+	if (err) {
+		vec_deinit(&v);
+		return err;
+	}
+	if (v.n)
+		qsort(v.v, v.n, sizeof(*v.v), root_cmp);
+	*ret = (struct roots){ v.v, v.n };
 	return NULL;
 }
 
@@ -144,11 +155,28 @@ static struct err *add_roots(struct buf *b, const struct profile *p, const struc
 	return err;
 }
 
+/* Nothing was stopped. */
+static struct err *add_core(struct buf *b, const struct report *r)
+{
+	time_t s = (time_t)(r->time_unix_ns / 1000000000);
+	char bytes[TEXT_BYTES_SIZE], when[64] = "";
+	struct err *err = buf_addstr(b, "\ncore         ");
+	struct tm tm;
+
+	if (gmtime_r(&s, &tm))
+		strftime(when, sizeof(when), ", of %Y-%m-%d %H:%M:%S UTC", &tm);
+	if (!err)
+		err = text_add_clean(b, r->target, false);
+	return err ? err : buf_addf(b, "%s; %s read\n", when, text_bytes(r->captured_bytes, bytes));
+}
+
 static struct err *add_stop(struct buf *b, const struct report *r)
 {
 	char t[TEXT_TIME_SIZE], bytes[TEXT_BYTES_SIZE];
 	struct err *err;
 
+	if (!r->stops)
+		return add_core(b, r);
 	err = buf_addf(b, "\nstopped      %s", text_time(r->stopped_ns, t));
 	if (!err && r->stops > 1)
 		err = buf_addf(b, " (stop %" PRIu32 " was the one; all stops together %s)", r->stops,
@@ -224,6 +252,12 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 	if (!err)
 		err = add_roots(&b, p, r, &roots);
 	if (!err)
+		err = memory_add(&b, r);
+	if (!err)
+		err = finalizers_add(&b, r);
+	if (!err)
+		err = goroutines_add(&b, &r->goroutines_of, f != stdout);
+	if (!err)
 		err = add_stop(&b, r);
 	if (!err)
 		err = add_lines(&b, "note", r->notes.v, r->notes.n);
@@ -231,6 +265,8 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 		err = add_lines(&b, "detail", r->details.v, r->details.n);
 	if (!err && verbose)
 		err = add_totals(&b, r);
+	if (!err && verbose)
+		err = memory_add_memstats(&b, &r->account);
 	if (!err && profile_path) {
 		err = buf_addstr(&b, "next         go tool pprof -http=:8080 ");
 		if (!err)
@@ -239,6 +275,27 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 			err = buf_addstr(&b, "\n");
 	}
 	free(roots.v);
+	if (!err && fwrite(b.data, 1, b.len, f) != b.len)
+		err = err_os(errno, "write");
+	return err;
+}
+
+struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		err = buf_addstr(&b, "saved        ");
+		if (!err)
+			err = text_add_clean(&b, paths[i], false);
+		if (!err)
+			err = buf_addstr(&b, "\n");
+	}
+	if (!err)
+		err = add_stop(&b, r);
+	if (!err)
+		err = add_lines(&b, "note", r->notes.v, r->notes.n);
 	if (!err && fwrite(b.data, 1, b.len, f) != b.len)
 		err = err_os(errno, "write");
 	return err;

@@ -492,6 +492,36 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	return NULL;
 }
 
+/* ------------------------------------------------------------------ a whole machine */
+
+/* Before the machine runs (off), when it is stopped again (on). */
+static struct err *set_physical(struct rsp *rsp, bool on)
+{
+	struct err *err;
+
+	if (!rsp->physical)
+		return NULL;
+	if (on)
+		rsp->shared->physical = 1; /* before the stub is asked: we may die in between */
+	err = rsp_command(rsp, RSP_PHYSICAL "%d", on);
+	if (!err && !reply_is(rsp, "OK"))
+		err = rsp_check(&rsp->reply, "physical memory");
+	if (!err && !on)
+		rsp->shared->physical = 0;
+	return err;
+}
+
+struct err *rsp_read_physical(struct rsp *rsp)
+{
+	if (!rsp->f.pub.phys_mem)
+		return err_create(ERR_UNSUPPORTED, "the stub shows no physical memory");
+	if (rsp->physical)
+		return NULL;
+	rsp->physical = true;
+	rsp->have_good_addr = false;
+	return set_physical(rsp, true);
+}
+
 /* ------------------------------------------------------------------ stop and go */
 
 static struct err *send_detach(struct rsp *rsp)
@@ -505,6 +535,8 @@ static struct err *detach(struct rsp *rsp)
 {
 	struct err *err = rsp_break_clear(rsp);
 
+	if (!err)
+		err = set_physical(rsp, false);
 	if (!err)
 		err = send_detach(rsp);
 	if (!err)
@@ -526,7 +558,9 @@ struct err *rsp_detach(struct rsp *rsp)
 		return detach(rsp);
 	/* A whole machine: any byte from us would stop it again, so it is not let go but
 	 * resumed, and nothing is said until rsp_stop(). */
-	err = conn_queue(rsp->conn, "c", 1);
+	err = set_physical(rsp, false);
+	if (!err)
+		err = conn_queue(rsp->conn, "c", 1);
 	if (!err)
 		err = conn_flush(rsp->conn);
 	if (err)
@@ -565,7 +599,8 @@ struct err *rsp_stop(struct rsp *rsp)
 		if (err)
 			return err;
 		set_stopped(rsp, now, &t);
-		return select_thread(rsp, &t);
+		err = select_thread(rsp, &t);
+		return err ? err : set_physical(rsp, true);
 	case STOP_NONE:
 		break;
 	}

@@ -21,6 +21,7 @@ struct rsp {
 	bool stopped;	/* the debuggee is held, and is ours to let go */
 	bool by_pid;	/* we attached to it: the stub is not ours to end */
 	bool exited;
+	bool physical;	/* memory is physical whenever it is stopped */
 	unsigned owed;	/* replies under way */
 	struct buf ahead; /* rsp/ahead.c: of them, questions that were not asked yet, each NUL-terminated */
 	size_t ahead_pos; /* the first of them */

@@ -12,6 +12,7 @@ enum {
 	 * make detaching slow, as all of it has to be read first. */
 	IN_FLIGHT = 2 << 20,
 	WINDOW_MIN = 16,
+	WINDOW_QEMU = 128, /* it wakes up for what has come, so that few bytes at a time are dear */
 	WINDOW_MAX = 128, /* 128 requests fit any socket's buffer, so that sending them never blocks */
 	QEMU_READ = 2048, /* 0x801 bytes are E22 */
 };
@@ -102,7 +103,8 @@ void features_acked(struct features *f, const char *reply)
 	f->pub.phys_mem = strstr(reply, "PhyMemMode") != NULL;
 	f->pub.max_read = QEMU_READ;
 	f->pub.read_align = QEMU_READ;
-	f->pub.window = f->pub.phys_mem ? WINDOW_MIN : 1;
+	f->pub.window = f->pub.phys_mem ? WINDOW_QEMU : 1;
+	f->pub.burst = f->pub.phys_mem ? WINDOW_QEMU / 2 : 0;
 	f->stop = f->pub.phys_mem ? STOP_INTERRUPT : STOP_NONE;
 	f->pub.stops_again = f->pub.phys_mem;
 	f->pub.others_run = !f->pub.phys_mem;

@@ -35,6 +35,9 @@ struct features {
 	"qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;binary-upload+;xmlRegisters=i386"
 #define FEATURES_QUERY_FORKS FEATURES_QUERY ";fork-events+;vfork-events+"
 
+/* And 0 or 1: the stub outlives its clients, and so does what they set. */
+#define RSP_PHYSICAL "Qqemu.PhyMemMode:"
+
 /* From the reply to FEATURES_QUERY. */
 ERR_MUST_CHECK struct err *features_parse(const char *reply, struct features *ret);
 

@@ -330,6 +330,8 @@ static void undo(struct reader *r, struct guardian_state *state)
 		return;
 	if (state->inject.stage)
 		undo_inject(r, state);
+	if (state->physical && !(say(r, RSP_PHYSICAL "0") && hear(r)))
+		return;
 	if (state->held) {
 		if (!pid) {
 			pid = ask_pid(r);

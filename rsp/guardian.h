@@ -23,6 +23,7 @@ struct guardian_state {
 	volatile uint8_t held;	   /* the debuggee is (or may be) held */
 	volatile uint8_t talking;  /* the stub listens to packets: not after it resumed a whole machine */
 	volatile uint8_t no_ack;
+	volatile uint8_t physical; /* a machine's stub shows physical memory */
 	volatile uint8_t multiprocess;
 	volatile uint8_t forks;	   /* the stub may hold children, too */
 	volatile uint8_t sending;  /* half a packet may be out */

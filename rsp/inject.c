@@ -18,6 +18,7 @@ enum {
 	L_CLONE_VM = 0x100,
 	L_CLONE_FILES = 0x400,
 	L_CLONE_VFORK = 0x4000,
+	L_CLONE_DETACHED = 0x400000, /* ignored since Linux 2.6.2; more than any process's id */
 	L_CLOSE_RANGE_UNSHARE = 2,
 	L_EFAULT = 14,
 	L_ENOSYS = 38,
@@ -147,6 +148,17 @@ void inject_heard(struct inject *in, const char *reply)
 		in->coming = (uint8_t)signal;
 }
 
+/* Where a call's result is its first argument's register, clone()'s flags stand there until it is over: no process's id. */
+static bool result_is_argument(const struct inject_machine *m)
+{
+	return m->ret == m->args[0];
+}
+
+static bool unfinished(const struct inject_machine *m, int64_t result)
+{
+	return result_is_argument(m) ? result >= L_CLONE_DETACHED : result == -L_ENOSYS;
+}
+
 /* Posted: it goes out with the step. */
 static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len, uint32_t nr,
 		    const uint64_t args[6])
@@ -157,9 +169,12 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 		memcpy(p->regs, base, len);
 	inject_set_word(m, p->regs, m->nr, nr);
 	inject_set_word(m, p->regs, m->pc, m->code_at + m->call_off);
-	inject_set_word(m, p->regs, m->restart, UINT64_MAX); /* or an interrupted call of its own would be made */
+	if (m->restart != UINT16_MAX) /* or an interrupted call of its own would be made */
+		inject_set_word(m, p->regs, m->restart, UINT64_MAX);
 	for (int i = 0; i < 6; i++)
 		inject_set_word(m, p->regs, m->args[i], args[i]);
+	if (nr == m->nr_clone && result_is_argument(m))
+		inject_set_word(m, p->regs, m->args[0], args[0] | L_CLONE_DETACHED);
 	return inject_set_regs(p, id, p->regs, len);
 }
 
@@ -203,7 +218,7 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 		got = (int64_t)inject_get_word(m, p->regs, m->ret);
 		if (ret)
 			*ret = got;
-		if (over || (got != -L_ENOSYS && (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
+		if (over || (!unfinished(m, got) && (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
 			return true;
 	}
 	return inject_fail(p, "a system call in the process does not end");
@@ -360,8 +375,11 @@ static bool fits(const struct inject_port *p, bool in_call)
 	const struct inject_machine *m = &p->in->m;
 	uint64_t pc = inject_get_word(m, p->regs, m->pc);
 
+	if (m->restart == UINT16_MAX)
+		return in_call && pc >= m->text && pc < m->text_end && inject_get_word(m, p->regs, m->nr) == m->nr_wait &&
+		       !inject_get_word(m, p->regs, m->args[m->wait_limit]);
 	/* In the middle of making a thread or a child. */
-	if ((int64_t)inject_get_word(m, p->regs, m->ret) == -L_ENOSYS)
+	if (unfinished(m, (int64_t)inject_get_word(m, p->regs, m->ret)))
 		return false;
 	return in_call ? !(inject_get_word(m, p->regs, m->restart) >> 63) : pc >= m->text && pc < m->text_end;
 }
@@ -618,7 +636,7 @@ static bool undo_calling(struct inject_port *p)
 	pc = inject_get_word(m, p->regs, m->pc);
 	if (pc == at + m->call_len) {
 		made = (int64_t)inject_get_word(m, p->regs, m->ret);
-		if (made == -L_ENOSYS && !finish(p, in->thread, NULL, &made))
+		if (unfinished(m, made) && !finish(p, in->thread, NULL, &made))
 			return false;
 	}
 	if (made > 0)

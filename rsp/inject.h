@@ -46,7 +46,9 @@ enum {
 struct inject_machine {
 	struct bytes_fmt fmt;
 	uint16_t nr, ret, pc, sp, args[6];
-	uint16_t restart; /* the register that has an interrupted system call's number, below 0: none */
+	uint16_t restart; /* the register that has an interrupted system call's number, below 0: none; UINT16_MAX: no such */
+	uint32_t nr_wait; /* with no such: target/target.h */
+	uint8_t wait_limit;
 	uint32_t nr_clone, nr_wait4, nr_waitid, nr_close_range, nr_sigaction;
 	uint8_t code[INJECT_CODE]; /* what must be at code_at: a loop of exit() */
 	uint8_t code_len;

@@ -226,7 +226,9 @@ static struct err *first_pass(struct reading *rd)
 	for (;;) {
 		uint64_t got;
 
-		while (room(rd) && next_chunk(rd, &c)) {
+		bool send = !rd->under_way || rd->under_way + rd->rsp->f.pub.burst <= rd->rsp->window;
+
+		while (send && room(rd) && next_chunk(rd, &c)) {
 			err = ask(rd, &c);
 			if (err)
 				return err;

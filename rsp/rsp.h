@@ -57,6 +57,7 @@ struct rsp_features {
 	size_t max_read;    /* most bytes of memory one request may ask for */
 	size_t read_align;  /* a request must not straddle this boundary; 0 = none */
 	unsigned window;    /* memory requests kept in flight; 1 = one by one */
+	unsigned burst;	    /* so many are sent at a time; 0 = each as soon as there is room */
 };
 
 /* TARGET: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, or `| COMMAND` (a stub on its stdin and stdout). */
@@ -179,6 +180,12 @@ ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, u
 
 /* qRcmd: the monitor command's output. */
 ERR_MUST_CHECK struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret);
+
+/*
+ * A whole machine: memory reads are physical from now on (features.phys_mem, else ERR_UNSUPPORTED), in every stop;
+ * whenever the machine runs, and in the end, the stub is as it was.  Stopped.
+ */
+ERR_MUST_CHECK struct err *rsp_read_physical(struct rsp *rsp);
 
 /* What moved, for -v and the bench. */
 struct rsp_stats {

@@ -53,4 +53,5 @@ const struct arch arch_amd64 = {
 		   { 3, 1, 136, 8 }, { 0, 1, 144, 8 }, { 2, 1, 152, 8 }, { 7, 1, 160, 8 }, { 16, 1, 168, 8 } },
 	.break_kind = 1,
 	.fork = &fork_amd64,
+	.guest = &guest_amd64,
 };

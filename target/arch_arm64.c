@@ -3,6 +3,29 @@
 
 #include "target/arch_tables.h"
 
+/* The end of runtime.clone: MOVW $111, R0 (any); MOVD $SYS_exit, R8; SVC; B -2(PC). */
+static const uint8_t exit_loop[] = { 0xe0, 0x0d, 0x80, 0x52, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0xfe, 0xff, 0xff, 0x17 };
+static const uint8_t exit_mask[] = { 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+
+/* Numbers: include/uapi/asm-generic/unistd.h.  wait: futex without a timeout, as runtime.futexsleep has it. */
+static const struct arch_fork fork_arm64 = {
+	.nr = "x8",
+	.ret = "x0",
+	.args = { "x0", "x1", "x2", "x3", "x4", "x5" },
+	.wait = 98,
+	.wait_limit = 3,
+	.clone = 220,
+	.wait4 = 260,
+	.waitid = 95,
+	.close_range = 436,
+	.rt_sigaction = 134,
+	.code = exit_loop,
+	.mask = exit_mask,
+	.code_len = sizeof(exit_loop),
+	.call_off = 8,
+	.call_len = 4,
+};
+
 const struct arch arch_arm64 = {
 	.name = "arm64",
 	.elf_machine = EM_AARCH64,
@@ -18,4 +41,5 @@ const struct arch arch_arm64 = {
 	.lr = 30,
 	.saved = { { 0, 31, 312, 8 }, { 31, 2, 560, 8 } },
 	.break_kind = 4,
+	.fork = &fork_arm64,
 };

@@ -303,6 +303,11 @@ uint64_t elf_entry(const struct elf *e)
 	return e->ehdr.e_entry;
 }
 
+uint64_t elf_segment_offset(const struct elf *e, const struct elf_segment *s)
+{
+	return (uint64_t)(s->data - e->raw);
+}
+
 size_t elf_segments(const struct elf *e, const struct elf_segment **ret)
 {
 	*ret = e->segments;

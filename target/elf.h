@@ -37,6 +37,7 @@ struct elf_segment { /* PT_LOAD */
 	bool read, write, exec;
 };
 size_t elf_segments(const struct elf *e, const struct elf_segment **ret);
+uint64_t elf_segment_offset(const struct elf *e, const struct elf_segment *s); /* in the file */
 
 struct elf_section {
 	const char *name;

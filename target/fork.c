@@ -136,11 +136,16 @@ static int reg_index(const struct arch *a, const char *name)
 /* A thread that waits in a system call, by its registers; 0: none.  What else must hold rsp/inject.c looks at. */
 static uint64_t likely(const struct arch *a, const struct threads *threads)
 {
-	int restart = reg_index(a, a->fork->restart);
+	const struct arch_fork *f = a->fork;
+	int restart = f->restart ? reg_index(a, f->restart) : -1;
+	int nr = reg_index(a, f->nr), limit = reg_index(a, f->args[f->wait_limit]);
 
-	for (size_t i = 0; i < threads->n && restart >= 0; i++) {
-		if (threads->v[i].have[restart] && threads->v[i].regs[restart] <= INT64_MAX)
-			return threads->v[i].tid;
+	for (size_t i = 0; i < threads->n; i++) {
+		const struct thread *t = &threads->v[i];
+
+		if (restart >= 0 ? t->have[restart] && t->regs[restart] <= INT64_MAX :
+				   t->have[nr] && t->regs[nr] == f->wait && !t->regs[limit])
+			return t->tid;
 	}
 	return 0;
 }
@@ -151,6 +156,9 @@ struct err *fork_take(struct fork *f, struct target *t, const struct threads *th
 	const uint8_t *code = elf_data(f->exe, f->code, a->code_len);
 	struct inject_machine m = {
 		.fmt = f->arch->fmt,
+		.restart = UINT16_MAX,
+		.nr_wait = a->wait,
+		.wait_limit = a->wait_limit,
 		.nr_clone = a->clone,
 		.nr_wait4 = a->wait4,
 		.nr_waitid = a->waitid,
@@ -168,7 +176,7 @@ struct err *fork_take(struct fork *f, struct target *t, const struct threads *th
 	if (!err)
 		err = place(t, a->ret, &m.ret);
 	if (!err)
-		err = place(t, a->restart, &m.restart);
+		err = a->restart ? place(t, a->restart, &m.restart) : NULL;
 	if (!err)
 		err = place(t, f->arch->reg_names[f->arch->pc], &m.pc);
 	if (!err)

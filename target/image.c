@@ -35,13 +35,15 @@ struct image {
 	struct image_stats stats;
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */
+	bool remember;
+	struct ranges wanted; /* if remember: what was asked for, without bridged gaps */
 	size_t *hints; /* where a piece was found last, by some bits of the address */
 };
 
 enum { HINTS = 64, HINT_SHIFT = 16 };
 
 /* Below this malloc() is the better home, above it whole pages that go back at once. */
-enum { PIECE_MMAP = 128 << 10 };
+enum { PIECE_MMAP = 128 << 10, PIECE_JOIN = 1 << 20 };
 enum { PAGE = 4096 };
 
 static uint64_t now_ns(void)
@@ -107,6 +109,7 @@ void image_destroy(struct image *img)
 	vec_deinit(&img->pieces);
 	vec_deinit(&img->missed);
 	stores_destroy(img);
+	vec_deinit(&img->wanted);
 	free(img->hints);
 	free(img);
 }
@@ -263,7 +266,14 @@ static bool ranges_touch(const struct ranges *r, uint64_t addr, uint64_t len)
 	return i < r->n && r->v[i].addr <= addr + (len - 1);
 }
 
-/* Whether all of r is in the image (or known to be a hole) already; a guess also if what lacks was missed before. */
+/* Fetched pieces that one range spans become one, if they are so small that a copy costs nothing. */
+static bool pieces_join(const struct piece *a, const struct piece *b)
+{
+	return (a->kind == PIECE_OWNED || a->kind == PIECE_STORED) && (b->kind == PIECE_OWNED || b->kind == PIECE_STORED) &&
+	       a->len <= PIECE_JOIN && b->len <= PIECE_JOIN && a->addr + a->len == b->addr;
+}
+
+/* Whether all of r is in the image (or known to be a hole) already, and to be had as one pointer; a guess also if what lacks was missed before. */
 static bool image_covers(const struct image *img, struct range r, bool guess)
 {
 	uint64_t at = r.addr, end = r.addr + r.len;
@@ -277,6 +287,8 @@ static bool image_covers(const struct image *img, struct range r, bool guess)
 		if (upto == end)
 			return true;
 		at = p->addr + p->len;
+		if (at < end && i + 1 < img->pieces.n && pieces_join(p, p + 1))
+			return false;
 	}
 	return true;
 }
@@ -563,6 +575,17 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 	return NULL;
 }
 
+static struct err *ranges_append(struct ranges *to, const struct ranges *from)
+{
+	struct err *err = vec_reserve(to, from->n);
+
+	if (!err && from->n) {
+		memcpy(to->v + to->n, from->v, from->n * sizeof(*from->v));
+		to->n += from->n;
+	}
+	return err;
+}
+
 /* asked: may be NULL; ahead, too: what is not counted as asked for. */
 static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, const struct ranges *ahead,
 				      uint64_t gap)
@@ -574,6 +597,11 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	struct err *err = NULL;
 	size_t i;
 
+	/* What is there already may be there as a gap only. */
+	if (img->remember && asked)
+		err = ranges_append(&img->wanted, asked);
+	if (!err && img->remember && ahead)
+		err = ranges_append(&img->wanted, ahead);
 	for (i = 0; !err && asked && i < asked->n; i++)
 		if (!image_covers(img, asked->v[i], false))
 			err = vec_push(&want, asked->v[i]);
@@ -583,7 +611,7 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 	ranges_merge(&want, 0);
 	for (i = 0; i < want.n; i++)
 		img->stats.needed += image_lacks(img, want.v[i]);
-	ranges_merge(&want, gap);
+	ranges_merge(&want, img->src->no_gaps ? 0 : gap);
 	for (i = 0; !err && i < want.n; i++)
 		err = image_missing(img, want.v[i], &missing);
 	ranges_merge(&missing, 0);
@@ -680,16 +708,60 @@ void image_forget(struct image *img)
 	stores_destroy(img);
 	img->missed.n = 0;
 	img->pieces.n = n;
+	img->wanted.n = 0;
 	img->stats = (struct image_stats){ 0 };
+}
+
+void image_remember(struct image *img)
+{
+	img->remember = true;
+}
+
+struct err *image_remembered(const struct image *img, struct ranges *ret)
+{
+	struct ranges want = VEC_INIT;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < img->wanted.n && !err; i++)
+		err = vec_push(&want, img->wanted.v[i]);
+	ranges_merge(&want, 0);
+	for (size_t i = 0; i < want.n && !err; i++) {
+		uint64_t at = want.v[i].addr, end = at + want.v[i].len;
+
+		for (size_t k = image_lookup(img, at); k < img->pieces.n && img->pieces.v[k].addr < end && !err; k++) {
+			const struct piece *p = &img->pieces.v[k];
+			uint64_t lo = p->addr > at ? p->addr : at;
+			uint64_t hi = p->addr + p->len < end ? p->addr + p->len : end;
+
+			if (p->kind != PIECE_LENT && p->kind != PIECE_HOLE)
+				err = vec_push(ret, ((struct range){ lo, hi - lo }));
+		}
+	}
+	vec_deinit(&want);
+	ranges_merge(ret, 0);
+	return err;
+}
+
+struct err *image_fetched(const struct image *img, struct ranges *ret)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < img->pieces.n && !err; i++)
+		if (img->pieces.v[i].kind == PIECE_OWNED || img->pieces.v[i].kind == PIECE_STORED)
+			err = vec_push(ret, ((struct range){ img->pieces.v[i].addr, img->pieces.v[i].len }));
+	return err;
 }
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
 {
-	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)], i = *hint;
+	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)];
+	size_t i = __atomic_load_n(hint, __ATOMIC_RELAXED); /* two threads may read an image (heap/walk_thread.h) */
 	const struct piece *p;
 
-	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len)
-		*hint = i = image_lookup(img, addr);
+	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len) {
+		i = image_lookup(img, addr);
+		__atomic_store_n(hint, i, __ATOMIC_RELAXED);
+	}
 
 	if (i == img->pieces.n)
 		return NULL;

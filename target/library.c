@@ -12,9 +12,8 @@ enum { PAGE = 4096, NOTE_MAX = 1024 };
 
 static struct err *peek(struct target *t, uint64_t addr, void *dst, uint64_t len)
 {
-	struct mem_source *src = target_memory(t);
 	struct mem_range r = { addr, len, dst, 0 };
-	struct err *err = src->readv(src, &r, 1);
+	struct err *err = target_peek(t, &r);
 
 	if (!err && r.got < len)
 		err = err_fault(addr + r.got, "no memory at 0x%" PRIx64 ", where the dynamic linker's list leads", addr);
@@ -34,10 +33,9 @@ static struct err *peek_words(struct target *t, struct bytes_fmt fmt, uint64_t a
 /* A path; what is longer than a page, or not readable to its end, is cut. */
 static struct err *peek_string(struct target *t, uint64_t addr, char **ret)
 {
-	struct mem_source *src = target_memory(t);
 	uint8_t b[PAGE];
 	struct mem_range r = { addr, sizeof(b), b, 0 };
-	struct err *err = addr ? src->readv(src, &r, 1) : NULL;
+	struct err *err = addr ? target_peek(t, &r) : NULL;
 
 	if (err)
 		return err;
@@ -71,10 +69,9 @@ enum { PHDRS_MAX = 64 };
 /* The headers of the object mapped at l->bias, which its first page holds. */
 static struct err *read_segments(struct target *t, struct bytes_fmt fmt, struct library *l)
 {
-	struct mem_source *src = target_memory(t);
 	uint8_t b[PAGE];
 	struct mem_range r = { l->bias, sizeof(b), b, 0 };
-	struct err *err = src->readv(src, &r, 1);
+	struct err *err = target_peek(t, &r);
 	uint64_t off, n;
 
 	if (err || r.got < sizeof(b) || memcmp(b, ELFMAG, SELFMAG))
@@ -187,7 +184,6 @@ const struct library *libraries_at(const struct libraries *l, uint64_t addr)
 
 struct err *library_is(struct target *t, const struct library *l, const struct elf *file, bool *ret)
 {
-	struct mem_source *src = target_memory(t);
 	uint8_t b[NOTE_MAX];
 
 	*ret = false;
@@ -198,7 +194,7 @@ struct err *library_is(struct target *t, const struct library *l, const struct e
 
 		if (!s || s->size > sizeof(b))
 			continue;
-		err = src->readv(src, &r, 1);
+		err = target_peek(t, &r);
 		if (err)
 			return err;
 		*ret = r.got == s->size && !memcmp(b, elf_section_data(file, s), s->size);

@@ -9,34 +9,34 @@
 
 #include "base/cleanup.h"
 #include "rsp/rsp.h"
-#include "target/target.h"
+#include "target/target_int.h"
 
 /* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
 enum { BATCH = 65536, WATCHED_BATCH = 64 << 20, STATUS_MAX = 1 << 16 };
 
-struct target {
-	struct mem_source source; /* first: what mem_source.readv gets is a struct target */
+struct live {
+	struct target t; /* first */
 	struct rsp *rsp;
-	const struct arch *arch;
-	void (*progress)(void *arg, uint64_t bytes);
-	void *arg;
 	struct err *(*watch)(void *arg);
 	void *watch_arg;
 	uint64_t fetched; /* by earlier batches, for progress */
-	struct buf auxv;
-	bool auxv_read;
 };
+
+static struct live *live_of(struct target *t)
+{
+	return (struct live *)t;
+}
 
 static void batch_progress(void *arg, uint64_t bytes)
 {
-	struct target *t = arg;
+	struct live *l = arg;
 
-	t->progress(t->arg, t->fetched + bytes);
+	l->t.progress(l->t.progress_arg, l->fetched + bytes);
 }
 
 static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, size_t n)
 {
-	struct target *t = (struct target *)src;
+	struct live *t = (struct live *)src;
 	size_t max = n < BATCH ? n : BATCH;
 	_cleanup_free_ struct rsp_range *r = NULL;
 
@@ -57,7 +57,7 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 						     ranges[i + k].guess };
 			bytes += ranges[i + k].len;
 		}
-		err = rsp_read_memory(t->rsp, r, k, t->progress ? batch_progress : NULL, t);
+		err = rsp_read_memory(t->rsp, r, k, t->t.progress ? batch_progress : NULL, t);
 		if (err)
 			return err;
 		for (size_t j = 0; j < k; j++) {
@@ -68,52 +68,20 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 	return NULL;
 }
 
-struct err *target_create(struct rsp *rsp, const struct arch *arch, struct target **ret)
+static void live_destroy(struct target *t)
 {
-	struct target *t = calloc(1, sizeof(*t));
-
-	if (!t)
-		return err_nomem();
-	t->source.readv = live_readv;
-	t->rsp = rsp;
-	t->arch = arch;
-	*ret = t;
-	return NULL;
-}
-
-void target_destroy(struct target *t)
-{
-	if (!t)
-		return;
-	buf_deinit(&t->auxv);
 	free(t);
-}
-
-struct mem_source *target_memory(struct target *t)
-{
-	return &t->source;
-}
-
-const struct arch *target_arch(const struct target *t)
-{
-	return t->arch;
 }
 
 struct rsp *target_rsp(const struct target *t)
 {
-	return t->rsp;
+	return live_of((struct target *)t)->rsp;
 }
 
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
 {
-	t->watch = watch;
-	t->watch_arg = arg;
-}
-
-void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg)
-{
-	t->progress = progress;
-	t->arg = arg;
+	live_of(t)->watch = watch;
+	live_of(t)->watch_arg = arg;
 }
 
 /* ------------------------------------------------------------------ threads */
@@ -130,7 +98,7 @@ static struct err *find_places(struct target *t, struct place *places)
 	const char *name;
 	uint32_t offset = 0;
 	size_t n;
-	struct err *err = rsp_registers(t->rsp, &regs, &n, &name);
+	struct err *err = rsp_registers(live_of(t)->rsp, &regs, &n, &name);
 
 	if (err)
 		return err;
@@ -193,18 +161,12 @@ static void fill_thread(const struct arch *a, const struct place *places, const 
 	th->valid = th->have[a->pc] && th->have[a->sp];
 }
 
-static int by_tid(const void *a, const void *b)
-{
-	const struct thread *x = a, *y = b;
-
-	return x->tid < y->tid ? -1 : x->tid > y->tid;
-}
-
 static struct err *list_threads(struct target *t, struct rsp_threads *list)
 {
-	uint64_t pid = rsp_pid(t->rsp);
+	struct rsp *rsp = live_of(t)->rsp;
+	uint64_t pid = rsp_pid(rsp);
 	size_t kept = 0;
-	struct err *err = rsp_threads(t->rsp, list);
+	struct err *err = rsp_threads(rsp, list);
 
 	if (err)
 		return err;
@@ -217,7 +179,7 @@ static struct err *list_threads(struct target *t, struct rsp_threads *list)
 	return NULL;
 }
 
-struct err *target_threads(struct target *t, struct threads *ret)
+static struct err *live_threads(struct target *t, struct threads *ret)
 {
 	struct rsp_threads list = VEC_INIT;
 	struct threads threads = VEC_INIT;
@@ -237,7 +199,7 @@ struct err *target_threads(struct target *t, struct threads *ret)
 	}
 	avail = raw ? raw + list.n : NULL;
 	if (!err)
-		err = rsp_read_registers(t->rsp, list.v, list.n, raw, avail);
+		err = rsp_read_registers(live_of(t)->rsp, list.v, list.n, raw, avail);
 	for (size_t i = 0; !err && i < list.n; i++) {
 		struct thread th = { .tid = list.v[i].tid };
 
@@ -252,8 +214,7 @@ struct err *target_threads(struct target *t, struct threads *ret)
 		vec_deinit(&threads);
 		return err;
 	}
-	if (threads.n)
-		qsort(threads.v, threads.n, sizeof(*threads.v), by_tid);
+	threads_sort(&threads);
 	vec_deinit(ret);
 	*ret = threads;
 	return NULL;
@@ -298,51 +259,45 @@ struct err *target_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels)
 
 struct err *target_own_tids(struct target *t, struct threads *threads)
 {
-	uint64_t pid = rsp_pid(t->rsp), tid;
+	struct rsp *rsp = live_of(t)->rsp;
+	uint64_t pid = rsp_pid(rsp), tid;
 	struct err *err = NULL;
 	unsigned levels;
 	char path[80];
 
 	for (size_t i = 0; i < threads->n && !err; i++) {
 		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid, threads->v[i].tid);
-		err = read_nspid(t->rsp, path, &levels, &tid);
+		err = read_nspid(rsp, path, &levels, &tid);
 		if (!err && levels)
 			threads->v[i].tid = tid;
 	}
-	if (!err && threads->n)
-		qsort(threads->v, threads->n, sizeof(*threads->v), by_tid);
+	threads_sort(threads);
 	return err;
 }
 
 /* ------------------------------------------------------------------ auxiliary vector */
 
-struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret)
+static struct err *live_auxv(struct target *t, struct buf *ret)
 {
-	struct cursor c;
+	struct rsp *rsp = live_of(t)->rsp;
 
-	if (!t->auxv_read) {
-		_cleanup_buf_ struct buf auxv = BUF_INIT;
-		struct err *err;
+	if (!rsp_features(rsp)->xfer_auxv)
+		return err_create(ERR_NODEBUG, "the stub has no auxiliary vector");
+	return rsp_xfer(rsp, "auxv", "", ret);
+}
 
-		if (!rsp_features(t->rsp)->xfer_auxv)
-			return err_create(ERR_NODEBUG, "the stub has no auxiliary vector");
-		err = rsp_xfer(t->rsp, "auxv", "", &auxv);
-		if (err)
-			return err;
-		t->auxv = auxv;
-		auxv = (struct buf)BUF_INIT;
-		t->auxv_read = true;
-	}
-	c = cursor_make(t->auxv.data, t->auxv.len, t->arch->fmt);
-	while (cursor_left(&c)) {
-		uint64_t key = cursor_word(&c), val = cursor_word(&c);
+/* ------------------------------------------------------------------ the target */
 
-		if (c.bad || key == 0)
-			break;
-		if (key == type) {
-			*ret = val;
-			return NULL;
-		}
-	}
-	return err_create(ERR_NODEBUG, "the auxiliary vector has no entry %" PRIu64, type);
+static const struct target_ops live_ops = { live_destroy, live_threads, live_auxv };
+
+struct err *target_create(struct rsp *rsp, const struct arch *arch, struct target **ret)
+{
+	struct live *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return err_nomem();
+	l->t = (struct target){ .source = { live_readv }, .ops = &live_ops, .arch = arch, .auxv = BUF_INIT };
+	l->rsp = rsp;
+	*ret = &l->t;
+	return NULL;
 }

@@ -23,9 +23,17 @@ struct rsp;
 
 enum { ARCH_MAX_REGS = 40 };
 
+struct arch_guest;
+
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
-	const char *nr, *ret, *restart; /* registers; restart: the number of an interrupted call, below 0: none */
+	const char *nr, *ret; /* registers */
+	/* A register that has the number of a call that was interrupted, below 0: none.  NULL: before a stop the kernel
+	 * has gone back to a call's instruction; then wait, a call that waits as long as it takes where its argument wait_limit
+	 * is 0, and is made again unchanged. */
+	const char *restart;
+	uint32_t wait;
+	uint8_t wait_limit;
 	const char *args[6];
 	uint32_t clone, wait4, waitid, close_range, rt_sigaction;
 	/* Code that every Go program has: a loop of exit().  mask: the bytes that count. */
@@ -56,6 +64,7 @@ struct arch {
 	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
 	uint8_t break_kind;
 	const struct arch_fork *fork; /* NULL: no --fork */
+	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
 
 /* NULL if there is none.  By ELF header fields. */
@@ -92,6 +101,7 @@ struct mem_range {
  */
 struct mem_source {
 	struct err *(*readv)(struct mem_source *src, struct mem_range *ranges, size_t n);
+	bool no_gaps; /* a request more costs nothing, and what lies between two may be lacking */
 };
 
 /* ------------------------------------------------------------------ image */
@@ -135,6 +145,11 @@ ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
 /* Both in one go: `ahead` as image_try() has it. */
 ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
 					    uint64_t gap);
+/* From now on it is remembered what is asked for; and that, as far as it is there and not lent: sorted, apart. */
+void image_remember(struct image *img);
+ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);
+/* All that came from the source, with the gaps that were bridged: sorted, apart. */
+ERR_MUST_CHECK struct err *image_fetched(const struct image *img, struct ranges *ret);
 /* Drops everything but lent segments: the target ran, all of it may have changed. */
 void image_forget(struct image *img);
 
@@ -180,10 +195,10 @@ struct image_stats {
 };
 struct image_stats image_stats(const struct image *img);
 
-/* ------------------------------------------------------------------ live targets */
+/* ------------------------------------------------------------------ targets */
 
 /*
- * A process behind a stub, stopped.  Its memory is a mem_source.
+ * A process behind a stub, stopped, or a core file (target/core.h).  Its memory is a mem_source.
  */
 struct target;
 
@@ -194,6 +209,9 @@ void target_destroy(struct target *t); /* rsp is the caller's and stays */
 struct mem_source *target_memory(struct target *t);
 const struct arch *target_arch(const struct target *t);
 struct rsp *target_rsp(const struct target *t);
+/* Reads one range without an image; what was read so is remembered. */
+ERR_MUST_CHECK struct err *target_peek(struct target *t, struct mem_range *r);
+const struct ranges *target_peeked(const struct target *t);
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
@@ -212,6 +230,8 @@ ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, 
 /* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
  * the stub has no auxv or no such entry. */
 ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret);
+/* All of it, as the process has it; borrowed. */
+ERR_MUST_CHECK struct err *target_auxv_bytes(struct target *t, const struct buf **ret);
 
 /* Called by the source every 64 MB or so, when nothing is under way; an error ends the fetch.  NULL: none. */
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg);

@@ -7,13 +7,13 @@ For each size: starts tests/bench/heap, then in turn, RUNS times (3), medians:
     grf-rsp     through gdbserver --multi, -p; with --fork if it has that option
     bare        tests/tools/rsp_read -b on the ranges that the capture reads (tests/tools/ranges)
     goref       grf attach PID
-    livecore    the command $LIVECORE, with PID appended
-and grf-rsp through tests/tools/delay: 20 ms each way, and 0; a stripped build, too.  The process itself
-says how long it was stopped.
+    livecore    $LIVECORE PID FILE
+and grf-rsp through tests/tools/delay: 20 ms each way, and 0; a stripped build, too, and with --fork.  --fork on a heap of
+which half has no memory behind it.  The process itself says how long it was stopped.
 
-Environment: BENCH_GB ("1.5"; --series: "0.5 1 2 4 8", those that fit), RUNS, GOREF=path of goref's grf
-(if not set, built from GOREF_SRC, a git repository: its public one), LIVECORE=command, DELAY_GB (1; 0: none),
-OBJDIR.
+Environment: BENCH_GB ("1.5"; --series: and "0.5 1 2 4 8" without peers, those that fit), RUNS, GOREF=path of goref's
+grf (if not set, built from GOREF_SRC, a git repository: its public one), LIVECORE=its path, DELAY_GB (1; 0: none),
+LAZY_GB (6; 0: none), OBJDIR.
 """
 
 import argparse
@@ -124,7 +124,12 @@ def free_gb():
         return int(re.search(r"MemAvailable: +(\d+)", f.read()).group(1)) / 1e6
 
 
-def measure(gb, exe, goref, skips):
+def resident(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1e6
+
+
+def measure(gb, exe, goref, skips, peers=True):
     """Rows of one size, and its heap."""
     prog = lib.Prog([exe, str(gb)], timeout=600)
     try:
@@ -148,7 +153,8 @@ def measure(gb, exe, goref, skips):
                     runs["grf-rsp --fork"].append(r)
                 else:
                     skips.add("grf-rsp --fork: this build has no such option")
-        for i in range(RUNS):
+        heap["resident"] = resident(prog.pid)
+        for i in range(RUNS if peers else 0):
             if goref:
                 say(f"{gb} GB: goref, run {i + 1} of {RUNS}")
                 runs["goref"].append(Measured(prog, [goref, "attach", str(prog.pid), exe, "-o", "goref.out"]))
@@ -156,7 +162,9 @@ def measure(gb, exe, goref, skips):
             else:
                 skips.add("goref: SKIPPED: GOREF is not set, and it could not be built from GOREF_SRC")
             if os.environ.get("LIVECORE"):
-                runs["livecore"].append(Measured(prog, [*os.environ["LIVECORE"].split(), str(prog.pid)]))
+                core = os.path.join(WORK, "livecore.core")
+                runs["livecore"].append(Measured(prog, [os.environ["LIVECORE"], str(prog.pid), core]))
+                os.unlink(core)
             else:
                 skips.add("livecore: SKIPPED: LIVECORE is not set")
     finally:
@@ -164,10 +172,21 @@ def measure(gb, exe, goref, skips):
     return heap, [Row(name, r, live.get(name)) for name, r in runs.items() if r]
 
 
+def measure_lazy(gb, exe):
+    """What is resident, and the stops of --fork."""
+    prog = lib.Prog([exe, str(gb), "lazy"], timeout=600)
+    try:
+        with lib.multi() as stub:
+            runs = [Measured(prog, grf_argv(prog.pid, stub.target, exe, "--fork")) for _ in range(RUNS)]
+        return resident(prog.pid), [r.stop for r in runs]
+    finally:
+        prog.stop()
+
+
 def measure_delay(gb, exes):
     """(name, median stop without, with) of each executable through a proxy."""
     out = []
-    for name, exe in exes:
+    for name, exe, *more in exes:
         prog = lib.Prog([exe, str(gb)], timeout=600)
         try:
             with lib.multi() as stub:
@@ -178,13 +197,14 @@ def measure_delay(gb, exes):
                                              stdout=subprocess.PIPE, text=True)
                     relay.stdout.readline()
                     try:
-                        runs = [Measured(prog, grf_argv(prog.pid, f"localhost:{port}", exe)) for _ in range(RUNS)]
+                        runs = [Measured(prog, grf_argv(prog.pid, f"localhost:{port}", exe, *more)) for _ in range(RUNS)]
                     finally:
                         relay.kill()
                         relay.wait()
                     stops[ms] = statistics.median(r.stop for r in runs)
                     rounds[ms] = runs[-1].number(r"reads: (\d+) rounds")
-                direct = statistics.median(Measured(prog, grf_argv(prog.pid, stub.target, exe)).stop for _ in range(RUNS))
+                direct = statistics.median(Measured(prog, grf_argv(prog.pid, stub.target, exe, *more)).stop
+                                           for _ in range(RUNS))
                 out.append((name, direct, stops[0], stops[DELAY_MS], rounds[DELAY_MS]))
         finally:
             prog.stop()
@@ -197,7 +217,8 @@ def ratio(x, y):
 
 def table(gb, heap, rows):
     ours = rows[0]
-    lines = [f"### {gb:g} GB: {heap['heapalloc'] / 1e9:.2f} GB in {heap['objects'] / 1e6:.2f} M objects", "",
+    lines = [f"### {gb:g} GB: {heap['heapalloc'] / 1e9:.2f} GB in {heap['objects'] / 1e6:.2f} M objects, "
+             f"{heap['resident']:.2f} GB resident", "",
              "| | stopped | ratio | wall | ratio | CPU | peak memory | live bytes |",
              "|---|---|---|---|---|---|---|---|"]
     for r in rows:
@@ -205,9 +226,12 @@ def table(gb, heap, rows):
         lines.append(f"| {r.name} | {r.stop:.1f} ms | {ratio(ours.stop, r.stop)} | {r.wall:.2f} s | "
                      f"{ratio(ours.wall, r.wall)} | {r.cpu:.2f} s | {r.rss:.0f} MB | {live} |")
     r = ours.runs[-1]
+    bare = next(x for x in rows if x.name == "bare reader")
+    cpu = [(k, r.number(rf"CPU: {k} ([0-9.]+) s")) for k in ("marking", "naming")]
     lines += ["", f"Plan: {r.number(r'plan: ([0-9.]+) MB')} MB, asked for "
               f"{r.number(r'asked for: ([0-9.]+) of it')} of it; grf-rsp {r.number(r'packets, ([0-9.]+) MB/s')} MB/s, "
-              f"bare {rows[1].runs[-1].number(r': ([0-9.]+) MB/s')} MB/s; "
+              f"bare {bare.runs[-1].number(r': ([0-9.]+) MB/s')} MB/s; "
+              + "".join(f"{k} {v / heap['objects'] * 1e9:.0f} ns of CPU an object, " for k, v in cpu) +
               f"{ours.wall / heap['objects'] * 1e9:.0f} ns of wall time and "
               f"{ours.rss * 1e6 / heap['objects']:.0f} bytes of memory an object.", ""]
     return lines
@@ -248,22 +272,29 @@ def main():
     os.makedirs(WORK)
     exe, stripped = build_heap(""), build_heap("-stripped", "-ldflags=-s -w")
     goref, skips = build_goref(), set()
-    sizes = [float(x) for x in os.environ.get("BENCH_GB", "1.5").split()]
+    sizes = with_peers = [float(x) for x in os.environ.get("BENCH_GB", "1.5").split()]
     if args.series:
-        sizes += [x for x in (0.5, 1, 2, 4, 8) if x not in sizes]
+        sizes = sizes + [x for x in (0.5, 1, 2, 4, 8) if x not in sizes]
     lines = [machine(), ""]
     for gb in sizes:
         if gb * 2.5 > free_gb():  # the heap, its garbage, and ours
             skips.add(f"{gb:g} GB: SKIPPED: the machine has not enough memory free")
             continue
-        lines += table(gb, *measure(gb, exe, goref, skips))
+        lines += table(gb, *measure(gb, exe, goref, skips, gb in with_peers))
+    lazy_gb = float(os.environ.get("LAZY_GB", "6"))
+    if lazy_gb and lazy_gb * 1.5 < free_gb():
+        say("half of it not resident")
+        rss, stops = measure_lazy(lazy_gb, exe)
+        lines += [f"### --fork, {lazy_gb:g} GB of which {rss:.1f} GB are resident", "",
+                  f"Stopped {statistics.median(stops):.1f} ms (" + ", ".join(f"{s:.1f}" for s in stops) + ").", ""]
     delay_gb = float(os.environ.get("DELAY_GB", "1"))
     if delay_gb:
         say("through a proxy")
         lines += [f"### Through a proxy, {DELAY_MS} ms each way, {delay_gb:g} GB", "",
                   "| | direct | proxy without delay | proxy | ratio to direct | ratio to without | rounds of reads |",
                   "|---|---|---|---|---|---|---|"]
-        for name, direct, without, delayed, rounds in measure_delay(delay_gb, (("plain", exe), ("stripped", stripped))):
+        for name, direct, without, delayed, rounds in measure_delay(delay_gb, (
+                ("plain", exe), ("stripped", stripped), ("plain, --fork", exe, "--fork"))):
             lines.append(f"| {name} | {direct:.0f} ms | {without:.0f} ms | {delayed:.0f} ms | {ratio(delayed, direct)} | "
                          f"{ratio(delayed, without)} | {rounds:.0f} |")
         lines.append("")

@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 
 from lib import *
@@ -48,13 +49,14 @@ def copies(exe):
 class Server:
     """The server under load, and what it was like before."""
 
-    def __init__(self, *args, wrapper=()):
+    def __init__(self, *args, wrapper=(), forks=True):
+        """wrapper: a command that runs it; forks: as its child."""
         self.exe = os.path.realpath(build("server"))
         self.prog = Prog([*wrapper, self.exe, *args], ready="^READY ")
         addr = next(l for l in self.prog.lines if l.startswith("READY ")).split()[1]
         self.load = Prog([self.exe, "-load", addr])
         self.pid = self.prog.pid
-        if wrapper:  # unshare's child
+        if wrapper and forks:
             self.pid = children(self.prog.pid)[0][0]
         time.sleep(1)
         self.before = self.state()
@@ -197,6 +199,19 @@ def init_of_a_namespace():
                 s.check()
             except Failure as e:
                 raise Failure(f"fork {i + 1}: {e}")
+
+
+SUBREAPER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@case(timeout=120, needs=["gdbserver"])
+def child_subreaper():
+    """The snapshot is left to it, and must be ended unseen: a second, short stop."""
+    s = Server(wrapper=(sys.executable, "-c", SUBREAPER), forks=False)
+    with multi() as g:
+        for i in range(5):
+            check_sums(profile(g.target, s.exe, "-p", s.pid, FORK).totals)
+            s.check()
 
 
 def kill_9_of(s, n, seed):
@@ -362,3 +377,52 @@ def cgroup():
                 os.rmdir(name)
                 break
             time.sleep(0.05)
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+@case(timeout=90, needs=["gdbserver", "unshare"])
+def cgroup_v2():
+    """The files of cgroup v2 over those of this machine, in gdbserver's own mount namespace."""
+    d = tmpdir()
+    cg = f"{d}/cg"
+    os.makedirs(f"{cg}/x/y")
+    p = zoo("-tick")
+    write(f"{d}/cgroup", "0::/x/y\n")
+    for path in "x", "x/y":
+        write(f"{cg}/{path}/memory.max", "max\n")
+        write(f"{cg}/{path}/memory.current", "0\n")
+        write(f"{cg}/{path}/memory.stat", "anon 1\ninactive_file 0\n")
+    write(f"{cg}/cgroup.controllers", "memory\n")
+    mounts = f'mount --bind {d}/cgroup /proc/{p.pid}/cgroup && mount --bind {cg} /sys/fs/cgroup && exec "$@"'
+    if subprocess.run(["unshare", "-m", "sh", "-c", mounts, "sh", "true"], stderr=subprocess.DEVNULL).returncode:
+        raise Skip("nothing can be mounted here")
+    with Gdbserver("--multi", wrapper=("unshare", "-m", "sh", "-c", mounts, "sh")) as g:
+        def run(target, *more, rc=0):
+            return grf("-p", p.pid, "-o", f"{d}/x.folded", *more, target, p.exe, rc=rc)
+        # The limit is the parent's; unused pages of files are no use.
+        write(f"{cg}/x/memory.max", f"{64 << 20}\n")
+        write(f"{cg}/x/memory.current", f"{60 << 20}\n")
+        check("cgroup has 4 MB" in run(g.target, "--fork", rc=1).err)
+        write(f"{cg}/x/memory.stat", f"anon 1\ninactive_file {59 << 20}\n")
+        write(f"{cg}/x/memory.max", f"{1 << 30}\n")
+        run(g.target, "--fork")
+        os.unlink(f"{d}/x.folded")
+        # It shrinks when the process runs again.
+        def shrink(data, up):
+            if up and b"$D;" in data:
+                write(f"{cg}/x/memory.current", f"{(1 << 30) + (59 << 20)}\n")
+            return data
+        r = Relay(g.port, shrink)
+        lost = run(r.target, "--fork", rc=1)
+        check("given up" in lost.err and not os.path.exists(f"{d}/x.folded"), lost)
+        assert_alive(p)
+        write(f"{cg}/x/memory.current", "0\n")
+        auto = run(r.target, "--fork=auto")
+        check("given up" in auto.out and "stop 2 was the one" in auto.out, auto)
+        assert_alive(p)
+        check(not children(p.pid), children(p.pid))
+    check(len(copies(p.exe)) == 1, copies(p.exe))

@@ -31,6 +31,7 @@ if ! command -v gcc >/dev/null && ! command -v clang >/dev/null && ! command -v 
 	missing="$missing gcc"
 fi
 need make command -v make
+need qemu-system-x86 command -v qemu-system-x86_64
 need pkg-config command -v pkg-config
 need libc6-dev have_header stdio.h
 need libelf-dev have_header gelf.h

@@ -29,6 +29,7 @@ struct proc {
 
 struct model {
 	bool init, subreaper, held, seccomp, blocked;
+	bool arm;	     /* as there: results in the first argument's register, no -ENOSYS */
 	int refuse;	     /* errno of clone */
 	int guess;	     /* the thread that we think waits */
 	int early;	     /* a signal that T reports at its first step (gdb's number) */
@@ -116,12 +117,22 @@ static void kill_proc(struct model *k, struct inject_port *p, uint64_t pid)
 	say(p, "OK");
 }
 
+static int nr_of(const struct model *k)
+{
+	return k->arm ? R_8 : R_AX;
+}
+
+static int ret_of(const struct model *k)
+{
+	return k->arm ? R_DI : R_AX;
+}
+
 static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const char **event)
 {
 	uint64_t *r = x->regs;
 	struct proc *child;
 
-	switch (r[R_AX]) {
+	switch (r[nr_of(k)]) {
 	case 56:
 		if (k->refuse)
 			return -k->refuse;
@@ -130,12 +141,12 @@ static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const cha
 		memcpy(child->regs, r, sizeof(child->regs));
 		child->there = true;
 		child->parent = self;
-		child->regs[R_AX] = 0;
+		child->regs[ret_of(k)] = 0;
 		child->regs[R_IP] = DONE;
 		x->event = true;
 		x->done = child == &k->s;
 		k->vforking |= child == &k->m;
-		return -38;
+		return k->arm ? (int64_t)r[R_DI] : -38;
 	case 61:
 		for (int i = 0; i < 2; i++) {
 			child = i ? &k->s : &k->m;
@@ -195,7 +206,7 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 			return;
 		}
 		x->event = false;
-		x->regs[R_AX] = (uint64_t)NS + (x == &k->p && k->vforking ? M : S);
+		x->regs[ret_of(k)] = (uint64_t)NS + (x == &k->p && k->vforking ? M : S);
 		k->vforking = false;
 		say(p, "T05thread:%s;", id);
 		return;
@@ -205,7 +216,7 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 		say(p, "T05thread:%s;", id);
 		return;
 	}
-	x->regs[R_AX] = (uint64_t)do_call(k, x, pid, &event);
+	x->regs[ret_of(k)] = (uint64_t)do_call(k, x, pid, &event);
 	x->regs[R_IP] = DONE;
 	say(p, "T05%s%sthread:%s;", event ? event : "", event ? ";" : "", id);
 }
@@ -395,6 +406,16 @@ static void begin(struct model *k)
 		.code_len = sizeof(code), .call_off = 10, .call_len = 2, .code_at = CODE, .text = 0x4000, .text_end = 0x6000,
 	};
 	memcpy(in.m.code, code, sizeof(code));
+	if (k->arm) {
+		in.m.nr = 8 * nr_of(k);
+		in.m.ret = 8 * ret_of(k);
+		in.m.args[4] = 8 * R_9;
+		in.m.restart = UINT16_MAX;
+		in.m.nr_wait = 98;
+		in.m.wait_limit = 3;
+		k->p.regs[R_8] = 98;
+		k->p.regs[R_DI] = 0x7777;
+	}
 	port.send = send_packet;
 	port.next = next_reply;
 	queue_n = 0;
@@ -425,7 +446,7 @@ static void check_whole(struct model *k, const struct model *first, const char *
 		 first->after ? " done" : "", first->init, first->subreaper, first->early);
 	if (k->held || k->m.there || k->s.there || k->m.zombie || k->s.zombie || k->steps_too_far || k->odd || k->too_early ||
 	    (ip != T_IP && ip != HANDLER) || k->p.regs[R_AX] != (uint64_t)-512 || k->p.regs[R_ORIG] != 202 ||
-	    k->p.regs[R_FP] != 0x123456789 || in.stage != INJECT_NONE)
+	    k->p.regs[R_FP] != 0x123456789 || (k->arm && (k->p.regs[R_8] != 98 || k->p.regs[R_DI] != 0x7777)) || in.stage != INJECT_NONE)
 		fail_msg("%s: held %d M %d%d S %d%d far %u odd %u early %d ip %x ax %lld stage %d (%s)", text, k->held, k->m.there,
 			 k->m.zombie, k->s.there, k->s.zombie, k->steps_too_far, k->odd, k->too_early, (unsigned)ip,
 			 (long long)k->p.regs[R_AX], in.stage, port.why ? port.why : "");
@@ -461,6 +482,8 @@ static const struct model kinds[] = {
 	{ .early = 0x10 },	   { .init = true, .early = 0x10 }, { .early = 0x11 },
 	{ .early = 0x14 },	   { .init = true, .own_dies = true },
 	{ .guess = 0x11 },	   { .guess = 0x10 },		   { .guess = 0x11, .init = true },
+	{ .arm = true },	   { .arm = true, .init = true },  { .arm = true, .early = 0x10 },
+	{ .arm = true, .early = 0x14 }, { .arm = true, .refuse = 11 },
 	{ .refuse = 11 },	   { .init = true, .refuse = 12 }, { .seccomp = true },
 };
 

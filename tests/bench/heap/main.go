@@ -1,7 +1,8 @@
 // heap makes a heap like a service's: some 6.3 million objects per GB, about 70 % of the bytes in []byte.
 //
-//	heap GB
+//	heap GB [lazy]
 //
+// lazy: the program never writes to its []byte, so that about half of the heap has no memory behind it.  It
 // prints "heapalloc N", "objects N" (both after a collection; small strings that share a slot count one by one) and
 // "READY", then waits.  SIGUSR1 prints "longest stop MS": by how much a thread that sleeps for half a millisecond at a
 // time overslept at most since the last SIGUSR1 (or READY).  The same argument makes the same heap.
@@ -102,6 +103,7 @@ var (
 )
 
 type maker struct {
+	lazy         bool
 	r            *rand.Rand
 	small, blobs int64 // bytes, about
 	n            uint64
@@ -116,7 +118,7 @@ func (m *maker) str(prefix string) string {
 func (m *maker) blob(n int) []byte {
 	m.blobs += int64(n)
 	b := make([]byte, n)
-	for i := 0; i < n; i += 4096 {
+	for i := 0; i < n && !m.lazy; i += 4096 {
 		b[i] = 1
 	}
 	return b
@@ -270,8 +272,9 @@ func watch() {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: heap GB")
+	lazy := len(os.Args) == 3 && os.Args[2] == "lazy"
+	if len(os.Args) != 2 && !lazy {
+		fmt.Fprintln(os.Stderr, "usage: heap GB [lazy]")
 		os.Exit(2)
 	}
 	gb, err := strconv.ParseFloat(os.Args[1], 64)
@@ -280,7 +283,7 @@ func main() {
 		os.Exit(2)
 	}
 	old := debug.SetGCPercent(20)
-	m := &maker{r: rand.New(rand.NewSource(1))}
+	m := &maker{lazy: lazy, r: rand.New(rand.NewSource(1))}
 	for i := range service.shards {
 		service.shards[i] = &shard{sessions: map[string]*session{}, byNumber: map[uint64]*event{}}
 	}

@@ -1,0 +1,20 @@
+/* How heap/goroutine_report.h's shapes are filled. */
+#ifndef GRF_HEAP_GOROUTINE_HEAP_H
+#define GRF_HEAP_GOROUTINE_HEAP_H
+
+#include "heap/goroutine_report.h"
+#include "heap/heap_int.h"
+
+/* After the stacks were walked and the roots collected.  now_ns: CLOCK_MONOTONIC of the capture, 0 unknown.  alone: count
+ * what each group alone keeps, which walks the heap once more. */
+ERR_MUST_CHECK struct err *goroutine_report_make(struct heap *h, bool alone, uint64_t now_ns, struct goroutine_report *r);
+
+/* heap/alone.c: fills groups[].alone; of_g: index of a goroutine -> of its group. */
+ERR_MUST_CHECK struct err *alone_count(struct heap *h, const struct map64 *of_g, struct goroutine_groups *groups);
+
+/* heap/labels.c: what runtime/pprof.SetGoroutineLabels has set, as "key=value, key=value"; NULL: none.  Pointer-free
+ * memory that must have been captured: labels_plan(), after the spans' contents. */
+ERR_MUST_CHECK struct err *labels_plan(struct heap *h, struct ranges *want);
+ERR_MUST_CHECK struct err *labels_read(const struct heap *h, const struct goroutine *g, struct arena *arena, const char **ret);
+
+#endif

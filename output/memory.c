@@ -1,0 +1,168 @@
+/*
+ * The account in the summary: where all of the process's memory is, the largest first within each part; what waits for
+ * finalizers.
+ */
+#include "output/internal.h"
+
+#include <inttypes.h>
+
+static struct err *add_line(struct buf *b, uint64_t bytes, const char *what)
+{
+	char s[TEXT_BYTES_SIZE];
+
+	return buf_addf(b, "%12s  %s", text_bytes(bytes, s), what);
+}
+
+/* ", 12.0 MiB goroutines" */
+static struct err *add_part(struct buf *b, bool *first, uint64_t bytes, const char *what)
+{
+	char s[TEXT_BYTES_SIZE];
+	struct err *err;
+
+	if (!bytes)
+		return NULL;
+	err = buf_addf(b, "%s%s %s", *first ? ": " : ", ", text_bytes(bytes, s), what);
+	*first = false;
+	return err;
+}
+
+static struct err *add_live(struct buf *b, const struct account *a, uint64_t live)
+{
+	struct err *err = add_line(b, live, "live");
+	bool first = true;
+
+	for (unsigned i = 0; i < LIVE_N && !err; i++)
+		err = add_part(b, &first, a->live[i].bytes, live_kind_name(i));
+	return err ? err : buf_addstr(b, "\n");
+}
+
+static struct err *add_unreachable(struct buf *b, const struct account *a)
+{
+	struct err *err = add_line(b, account_unreachable(a), "unreachable");
+	bool first = true;
+
+	if (!err)
+		err = add_part(b, &first, a->garbage.bytes, "garbage");
+	if (!err)
+		err = add_part(b, &first, a->unswept.bytes, "garbage of the last collection, not swept yet");
+	if (!err)
+		err = add_part(b, &first, a->waiting.bytes, "waiting only for their finalizers");
+	return err ? err : buf_addstr(b, "\n");
+}
+
+/* The slots' size whose free ones take most. */
+static struct err *add_free(struct buf *b, const struct account *a)
+{
+	char s[TEXT_BYTES_SIZE];
+	unsigned most = 0;
+	struct err *err = add_line(b, a->free_slots.bytes, "free slots in spans that are in use");
+
+	for (unsigned i = 1; i < SIZE_CLASSES; i++)
+		if (a->free_class[i].bytes > a->free_class[most].bytes)
+			most = i;
+	if (!err && a->free_class[most].bytes)
+		err = buf_addf(b, ": most in those of %" PRIu64 " bytes, %s", a->class_size[most],
+			       text_bytes(a->free_class[most].bytes, s));
+	return err ? err : buf_addstr(b, "\n");
+}
+
+static struct err *add_stacks(struct buf *b, const struct account *a)
+{
+	char s[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE];
+	struct err *err = add_line(b, a->stack_inuse, "stacks");
+	bool first = true;
+
+	for (unsigned i = 0; i < STACK_N && !err; i++) {
+		if (!a->stacks[i].count)
+			continue;
+		err = buf_addf(b, "%s%s goroutine%s %s ", first ? ": " : ", ", text_count(a->stacks[i].count, n),
+			       a->stacks[i].count == 1 ? "" : "s", stack_state_name(i));
+		if (!err)
+			err = buf_addf(b, "%s", text_bytes(a->stacks[i].bytes, s));
+		if (!err)
+			err = buf_addf(b, " (%s used)", text_bytes(a->stacks[i].used, s));
+		first = false;
+	}
+	if (!err)
+		err = add_part(b, &first, a->dead_stacks.bytes, "of ended goroutines");
+	if (!err)
+		err = add_part(b, &first, a->thread_stacks.bytes, "of threads");
+	if (!err)
+		err = add_part(b, &first, a->stack_pool, "free");
+	return err ? err : buf_addstr(b, "\n");
+}
+
+static struct err *add_runtime(struct buf *b, const struct account *a)
+{
+	uint64_t all = a->mspan_sys + a->mcache_sys + a->buckhash_sys + account_gc_sys(a) + a->other_sys + a->stack_sys_own;
+	struct err *err = add_line(b, all, "the runtime's structures");
+	bool first = true;
+
+	if (!err)
+		err = add_part(b, &first, account_gc_sys(a), "for the collector");
+	if (!err)
+		err = add_part(b, &first, a->mspan_sys, "span tables");
+	if (!err)
+		err = add_part(b, &first, a->mcache_sys, "caches");
+	if (!err)
+		err = add_part(b, &first, a->buckhash_sys, "profiling buckets");
+	if (!err)
+		err = add_part(b, &first, a->stack_sys_own, "threads' stacks");
+	if (!err)
+		err = add_part(b, &first, a->other_sys, "other");
+	return err ? err : buf_addstr(b, "\n");
+}
+
+struct err *memory_add(struct buf *b, const struct report *r)
+{
+	const struct account *a = &r->account;
+	char s[TEXT_BYTES_SIZE];
+	struct err *err;
+
+	if (!a->heap)
+		return NULL;
+	err = buf_addf(b, "\nmemory       %s %s\n", text_bytes(a->counters ? a->sys : a->heap_inuse + a->manual, s),
+		       a->counters ? "obtained from the system" : "in spans; what else there is cannot be found without symbols");
+	if (!err)
+		err = add_live(b, a, r->live_bytes);
+	if (!err)
+		err = add_unreachable(b, a);
+	if (!err)
+		err = add_free(b, a);
+	if (!err)
+		err = add_line(b, a->tails, "ends of spans, and pointer bitmaps there\n");
+	if (!err && a->counters)
+		err = add_line(b, a->heap_idle - a->heap_released, "idle spans\n");
+	if (!err && a->counters)
+		err = add_line(b, a->heap_released, "idle spans released to the system\n");
+	if (!err)
+		err = add_stacks(b, a);
+	if (!err && a->counters)
+		err = add_runtime(b, a);
+	return err;
+}
+
+struct err *memory_add_memstats(struct buf *b, const struct account *a)
+{
+	if (!a->heap)
+		return NULL;
+	return buf_addf(b,
+			"memstats: HeapAlloc=%" PRIu64 " HeapInuse=%" PRIu64 " HeapIdle=%" PRIu64 " HeapReleased=%" PRIu64
+			" HeapSys=%" PRIu64 " StackInuse=%" PRIu64 " StackSys=%" PRIu64 " MSpanInuse=%" PRIu64 " MSpanSys=%" PRIu64
+			" MCacheInuse=%" PRIu64 " MCacheSys=%" PRIu64 " BuckHashSys=%" PRIu64 " GCSys=%" PRIu64
+			" OtherSys=%" PRIu64 " Sys=%" PRIu64 "\n"
+			"account: live=%" PRIu64 " garbage=%" PRIu64 " unswept=%" PRIu64 " waiting=%" PRIu64 " free_slots=%" PRIu64
+			" tails=%" PRIu64 " large_rounding=%" PRIu64 " tiny=%" PRIu64 " finalizers_queued=%" PRIu64
+			" cleanups_queued=%" PRIu64 " stacks_dead=%" PRIu64 " stacks_threads=%" PRIu64 " stacks_free=%" PRIu64
+			" live_variables=%" PRIu64 " live_goroutines=%" PRIu64 " live_finalizers=%" PRIu64 " live_cleanups=%" PRIu64
+			" live_queued=%" PRIu64 " live_weak=%" PRIu64 " live_runtime=%" PRIu64 "\n",
+			a->heap_alloc, a->heap_inuse, a->heap_idle, a->heap_released, a->heap_inuse + a->heap_idle,
+			a->stack_inuse, a->stack_inuse + a->stack_sys_own, a->mspan_inuse, a->mspan_sys, a->mcache_inuse,
+			a->mcache_sys, a->buckhash_sys, account_gc_sys(a), a->other_sys, a->sys,
+			a->heap_alloc - account_unreachable(a), a->garbage.bytes, a->unswept.bytes, a->waiting.bytes,
+			a->free_slots.bytes, a->tails, a->large_rounding, a->tiny.bytes, a->finalizers_queued,
+			a->cleanups_queued, a->dead_stacks.bytes, a->thread_stacks.bytes, a->stack_pool,
+			a->live[LIVE_VARIABLES].bytes, a->live[LIVE_GOROUTINES].bytes, a->live[LIVE_FINALIZERS].bytes,
+			a->live[LIVE_CLEANUPS].bytes, a->live[LIVE_QUEUED].bytes, a->live[LIVE_WEAK].bytes,
+			a->live[LIVE_RUNTIME].bytes);
+}

@@ -1,0 +1,651 @@
+/*
+ * Core files, read with pread(): a page of it is in memory while it is copied.
+ *
+ * What the core does not have is looked for in EXE, where the process had EXE mapped: coredump_filter leaves out pages
+ * that nobody wrote to.
+ */
+#include "target/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <inttypes.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/intr.h"
+#include "base/limits.h"
+#include "target/core_note.h"
+#include "target/target_int.h"
+
+struct segment {
+	uint64_t addr, memsz;
+	uint64_t off, filesz; /* filesz: what the headers promise */
+};
+
+struct mapping { /* of a file */
+	uint64_t start, end, off;
+	const char *path; /* in core.files */
+};
+
+struct core {
+	struct target t; /* first */
+	char *path, *exe;
+	int fd;
+	uint64_t size; /* of the file */
+	uint16_t machine;
+	struct bytes_fmt fmt;
+	VEC(struct segment) segments; /* by address */
+	VEC(struct mapping) maps;
+	char *files;
+	const char *file; /* of maps, open as file_fd (-1: not what was mapped, or not here) */
+	int file_fd;
+	VEC(struct buf) prstatus; /* until core_target() */
+	uint64_t pid, from_exe;
+	int64_t time_ns;
+	uint64_t mono_ns;
+	bool ours, full, has_auxv;
+	const struct elf *elf; /* EXE */
+	uint64_t bias;
+};
+
+bool core_is_file(const char *target)
+{
+	struct stat st;
+
+	return stat(target, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+void core_destroy(struct core *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->prstatus.n; i++)
+		buf_deinit(&c->prstatus.v[i]);
+	vec_deinit(&c->prstatus);
+	vec_deinit(&c->segments);
+	vec_deinit(&c->maps);
+	buf_deinit(&c->t.auxv);
+	free(c->path);
+	free(c->exe);
+	free(c->files);
+	cleanup_close(&c->file_fd);
+	cleanup_close(&c->fd);
+	free(c);
+}
+
+DEFINE_CLEANUP(core_destroy, struct core *)
+
+/* ------------------------------------------------------------------ headers */
+
+static int segment_cmp(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* What is no core, by its first bytes: what to do with it. */
+static struct err *not_a_core(const uint8_t *b, size_t n)
+{
+	static const struct {
+		const char *magic;
+		uint8_t len;
+		const char *name, *command;
+	} packed[] = {
+		{ "\x28\xb5\x2f\xfd", 4, "zstd", "zstd -d" },	    { "\x04\x22\x4d\x18", 4, "lz4", "lz4 -d" },
+		{ "\xfd" "7zXZ", 5, "xz", "xz -d" },		    { "\x1f\x8b", 2, "gzip", "gunzip" },
+	};
+
+	for (size_t i = 0; i < sizeof(packed) / sizeof(*packed); i++)
+		if (n >= packed[i].len && !memcmp(b, packed[i].magic, packed[i].len))
+			return err_create(ERR_BADDATA, "packed with %s: unpack it first (%s FILE; or, of systemd's: coredumpctl "
+					  "dump -o core PID)", packed[i].name, packed[i].command);
+	return err_create(ERR_BADDATA, n ? "neither a core file nor a stub" : "an empty file, no core");
+}
+
+static struct err *read_at(const struct core *c, uint64_t off, void *dst, uint64_t len, uint64_t *got)
+{
+	uint8_t *p = dst;
+
+	for (*got = 0; *got < len;) {
+		uint64_t want = len - *got < (1u << 30) ? len - *got : 1u << 30;
+		ssize_t n = off + *got < c->size ? pread(c->fd, p + *got, want, (off_t)(off + *got)) : 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_os(errno, "reading %s", c->path);
+		if (!n)
+			break;
+		*got += (uint64_t)n;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ notes */
+
+static struct err *note_auxv(struct core *c, const uint8_t *d, size_t len)
+{
+	c->has_auxv = true;
+	buf_reset(&c->t.auxv);
+	return buf_add(&c->t.auxv, d, len);
+}
+
+/* fs/binfmt_elf.c: fill_files_note(): count, page size; count times start, end, offset in pages; the paths. */
+static struct err *note_files(struct core *c, const uint8_t *d, size_t len)
+{
+	struct cursor k = cursor_make(d, len, c->fmt);
+	uint64_t n = cursor_word(&k), page = cursor_word(&k);
+	const char *path, *end;
+	struct err *err = NULL;
+
+	if (k.bad || n > cursor_left(&k) / (3 * c->fmt.word) || c->files)
+		return NULL; /* names only: a core without is a core */
+	c->files = malloc(len + 1);
+	if (!c->files)
+		return err_nomem();
+	memcpy(c->files, d, len);
+	c->files[len] = 0;
+	end = c->files + len;
+	path = c->files + (2 + 3 * n) * c->fmt.word;
+	for (uint64_t i = 0; i < n && path < end && !err; i++) {
+		struct mapping m = { cursor_word(&k), cursor_word(&k), cursor_word(&k) * page, path };
+
+		err = vec_push(&c->maps, m);
+		path += strlen(path) + 1;
+	}
+	return err;
+}
+
+static struct err *note_psinfo(struct core *c, const uint8_t *d, size_t len)
+{
+	/* struct elf_prpsinfo: uids are two bytes wide on 386 and arm, which the size tells. */
+	size_t pid = c->fmt.word == 8 ? 24 : len <= 124 ? 12 : 16;
+
+	if (len >= pid + 4)
+		c->pid = bytes_u32(c->fmt, d + pid);
+	return NULL;
+}
+
+static struct err *note_status(struct core *c, const uint8_t *d, size_t len)
+{
+	struct buf b = BUF_INIT;
+	struct err *err;
+
+	if (c->prstatus.n >= LIMIT_THREADS)
+		return err_create(ERR_LIMIT, "more than %u threads", LIMIT_THREADS);
+	err = buf_add(&b, d, len);
+	if (!err)
+		err = vec_push(&c->prstatus, b);
+	if (err)
+		buf_deinit(&b);
+	return err;
+}
+
+static struct err *note_one(struct core *c, const GElf_Nhdr *nh, const char *name, const uint8_t *d)
+{
+	if (nh->n_namesz == sizeof(CORE_OWNER) && !memcmp(name, CORE_OWNER, sizeof(CORE_OWNER))) {
+		if (nh->n_type == CORE_NOTE_CAPTURE && nh->n_descsz >= 8) {
+			c->ours = true;
+			c->time_ns = (int64_t)bytes_u64(c->fmt, d);
+			c->full = nh->n_descsz >= 16 && bytes_u64(c->fmt, d + 8) & CORE_FULL;
+			c->mono_ns = nh->n_descsz >= 24 ? bytes_u64(c->fmt, d + 16) : 0;
+		}
+		return NULL;
+	}
+	if (nh->n_namesz < 4 || memcmp(name, "CORE", 4))
+		return NULL;
+	switch (nh->n_type) {
+	case NT_PRSTATUS:
+		return note_status(c, d, nh->n_descsz);
+	case NT_PRPSINFO:
+		return note_psinfo(c, d, nh->n_descsz);
+	case NT_AUXV:
+		return note_auxv(c, d, nh->n_descsz);
+	case NT_FILE:
+		return note_files(c, d, nh->n_descsz);
+	default:
+		return NULL;
+	}
+}
+
+static struct err *read_notes(struct core *c, Elf *elf, uint64_t off, uint64_t len)
+{
+	size_t at = 0, next, name, desc;
+	Elf_Data *data;
+	GElf_Nhdr nh;
+	struct err *err = NULL;
+
+	if (off >= c->size)
+		return err_create(ERR_BADDATA, "cut before its notes: no thread can be read");
+	if (len > c->size - off)
+		len = c->size - off;
+	if (len > LIMIT_CORE_NOTES)
+		return err_create(ERR_LIMIT, "%" PRIu64 " bytes of notes", len);
+	data = elf_getdata_rawchunk(elf, (int64_t)off, len, ELF_T_NHDR);
+	if (!data)
+		return err_create(ERR_BADDATA, "its notes cannot be read: %s", elf_errmsg(-1));
+	for (; !err && at < data->d_size && (next = gelf_getnote(data, at, &nh, &name, &desc)) > 0; at = next)
+		err = note_one(c, &nh, (const char *)data->d_buf + name, (const uint8_t *)data->d_buf + desc);
+	return err;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static struct err *read_headers(struct core *c, Elf *elf)
+{
+	GElf_Ehdr eh;
+	size_t n;
+	struct err *err = NULL;
+
+	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &eh))
+		return err_create(ERR_BADDATA, "a damaged ELF file");
+	if (eh.e_type != ET_CORE)
+		return err_create(ERR_BADDATA, "an executable, not a core file: it goes behind TARGET");
+	c->machine = eh.e_machine;
+	c->fmt = (struct bytes_fmt){ eh.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4, eh.e_ident[EI_DATA] == ELFDATA2MSB };
+	/* More than 65534 headers are counted in section 0, which the kernel writes at the end: a cut core lacks it. */
+	if (elf_getphdrnum(elf, &n) || (n == PN_XNUM && eh.e_shoff >= c->size))
+		return err_create(ERR_BADDATA, "cut: its program headers cannot be counted");
+	if (n > LIMIT_CORE_SEGMENTS)
+		return err_create(ERR_LIMIT, "%zu program headers", n);
+	for (size_t i = 0; i < n && !err; i++) {
+		GElf_Phdr ph;
+
+		if (!gelf_getphdr(elf, (int)i, &ph))
+			return err_create(ERR_BADDATA, "program header %zu cannot be read (cut?)", i);
+		if (ph.p_type == PT_NOTE)
+			err = read_notes(c, elf, ph.p_offset, ph.p_filesz);
+		if (ph.p_type != PT_LOAD || !ph.p_memsz)
+			continue;
+		if (ph.p_filesz > ph.p_memsz || ph.p_vaddr + (ph.p_memsz - 1) < ph.p_vaddr ||
+		    ph.p_offset + ph.p_filesz < ph.p_offset)
+			return err_create(ERR_BADDATA, "program header %zu makes no sense", i);
+		if (!err)
+			err = vec_push(&c->segments,
+				       ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz }));
+	}
+	if (err)
+		return err;
+	if (!c->prstatus.n)
+		return err_create(ERR_BADDATA, "a core file without threads (NT_PRSTATUS)");
+	if (c->segments.n)
+		qsort(c->segments.v, c->segments.n, sizeof(*c->segments.v), segment_cmp);
+	for (size_t i = 1; i < c->segments.n; i++)
+		if (c->segments.v[i].addr - c->segments.v[i - 1].addr < c->segments.v[i - 1].memsz)
+			return err_create(ERR_BADDATA, "segments overlap at 0x%" PRIx64, c->segments.v[i].addr);
+	return NULL;
+}
+
+/* The mapping that holds addr; NULL: none. */
+static const struct mapping *mapping_at(const struct core *c, uint64_t addr)
+{
+	for (size_t i = 0; i < c->maps.n; i++)
+		if (addr >= c->maps.v[i].start && addr < c->maps.v[i].end)
+			return &c->maps.v[i];
+	return NULL;
+}
+
+/* EXE is where the program's entry, or its headers, are. */
+static struct err *find_exe(struct core *c)
+{
+	struct cursor k = cursor_make(c->t.auxv.data, c->t.auxv.len, c->fmt);
+	const struct mapping *m = NULL;
+	uint64_t key, val;
+
+	while (cursor_left(&k) && !m) {
+		key = cursor_word(&k);
+		val = cursor_word(&k);
+		if (key == 9 /* AT_ENTRY */ || key == 3 /* AT_PHDR */)
+			m = mapping_at(c, val);
+	}
+	if (!m)
+		return NULL;
+	c->exe = strdup(m->path);
+	return c->exe ? NULL : err_nomem();
+}
+
+static struct err *core_open_(struct core *c)
+{
+	uint8_t magic[8];
+	struct stat st;
+	uint64_t got;
+	struct err *err;
+	Elf *elf;
+
+	c->fd = open(c->path, O_RDONLY | O_CLOEXEC);
+	if (c->fd < 0 || fstat(c->fd, &st))
+		return err_os(errno, "opening");
+	c->size = (uint64_t)st.st_size;
+	c->time_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	err = read_at(c, 0, magic, sizeof(magic), &got);
+	if (err)
+		return err;
+	if (got < SELFMAG || memcmp(magic, ELFMAG, SELFMAG))
+		return not_a_core(magic, got);
+	elf_version(EV_CURRENT);
+	elf = elf_begin(c->fd, ELF_C_READ, NULL);
+	if (!elf)
+		return err_create(ERR_BADDATA, "a damaged ELF file: %s", elf_errmsg(-1));
+	err = read_headers(c, elf);
+	elf_end(elf);
+	return err ? err : find_exe(c);
+}
+
+struct err *core_open(const char *path, struct core **ret)
+{
+	_cleanup_(cleanup_core_destroy) struct core *c = calloc(1, sizeof(*c));
+	struct err *err;
+
+	if (!c)
+		return err_nomem();
+	c->fd = c->file_fd = -1;
+	c->path = strdup(path);
+	err = c->path ? core_open_(c) : err_nomem();
+	if (err)
+		return err_wrapf(err, "%s", path);
+	*ret = TAKE_PTR(c);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ what it says */
+
+const char *core_exe(const struct core *c)
+{
+	return c->exe;
+}
+
+uint64_t core_pid(const struct core *c)
+{
+	return c->pid;
+}
+
+int64_t core_time_ns(const struct core *c)
+{
+	return c->time_ns;
+}
+
+uint64_t core_mono_ns(const struct core *c)
+{
+	return c->mono_ns;
+}
+
+bool core_ours(const struct core *c)
+{
+	return c->ours;
+}
+
+bool core_full(const struct core *c)
+{
+	return c->full;
+}
+
+uint16_t core_machine(const struct core *c)
+{
+	return c->machine;
+}
+
+struct bytes_fmt core_fmt(const struct core *c)
+{
+	return c->fmt;
+}
+
+/* How much of a segment's promised bytes the file has. */
+static uint64_t segment_present(const struct core *c, const struct segment *s)
+{
+	if (s->off >= c->size)
+		return 0;
+	return s->filesz < c->size - s->off ? s->filesz : c->size - s->off;
+}
+
+uint64_t core_cut(const struct core *c, uint64_t *at)
+{
+	uint64_t cut = 0;
+
+	for (size_t i = 0; i < c->segments.n; i++) {
+		const struct segment *s = &c->segments.v[i];
+		uint64_t have = segment_present(c, s);
+
+		if (have < s->filesz && !cut)
+			*at = s->addr + have;
+		cut += s->filesz - have;
+	}
+	return cut;
+}
+
+uint64_t core_from_exe(const struct core *c)
+{
+	return c->from_exe;
+}
+
+struct err *core_ranges(const struct core *c, struct ranges *ret)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < c->segments.n && !err; i++) {
+		uint64_t have = segment_present(c, &c->segments.v[i]);
+
+		if (have)
+			err = vec_push(ret, ((struct range){ c->segments.v[i].addr, have }));
+	}
+	return err;
+}
+
+/* ------------------------------------------------------------------ the target */
+
+enum { FIRST_PAGE = 4096 };
+
+/* The first segment that ends behind addr. */
+static size_t segment_lookup(const struct core *c, uint64_t addr)
+{
+	size_t lo = 0, hi = c->segments.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->segments.v[mid].addr + (c->segments.v[mid].memsz - 1) < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Is the file at m's path what was mapped?  The core has the first page of every ELF file (coredump_filter, bit 4). */
+static bool is_mapped_file(const struct core *c, const struct mapping *m, int fd)
+{
+	uint8_t here[FIRST_PAGE], there[FIRST_PAGE];
+	uint64_t got = 0;
+
+	for (size_t i = 0; i < c->maps.n; i++) {
+		const struct mapping *x = &c->maps.v[i];
+		size_t k = segment_lookup(c, x->start);
+		const struct segment *s = k < c->segments.n ? &c->segments.v[k] : NULL;
+		struct err *err;
+
+		if (x->off || strcmp(x->path, m->path) || !s || s->addr > x->start ||
+		    s->filesz < x->start - s->addr + FIRST_PAGE)
+			continue;
+		err = read_at(c, s->off + (x->start - s->addr), there, FIRST_PAGE, &got);
+		err_destroy(err);
+		return got == FIRST_PAGE && pread(fd, here, FIRST_PAGE, 0) == FIRST_PAGE &&
+		       !memcmp(here, there, FIRST_PAGE);
+	}
+	return false;
+}
+
+/* Of another file that was mapped there: a shared object's code and constants. */
+static uint64_t read_mapped(struct core *c, uint64_t addr, uint8_t *dst, uint64_t len)
+{
+	const struct mapping *m = mapping_at(c, addr);
+	ssize_t n;
+
+	if (!m)
+		return 0;
+	if (c->file != m->path) {
+		cleanup_close(&c->file_fd);
+		c->file = m->path;
+		c->file_fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (c->file_fd >= 0 && (!core_is_file(m->path) || !is_mapped_file(c, m, c->file_fd))) {
+			close(c->file_fd);
+			c->file_fd = -1;
+		}
+	}
+	if (len > m->end - addr)
+		len = m->end - addr;
+	n = c->file_fd >= 0 ? pread(c->file_fd, dst, len, (off_t)(m->off + (addr - m->start))) : 0;
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static bool is_variable(const struct elf *e, uint64_t addr)
+{
+	const struct elf_segment *s;
+	size_t n = elf_segments(e, &s);
+
+	for (size_t i = 0; i < n; i++)
+		if (addr - s[i].addr < s[i].memsz)
+			return s[i].write;
+	return false;
+}
+
+/* Memory that the core left out, from the file that was mapped there. */
+static uint64_t read_file(struct core *c, uint64_t addr, uint8_t *dst, uint64_t len)
+{
+	const uint8_t *p;
+
+	for (uint64_t n = c->elf ? len : 0; n; n /= 2) {
+		p = elf_data(c->elf, addr - c->bias, n);
+		if (p) {
+			memcpy(dst, p, n);
+			if (is_variable(c->elf, addr - c->bias))
+				c->from_exe += n;
+			return n;
+		}
+	}
+	return read_mapped(c, addr, dst, len);
+}
+
+static struct err *read_range(struct core *c, struct mem_range *r)
+{
+	struct err *err = NULL;
+
+	for (r->got = 0; r->got < r->len;) {
+		uint64_t addr = r->addr + r->got, left = r->len - r->got, n;
+		size_t i = segment_lookup(c, addr);
+		const struct segment *s = i < c->segments.n ? &c->segments.v[i] : NULL;
+
+		if (!s || s->addr > addr) {
+			/* One of ours has no headers for what it has not: EXE's constants are in EXE. */
+			if (!c->ours || !c->elf || is_variable(c->elf, addr - c->bias))
+				break;
+			n = s && s->addr - addr < left ? s->addr - addr : left;
+			n = read_file(c, addr, r->dst + r->got, n);
+		} else if (addr - s->addr < s->filesz) {
+			n = s->filesz - (addr - s->addr);
+			n = n < left ? n : left;
+			err = read_at(c, s->off + (addr - s->addr), r->dst + r->got, n, &n);
+		} else {
+			n = s->memsz - (addr - s->addr);
+			n = read_file(c, addr, r->dst + r->got, n < left ? n : left);
+		}
+		if (err || !n)
+			return err;
+		r->got += n;
+	}
+	return NULL;
+}
+
+enum { PROGRESS = 16 << 20 };
+
+static struct err *core_readv(struct mem_source *src, struct mem_range *ranges, size_t n)
+{
+	struct core *c = (struct core *)src;
+	uint64_t bytes = 0, said = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		err = i % 256 ? NULL : intr_check();
+		if (!err)
+			err = read_range(c, &ranges[i]);
+		bytes += ranges[i].got;
+		if (c->t.progress && bytes - said >= PROGRESS) {
+			c->t.progress(c->t.progress_arg, bytes);
+			said = bytes;
+		}
+	}
+	return err;
+}
+
+static struct err *core_auxv(struct target *t, struct buf *ret)
+{
+	(void)ret; /* it is there from the start */
+	return ((struct core *)t)->has_auxv ? NULL : err_create(ERR_NODEBUG, "the core file has no auxiliary vector");
+}
+
+static void fill_thread(const struct core *c, const struct core_regs *regs, const struct buf *note, struct thread *th)
+{
+	const struct arch *a = c->t.arch;
+	unsigned word = c->fmt.word;
+
+	th->tid = bytes_u32(c->fmt, note->data + prstatus_pid(c->fmt));
+	for (size_t i = 0; i < regs->n; i++)
+		for (unsigned k = 0; k < a->nregs && *regs->names[i]; k++)
+			if (!strcmp(a->reg_names[k], regs->names[i])) {
+				th->regs[k] = bytes_word(c->fmt, note->data + prstatus_reg(c->fmt) + i * word);
+				th->have[k] = true;
+			}
+	th->valid = th->have[a->pc] && th->have[a->sp];
+}
+
+static struct err *core_threads(struct target *t, struct threads *ret)
+{
+	const struct core *c = (const struct core *)t;
+	const struct core_regs *regs = core_regs_find(c->machine, c->fmt);
+	struct err *err = NULL;
+
+	if (!regs)
+		return err_create(ERR_UNSUPPORTED, "registers in core files of %s are not known",
+				  arch_machine_name(c->machine));
+	ret->n = 0;
+	for (size_t i = 0; i < c->prstatus.n && !err; i++) {
+		struct thread th = { 0 };
+
+		if (c->prstatus.v[i].len < prstatus_reg(c->fmt) + regs->n * regs->word)
+			return err_create(ERR_BADDATA, "a thread's registers take %zu bytes, not %zu", c->prstatus.v[i].len,
+					  prstatus_size(regs));
+		fill_thread(c, regs, &c->prstatus.v[i], &th);
+		err = vec_push(ret, th);
+	}
+	threads_sort(ret);
+	return err;
+}
+
+static void core_target_destroy(struct target *t)
+{
+	(void)t; /* the core's */
+}
+
+static const struct target_ops core_ops = { core_target_destroy, core_threads, core_auxv };
+
+struct err *core_target(struct core *c, const struct arch *arch, struct target **ret)
+{
+	if (c->machine != arch->elf_machine || c->fmt.word != arch->fmt.word || c->fmt.big != arch->fmt.big)
+		return err_create(ERR_BADDATA, "%s is of a program for %s, EXE is for %s", c->path,
+				  arch_machine_name(c->machine), arch->name);
+	c->t.source = (struct mem_source){ core_readv, true };
+	c->t.ops = &core_ops;
+	c->t.arch = arch;
+	*ret = &c->t;
+	return NULL;
+}
+
+void core_set_exe(struct core *c, const struct elf *exe, uint64_t bias)
+{
+	c->elf = exe;
+	c->bias = bias;
+}

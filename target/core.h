@@ -1,0 +1,48 @@
+/*
+ * A core file as a target: gcore's, the kernel's, QEMU's, or one of ours.  Nothing of it is read before it is
+ * asked for.
+ *
+ * A core may be partial (coredump_filter leaves pages out that are as in their file) or cut.
+ */
+#ifndef GRF_TARGET_CORE_H
+#define GRF_TARGET_CORE_H
+
+#include "base/err.h"
+#include "target/elf.h"
+#include "target/target.h"
+
+struct core;
+
+/* Does `target`, of the command line, name a file?  Then it is meant as a core, whatever it holds. */
+bool core_is_file(const char *target);
+
+/* ERR_BADDATA: no core (what it is, and what to do: compressed ones too), or one too damaged to be read. */
+ERR_MUST_CHECK struct err *core_open(const char *path, struct core **ret);
+void core_destroy(struct core *c);
+
+/* The program's path as NT_FILE or, failing that, the core's own ends have it; NULL: unknown. */
+const char *core_exe(const struct core *c);
+uint64_t core_pid(const struct core *c);      /* 0: unknown */
+int64_t core_time_ns(const struct core *c);   /* when it was captured, or else written */
+uint64_t core_mono_ns(const struct core *c);  /* the same by CLOCK_MONOTONIC there; 0: unknown */
+bool core_ours(const struct core *c);	      /* written by -o FILE.core */
+bool core_full(const struct core *c);	      /* and that with --full */
+uint16_t core_machine(const struct core *c);  /* EM_* */
+struct bytes_fmt core_fmt(const struct core *c);
+
+/* Bytes that its program headers promise and that are behind the file's end; *at: the first such address. */
+uint64_t core_cut(const struct core *c, uint64_t *at);
+/* Of bytes read so far: how many of EXE's variables were taken from EXE, since the core has none of their pages. */
+uint64_t core_from_exe(const struct core *c);
+
+/*
+ * Memory and threads.  exe (borrowed) is where pages come from that were left out; bias: its place.  The core is borrowed
+ * and outlives the target.  ERR_UNSUPPORTED: a machine without tables.
+ */
+ERR_MUST_CHECK struct err *core_target(struct core *c, const struct arch *arch, struct target **ret);
+void core_set_exe(struct core *c, const struct elf *exe, uint64_t bias);
+
+/* All memory that the core says the process had, and can be read: sorted. */
+ERR_MUST_CHECK struct err *core_ranges(const struct core *c, struct ranges *ret);
+
+#endif

@@ -1,0 +1,192 @@
+"""Where all memory is: the account against runtime.MemStats, to the byte, and what it says of memory that nothing live
+holds."""
+
+import os
+
+from lib import *
+
+ALL = "1.17.13 1.18.10 1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.10 1.25.5 1.26.8 1.27.3"
+RELEASES = os.environ.get("GRF_RELEASES", "1.17.13 1.19.13 1.23.12 1.26.8").split()
+
+
+def numbers(text, line):
+    found = [l for l in text.splitlines() if l.startswith(line)]
+    check(len(found) == 1, f"{len(found)} lines of {line}:\n{text}")
+    return {k: int(v) for k, v in (w.split("=") for w in found[0].split()[1:])}
+
+
+def account_of(p, *args):
+    with multi() as g:
+        prof = profile(g.target, p.exe, "-p", p.pid, *args)
+    prof.memstats, prof.account = numbers(prof.text, "memstats: "), numbers(prof.text, "account: ")
+    return prof
+
+
+def sums(prof):
+    """What holds of every account."""
+    m, a, t = prof.memstats, prof.account, prof.totals
+    check(m["HeapAlloc"] == t["allocated_bytes"], m, t)
+    check(a["garbage"] + a["unswept"] + a["waiting"] == t["unreachable_bytes"], a, t)
+    check(sum(v for k, v in a.items() if k.startswith("live_")) == a["live"] == t["live_bytes"], a, t)
+    check(m["HeapInuse"] == m["HeapAlloc"] + a["free_slots"] + a["tails"], m, a)
+    check("the runtime counts" not in prof.text, prof.text)
+
+
+def equal(version, flags=(), tag="", **env):
+    p = Prog([build("account", version, flags, tag, **env)])
+    want = numbers("\n".join(l for l in p.lines if l), "memstats ")
+    prof = account_of(p)
+    sums(prof)
+    bad = {k: (prof.memstats[k], v) for k, v in want.items() if prof.memstats[k] != v}
+    check(not bad, f"read and printed: {bad}")
+    check(len(want) == 15, want)
+    # 10,000 of 20,000 slots of 512 bytes are free.
+    check(prof.account["free_slots"] > 9000 * 512, prof.account)
+
+
+def releases(version):
+    def run():
+        equal(version)
+    run.__name__ = f"account_releases_go{version}"
+    case(timeout=120, needs=["gdbserver"])(run)
+
+
+for v in RELEASES:
+    releases(v)
+
+
+@case(timeout=120, needs=["gdbserver", "gcc"])
+def account_cgo():
+    equal(GO_VERSION, tag="-cgo", flags=["-ldflags=-linkmode=external"], CGO_ENABLED="1")
+
+
+@case(timeout=120, needs=["gdbserver"])
+def account_core():
+    """From a saved core the same account."""
+    p = Prog([build("account")])
+    d = tmpdir()
+    with multi() as g:
+        grf("-p", p.pid, "-o", f"{d}/a.core", "-o", f"{d}/a.txt", g.target, p.exe)
+    grf("-o", f"{d}/b.txt", f"{d}/a.core", p.exe)
+    with open(f"{d}/a.txt") as f, open(f"{d}/b.txt") as g:
+        a, b = f.read(), g.read()
+    for line in "memstats: ", "account: ":
+        check(numbers(a, line) == numbers(b, line), numbers(a, line), numbers(b, line))
+
+
+@case(timeout=120, needs=["gdbserver"])
+def account_stripped():
+    """Without symbols the heap's part is known, and the rest is said to be not."""
+    p = Prog([build("account", flags=["-ldflags=-s -w"], tag="-stripped")])
+    want = numbers("\n".join(l for l in p.lines if l), "memstats ")
+    prof = account_of(p)
+    sums(prof)
+    for k in "HeapAlloc", "HeapInuse":
+        check(prof.memstats[k] == want[k], k, prof.memstats, want)
+    check("without symbols" in prof.text, prof.text)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def account_all():
+    """--all: with what is not live the profile adds up to Sys."""
+    p = Prog([build("account")])
+    live = account_of(p)
+    prof = account_of(p, "--all")
+    sums(prof)
+    check(prof.total == prof.memstats["Sys"], prof.total, prof.memstats)
+    check(live.total == live.totals["live_bytes"], live.total, live.totals)
+    roots = {}
+    for s, n in prof.stacks:
+        roots[s.split(";")[0]] = roots.get(s.split(";")[0], 0) + n
+    check(roots["[free slots]"] == prof.account["free_slots"], roots)
+    check(roots["[idle spans]"] == prof.memstats["HeapIdle"], roots)
+    check(sum(n for s, n in prof.stacks if s.startswith("[stacks];goroutines waiting;")) > 200 * 2048, roots)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def account_garbage():
+    """With the collector off garbage is named as such."""
+    p = Prog([build("leaks"), "garbage"])
+    prof = account_of(p)
+    sums(prof)
+    check(prof.account["garbage"] > 3900 * (16 << 10), prof.account)
+    check(prof.account["live"] < 2 << 20, prof.account)
+    check(re.search(r"6\d\.\d MiB  unreachable: 6\d\.\d MiB garbage", prof.text), prof.text)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def account_holes():
+    """Fragmentation: one object of sixteen survives and keeps its span."""
+    p = Prog([build("leaks"), "holes"])
+    prof = account_of(p)
+    sums(prof)
+    check(prof.account["free_slots"] > 55000 * 512 and prof.account["live"] < 6000 * 512, prof.account)
+    check("most in those of 512 bytes" in prof.text, prof.text)
+
+
+@case(timeout=180, needs=["gdbserver"])
+def account_rss():
+    """What is obtained and not released is what is resident, where all of it was touched: a list of small objects."""
+    src = tmpdir()
+    with open(f"{src}/go.mod", "w") as f:
+        f.write("module rss\n\ngo 1.21\n")
+    with open(f"{src}/main.go", "w") as f:
+        f.write("package main\n\nimport (\"os\"; \"runtime/debug\"; \"time\")\n\n"
+                "type node struct { next *node; pad [6]uint64 }\n\nvar list *node\n\n"
+                "func main() {\n\tfor i := 0; i < 5000000; i++ { list = &node{next: list} }\n"
+                "\tdebug.FreeOSMemory()\n\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
+    p = Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")], env=dict(os.environ, GODEBUG="madvdontneed=1"))
+    prof = account_of(p)
+    with open(f"/proc/{p.pid}/status") as f:
+        rss = int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) * 1024
+    resident = prof.memstats["Sys"] - prof.memstats["HeapReleased"]
+    check(within(resident, rss, 0.05), f"obtained and not released {resident}, resident {rss}")
+
+
+# The finalizer story
+
+def finalizer_story(version):
+    def run():
+        p = Prog([build("leaks", version), "finalizer"])
+        time.sleep(1)
+        prof = account_of(p)
+        sums(prof)
+        n = prof.account["finalizers_queued"]
+        # One is being run: with its block it may still count, or not.
+        check(2890 <= n <= 3000, n)
+        check(prof.account["live_queued"] >= n * (4 << 10), prof.account)
+        line = re.search(r"goroutine \d+, which runs finalizers, is in main\.\(\*handle\)\.release: ([^,\n]+)"
+                         r"(?:, for at least ([\d.]+) (ms|s))?$", prof.text, re.M)
+        check(line, prof.text)
+        check(line.group(1) in ("sync.Mutex.Lock", "semacquire"), line.group(0))
+        check(line.group(2), "since when?", line.group(0))
+        secs = float(line.group(2)) / (1000 if line.group(3) == "ms" else 1)
+        check(0.9 < secs < 60, line.group(0))
+        check(re.search(r"finalizers   [\d,]+ finalizers and 0 cleanups are due; 1\d\.\d MiB wait for them", prof.text),
+              prof.text)
+    run.__name__ = f"finalizer_blocked_go{version}"
+    case(timeout=120, needs=["gdbserver"])(run)
+
+
+for v in RELEASES:
+    finalizer_story(v)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def finalizer_idle():
+    """Nothing is said where nothing waits."""
+    p = Prog([build("leaks"), "cache"])
+    check("finalizers   " not in account_of(p).text)
+    # Objects that only their finalizer keeps from being freed: the collector does not run.
+    src = tmpdir()
+    with open(f"{src}/go.mod", "w") as f:
+        f.write("module fin\n\ngo 1.21\n")
+    with open(f"{src}/main.go", "w") as f:
+        f.write("package main\n\nimport (\"os\"; \"runtime\"; \"runtime/debug\"; \"time\")\n\n"
+                "type T struct { a, b *int; pad [14]uint64 }\n\n//go:noinline\nfunc make1() {\n\tt := &T{a: new(int)}\n"
+                "\truntime.SetFinalizer(t, func(*T) {})\n}\n\n"
+                "func main() {\n\tdebug.SetGCPercent(-1)\n\tfor i := 0; i < 1000; i++ { make1() }\n"
+                "\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
+    prof = account_of(Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")]))
+    sums(prof)
+    check(999 * 128 <= prof.account["waiting"] <= 1001 * 128, prof.account)

@@ -1,0 +1,133 @@
+"""Goroutines: groups, what each alone keeps, labels, paths."""
+
+import os
+import subprocess
+
+from lib import *
+from case_s_account import RELEASES
+
+
+def run_leaks(version, mode, *args):
+    p = Prog([build("leaks", version), mode])
+    time.sleep(0.5)
+    d = tmpdir()
+    with multi() as g:
+        grf("-p", p.pid, *args, "-o", f"{d}/p.pprof", "-o", f"{d}/p.folded", "-o", f"{d}/p.txt", g.target, p.exe)
+    with open(f"{d}/p.txt") as f:
+        return f"{d}/p.pprof", read_folded(f"{d}/p.folded"), f.read()
+
+
+def bytes_of(text):
+    n, unit = text.split()
+    return float(n) * {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit]
+
+
+def groups(version):
+    def run():
+        pprof, stacks, text = run_leaks(version, "goroutines", "--goroutines")
+        head = re.search(r"^([\d,]+) goroutines \(the first is \d+\) chan send(?:, at least ([\d.]+ m?s) to [\d.]+ m?s)?; "
+                         r"alone keep ([\d.]+ \w+) in ([\d,]+) objects; stacks ([\d.]+ \w+)\n((?:        .*\n)+)"
+                         r"    created by (.*)$", text, re.M)
+        check(head, text[-3000:])
+        count = int(head.group(1).replace(",", ""))
+        check(1990 <= count <= 2000, head.group(0))
+        check(head.group(2), "since when?", head.group(0))
+        check(within(bytes_of(head.group(3)), count * 8448, 0.08), head.group(0))
+        check("main.fetch" in head.group(6) and head.group(7) == "main.request", head.group(0))
+        check(bytes_of(head.group(5)) >= count * 2000, head.group(0))
+        # Labels: one in four is of the south.
+        tags = subprocess.run([go(), "tool", "pprof", "-tags", pprof], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, env=go_env()).stdout
+        check(re.search(r"shop: Total", tags) and re.search(r"handler: Total", tags) and "/list" in tags, tags)
+        south, north = (float(re.search(rf"([\d.]+)MB \([\d.]+%\): {s}\b", tags).group(1)) for s in ("south", "north"))
+        check(within(north, 3 * south, 0.02), tags)
+        check(re.search(r"root: Total", tags) and "goroutines" in tags and "package variables" in tags, tags)
+    run.__name__ = f"goroutine_groups_go{version}"
+    case(timeout=120, needs=["gdbserver"])(run)
+
+
+for v in RELEASES:
+    groups(v)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def goroutine_alone():
+    """What a package variable keeps, too, no goroutine keeps alone."""
+    src = tmpdir()
+    with open(f"{src}/go.mod", "w") as f:
+        f.write("module alone\n\ngo 1.21\n")
+    with open(f"{src}/main.go", "w") as f:
+        f.write(r"""package main
+
+import ("os"; "runtime"; "time")
+
+type T struct { next *T; data []byte }
+
+var global = &T{data: make([]byte, 1<<20)}
+var sink int
+
+//go:noinline
+func wait(ts ...*T) { time.Sleep(time.Hour); runtime.KeepAlive(ts) }
+
+//go:noinline
+func first(shared *T) { own := &T{next: global, data: make([]byte, 2<<20)}; wait(own, shared) }
+
+//go:noinline
+func second(shared *T) { own := &T{next: shared, data: make([]byte, 4<<20)}; wait(own) }
+
+func start() {
+	shared := &T{data: make([]byte, 8<<20)}
+	go first(shared)
+	go second(shared)
+}
+
+func main() {
+	start()
+	time.Sleep(100 * time.Millisecond)
+	runtime.GC()
+	os.Stdout.WriteString("READY\n")
+	time.Sleep(time.Hour)
+}
+""")
+    p = Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")])
+    d = tmpdir()
+    with multi() as g:
+        grf("-p", p.pid, "--goroutines", "-o", f"{d}/p.txt", g.target, p.exe)
+    with open(f"{d}/p.txt") as f:
+        text = f.read()
+    alone = {}
+    for m in re.finditer(r"alone keeps? ([\d.]+ \w+) in .*\n((?:        .*\n)+)", text):
+        for name in "main.first", "main.second", "main.main":
+            if re.search(rf"^        {name}$", m.group(2), re.M):
+                alone[name] = bytes_of(m.group(1))
+    for name, mb in ("main.first", 2), ("main.second", 4), ("main.main", 0):
+        check(abs(alone[name] - (mb << 20)) < 4096 + (mb << 20) * 0.05, name, alone)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def goroutine_paths():
+    """--stack-roots=path: a local's path begins with the calls that led there; bytes are the same."""
+    _, var, _ = run_leaks(GO_VERSION, "goroutines")
+    _, path, _ = run_leaks(GO_VERSION, "goroutines", "--stack-roots=path")
+    own = lambda stacks: sum(n for s, n in stacks)
+    check(abs(own(var) - own(path)) < 20000 and own(var) > 2000 * 8192, own(var), own(path))
+    check(any(s.startswith("main.request.gowrap1;main.fetch;") for s, _ in path), [s for s, _ in path][:9])
+    check(not any(s.startswith("main.request.gowrap1;main.fetch;") and ".out" in s for s, _ in var), var[:9])
+    grf("--stack-roots=x", "localhost:1", rc=2)
+
+
+@case(timeout=120, needs=["gdbserver"])
+def goroutine_labels_core():
+    """Labels and groups from a saved core are those of the live run; a scrubbed core has none of the labels' text."""
+    p = Prog([build("leaks"), "goroutines"])
+    d = tmpdir()
+    with multi() as g:
+        grf("-p", p.pid, "--goroutines", "-o", f"{d}/a.core", "-o", f"{d}/a.pprof", "-o", f"{d}/a.txt", g.target, p.exe)
+    grf("--goroutines", "-o", f"{d}/b.pprof", "-o", f"{d}/b.txt", f"{d}/a.core", p.exe)
+    with open(f"{d}/a.pprof", "rb") as f, open(f"{d}/b.pprof", "rb") as g:
+        check(f.read() == g.read(), "profiles differ")
+    part = lambda name: open(f"{d}/{name}.txt").read().partition("\ngoroutines  ")[2].partition("\ndetail")[0]
+    cut = lambda text: text[:text.rindex("    created by")]
+    check(cut(part("a")) == cut(part("b")) and "main.fetch" in part("a"), part("a")[:500], part("b")[:500])
+    grf("--save-only", "--scrub", "-o", f"{d}/s.core", f"{d}/a.core", p.exe)
+    grf("-o", f"{d}/s.pprof", f"{d}/s.core", p.exe)
