@@ -2,6 +2,7 @@
 #
 #	make deps	installs what is missing (check and demo call it)
 #	make unit	the unit tests alone; make check-layers the includes' direction
+#	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
 #	make layouts	writes heap/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
 #	make check-layouts  holds it against every one of them (LAYOUTS="1.27.3": against these)
@@ -104,6 +105,13 @@ check-releases: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k releases
 
+# Every architecture under QEMU's user mode (qemu-user: apt-get install it), ARCHES="arm64 s390x": these alone.
+ARCHES ?= amd64 arm64 riscv64 ppc64le ppc64 s390x loong64 mips64le mips64 mipsle mips 386 arm
+check-arch: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)GRF_ARCH_RELEASES="$(RELEASES)" GRF_ARCHES="$(ARCHES)" OBJDIR=$(OBJDIR) \
+		python3 tests/e2e/run.py --objdir $(OBJDIR) -k p_arch
+
 # Every kind of virtual machine; $(OBJDIR)/guests.md gets the rows of docs/SUPPORT.md's table.  QEMU10=path: QEMU 10's
 # qemu-system-x86_64.
 check-guest: deps
@@ -138,5 +146,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps check check-built check-releases check-guest check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -115,8 +115,9 @@ static struct err *run_until(struct acquire *a, uint64_t n)
 	struct until u = { 0 };
 	struct err *err = target_run_until(a->target, a->until, n, &u), *e = NULL;
 
-	if (u.writes)
+	if (u.writes && !a->until_noted)
 		e = report_note(a->report, "the stub's breakpoint for --until was written into the program's text until it was reached");
+	a->until_noted |= u.writes;
 	if (!e && u.signals)
 		e = report_detail(a->report, "--until: %" PRIu64 " signals passed on", u.signals);
 	if (!e)
@@ -147,6 +148,8 @@ static struct err *run_before(struct acquire *a)
 	struct timespec ts;
 	struct err *err = NULL;
 
+	if (a->o.until && a->guest)
+		return err_create(ERR_UNSUPPORTED, "--until: a breakpoint would stop every process of the machine that has something there");
 	if (a->o.until) {
 		err = heap_function(a->heap, a->o.until, &a->until);
 		if (!err)
@@ -256,6 +259,21 @@ static struct err *stop_again(struct acquire *a, const char *why)
 			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
 }
 
+/* Where a stop does not hold all threads: what they did meanwhile. */
+static struct err *look_back(struct acquire *a)
+{
+	uint64_t moved;
+	struct err *err;
+
+	if (!rsp_features(a->rsp)->others_run)
+		return NULL;
+	err = heap_moved(a->heap, target_memory(a->target), &moved);
+	if (err || !moved)
+		return err;
+	return report_note(a->report, "the heap moved while it was read (%" PRIu64 " spans), as this stub stops one thread only: the "
+			   "profile is not exact; start the program with GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1", moved);
+}
+
 /* What was captured from is not needed any more. */
 static struct err *let_go(struct acquire *a)
 {
@@ -355,6 +373,8 @@ static struct err *capture_fitting(struct acquire *a)
 	struct err *err = capture(a), *e = NULL;
 	bool again, held = !rsp_features(a->rsp)->stops_again && !fork_taken(a->fork);
 
+	if (!err)
+		err = look_back(a);
 	if (err && !heap_capture_misfit(err))
 		return err;
 	if (!held) /* else there is one stop only, and what may need another one comes first */

@@ -58,6 +58,7 @@ struct acquire {
 	struct fork *fork; /* NULL: memory is read while the process is stopped */
 	uint64_t bias;
 	uint64_t until; /* the function's address; 0: none */
+	bool until_noted;
 	unsigned pid_levels; /* target_pid_levels() */
 	bool pid_levels_known;
 	uint64_t pause_ns; /* the last stop that counts */

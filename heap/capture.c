@@ -140,6 +140,9 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = ahead_tops(h, threads, &ahead);
 	if (!err)
 		err = need_ahead(h, &want, &ahead, 0);
+	if (!err && shape_unborn(p))
+		err = err_create(ERR_UNSUPPORTED, "the program has not started its Go runtime yet: let it run first, with --until "
+				 "FUNC (main.main, or what it calls when it is up) or --after SECONDS");
 	if (!err)
 		err = binaries_fetch(p, &h->libs, read_libraries, h);
 	if (!err)
@@ -151,14 +154,11 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err && p->stripped)
 		err = find_mheap(p);
 	if (!err)
-		err = shape_mheap(p, &h->unborn);
+		err = shape_mheap(p);
 	if (!err)
 		err = plan_masks(h, &want);
 	if (!err)
 		err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
-	if (!err && h->unborn)
-		err = err_create(ERR_BADDATA,
-				 "the Go runtime has not set up its heap yet: let the program start first");
 	if (!err)
 		err = vec_push(&want, ((struct range){ ptr, len * p->fmt.word }));
 	if (!err)

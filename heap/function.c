@@ -5,19 +5,30 @@
 
 #include "heap/heap_int.h"
 
-/* From the function tables.  In a PIE that has not been relocated yet moduledata leads nowhere. */
-static struct err *by_tables(struct proc *p, const char *name, uint64_t *ret)
+/* From the function tables, as the file has them: a PIE's moduledata leads nowhere before it is relocated. */
+static struct err *by_tables(const struct proc *p, const char *name, uint64_t *ret)
 {
+	struct proc file = *p;
+	const struct elf_segment *segs;
 	const struct func *f = NULL;
-	struct err *err = image_need1(p->img, p->var.firstmoduledata, layout_size(&p->layout, LS_moduledata));
+	size_t n = elf_segments(p->exe, &segs);
+	struct image *img = NULL;
+	struct err *err = image_create(p->fmt, &img);
 
+	file.img = img;
+	file.bias = 0;
+	file.var.firstmoduledata -= p->bias;
+	memset(&file.modules, 0, sizeof(file.modules));
+	for (size_t i = 0; i < n && !err; i++)
+		if (segs[i].filesz)
+			err = image_lend(img, segs[i].addr, segs[i].data, segs[i].filesz);
 	if (!err)
-		err = modules_load(p);
-	for (size_t i = 0; i < p->modules.v.n && !err && !f; i++)
-		err = func_named(p, &p->modules.v.v[i], name, &f);
-	*ret = !err && f ? f->entry : 0;
-	modules_deinit(&p->modules);
-	memset(&p->modules, 0, sizeof(p->modules));
+		err = modules_load(&file);
+	for (size_t i = 0; i < file.modules.v.n && !err && !f; i++)
+		err = func_named(&file, &file.modules.v.v[i], name, &f);
+	*ret = !err && f ? f->entry + p->bias : 0;
+	modules_deinit(&file.modules);
+	image_destroy(img);
 	return err;
 }
 

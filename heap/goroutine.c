@@ -82,11 +82,35 @@ static struct err *need_object(struct proc *p, const struct spans *spans, uint64
 	return image_need1(p->img, r.addr, r.len);
 }
 
+/*
+ * The simplest stubs do not number threads as the kernel does.  Then the register that holds g says whose a thread is, as far as
+ * it runs Go code.
+ */
+static void match_by_g(const struct proc *p, struct stacks *s)
+{
+	const struct arch *a = p->machine;
+	int r = 0;
+
+	for (size_t i = 0; i < s->ms.n; i++)
+		if (s->ms.v[i].thread >= 0)
+			return;
+	while (r < a->nregs && (!p->arch->g_reg || strcmp(a->reg_names[r], p->arch->g_reg)))
+		r++;
+	for (size_t t = 0; r < a->nregs && t < s->threads->n; t++)
+		for (size_t i = 0; i < s->ms.n && s->threads->v[t].have[r]; i++) {
+			struct machine *m = &s->ms.v[i];
+			uint64_t g = s->threads->v[t].regs[r];
+
+			if (g && (g == m->curg || g == m->g0 || g == m->gsignal))
+				m->thread = (int32_t)t;
+		}
+}
+
 struct err *machines_load(struct proc *p, const struct spans *spans, const struct threads *threads,
 			  struct stacks *s)
 {
 	uint32_t msize = layout_size(&p->layout, LS_m), gsize = layout_size(&p->layout, LS_g);
-	uint64_t addr, g0, gsig, next;
+	uint64_t addr, next;
 	struct err *err = image_read_word(p->img, p->var.allm, &addr);
 
 	s->threads = threads;
@@ -103,18 +127,18 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 		    (err = proc_get(p, addr, L_m_curg, &m.curg)) ||
 		    (err = proc_get(p, addr, L_m_vdsoSP, &m.vdso_sp)) ||
 		    (err = proc_get(p, addr, L_m_vdsoPC, &m.vdso_pc)) ||
-		    (err = proc_get(p, addr, L_m_g0, &g0)) ||
-		    (err = proc_get(p, addr, L_m_gsignal, &gsig)))
+		    (err = proc_get(p, addr, L_m_g0, &m.g0)) ||
+		    (err = proc_get(p, addr, L_m_gsignal, &m.gsignal)))
 			break;
-		if (g0) {
-			if ((err = need_object(p, spans, g0, gsize)) || (err = g_load(p, g0, &g)))
+		if (m.g0) {
+			if ((err = need_object(p, spans, m.g0, gsize)) || (err = g_load(p, m.g0, &g)))
 				break;
 			m.g0_lo = g.lo;
 			m.g0_hi = g.hi;
 			m.g0_sched_sp = g.sched_sp;
 		}
-		if (gsig) {
-			if ((err = need_object(p, spans, gsig, gsize)) || (err = g_load(p, gsig, &g)))
+		if (m.gsignal) {
+			if ((err = need_object(p, spans, m.gsignal, gsize)) || (err = g_load(p, m.gsignal, &g)))
 				break;
 			m.sig_lo = g.lo;
 			m.sig_hi = g.hi;
@@ -126,6 +150,8 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 			m.thread = thread_by_stack(p, threads, &m, &curg);
 		err = vec_push(&s->ms, m);
 	}
+	if (!err)
+		match_by_g(p, s);
 	return err_wrapf(err, "reading runtime.allm");
 }
 

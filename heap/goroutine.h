@@ -44,7 +44,7 @@ struct goroutine {
 
 /* One m, with its thread. */
 struct machine {
-	uint64_t addr, procid, curg, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi, vdso_sp, vdso_pc;
+	uint64_t addr, procid, curg, g0, gsignal, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi, vdso_sp, vdso_pc;
 	int32_t thread; /* -1: not among the target's threads */
 };
 

@@ -92,7 +92,7 @@ struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again)
 		v->firstmoduledata += h->proc.bias;
 	}
 	if (!err && !*again && failed)
-		return h->unborn ? failed : layout_misfit(&x, &h->layout, failed);
+		return layout_misfit(&x, &h->layout, failed);
 	err_destroy(failed);
 	return err;
 }

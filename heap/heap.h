@@ -57,6 +57,9 @@ ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint6
 ERR_MUST_CHECK struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
 					struct unstable *u);
 
+/* After heap_capture(), before the process is let go: how many spans, or the table of them, have changed since. */
+ERR_MUST_CHECK struct err *heap_moved(const struct heap *h, struct mem_source *src, uint64_t *moved);
+
 /* A capture that failed so may have been made with a wrong layout: heap_check_layout() knows more. */
 static inline bool heap_capture_misfit(const struct err *err)
 {

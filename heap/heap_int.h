@@ -27,7 +27,6 @@ struct heap {
 	uint64_t reflect_lo, reflect_hi; /* text of reflect.makeFuncStub and methodValueCall */
 	struct map64 scheduler; /* object ids of gs, ms and ps */
 	char *why; /* of the last unstable stop, where it was an error */
-	bool unborn; /* the runtime had not set up its heap */
 	bool struct_of; /* reflect.StructOf is linked in */
 	bool reflect_known; /* these have been looked for */
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);

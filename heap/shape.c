@@ -60,14 +60,14 @@ struct err *shape_modules(const struct proc *p)
 	static const struct {
 		const char *field;
 		enum layout_id lo, hi;
-		bool exec;
+		bool exec, any; /* in code; wherever: linkers put what is only read beside the code, too */
 	} ranges[] = {
 		{ "moduledata.text", L_moduledata_text, L_moduledata_etext, true },
 		{ "moduledata.noptrdata", L_moduledata_noptrdata, L_moduledata_enoptrdata, false },
 		{ "moduledata.data", L_moduledata_data, L_moduledata_edata, false },
 		{ "moduledata.bss", L_moduledata_bss, L_moduledata_ebss, false },
 		{ "moduledata.noptrbss", L_moduledata_noptrbss, L_moduledata_enoptrbss, false },
-		{ "moduledata.types", L_moduledata_types, L_moduledata_etypes, false },
+		{ "moduledata.types", L_moduledata_types, L_moduledata_etypes, false, true },
 	};
 	uint64_t md = p->var.firstmoduledata, lo, hi;
 	struct tally t = { 0 };
@@ -75,25 +75,31 @@ struct err *shape_modules(const struct proc *p)
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
 		t = (struct tally){ ranges[i].field, 0, 0 };
 		if (word_at(p, md, ranges[i].lo, &lo) && word_at(p, md, ranges[i].hi, &hi))
-			look(&t, in_segment(p, lo, hi, ranges[i].exec));
+			look(&t, in_segment(p, lo, hi, ranges[i].exec) || (ranges[i].any && in_segment(p, lo, hi, true)));
 		if (t.bad)
 			break;
 	}
 	return judge(&t, 1);
 }
 
-struct err *shape_mheap(const struct proc *p, bool *unborn)
+/* mallocinit, then modulesinit, which makes the masks of variables, are schedinit's; a PIE may not be relocated before. */
+bool shape_unborn(const struct proc *p)
+{
+	uint64_t mask = p->var.firstmoduledata + layout_off(&p->layout, L_moduledata_gcdatamask), v;
+
+	if (!proc_try_word(p, mask + layout_off(&p->layout, L_bitvector_bytedata), &v) || v)
+		return false;
+	return p->stripped || (proc_try_word(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &v) && !v);
+}
+
+struct err *shape_mheap(const struct proc *p)
 {
 	uint64_t spans = p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), ptr, len, cap, gen = 1;
 	struct tally t[] = { { "mheap.allspans", 1, 1 }, { "mheap.sweepgen", 1, 1 } };
 
-	*unborn = false;
 	if (proc_try_word(p, spans, &ptr) && proc_try_word(p, spans + p->fmt.word, &len) &&
-	    proc_try_word(p, spans + 2 * p->fmt.word, &cap)) {
-		*unborn = !ptr && !len && !cap;
-		t[0].bad = *unborn || (ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap && len <= LIMIT_SPANS) ?
-				   0 : 1;
-	}
+	    proc_try_word(p, spans + 2 * p->fmt.word, &cap))
+		t[0].bad = !(ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap && len <= LIMIT_SPANS);
 	if (proc_try_uint(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_sweepgen), 4, &gen))
 		t[1].bad = gen & 1;
 	return judge(t, 2);

@@ -13,9 +13,11 @@
 #include "heap/proc.h"
 #include "heap/span.h"
 
-/* With the variables: moduledata's ranges, mheap's own fields.  *unborn: the runtime has not set up its heap yet. */
+/* With the variables: whether the program has not set up its runtime yet, so that nothing else can be looked at. */
+bool shape_unborn(const struct proc *p);
+/* moduledata's ranges, mheap's own fields. */
 ERR_MUST_CHECK struct err *shape_modules(const struct proc *p);
-ERR_MUST_CHECK struct err *shape_mheap(const struct proc *p, bool *unborn);
+ERR_MUST_CHECK struct err *shape_mheap(const struct proc *p);
 /* With the mspans. */
 ERR_MUST_CHECK struct err *shape_spans(const struct proc *p);
 /* With their bits, if spans_settle() complains: does it of most spans? */

@@ -338,6 +338,33 @@ static uint32_t frame_at(const struct stacks *st, const struct goroutine *g, uin
 	return g->nframes ? g->first_frame + g->nframes - 1 : UINT32_MAX;
 }
 
+/*
+ * Until 1.17 the arguments of a deferred call stand behind its record, where there is no register ABI (all but amd64), as the
+ * function's own map of its arguments has them (traceback.go, tracebackdefers).
+ */
+static struct err *scan_defer_args(struct stack_scan *s, uint64_t d, uint64_t fn, uint32_t frame)
+{
+	struct proc *p = s->p;
+	uint64_t args = d + layout_size(&p->layout, LS_defer), size, pc, v;
+	const struct func *f;
+	const uint8_t *mask;
+	uint32_t nbit;
+	struct err *err;
+
+	if (!fn || layout_has(&p->layout, L_func_entryOff))
+		return NULL;
+	if ((err = image_read_uint(p->img, d, 4, &size)) || !size || (err = image_read_word(p->img, fn, &pc)) ||
+	    (err = func_find(p, pc, &f)))
+		return err; /* _defer.siz is its first field */
+	if (!f || f->args == FUNC_ARGS_UNKNOWN)
+		return err_create(ERR_BADDATA, "a deferred call whose arguments are not known");
+	mask = stackmap(p, func_funcdata(p, f, FUNCDATA_ARGS), 0, &nbit);
+	for (uint32_t i = 0; mask && i < nbit && i < size / p->fmt.word && !err; i++)
+		if (mask[i >> 3] >> (i & 7) & 1 && !(err = image_read_word(p->img, args + i * p->fmt.word, &v)))
+			err = scan_value(s, args + i * p->fmt.word, v, frame, ROOT_DEFER, false);
+	return err;
+}
+
 static struct err *scan_defers(struct stack_scan *s, const struct stacks *st)
 {
 	const struct proc *p = s->p;
@@ -356,7 +383,8 @@ static struct err *scan_defers(struct stack_scan *s, const struct stacks *st)
 		    (err = proc_get(p, d, L_defer_heap, &heap)) || (err = proc_get(p, d, L_defer_sp, &sp)))
 			return err;
 		frame = frame_at(st, s->g, sp);
-		if ((err = scan_value(s, d + layout_off(&p->layout, L_defer_fn), fn, frame, ROOT_DEFER_FN,
+		if ((err = scan_defer_args(s, d, fn, frame)) ||
+		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_fn), fn, frame, ROOT_DEFER_FN,
 				      false)) ||
 		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_link), link, frame, ROOT_DEFER,
 				      false)))

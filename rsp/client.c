@@ -309,13 +309,15 @@ static struct err *ask_features(struct rsp *rsp)
 	if (!rsp->f.start_no_ack) {
 		err = rsp_command(rsp, "qqemu.Supported");
 		if (!err)
-			features_qemu(&rsp->f, (const char *)rsp->reply.data);
+			features_acked(&rsp->f, (const char *)rsp->reply.data);
 		rsp->shared->interrupts = rsp->f.stop != STOP_NONE;
 		return err;
 	}
 	err = rsp_command(rsp, "QStartNoAckMode");
-	if (err || !reply_is(rsp, "OK"))
+	if (err || !reply_is(rsp, "OK")) {
+		features_acked(&rsp->f, "");
 		return err;
+	}
 	err = conn_set_no_ack(rsp->conn);
 	rsp->f.pub.no_ack = true;
 	rsp->shared->no_ack = 1;

@@ -26,6 +26,7 @@ static const struct {
 	{ "QStartNoAckMode+", OFF(start_no_ack) },
 	{ "QProgramSignals+", OFF(program_signals) },
 	{ "binary-upload+", OFF(pub.binary_read) },
+	{ "native-signals+", OFF(native_signals) },
 	{ "multiprocess+", OFF(pub.multiprocess) },
 	{ "fork-events+", OFF(pub.fork_events) },
 	{ "vfork-events+", OFF(pub.vfork_events) },
@@ -93,8 +94,10 @@ struct err *features_parse(const char *reply, struct features *ret)
  * reply, so one request at a time; it serves one session, cannot be interrupted, and lets the program run
  * when a client is lost.  The system mode takes requests back to back.
  */
-void features_qemu(struct features *f, const char *reply)
+void features_acked(struct features *f, const char *reply)
 {
+	/* After a reply gdbserver, too, takes whatever byte comes for its ack. */
+	f->pub.window = 1;
 	if (!strstr(reply, "sstep"))
 		return;
 	f->pub.phys_mem = strstr(reply, "PhyMemMode") != NULL;

@@ -23,6 +23,7 @@ struct features {
 	bool greets;	    /* a stop reply may precede the first reply */
 	bool xml_before_g;  /* `g` is wrong, or deadly, before target.xml was read */
 	bool stays_stopped; /* a lost client leaves the debuggee held */
+	bool native_signals; /* signals in stop replies are Linux's own numbers, not gdb's */
 };
 
 /*
@@ -40,7 +41,7 @@ struct features {
 /* From the reply to FEATURES_QUERY. */
 ERR_MUST_CHECK struct err *features_parse(const char *reply, struct features *ret);
 
-/* QEMU, by its reply to qqemu.Supported ("sstepbits;sstep;PhyMemMode"); "" is another stub. */
-void features_qemu(struct features *f, const char *reply);
+/* A stub that wants acknowledgements.  QEMU by its reply to qqemu.Supported ("sstepbits;sstep;PhyMemMode"); "" is another. */
+void features_acked(struct features *f, const char *reply);
 
 #endif

@@ -440,7 +440,7 @@ static void guard(int fd, int pipe, struct guardian_state *state)
 		r.silence_ms = CONN_LAST_WORDS_ALL_MS;
 		r.deadline += CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	}
-	if (state->talking && (state->held || state->end_stub || state->inject.stage || state->clear[0]))
+	if (state->talking && (state->held || state->end_stub || state->inject.stage || state->running || state->clear[0]))
 		undo(&r, state);
 	close(fd);
 	if (state->child)

@@ -29,7 +29,7 @@ struct guardian_state {
 	volatile uint8_t sending;  /* half a packet may be out */
 	volatile uint8_t end_stub; /* the gdbserver is ours alone: end it too */
 	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */
-	volatile uint8_t running;  /* resumed with a breakpoint set: a stop reply will come */
+	volatile uint8_t running;  /* resumed, with a breakpoint or for a step: a stop reply will come, which somebody must take */
 	volatile uint8_t interrupts; /* 0x03 makes it come */
 	char clear[48];		   /* the packet that takes the breakpoint away; "": there is none */
 	volatile uint64_t pid;	   /* 0: not known yet; ask */

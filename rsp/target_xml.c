@@ -76,11 +76,13 @@ static bool parse_number(const char *s, uint32_t max, uint32_t *ret)
 static void add_reg(struct walk *w, const char **atts)
 {
 	const char *name = attr(atts, "name"), *regnum = attr(atts, "regnum");
-	struct rsp_reg reg = { .regnum = w->next_regnum };
+	const char *offset = attr(atts, "offset");
+	struct rsp_reg reg = { .regnum = w->next_regnum, .offset = UINT32_MAX };
 	uint32_t bits;
 
 	if (!name || !parse_number(attr(atts, "bitsize"), MAX_BITS, &bits) || !bits || bits % 8 ||
 	    (regnum && !parse_number(regnum, MAX_REGNUM, &reg.regnum)) ||
+	    (offset && !parse_number(offset, MAX_TEXT, &reg.offset)) ||
 	    w->x->regs.n >= MAX_REGS) {
 		fail(w, err_create(ERR_PROTO, "the stub's target.xml has a register that makes no sense"));
 		return;
@@ -216,6 +218,9 @@ struct err *target_xml_read(struct target_xml *x, target_xml_fetch *fetch, void 
 			target_xml_deinit(x);
 			return err_create(ERR_PROTO, "the stub's target.xml has a register twice");
 		}
+		/* lldb-server's are where it says, the parts of other registers too (eax in rax). */
+		if (x->regs.v[i].offset != UINT32_MAX)
+			continue;
 		x->regs.v[i].offset = offset;
 		offset += x->regs.v[i].size; /* at most MAX_REGS * MAX_BITS / 8: half of 32 bits */
 	}

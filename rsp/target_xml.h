@@ -3,6 +3,7 @@
  *
  * Register numbers count up in document order, over all included files, unless
  * regnum="..." says otherwise; `g` is the registers by number, without gaps.
+ * lldb-server's say offset="..." themselves.
  * Source: gdb's manual, "Target Descriptions".
  */
 #ifndef GRF_RSP_TARGET_XML_H

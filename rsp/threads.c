@@ -47,7 +47,11 @@ struct err *rsp_threads(struct rsp *rsp, struct rsp_threads *ret)
 			if (err || end)
 				continue;
 			end = rsp->reply.data[0] == 'l';
-			if (end)
+			if (!rsp->reply.len && !list.n) { /* the simplest stubs: the thread that they told of */
+				end = true;
+				err = vec_push(&list, rsp->current);
+			}
+			if (end || err)
 				continue;
 			if (rsp->reply.data[0] == 'm')
 				err = add_threads(rsp, &list);
@@ -123,6 +127,12 @@ static struct err *decode_g(const struct buf *reply, struct buf *raw, struct buf
 	return NULL;
 }
 
+/* Hg's reply; a stub that does not know it has one thread. */
+static bool is_selected(const struct rsp *rsp, size_t nthreads)
+{
+	return !strcmp((const char *)rsp->reply.data, "OK") || (nthreads == 1 && !rsp->reply.len);
+}
+
 struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads, size_t n,
 			       struct buf *raw, struct buf *avail)
 {
@@ -140,10 +150,10 @@ struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads
 		bool selected = false;
 
 		while (!err && sent < n && sent - done < window) {
-			err = rsp_send(rsp, "Hg%s", threads[sent].id);
+			err = rsp_send(rsp, "Hg%s", *threads[sent].id ? threads[sent].id : "0");
 			if (!err && !rsp->f.pub.no_ack) { /* one by one */
 				err = rsp_next(rsp);
-				selected = !strcmp((const char *)rsp->reply.data, "OK");
+				selected = is_selected(rsp, n);
 			}
 			if (!err)
 				err = rsp_send(rsp, "g");
@@ -151,7 +161,7 @@ struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads
 		}
 		if (!err && rsp->f.pub.no_ack) {
 			err = rsp_next(rsp);
-			selected = !err && !strcmp((const char *)rsp->reply.data, "OK");
+			selected = !err && is_selected(rsp, n);
 		}
 		if (!err)
 			err = rsp_next(rsp);

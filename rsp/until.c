@@ -107,12 +107,17 @@ struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t, unsigne
 		return err;
 	rsp->shared->running = 0;
 	v = strchr("TS", rsp->reply.data[0]) && rsp->reply.len >= 3 ? packet_hexbyte(rsp->reply.data + 1) : 0;
-	if (rsp->reply.data[0] != 'W' && rsp->reply.data[0] != 'X')
+	if (rsp->reply.data[0] != 'W' && rsp->reply.data[0] != 'X') {
 		rsp_set_stopped(rsp, conn_now_ns());
+		rsp->shared->held = 1; /* whoever goes now without `D` leaves it with the trap's signal (seen, QEMU) */
+	}
 	err = rsp_take_stop(rsp, t);
 	if (err)
 		return err;
 	*signal = v > 0 ? (unsigned)v : 0;
+	/* The stub's own, by which it holds threads: passed on, it would stop the process for good. */
+	if (*signal == (rsp->f.native_signals ? 19 : 17))
+		*signal = 0;
 	return NULL;
 }
 

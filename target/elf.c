@@ -39,6 +39,9 @@ void elf_destroy(struct elf *e)
 	free(e->go_build_id);
 	free(e->version);
 	free(e->modinfo);
+	for (size_t i = 0; e->copies && i < e->nsegments; i++)
+		free(e->copies[i]);
+	free(e->copies);
 	free(e->segments);
 	free(e->sections);
 	free(e->section_off);
@@ -196,6 +199,8 @@ static struct err *elf_open_(struct elf *e)
 		err = elf_read_sections(e);
 	if (!err)
 		err = elf_read_notes(e);
+	if (!err)
+		err = elf_relocate(e);
 	return err;
 }
 

@@ -17,6 +17,7 @@ struct elf {
 
 	struct elf_segment *segments;
 	size_t nsegments;
+	uint8_t **copies; /* of segments that relocations changed, or NULL each; NULL: none */
 	struct elf_section *sections;
 	uint64_t *section_off; /* file offset of sections[i] */
 	size_t nsections;
@@ -36,5 +37,8 @@ struct elf {
 
 /* elf_note.c: fills the build ids; damaged notes are passed over. */
 ERR_MUST_CHECK struct err *elf_read_notes(struct elf *e);
+
+/* elf_reloc.c: gives segments' data the pointers that only relocations have. */
+ERR_MUST_CHECK struct err *elf_relocate(struct elf *e);
 
 #endif

@@ -15,9 +15,14 @@ ALL = "GRF_ARCH_RELEASES" in os.environ
 TABLE = os.path.join(OBJDIR, "arch.tsv")
 # `make check` has these: the stub's usual case, the other byte order, the other word size, both.
 FEW = ["arm64", "s390x", "386", "mips"]
-# As PIE, and stripped: where pointers in the file are (in place, or in relocations only) differs by architecture.
 BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie"],
-          "stripped-pie": ["-buildmode=pie", "-ldflags=-s -w"]}
+          "stripped-pie": ["-buildmode=pie", "-ldflags=-s -w"],
+          # GNU ld: what is only read lies beside the code; a PIE's pointers are in relocations alone.
+          "cgo": ["-ldflags=-linkmode=external"],
+          "cgo-stripped-pie": ["-buildmode=pie", "-ldflags=-s -w -linkmode=external"]}
+CROSS = {"arm64": "aarch64-linux-gnu-gcc"}
+# Where the dynamic loader that a PIE wants is, of those that the Go linker links alone: Debian's libc6-arm64-cross.
+SYSROOTS = {"amd64": "/", "arm64": "/usr/aarch64-linux-gnu"}
 
 
 def exists(version, arch):
@@ -30,8 +35,8 @@ def leave(*row):
             print(*row, sep="\t", file=f)
 
 
-def exact(arch, version, flags=(), tag="", options=(), named=0.01, until="main.ticked:2"):
-    exe = build("zoo", version, flags=flags, tag=f"-{arch}{tag}", GOARCH=arch)
+def exact(arch, version, flags=(), tag="", options=(), named=0.01, until="main.ticked:2", **env):
+    exe = build("zoo", version, flags=flags, tag=f"-{arch}{tag}", GOARCH=arch, **env)
     p = QemuUser(arch, exe, "-tick", "-garbage", options=[*cpu(arch, version), *options])
     prof = profile(p.target, exe, "--until", until)
     heap = int(p.wait_line(r"^heapalloc ").split()[1])
@@ -54,7 +59,14 @@ def add(version, arch, name):
     def run():
         if need("qemu-" + QEMU[arch]) and ALL:
             leave(version, arch + tag, "failed")  # a row that follows wins
-        exact(arch, version, BUILDS[name], tag)
+        options, env = [], {}
+        if "cgo" in name:
+            env = {"CGO_ENABLED": "1", "CC": need(CROSS[arch])}
+        if "pie" in name or "cgo" in name:
+            options = ["-L", SYSROOTS[arch]]
+            if not os.path.isdir(SYSROOTS[arch]):
+                raise Skip(f"no {SYSROOTS[arch]}")
+        exact(arch, version, BUILDS[name], tag, options, **env)
     tag = "" if name == "default" else f"-{name}"
     run.__name__ = f"go{version}-{arch}{tag}"
     case(timeout=600)(run)
@@ -67,5 +79,6 @@ for v in os.environ.get("GRF_ARCH_RELEASES", GO_VERSION).split():
         if exists(v, a):
             add(v, a, "default")
     for b in list(BUILDS)[1:]:
-        for a in QEMU if ALL and v == GO_VERSION else ["s390x"] if v == GO_VERSION and b == "stripped" else []:
+        few = ["s390x"] if b == "stripped" else CROSS if "cgo" in b else SYSROOTS
+        for a in [] if v != GO_VERSION else QEMU if ALL and b == "stripped" else few:
             add(v, a, b)

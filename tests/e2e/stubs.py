@@ -44,3 +44,54 @@ def runs_on(prog):
     """It ticks, and its payloads are whole."""
     line = prog.wait_line(r"^tick \d+", 60, len(prog.lines))
     check("ok" in line, line)
+
+
+class LldbServer:
+    """lldb-server's gdb mode, attached to a process."""
+
+    def __init__(self, *args):
+        # A port that is free now; it takes a name for both families and listens on one.
+        self.port = free_port()
+        self.target = f"127.0.0.1:{self.port}"
+        i = args.index("--") if "--" in args else len(args)
+        self.proc = subprocess.Popen([need("lldb-server"), "gdbserver", *args[:i], self.target, *args[i:]],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.pid = self.proc.pid
+        deadline = time.monotonic() + 30
+        while not QemuUser.listens(self):
+            check(time.monotonic() < deadline and self.proc.poll() is None, "lldb-server does not listen")
+            time.sleep(0.02)
+
+
+class Simplest(Relay):
+    """gdbserver, as if it knew `?`, `g`, `m` and `D` alone."""
+
+    KNOWN = b"?gmD"
+
+    def __init__(self, port):
+        self.partial, self.asked = b"", []
+        super().__init__(port, self.filter)
+
+    def _pump(self, src, dst, up):
+        self.to_client = src if up else dst  # either direction knows both ends
+        super()._pump(src, dst, up)
+
+    def filter(self, data, up):
+        if not up:
+            return data
+        out, self.partial = b"", self.partial + data
+        while self.partial:
+            m = re.match(rb"\$([^#]*)#..", self.partial, re.S)
+            if not m and self.partial[:1] == b"$":
+                break
+            piece = m.group(0) if m else self.partial[:1]
+            self.partial = self.partial[len(piece):]
+            if m and m.group(1)[:1] not in [bytes([c]) for c in self.KNOWN]:
+                self.asked.append(m.group(1))
+                self.to_client.sendall(b"+$#00")
+                self.skip_ack = True
+            elif piece == b"+" and getattr(self, "skip_ack", False):
+                self.skip_ack = False  # of our reply
+            else:
+                out += piece
+        return out or b"+"  # a stray one is nothing; no bytes would be the end

@@ -1,10 +1,36 @@
 #!/usr/bin/env python3
-"""Prints docs/SUPPORT.md's table from the rows that `make check-releases` left:
+"""Prints docs/SUPPORT.md's tables from the rows that `make check-releases` and `make check-arch` left:
 
 	python3 tests/tools/support.py build/releases.tsv
+	python3 tests/tools/support.py --arch build/arch.tsv
 """
 
 import sys
+
+
+def minor(version):
+    return int(version.split(".")[1])
+
+
+def arch(path):
+    """A row per architecture, a column per release: live - HeapAlloc in bytes, payloads."""
+    cells = {}
+    with open(path) as f:
+        for line in f:
+            version, name, *figures = line.rstrip("\n").split("\t")
+            cells[name, version] = figures
+    versions = sorted({v for _, v in cells}, key=minor)
+    print("| |", " | ".join(versions), "|")
+    print("|---" * (len(versions) + 1) + "|")
+    for name in dict.fromkeys(n for n, _ in cells):
+        row = []
+        for v in versions:
+            live, *rest = cells.get((name, v), [""])
+            if rest:
+                allocated, heap, held, promised, unnamed = rest
+                live = f"{int(live) - int(heap):+d}" + (f", {held}/{promised}" if promised != "-" else "")
+            row.append(live)
+        print("|", name, "|", " | ".join(row), "|")
 
 
 def main(path):
@@ -20,4 +46,7 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "--arch":
+        arch(sys.argv[2])
+    else:
+        main(sys.argv[1])

@@ -70,10 +70,28 @@ static void test_xml_hostile(void **state)
 	target_xml_deinit(&x);
 }
 
+/* As lldb-server has it: the order is not that of `g`, and registers overlap. */
+static void test_xml_offsets(void **state)
+{
+	struct target_xml x = TARGET_XML_INIT;
+
+	ok(target_xml_read(&x, fetch_one,
+			   (void *)"<t><reg name=\"rax\" bitsize=\"64\" offset=\"80\" regnum=\"0\"/>"
+				   "<reg name=\"rsp\" bitsize=\"64\" offset=\"152\" regnum=\"1\"/>"
+				   "<reg name=\"eax\" bitsize=\"32\" offset=\"80\" regnum=\"2\"/></t>"));
+	assert_int_equal(x.regs.n, 3);
+	assert_int_equal(x.regs.v[0].offset, 80);
+	assert_int_equal(x.regs.v[1].offset, 152);
+	assert_int_equal(x.regs.v[2].offset, 80);
+	target_xml_deinit(&x);
+	bad(target_xml_read(&x, fetch_one, (void *)"<t><reg name=\"a\" bitsize=\"8\" offset=\"-1\"/></t>"), ERR_PROTO);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_xml_hostile),
+		cmocka_unit_test(test_xml_offsets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
