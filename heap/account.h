@@ -52,6 +52,8 @@ struct account {
 	uint64_t class_size[SIZE_CLASSES];
 	uint64_t tails;		 /* ends of spans: no slot fits, or the pointer bitmaps are there */
 	uint64_t large_rounding; /* of allocated bytes: large objects' last pages */
+	struct amount sized;	 /* of live ones: slots of small objects whose size is known (heap/slot_use.h) */
+	uint64_t class_waste;	 /* what of them those do not need */
 	struct amount tiny;	 /* of allocated bytes: blocks that hold several small pointer-free objects */
 
 	/* spans */

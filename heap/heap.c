@@ -520,7 +520,7 @@ struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct
 		err = mark_run(&mark, h, &places, roots, nroots);
 	phase_done(&ph, "marking");
 	if (!err)
-		err = name_objects(&mark, o, profile, &r->unnamed_bytes);
+		err = name_objects(&mark, o, profile, r);
 	phase_done(&ph, "naming");
 	if (!err)
 		err = fill_report(h, &mark, r);

@@ -1,5 +1,6 @@
 #include "heap/name.h"
 #include "heap/goroutine_heap.h"
+#include "heap/slot_use.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct naming {
 	uint32_t deeper;	/* string id of "[deeper]" */
 	struct map64 steps;	/* node, edge and index -> node */
 	uint32_t *root_nodes;	/* by root; 0: not made yet */
+	struct slot_use use;
 };
 
 /* A node's child; past the depth limit all is one "[deeper]". */
@@ -198,7 +200,8 @@ static bool edge_may_close(const struct edge *e)
 	}
 }
 
-static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint32_t *node)
+/* *edge: the word that p is in; NULL: not known. */
+static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint32_t *node, const struct edge **edge)
 {
 	struct mark *m = n->m;
 	const struct mark_root *r = &m->roots[p->root];
@@ -213,6 +216,8 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint3
 		err = func_resolve(m->places, r->r.value, p->sp, p->index, &place, &f);
 	} else if (r->type) {
 		err = edge_of_type(m->places, r->type, r->var_off, &e);
+		if (!err)
+			*edge = e;
 		if (!err && !e->unnamed)
 			err = step(n, *node, e, -1, NULL, node);
 		if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
@@ -224,7 +229,7 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint3
 }
 
 /* p->tag: the holder's node */
-static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node)
+static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node, const struct edge **edge)
 {
 	struct mark *m = n->m;
 	uint32_t place = mark_place(m, p->holder);
@@ -233,6 +238,8 @@ static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_
 	int64_t index;
 	struct err *err = edge_get(m->places, place, p->off, &e, &index);
 
+	if (!err)
+		*edge = e;
 	if (!err)
 		err = step(n, p->tag, e, index, m->places->v.v[place].type, node);
 	if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN) {
@@ -245,6 +252,7 @@ static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_
 
 static struct err *visit(struct naming *n, const struct walk_ptr *p)
 {
+	const struct edge *e = NULL;
 	uint32_t node;
 	struct err *err;
 
@@ -252,9 +260,10 @@ static struct err *visit(struct naming *n, const struct walk_ptr *p)
 	case WALK_LATER:
 		return walk_later(&n->walk, p, NULL);
 	case WALK_NEW:
-		err = p->holder == WALK_ROOT ? name_rooted(n, p, &node) : name_held(n, p, &node);
+		err = p->holder == WALK_ROOT ? name_rooted(n, p, &node, &e) : name_held(n, p, &node, &e);
 		if (err)
 			return err;
+		slot_use_add(&n->use, p, e);
 		n->p->nodes.v[node].bytes += p->sp->elemsize;
 		n->p->nodes.v[node].objects++;
 		return walk_enter(&n->walk, p, node);
@@ -291,14 +300,14 @@ static uint64_t count_unnamed(const struct naming *n)
 	return bytes;
 }
 
-struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
-			 uint64_t *unnamed_bytes)
+struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p, struct report *r)
 {
 	struct naming n = { .walk = { .h = m->h, .roots = m->roots, .nroots = m->nroots, .phase = "naming",
 				      .visit = visit_all, .by_scan = m->place },
 			    .m = m, .p = p, .max_depth = o->max_depth, .stack_paths = o->stack_paths };
 	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
 
+	slot_use_init(&n.use, m);
 	n.root_nodes = calloc(m->nroots ? m->nroots : 1, sizeof(uint32_t));
 	n.g_labels = malloc((m->h->stacks.gs.n + 1) * sizeof(uint32_t));
 	if (!err && (!n.root_nodes || !n.g_labels))
@@ -311,7 +320,9 @@ struct err *name_objects(struct mark *m, const struct analyse_options *o, struct
 		err = err_create(ERR_BADDATA, "%" PRIu64 " objects were marked and %" PRIu64 " named", m->live_objects,
 				 n.walk.objects);
 	if (!err)
-		*unnamed_bytes = count_unnamed(&n);
+		r->unnamed_bytes = count_unnamed(&n);
+	r->account.sized = n.use.known;
+	r->account.class_waste = n.use.waste;
 	walk_deinit(&n.walk);
 	map64_deinit(&n.steps);
 	free(n.root_nodes);

@@ -8,9 +8,8 @@
 #include "heap/mark.h"
 #include "heap/profile.h"
 
-/* Goes the way that marking went once more, with the types that it has found. */
-ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
-					uint64_t *unnamed_bytes);
+/* Goes the way that marking went once more, with the types that it has found.  Of r: unnamed_bytes, what size classes cost. */
+ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p, struct report *r);
 
 /*
  * Roots as marking wants them: the variable or local each lies in, its pass, its order.

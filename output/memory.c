@@ -36,6 +36,18 @@ static struct err *add_live(struct buf *b, const struct account *a, uint64_t liv
 	return err ? err : buf_addstr(b, "\n");
 }
 
+/* What of it no object needs, as far as that is known. */
+static struct err *add_rounding(struct buf *b, const struct account *a, uint64_t live)
+{
+	char s[TEXT_BYTES_SIZE];
+	struct err *err = buf_addf(b, "                of that size classes cost %s", text_bytes(a->class_waste, s));
+
+	if (!err)
+		err = buf_addf(b, " (known of %.0f %%), ends of large objects %s",
+			       live ? 100.0 * (double)a->sized.bytes / (double)live : 0, text_bytes(a->large_rounding, s));
+	return err ? err : buf_addf(b, "; tiny blocks are %s\n", text_bytes(a->tiny.bytes, s));
+}
+
 static struct err *add_unreachable(struct buf *b, const struct account *a)
 {
 	struct err *err = add_line(b, account_unreachable(a), "unreachable");
@@ -126,6 +138,8 @@ struct err *memory_add(struct buf *b, const struct report *r)
 	if (!err)
 		err = add_live(b, a, r->live_bytes);
 	if (!err)
+		err = add_rounding(b, a, r->live_bytes);
+	if (!err)
 		err = add_unreachable(b, a);
 	if (!err)
 		err = add_free(b, a);
@@ -152,7 +166,8 @@ struct err *memory_add_memstats(struct buf *b, const struct account *a)
 			" MCacheInuse=%" PRIu64 " MCacheSys=%" PRIu64 " BuckHashSys=%" PRIu64 " GCSys=%" PRIu64
 			" OtherSys=%" PRIu64 " Sys=%" PRIu64 "\n"
 			"account: live=%" PRIu64 " garbage=%" PRIu64 " unswept=%" PRIu64 " waiting=%" PRIu64 " free_slots=%" PRIu64
-			" tails=%" PRIu64 " large_rounding=%" PRIu64 " tiny=%" PRIu64 " finalizers_queued=%" PRIu64
+			" tails=%" PRIu64 " large_rounding=%" PRIu64 " sized=%" PRIu64 " class_waste=%" PRIu64
+			" tiny=%" PRIu64 " finalizers_queued=%" PRIu64
 			" cleanups_queued=%" PRIu64 " stacks_dead=%" PRIu64 " stacks_threads=%" PRIu64 " stacks_free=%" PRIu64
 			" live_variables=%" PRIu64 " live_goroutines=%" PRIu64 " live_finalizers=%" PRIu64 " live_cleanups=%" PRIu64
 			" live_queued=%" PRIu64 " live_weak=%" PRIu64 " live_runtime=%" PRIu64 "\n",
@@ -160,7 +175,7 @@ struct err *memory_add_memstats(struct buf *b, const struct account *a)
 			a->stack_inuse, a->stack_inuse + a->stack_sys_own, a->mspan_inuse, a->mspan_sys, a->mcache_inuse,
 			a->mcache_sys, a->buckhash_sys, account_gc_sys(a), a->other_sys, a->sys,
 			a->heap_alloc - account_unreachable(a), a->garbage.bytes, a->unswept.bytes, a->waiting.bytes,
-			a->free_slots.bytes, a->tails, a->large_rounding, a->tiny.bytes, a->finalizers_queued,
+			a->free_slots.bytes, a->tails, a->large_rounding, a->sized.bytes, a->class_waste, a->tiny.bytes, a->finalizers_queued,
 			a->cleanups_queued, a->dead_stacks.bytes, a->thread_stacks.bytes, a->stack_pool,
 			a->live[LIVE_VARIABLES].bytes, a->live[LIVE_GOROUTINES].bytes, a->live[LIVE_FINALIZERS].bytes,
 			a->live[LIVE_CLEANUPS].bytes, a->live[LIVE_QUEUED].bytes, a->live[LIVE_WEAK].bytes,

@@ -190,3 +190,22 @@ def finalizer_idle():
     prof = account_of(Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")]))
     sums(prof)
     check(999 * 128 <= prof.account["waiting"] <= 1001 * 128, prof.account)
+
+
+def size_classes(version):
+    """What slots are larger than their objects by."""
+    def run():
+        p = Prog([build("slots", version)])
+        want = int(p.wait_line("^waste ").split()[1])
+        prof = account_of(p)
+        sums(prof)
+        got = prof.account["class_waste"]
+        # The runtime's own objects have some, too.
+        check(want <= got <= want * 1.02, f"{got}, of which the program's {want}")
+        check("of that size classes cost" in prof.text, prof.text)
+    run.__name__ = f"account_size_classes_go{version}"
+    case(timeout=60, needs=["gdbserver"])(run)
+
+
+for v in RELEASES[0], RELEASES[-1]:
+    size_classes(v)

@@ -1,0 +1,3 @@
+module slots
+
+go 1.17
