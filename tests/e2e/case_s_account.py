@@ -209,3 +209,33 @@ def size_classes(version):
 
 for v in RELEASES[0], RELEASES[-1]:
     size_classes(v)
+
+
+def cleanup_blocked(version):
+    """Cleanups that wait for a lock: until 1.24 in the finalizers' goroutine, since 1.25 in some of their own."""
+    def run():
+        src = tmpdir()
+        with open(f"{src}/go.mod", "w") as f:
+            f.write("module cleanups\n\ngo 1.24\n")
+        with open(f"{src}/main.go", "w") as f:
+            f.write("package main\n\nimport (\"os\"; \"runtime\"; \"sync\"; \"time\")\n\n"
+                    "type handle struct { next *handle; id int64 }\n\nvar mu sync.Mutex\n\n"
+                    "//go:noinline\nfunc release(b *[4096]byte) { mu.Lock(); b[0]++; mu.Unlock() }\n\n"
+                    "//go:noinline\nfunc open() { runtime.AddCleanup(&handle{}, release, new([4096]byte)) }\n\n"
+                    "func main() {\n\tmu.Lock()\n\tfor i := 0; i < 3000; i++ { open() }\n"
+                    "\tfor i := 0; i < 3; i++ { runtime.GC(); time.Sleep(100 * time.Millisecond) }\n"
+                    "\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
+        prof = account_of(Prog([go_build(src, f"{src}/exe", version=version, CGO_ENABLED="0")]))
+        sums(prof)
+        n = prof.account["cleanups_queued"] + prof.account["finalizers_queued"]  # 1.24 has one queue
+        check(2500 <= n <= 3000, n, prof.text)
+        check(prof.account["live_queued"] >= n * (4 << 10), prof.account)
+        check(re.search(r"goroutine \d+, which runs (finalizers|cleanups)[^,]*, is in main\.release: (sync\.Mutex\.Lock|semacquire)",
+                        prof.text), prof.text)
+    run.__name__ = f"cleanup_blocked_go{version}"
+    case(timeout=60, needs=["gdbserver"])(run)
+
+
+for v in RELEASES:
+    if v >= "1.24":
+        cleanup_blocked(v)
