@@ -25,6 +25,7 @@
 struct segment {
 	uint64_t addr, memsz;
 	uint64_t off, filesz; /* filesz: what the headers promise */
+	bool writable;
 };
 
 struct mapping { /* of a file */
@@ -268,7 +269,8 @@ static struct err *read_headers(struct core *c, Elf *elf)
 			return err_create(ERR_BADDATA, "program header %zu makes no sense", i);
 		if (!err)
 			err = vec_push(&c->segments,
-				       ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz }));
+				       ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz,
+							   !!(ph.p_flags & PF_W) }));
 	}
 	if (err)
 		return err;
@@ -530,6 +532,23 @@ static uint64_t read_file(struct core *c, uint64_t addr, uint8_t *dst, uint64_t 
 	return read_mapped(c, addr, dst, len);
 }
 
+/*
+ * Memory that the process had and never touched: the kernel writes none of such a mapping (fs/coredump.c: vma_dump_size()).
+ * Where coredump_filter leaves out all that is no file's, nothing can be said.
+ */
+static bool is_untouched(const struct core *c, const struct segment *s)
+{
+	if (c->ours || s->filesz || !s->writable || mapping_at(c, s->addr))
+		return false;
+	for (size_t i = 0; i < c->segments.n; i++) {
+		const struct segment *x = &c->segments.v[i];
+
+		if (x->writable && x->filesz && !mapping_at(c, x->addr))
+			return true;
+	}
+	return false;
+}
+
 static struct err *read_range(struct core *c, struct mem_range *r)
 {
 	struct err *err = NULL;
@@ -550,8 +569,14 @@ static struct err *read_range(struct core *c, struct mem_range *r)
 			n = n < left ? n : left;
 			err = read_at(c, s->off + (addr - s->addr), r->dst + r->got, n, &n);
 		} else {
-			n = s->memsz - (addr - s->addr);
-			n = read_file(c, addr, r->dst + r->got, n < left ? n : left);
+			uint64_t all = s->memsz - (addr - s->addr);
+
+			all = all < left ? all : left;
+			n = read_file(c, addr, r->dst + r->got, all);
+			if (!n && is_untouched(c, s)) {
+				memset(r->dst + r->got, 0, all);
+				n = all;
+			}
 		}
 		if (err || !n)
 			return err;

@@ -185,11 +185,11 @@ def stripped_names():
 
 # Go in a C program
 
-def c_program(version, tag, flags):
+def c_program(version, tag, flags, start=Prog):
     lib = build("zoo", version, tag=tag, flags=["-buildmode=c-shared", "-tags=cshared", *flags], CGO_ENABLED="1")
     host = os.path.join(tmpdir(), "host")
     run("gcc", "-o", host, os.path.join(TOP, "tests/progs/cshared/host.c"), "-ldl", "-lpthread")
-    return Prog([host, lib]), lib
+    return start([host, lib]), lib
 
 
 def c_shared(version):

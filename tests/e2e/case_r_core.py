@@ -10,6 +10,7 @@ import subprocess
 
 from lib import *
 from case_b_exact import judge
+from case_m_binaries import c_program, plugins
 
 
 def ready(p):
@@ -261,6 +262,35 @@ for v in os.environ.get("GRF_RELEASES", "1.17.13 1.21.13 1.26.8 1.27.3").split()
 round_trips("pie", flags=["-buildmode=pie"], tag="-pie")
 round_trips("stripped", flags=["-ldflags=-s -w"], tag="-stripped")
 round_trips("cgo", CGO_ENABLED="1", tag="-cgo")
+
+
+def several_binaries(name, start):
+    """start(): a program in a directory where it may dump core, and EXE.  Its modules are more than EXE's."""
+    def run():
+        d = dumps()
+        p, exe = start(d)
+        heap = ready(p)
+        saved = tmpdir()
+        with multi() as g:
+            grf("-p", p.pid, "-o", f"{saved}/a.core", "-o", f"{saved}/a.pprof", g.target, exe)
+        grf("-o", f"{saved}/b.pprof", f"{saved}/a.core", exe)
+        same(f"{saved}/a.pprof", f"{saved}/b.pprof")
+        core = crash(p, d)
+        for path in core, f"{saved}/a.core":
+            prof = profile(path, exe)
+            judge(prof, heap, held(p, prof), 0.01)
+    run.__name__ = f"core_of_{name}"
+    case(timeout=180, needs=["gdbserver", "gcc"])(run)
+
+
+def start_plugins(d):
+    src = plugins(GO_VERSION)
+    p = dying([f"{src}/host", f"{src}/plug", f"{src}/plug2"], d)
+    return p, p.exe
+
+
+several_binaries("plugins", start_plugins)
+several_binaries("c_shared", lambda d: c_program(GO_VERSION, "-cshared", [], lambda argv: dying(argv, d)))
 
 
 @case(timeout=180, needs=["gdbserver"])
