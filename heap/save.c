@@ -11,6 +11,7 @@
 #include "rsp/rsp.h"
 #include "target/core.h"
 #include "target/core_write.h"
+#include "target/ranges.h"
 
 /* ------------------------------------------------------------------ all memory */
 
@@ -105,13 +106,6 @@ static struct err *exe_files(const struct acquire *a, const char *path, struct c
 	return err;
 }
 
-static int range_cmp(const void *x, const void *y)
-{
-	const struct range *a = x, *b = y;
-
-	return a->addr < b->addr ? -1 : a->addr > b->addr;
-}
-
 /*
  * What lies between what was asked for came along, and may have been looked at.  Of pointer-free objects, and of a scrubbed
  * core, it stays out.
@@ -144,26 +138,6 @@ static struct err *add_gaps(const struct acquire *a, struct ranges *ret)
 	return err;
 }
 
-/* Sorts, and makes one of what overlaps. */
-static void merge(struct ranges *r)
-{
-	size_t n = 0;
-
-	if (!r->n)
-		return;
-	qsort(r->v, r->n, sizeof(*r->v), range_cmp);
-	for (size_t i = 1; i < r->n; i++) {
-		struct range *last = &r->v[n];
-		uint64_t end = r->v[i].addr + r->v[i].len;
-
-		if (r->v[i].addr > last->addr + last->len)
-			r->v[++n] = r->v[i];
-		else if (end > last->addr + last->len)
-			last->len = end - last->addr;
-	}
-	r->n = n + 1;
-}
-
 /* What was captured; and, of EXE, what tells whether it is the right one. */
 static struct err *save_ranges(const struct acquire *a, bool scrub, struct ranges *ret)
 {
@@ -173,11 +147,10 @@ static struct err *save_ranges(const struct acquire *a, bool scrub, struct range
 
 	if (!err && !scrub)
 		err = add_gaps(a, ret);
-	merge(ret);
+	ranges_merge(ret, 0);
 	if (!err)
 		err = heap_samples(a->heap, &samples);
-	if (!err && samples.n)
-		qsort(samples.v, samples.n, sizeof(*samples.v), range_cmp);
+	ranges_sort(&samples);
 	for (size_t i = 0; i < samples.n && !err; i++) {
 		struct range r = samples.v[i];
 
@@ -193,8 +166,7 @@ static struct err *save_ranges(const struct acquire *a, bool scrub, struct range
 			err = vec_push(ret, r);
 	}
 	vec_deinit(&samples);
-	if (!err && ret->n)
-		qsort(ret->v, ret->n, sizeof(*ret->v), range_cmp);
+	ranges_sort(ret);
 	return err;
 }
 

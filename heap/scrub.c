@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "heap/goroutine_heap.h"
 #include "heap/heap_int.h"
+#include "target/ranges.h"
 
 enum { STACK_TOP = 16 << 10 }; /* as machines_check() */
 
@@ -34,45 +35,12 @@ void scrub_destroy(struct scrub **ps)
 
 /* ------------------------------------------------------------------ what stays */
 
-static int range_cmp(const void *x, const void *y)
-{
-	const struct range *a = x, *b = y;
-
-	return a->addr < b->addr ? -1 : a->addr > b->addr;
-}
-
-static void settle(struct ranges *r)
-{
-	size_t n = 0;
-
-	if (!r->n)
-		return;
-	qsort(r->v, r->n, sizeof(*r->v), range_cmp);
-	for (size_t i = 1; i < r->n; i++) {
-		struct range *last = &r->v[n];
-
-		if (r->v[i].addr > last->addr + last->len)
-			r->v[++n] = r->v[i];
-		else if (r->v[i].addr + r->v[i].len > last->addr + last->len)
-			last->len = r->v[i].addr + r->v[i].len - last->addr;
-	}
-	r->n = n + 1;
-}
-
 /* The range that holds addr or, failing that, the next one; NULL: none. */
 static const struct range *range_from(const struct ranges *r, uint64_t addr)
 {
-	size_t lo = 0, hi = r->n;
+	size_t i = ranges_lookup(r, addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (r->v[mid].addr + r->v[mid].len <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < r->n ? &r->v[lo] : NULL;
+	return i < r->n ? &r->v[i] : NULL;
 }
 
 static bool range_has(const struct ranges *r, uint64_t addr)
@@ -222,9 +190,9 @@ struct err *scrub_create(struct heap *h, struct scrub **ret)
 		err = keep_variables(s, &h->proc.binaries.v[i]);
 	if (!err)
 		err = labels_plan(h, &s->labels);
-	settle(&s->stacks);
-	settle(&s->labels);
-	settle(&s->runtimes);
+	ranges_merge(&s->stacks, 0);
+	ranges_merge(&s->labels, 0);
+	ranges_merge(&s->runtimes, 0);
 	if (err) {
 		scrub_destroy(&s);
 		return err;

@@ -37,7 +37,6 @@ enum {
 	GDB_SIGCHLD = 0x14,
 	END_TRIES = 10,
 	STEPS_MAX = 64, /* of one call: itself, an event, signals */
-	LISTED_AT_ONCE = 8,
 	RED_ZONE = 128,
 };
 
@@ -154,7 +153,7 @@ static bool result_is_argument(const struct inject_machine *m)
 	return m->ret == m->args[0];
 }
 
-static bool unfinished(const struct inject_machine *m, int64_t result)
+bool inject_unfinished(const struct inject_machine *m, int64_t result)
 {
 	return result_is_argument(m) ? result >= L_CLONE_DETACHED : result == -L_ENOSYS;
 }
@@ -218,7 +217,7 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 		got = (int64_t)inject_get_word(m, p->regs, m->ret);
 		if (ret)
 			*ret = got;
-		if (over || (!unfinished(m, got) && (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
+		if (over || (!inject_unfinished(m, got) && (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
 			return true;
 	}
 	return inject_fail(p, "a system call in the process does not end");
@@ -290,169 +289,11 @@ static bool kill_process(struct inject_port *p, uint64_t pid)
 {
 	return inject_ask_num(p, "vKill;", pid) && (inject_is_ok(p) || inject_fail(p, "the stub does not end the snapshot"));
 }
-
-/* ------------------------------------------------------------------ choosing a thread */
-
-/*
- * Calls each for every thread that the stub holds, until that returns true.  The list is taken first: what each does is
- * talk, too.
- */
-static bool threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid))
-{
-	struct inject_out first = { p, 0 };
-	unsigned under_way = 1;
-	bool end = false;
-	size_t n = 0;
-	uint64_t pid;
-
-	inject_add_str(&first, "qfThreadInfo");
-	if (!inject_send(&first))
-		return false;
-	while (under_way) {
-		/* One thread a reply; past the end it is the end again. */
-		while (!end && under_way < LISTED_AT_ONCE) {
-			struct inject_out o = { p, 0 };
-
-			inject_add_str(&o, "qsThreadInfo");
-			if (!inject_send(&o))
-				return false;
-			under_way++;
-		}
-		inject_hear(p);
-		if (p->lost)
-			return false;
-		under_way--;
-		end = end || p->reply[0] != 'm';
-		for (const char *s = p->reply; !end && *s; ) {
-			char id[INJECT_ID];
-
-			s++;
-			if (!inject_take_id(&s, &pid, id) || (*s && *s != ',')) {
-				inject_fail(p, "the stub's list of threads makes no sense");
-				end = true;
-				n = 0;
-				break;
-			}
-			/* Children are few; threads of the process, enough to choose from. */
-			if (n < INJECT_THREADS && (pid != p->in->pid || n < INJECT_THREADS - 4))
-				memcpy(p->ids[n++], id, INJECT_ID);
-		}
-	}
-	for (size_t i = 0; i < n && !p->lost; i++) {
-		if (each(p, p->ids[i], inject_id_pid(p->ids[i])))
-			return true;
-	}
-	return false;
-}
-
-static bool send_code(struct inject_port *p)
-{
-	struct inject_out o = { p, 0 };
-
-	inject_add_str(&o, "m");
-	inject_add_num(&o, p->in->m.code_at);
-	inject_add_str(&o, ",");
-	inject_add_num(&o, p->in->m.code_len);
-	return inject_send(&o);
-}
-
-static bool hear_code(struct inject_port *p)
-{
-	const struct inject_machine *m = &p->in->m;
-	char want[2 * INJECT_CODE + 1];
-
-	for (unsigned i = 0; i < m->code_len; i++) {
-		want[2 * i] = "0123456789abcdef"[m->code[i] >> 4];
-		want[2 * i + 1] = "0123456789abcdef"[m->code[i] & 15];
-	}
-	want[2 * m->code_len] = 0;
-	return inject_hear(p) && (!strcmp(p->reply, want) || inject_fail(p, "the program's code is not what its file says"));
-}
-
-/* A thread, by p->regs, that waits in a system call: no restartable sequence, no signal handler, nothing half-done. */
-static bool fits(const struct inject_port *p, bool in_call)
-{
-	const struct inject_machine *m = &p->in->m;
-	uint64_t pc = inject_get_word(m, p->regs, m->pc);
-
-	if (m->restart == UINT16_MAX)
-		return in_call && pc >= m->text && pc < m->text_end && inject_get_word(m, p->regs, m->nr) == m->nr_wait &&
-		       !inject_get_word(m, p->regs, m->args[m->wait_limit]);
-	/* In the middle of making a thread or a child. */
-	if (unfinished(m, (int64_t)inject_get_word(m, p->regs, m->ret)))
-		return false;
-	return in_call ? !(inject_get_word(m, p->regs, m->restart) >> 63) : pc >= m->text && pc < m->text_end;
-}
-
-/* All that must hold is asked at once. */
-static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_call)
-{
-	struct inject *in = p->in;
-	const char *s = strchr(id, '.');
-	struct inject_status st;
-	bool good, code, known;
-	uint64_t tid;
-	uint32_t len;
-
-	if (pid != in->pid || !s++ || !packet_number(&s, &tid))
-		return false;
-	if (!inject_post_id(p, "Hg", id) || !inject_send_get(p) || !send_code(p) || !inject_send_status(p, pid, tid))
-		return false;
-	good = inject_hear_regs(p, &len) && fits(p, in_call);
-	if (good) {
-		memcpy(in->saved, p->regs, len);
-		in->saved_len = len;
-	}
-	code = !p->lost && hear_code(p);
-	if (p->lost)
-		return false;
-	known = inject_hear_status(p, &st) && st.levels;
-	if (!good || !code)
-		return false;
-	if (!known)
-		return inject_fail(p, "the stub cannot read /proc");
-	if (st.seccomp)
-		return inject_fail(p, "a seccomp filter is on, which could refuse the system calls or kill for them");
-	if (st.sig_blocked >> (L_SIGCHLD - 1) & 1)
-		return false;
-	in->init = st.pids[st.levels - 1] == 1;
-	memcpy(in->thread, id, INJECT_ID);
-	p->why = NULL; /* another thread's */
-	return true;
-}
-
-static bool choose_likely(struct inject_port *p)
-{
-	struct inject *in = p->in;
-	struct inject_out o = { p, 0 };
-	char id[INJECT_ID];
-
-	if (!in->likely)
-		return false;
-	inject_add_str(&o, "p");
-	inject_add_num(&o, in->pid);
-	inject_add_str(&o, ".");
-	inject_add_num(&o, in->likely);
-	memcpy(id, p->cmd, o.len);
-	id[o.len] = 0;
-	return choose(p, id, in->pid, true);
-}
-
-static bool choose_waiting(struct inject_port *p, const char *id, uint64_t pid)
-{
-	return choose(p, id, pid, true);
-}
-
-static bool choose_running(struct inject_port *p, const char *id, uint64_t pid)
-{
-	return choose(p, id, pid, false);
-}
-
 static bool choose_thread(struct inject_port *p)
 {
 	struct inject *in = p->in;
 
-	if (!choose_likely(p) && (p->why || (!threads(p, choose_waiting) && (p->why || !threads(p, choose_running)))))
+	if (!inject_choose(p))
 		return inject_fail(p, "no thread is where a system call can be put in");
 	/* The stub gives it what it last said of it; soon that is something else. */
 	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP && !strcmp(in->stop_thread, in->thread))
@@ -584,7 +425,7 @@ bool inject_free_others(struct inject_port *p)
 {
 	if (p->in->stage != INJECT_SNAPSHOT)
 		p->in->snapshot[0] = 0;
-	threads(p, free_other);
+	inject_threads(p, free_other);
 	return inject_done(p, !p->lost);
 }
 
@@ -622,7 +463,7 @@ static bool undo_calling(struct inject_port *p)
 	uint32_t len;
 
 	if (!in->snapshot[0] && (in->init || in->middle[0]))
-		threads(p, find_snapshot);
+		inject_threads(p, find_snapshot);
 	if (in->middle[0])
 		kill_process(p, inject_id_pid(in->middle));
 	if (!in->reap && in->snapshot[0])
@@ -630,13 +471,13 @@ static bool undo_calling(struct inject_port *p)
 	in->expect = in->reap;
 	if (in->coming && !take_signal(p, in->coming))
 		return false;
-	threads(p, end_other);
+	inject_threads(p, end_other);
 	if (p->lost || !inject_get_regs(p, in->thread, &len))
 		return false;
 	pc = inject_get_word(m, p->regs, m->pc);
 	if (pc == at + m->call_len) {
 		made = (int64_t)inject_get_word(m, p->regs, m->ret);
-		if (unfinished(m, made) && !finish(p, in->thread, NULL, &made))
+		if (inject_unfinished(m, made) && !finish(p, in->thread, NULL, &made))
 			return false;
 	}
 	if (made > 0)

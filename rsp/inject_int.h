@@ -1,5 +1,5 @@
 /*
- * Shared by inject.c and inject_talk.c: packets, registers and files, without allocating.  Functions that return
+ * Shared by inject.c, inject_choose.c and inject_talk.c: packets, registers and files, without allocating.  Functions that return
  * false have said why in p->why.
  */
 #ifndef GRF_RSP_INJECT_INT_H
@@ -68,5 +68,15 @@ struct inject_status {
 bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid);
 bool inject_hear_status(struct inject_port *p, struct inject_status *st);
 bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st);
+
+/*
+ * Calls each for every thread that the stub holds, until that returns true.  The list is taken first: what each does is
+ * talk, too.
+ */
+bool inject_threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid));
+/* T, its registers, and whether the process is the init of its pid namespace: into p->in. */
+bool inject_choose(struct inject_port *p);
+/* By what stands in the result's register of a thread that is behind the call's instruction: it is not over. */
+bool inject_unfinished(const struct inject_machine *m, int64_t result);
 
 #endif
