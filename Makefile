@@ -91,9 +91,11 @@ unit: $(UNIT_BINS)
 
 deps:
 	$(Q)sh tests/setup/deps.sh
+deps-tests:
+	$(Q)sh tests/setup/deps.sh tests
 
 # What needs the packages that deps installs is a make of its own: pkg-config is asked anew.
-check: deps
+check: deps-tests
 	$(Q)$(MAKE) --no-print-directory check-built
 
 check-built: all $(UNIT_BINS) $(TOOL_BINS)
@@ -101,20 +103,20 @@ check-built: all $(UNIT_BINS) $(TOOL_BINS)
 
 # Every Go release, on the same test program: docs/SUPPORT.md has the table.
 RELEASES ?= 1.17.13 1.18.10 1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.10 1.25.5 1.26.8 1.27.3
-check-releases: deps
+check-releases: deps-tests
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k releases
 
 # Every architecture under QEMU's user mode (qemu-user: apt-get install it), ARCHES="arm64 s390x": these alone.
 ARCHES ?= amd64 arm64 riscv64 ppc64le ppc64 s390x loong64 mips64le mips64 mipsle mips 386 arm
-check-arch: deps
+check-arch: deps-tests
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)GRF_ARCH_RELEASES="$(RELEASES)" GRF_ARCHES="$(ARCHES)" OBJDIR=$(OBJDIR) \
 		python3 tests/e2e/run.py --objdir $(OBJDIR) -k p_arch
 
 # Every kind of virtual machine; $(OBJDIR)/guests.md gets the rows of docs/SUPPORT.md's table.  QEMU10=path: QEMU 10's
 # qemu-system-x86_64.
-check-guest: deps
+check-guest: deps-tests
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)rm -f $(OBJDIR)/guests.md
 	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; cat $(OBJDIR)/guests.md; exit $$s
@@ -146,5 +148,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps deps-tests check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

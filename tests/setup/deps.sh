@@ -3,7 +3,12 @@
 # sudo), or says what to install (elsewhere).  Changes nothing when everything is there.
 #
 # The tests' Go release is fetched as well (go.sh); Debian's own, whatever its age, does that.
+#
+#	deps.sh			to build, and for the demo
+#	deps.sh tests		and emulators and debuggers: where they cannot be had, their tests are skipped and say so
 set -eu
+
+tests=${1:-}
 
 cd "$(dirname "$0")"
 GO_VERSION=${GO_VERSION:-1.26.8}
@@ -31,7 +36,6 @@ if ! command -v gcc >/dev/null && ! command -v clang >/dev/null && ! command -v 
 	missing="$missing gcc"
 fi
 need make command -v make
-need qemu-system-x86 command -v qemu-system-x86_64
 need pkg-config command -v pkg-config
 need libc6-dev have_header stdio.h
 need libelf-dev have_header gelf.h
@@ -55,6 +59,16 @@ if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
 	missing="$missing golang-go"
 fi
 
+wanted=
+want() { # want PACKAGE COMMAND
+	command -v "$2" >/dev/null || wanted="$wanted $1"
+}
+if [ "$tests" = tests ]; then
+	want qemu-system-x86 qemu-system-x86_64
+	want qemu-user qemu-aarch64
+	want gdb gdb
+fi
+
 if [ -n "$missing" ]; then
 	# The module proxy speaks https.
 	case $missing in *golang-go*) missing="$missing ca-certificates" ;; esac
@@ -75,5 +89,12 @@ if [ -n "$missing" ]; then
 	# shellcheck disable=SC2086
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
 fi
+
+for package in $wanted; do
+	sudo=
+	[ "$(id -u)" -eq 0 ] || sudo="sudo -n"
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
+		echo "deps: $package could not be installed: its tests will be skipped" >&2
+done
 
 ./go.sh "$GO_VERSION" >/dev/null
