@@ -23,20 +23,35 @@ static uint64_t by_place(const struct slot_use *u, const struct walk_ptr *p)
 	return pl->mode == PLACE_ONE ? pl->off + pl->type->size : 0;
 }
 
+/* The word n words behind the one that p is in. */
+static bool word_behind(const struct slot_use *u, const struct walk_ptr *p, unsigned n, uint64_t *ret)
+{
+	const struct proc *proc = &u->m->h->proc;
+	uint64_t at = p->addr + n * proc->fmt.word;
+	const struct span *h;
+
+	if (p->holder == WALK_ROOT)
+		return proc_try_word(proc, at, ret);
+	h = spans_of_scan(&u->m->h->spans, p->holder); /* it was just read: no need to search the image */
+	if (!h->data || at - h->base + proc->fmt.word > h->data_len)
+		return false;
+	*ret = bytes_word(proc->fmt, h->data + (at - h->base));
+	return true;
+}
+
 /* By what points to its start: a slice says its capacity, a string its length, a pointer its type. */
 static uint64_t by_edge(const struct slot_use *u, const struct walk_ptr *p, const struct edge *e)
 {
-	const struct proc *proc = &u->m->h->proc;
 	const struct go_type *t = e && e->target == EDGE_LEAF ? e->type : NULL;
-	uint64_t n, word = proc->fmt.word, start = span_slot(p->sp, p->index) + span_data_off(p->sp);
+	uint64_t n, start = span_slot(p->sp, p->index) + span_data_off(p->sp);
 
 	if (!t || e->leaf_off || p->value != start)
 		return 0;
 	switch (t->kind) {
 	case KIND_STRING:
-		return proc_try_word(proc, p->addr + word, &n) ? n : 0;
+		return word_behind(u, p, 1, &n) ? n : 0;
 	case KIND_SLICE:
-		if (!t->elem || !proc_try_word(proc, p->addr + 2 * word, &n) || (t->elem->size && n > p->sp->elemsize / t->elem->size))
+		if (!t->elem || !word_behind(u, p, 2, &n) || (t->elem->size && n > p->sp->elemsize / t->elem->size))
 			return 0;
 		return span_data_off(p->sp) + n * t->elem->size;
 	case KIND_POINTER:

@@ -4,30 +4,32 @@
 #include <string.h>
 
 #include "base/intr.h"
-#include "heap/walk_thread.h"
 
 enum {
+	PENDING = 256, /* pointers of a batch */
 	AHEAD = 16,    /* objects */
 	TOUCH = 1 << 12, /* of a large object, at a time */
-	CHECK_EVERY = 200000, /* pointers */
 };
 
 /* ------------------------------------------------------------------ a batch */
 
-void walk_look_up(const struct walk *w, struct walk_batch *b)
+/* Where the batch leads, then what becomes of it. */
+static struct err *flush(struct walk *w)
 {
 	const struct spans *s = &w->h->spans;
-	size_t n = b->n;
+	size_t n = w->npending;
 
+	w->npending = 0;
 	for (size_t i = 0; i < n; i++) {
-		struct walk_ptr *p = &b->v[i];
+		struct walk_ptr *p = &w->pending[i];
 
 		p->sp = spans_page(s, p->value);
 		if (p->sp)
 			__builtin_prefetch(p->sp);
 	}
 	for (size_t i = 0; i < n; i++) {
-		struct walk_ptr *p = &b->v[i];
+		struct walk_ptr *p = &w->pending[i];
+		uint32_t id;
 
 		if (!p->sp)
 			continue;
@@ -36,66 +38,29 @@ void walk_look_up(const struct walk *w, struct walk_batch *b)
 			continue;
 		}
 		p->index = span_index(p->sp, p->value);
+		id = p->sp->first_id + p->index;
+		__builtin_prefetch(&w->seen[id >> 3]);
 		__builtin_prefetch(&p->sp->alive[p->index >> 3]);
 	}
 	for (size_t i = 0; i < n; i++) {
-		struct walk_ptr *p = &b->v[i];
+		struct walk_ptr *p = &w->pending[i];
 
 		if (p->sp && !span_alive(p->sp, p->index))
 			p->sp = NULL;
 	}
+	return w->visit(w, w->pending, n);
 }
 
-static struct err *check(struct walk *w)
+static struct err *pend(struct walk *w, const struct walk_ptr *p)
 {
-	w->since_check = 0;
-	if (w->h->progress)
-		w->h->progress(w->h->progress_arg, w->phase, w->objects, w->h->spans.nids);
-	return intr_check();
-}
-
-struct err *walk_visit(struct walk *w, struct walk_batch *b)
-{
-	for (size_t i = 0; i < b->n; i++) {
-		const struct walk_ptr *p = &b->v[i];
-
-		if (p->sp)
-			__builtin_prefetch(&w->seen[(p->sp->first_id + p->index) >> 3]);
-		if (p->first && p->holder != WALK_ROOT)
-			__builtin_prefetch(&w->by_scan[p->holder]);
-	}
-	w->since_check += b->n;
-	if (w->since_check > CHECK_EVERY) {
-		struct err *err = check(w);
-
-		if (err)
-			return err;
-	}
-	return w->visit(w, b->v, b->n);
-}
-
-/* The sink of what is walked here and now. */
-static struct err *visit_now(struct walk_sink *s)
-{
-	struct err *err;
-
-	walk_look_up(s->w, s->b);
-	err = walk_visit(s->w, s->b);
-	s->b->n = 0;
-	return err;
-}
-
-static struct err *put(struct walk_sink *s, const struct walk_ptr *p)
-{
-	s->b->v[s->b->n++] = *p;
-	return s->b->n == WALK_BATCH ? s->full(s) : NULL;
+	w->pending[w->npending++] = *p;
+	return w->npending == PENDING ? flush(w) : NULL;
 }
 
 /* All pointers of one object, slot `index` of sp. */
-static struct err *expand(struct walk_sink *s, const struct span *sp, uint32_t scan_id, uint32_t root, uint32_t tag,
+static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_id, uint32_t root, uint32_t tag,
 			  bool again)
 {
-	struct walk *w = s->w;
 	const struct proc *p = &w->h->proc;
 	uint32_t index = scan_id - sp->first_scan;
 	uint64_t slot = span_slot(sp, index), word;
@@ -105,7 +70,7 @@ static struct err *expand(struct walk_sink *s, const struct span *sp, uint32_t s
 	bool bad = false;
 	struct err *err = NULL;
 
-	if (!ptr_iter_init(&it, p, &w->masks, sp, index, &bad)) {
+	if (!ptr_iter_init(&it, p, &w->h->masks, sp, index, &bad)) {
 		if (bad && !again)
 			w->unread++;
 		return NULL;
@@ -121,7 +86,7 @@ static struct err *expand(struct walk_sink *s, const struct span *sp, uint32_t s
 		if (ptr.value < 4096)
 			continue;
 		ptr.addr = slot + ptr.off;
-		err = put(s, &ptr);
+		err = pend(w, &ptr);
 		ptr.first = false;
 	}
 	return err;
@@ -129,9 +94,9 @@ static struct err *expand(struct walk_sink *s, const struct span *sp, uint32_t s
 
 struct err *walk_again(struct walk *w, uint32_t scan_id)
 {
-	struct err *err = expand(&w->sink, spans_of_scan(&w->h->spans, scan_id), scan_id, 0, 0, true);
+	struct err *err = expand(w, spans_of_scan(&w->h->spans, scan_id), scan_id, 0, 0, true);
 
-	return err ? err : visit_now(&w->sink);
+	return err ? err : flush(w);
 }
 
 /* ------------------------------------------------------------------ levels */
@@ -210,11 +175,19 @@ static void swap_frontiers(struct walk *w)
 	w->next_runs.n = 0;
 }
 
+static struct err *check(struct walk *w)
+{
+	w->since_check = 0;
+	if (w->h->progress)
+		w->h->progress(w->h->progress_arg, w->phase, w->objects, w->h->spans.nids);
+	return intr_check();
+}
+
 /*
  * Some entries ahead of the one that is expanded its span is looked up, and then its contents are asked for, so that
  * both are there when its turn comes.
  */
-struct err *walk_expand_level(struct walk *w, struct walk_sink *s)
+static struct err *expand_level(struct walk *w)
 {
 	enum { RING = 4 * AHEAD };
 	const struct span *ring[RING];
@@ -233,36 +206,34 @@ struct err *walk_expand_level(struct walk *w, struct walk_sink *s)
 			uint32_t id = (uint32_t)(w->now.v[i - AHEAD] >> 32);
 
 			span_prefetch(sp, id - sp->first_scan);
+			__builtin_prefetch(&w->by_scan[id]);
 		}
 		if (i >= 2 * AHEAD) {
 			size_t k = i - 2 * AHEAD;
 
 			while (k >= w->now_runs.v[run].end)
 				run++;
-			err = expand(s, ring[k % RING], (uint32_t)(w->now.v[k] >> 32), w->now_runs.v[run].root,
+			err = expand(w, ring[k % RING], (uint32_t)(w->now.v[k] >> 32), w->now_runs.v[run].root,
 				     (uint32_t)w->now.v[k], false);
+			if (!err && ++w->since_check > 100000)
+				err = check(w);
 		}
 	}
-	return err;
+	return err ? err : flush(w);
 }
 
 /* Everything that the frontier leads to, level by level. */
 static struct err *walk_levels(struct walk *w)
 {
-	struct err *err = visit_now(&w->sink);
+	struct err *err = flush(w);
 
 	while (!err && w->next.n) {
 		swap_frontiers(w);
 		if (w->now.n > w->widest)
 			w->widest = w->now.n;
 		err = frontier_sort(w);
-		if (!err && w->thread && w->now.n >= WALK_THREAD_LEVEL) {
-			err = walk_thread_level(w->thread);
-		} else if (!err) {
-			err = walk_expand_level(w, &w->sink);
-			if (!err)
-				err = visit_now(&w->sink);
-		}
+		if (!err)
+			err = expand_level(w);
 		if (!err && w->level_done)
 			err = w->level_done(w);
 	}
@@ -277,14 +248,14 @@ static struct err *walk_pass(struct walk *w, size_t *at, uint8_t pass)
 	for (; *at < w->nroots && w->roots[*at].pass == pass && !err; ++*at) {
 		const struct mark_root *r = &w->roots[*at];
 
-		err = put(&w->sink, &(struct walk_ptr){ .value = r->r.value, .addr = r->r.addr, .holder = WALK_ROOT,
+		err = pend(w, &(struct walk_ptr){ .value = r->r.value, .addr = r->r.addr, .holder = WALK_ROOT,
 						  .root = (uint32_t)*at, .first = true });
 	}
 	if (!err)
 		err = walk_levels(w);
 	if (pass == PASS_RUNTIME)
 		for (size_t i = 0; i < w->later.n && !err; i++) {
-			err = put(&w->sink, &w->later.v[i]);
+			err = pend(w, &w->later.v[i]);
 			if (!err)
 				err = walk_levels(w);
 		}
@@ -297,11 +268,9 @@ struct err *walk_run(struct walk *w)
 	size_t at = 0;
 
 	w->seen = calloc(w->h->spans.nids / 8 + 1, 1);
-	w->batch = calloc(1, sizeof(*w->batch));
-	if (!w->seen || !w->batch)
+	w->pending = malloc(PENDING * sizeof(*w->pending));
+	if (!w->seen || !w->pending)
 		return err_nomem();
-	w->sink = (struct walk_sink){ w, w->batch, visit_now };
-	w->thread = walk_thread_start(w);
 	for (uint8_t pass = 0; pass < PASS_N && !err; pass++)
 		err = walk_pass(w, &at, pass);
 	return err;
@@ -309,10 +278,8 @@ struct err *walk_run(struct walk *w)
 
 void walk_deinit(struct walk *w)
 {
-	walk_thread_end(w->thread);
 	free(w->seen);
-	free(w->batch);
-	gcmasks_deinit(&w->masks);
+	free(w->pending);
 	vec_deinit(&w->now);
 	vec_deinit(&w->next);
 	vec_deinit(&w->now_runs);

@@ -32,8 +32,6 @@ struct mark_root {
 
 #define WALK_ROOT UINT32_MAX
 
-enum { WALK_BATCH = 256 };
-
 /* One pointer word, in an object or a root. */
 struct walk_ptr {
 	uint64_t value;
@@ -46,19 +44,6 @@ struct walk_ptr {
 	uint64_t off;	 /* in the holder, bytes */
 	bool first;	 /* of its holder */
 	const void *kept; /* from walk_later(); else NULL */
-};
-
-struct walk_batch {
-	size_t n;
-	bool last; /* of a level */
-	struct walk_ptr v[WALK_BATCH];
-};
-
-/* Where pointers are put as they are found. */
-struct walk_sink {
-	struct walk *w;
-	struct walk_batch *b;
-	struct err *(*full)(struct walk_sink *s); /* b is to be empty afterwards, or another */
 };
 
 enum walk_state { WALK_DEAD, WALK_SEEN, WALK_NEW, WALK_LATER };
@@ -95,20 +80,13 @@ struct walk {
 	uint64_t unread;	    /* objects whose contents or map could not be read */
 	size_t widest;		    /* frontier */
 	uint64_t since_check;
-	struct gcmasks masks; /* used by who finds pointers only */
-	struct walk_batch *batch;
-	struct walk_sink sink; /* into batch; a full one is visited at once */
-	struct walk_thread *thread; /* heap/walk_thread.h; NULL: none */
+	size_t npending;
+	struct walk_ptr *pending;
 };
 
 /* visit, h, roots, nroots and phase are set. */
 ERR_MUST_CHECK struct err *walk_run(struct walk *w);
 void walk_deinit(struct walk *w);
-
-/* Of heap/walk_thread.c and walk.c. */
-ERR_MUST_CHECK struct err *walk_expand_level(struct walk *w, struct walk_sink *s); /* the frontier's pointers, in order */
-void walk_look_up(const struct walk *w, struct walk_batch *b); /* where they lead */
-ERR_MUST_CHECK struct err *walk_visit(struct walk *w, struct walk_batch *b);
 
 /* From level_done: visits the pointers of one object again. */
 ERR_MUST_CHECK struct err *walk_again(struct walk *w, uint32_t scan_id);

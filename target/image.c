@@ -236,14 +236,11 @@ struct err *image_fetched(const struct image *img, struct ranges *ret)
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
 {
-	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)];
-	size_t i = __atomic_load_n(hint, __ATOMIC_RELAXED); /* two threads may read an image (heap/walk_thread.h) */
+	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)], i = *hint;
 	const struct piece *p;
 
-	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len) {
-		i = image_lookup(img, addr);
-		__atomic_store_n(hint, i, __ATOMIC_RELAXED);
-	}
+	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len)
+		*hint = i = image_lookup(img, addr);
 
 	if (i == img->pieces.n)
 		return NULL;

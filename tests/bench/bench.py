@@ -11,7 +11,7 @@ For each size: starts tests/bench/heap, then in turn, RUNS times (3), medians:
 and grf-rsp through tests/tools/delay: 20 ms each way, and 0; a stripped build, too, and with --fork.  --fork on a heap of
 which half has no memory behind it.  The process itself says how long it was stopped.
 
-Environment: BENCH_GB ("1.5"; --series: and "0.5 1 2 4 8" without peers, those that fit), RUNS, GOREF=path of goref's
+Environment: BENCH_GB ("1.5"; --series: and "0.5 1 2 4 8" without peers, once, those that fit), RUNS, PEER_RUNS, GOREF=path of goref's
 grf (if not set, built from GOREF_SRC, a git repository: its public one), LIVECORE=its path, DELAY_GB (1; 0: none),
 LAZY_GB (6; 0: none), OBJDIR.
 """
@@ -32,6 +32,7 @@ import lib  # noqa: E402
 TOOLS = os.path.join(lib.OBJDIR, "tests/tools")
 WORK = os.path.join(lib.OBJDIR, "bench")
 RUNS = int(os.environ.get("RUNS", "3"))
+PEER_RUNS = int(os.environ.get("PEER_RUNS", RUNS))
 GOREF_SRC = os.environ.get("GOREF_SRC", "https://github.com/cloudwego/goref")
 START, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
 DELAY_MS = 20
@@ -130,7 +131,7 @@ def resident(pid):
 
 
 def measure(gb, exe, goref, skips, peers=True):
-    """Rows of one size, and its heap."""
+    """Rows of one size, and its heap; without peers one run of each."""
     prog = lib.Prog([exe, str(gb)], timeout=600)
     try:
         heap = {k: int(prog.wait_line(f"^{k} ").split()[1]) for k in ("heapalloc", "objects")}
@@ -140,8 +141,8 @@ def measure(gb, exe, goref, skips, peers=True):
         with lib.multi() as stub:
             with open(ranges, "w") as f:
                 subprocess.run([f"{TOOLS}/ranges", "-p", str(prog.pid), stub.target, exe], stdout=f, check=True)
-            for i in range(RUNS):
-                say(f"{gb} GB: run {i + 1} of {RUNS}")
+            for i in range(RUNS if peers else 1):
+                say(f"{gb} GB: run {i + 1}")
                 r = Measured(prog, grf_argv(prog.pid, stub.target, exe))
                 live["grf-rsp"] = r.number(r"live_bytes=(\d+)")
                 runs["grf-rsp"].append(r)
@@ -154,9 +155,9 @@ def measure(gb, exe, goref, skips, peers=True):
                 else:
                     skips.add("grf-rsp --fork: this build has no such option")
         heap["resident"] = resident(prog.pid)
-        for i in range(RUNS if peers else 0):
+        for i in range(PEER_RUNS if peers else 0):
             if goref:
-                say(f"{gb} GB: goref, run {i + 1} of {RUNS}")
+                say(f"{gb} GB: goref, run {i + 1}")
                 runs["goref"].append(Measured(prog, [goref, "attach", str(prog.pid), exe, "-o", "goref.out"]))
                 live["goref"] = goref_live(os.path.join(WORK, "goref.out"))
             else:
@@ -247,7 +248,8 @@ def machine():
     with open("/proc/cpuinfo") as f:
         cpu = re.search(r"model name\s*: (.*)", f.read())
     return (f"{os.cpu_count()} cores ({cpu.group(1) if cpu else platform.machine()}), {distribution()}, {stub}, "
-            f"Go {lib.GO_VERSION}. Load when it began: {os.getloadavg()[0]:.1f}. Medians of {RUNS}. Ratio: ours to the "
+            f"Go {lib.GO_VERSION}. Load when it began: {os.getloadavg()[0]:.1f}. Medians of {RUNS} (peers: {PEER_RUNS}; the "
+            "series: one run). Ratio: ours to the "
             "row's. Live bytes: share of what the program itself says is allocated after a collection.")
 
 

@@ -98,27 +98,3 @@ def max_depth():
             n = sum(b for s, b in prof.stacks if re.match(r"main\.zooList(;|$)", s))
             want = next(b for v, name, b, _ in promises(p.lines) if name == "zooList")
             check(n == want, f"zooList: {n}, not {want}")
-
-
-@case(timeout=120, needs=["gdbserver"])
-def one_core_gives_the_same_bytes():
-    """On two, a thread finds pointers while they are decided on (heap/walk_thread.h)."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise Skip("one core")
-    out = os.path.join(OBJDIR, "progs/bench-heap")
-    os.makedirs(os.path.dirname(out), exist_ok=True)
-    go_build(os.path.join(TOP, "tests/bench/heap"), out, package="main.go", CGO_ENABLED="0")
-    p = Prog([out, "0.05"])
-    p.kill(signal.SIGSTOP)  # so that both see the same memory
-    d, files = tmpdir(), []
-    try:
-        for n in (1, 2):
-            with attach(p.pid) as g:
-                files.append(f"{d}/{n}.folded")
-                subprocess.run([GRF, "-q", "-o", files[-1], g.target, out], check=True,
-                               preexec_fn=lambda: os.sched_setaffinity(0, cores[:n]))
-    finally:
-        p.stop()
-    one, two = (open(f, "rb").read() for f in files)
-    check(one == two and len(one) > 1000, "one core and two differ:", len(one), len(two))

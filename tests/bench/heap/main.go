@@ -2,7 +2,7 @@
 //
 //	heap GB [lazy]
 //
-// lazy: the program never writes to its []byte, so that about half of the heap has no memory behind it.  It
+// lazy: the program writes to a quarter of its []byte only, so that about half of the heap has no memory behind it.  It
 // prints "heapalloc N", "objects N" (both after a collection; small strings that share a slot count one by one) and
 // "READY", then waits.  SIGUSR1 prints "longest stop MS": by how much a thread that sleeps for half a millisecond at a
 // time overslept at most since the last SIGUSR1 (or READY).  The same argument makes the same heap.
@@ -118,7 +118,7 @@ func (m *maker) str(prefix string) string {
 func (m *maker) blob(n int) []byte {
 	m.blobs += int64(n)
 	b := make([]byte, n)
-	for i := 0; i < n && !m.lazy; i += 4096 {
+	for i := 0; i < n && !(m.lazy && m.n%4 != 0); i += 4096 {
 		b[i] = 1
 	}
 	return b
