@@ -140,7 +140,7 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 		err = ahead_tops(h, threads, &ahead);
 	if (!err)
 		err = need_ahead(h, &want, &ahead, 0);
-	if (!err && shape_unborn(p))
+	if (!err && shape_unborn(p, threads->n))
 		err = err_create(ERR_UNSUPPORTED, "the program has not started its Go runtime yet: let it run first, with --until "
 				 "FUNC (main.main, or what it calls when it is up) or --after SECONDS");
 	if (!err)

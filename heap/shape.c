@@ -82,34 +82,19 @@ struct err *shape_modules(const struct proc *p)
 	return judge(&t, 1);
 }
 
-/* moduledata is where the layout has its fields; of a PIE that was not relocated yet: as they were linked, or still zero. */
-static bool fits_module(const struct proc *p)
-{
-	uint64_t md = p->var.firstmoduledata, text, etext;
-	struct proc linked = *p;
-	struct err *err = shape_modules(p);
-
-	linked.bias = 0;
-	if (err && p->bias) {
-		err_destroy(err);
-		err = shape_modules(&linked);
-	}
-	if (!err)
-		return true;
-	err_destroy(err);
-	return p->bias && word_at(p, md, L_moduledata_text, &text) && word_at(p, md, L_moduledata_etext, &etext) && !text && !etext;
-}
-
-/* mallocinit, then modulesinit, which makes the masks of variables, are schedinit's. */
-bool shape_unborn(const struct proc *p)
+/*
+ * mallocinit, then modulesinit, which makes the masks of variables, are schedinit's; a PIE may not be relocated before.  Without
+ * symbols a layout that does not fit looks alike, but a program that has started has several threads.
+ */
+bool shape_unborn(const struct proc *p, size_t nthreads)
 {
 	uint64_t mask = p->var.firstmoduledata + layout_off(&p->layout, L_moduledata_gcdatamask), v;
 
 	if (!proc_try_word(p, mask + layout_off(&p->layout, L_bitvector_bytedata), &v) || v)
 		return false;
-	if (!p->stripped && (!proc_try_word(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &v) || v))
-		return false;
-	return fits_module(p);
+	if (p->stripped)
+		return nthreads <= 1;
+	return proc_try_word(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &v) && !v;
 }
 
 struct err *shape_mheap(const struct proc *p)

@@ -14,7 +14,7 @@
 #include "heap/span.h"
 
 /* With the variables: whether the program has not set up its runtime yet, so that nothing else can be looked at. */
-bool shape_unborn(const struct proc *p);
+bool shape_unborn(const struct proc *p, size_t nthreads);
 /* moduledata's ranges, mheap's own fields. */
 ERR_MUST_CHECK struct err *shape_modules(const struct proc *p);
 ERR_MUST_CHECK struct err *shape_mheap(const struct proc *p);
