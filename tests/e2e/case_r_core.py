@@ -11,6 +11,7 @@ import subprocess
 from lib import *
 from case_b_exact import judge
 from case_m_binaries import c_program, plugins
+from stubs import QemuUser, cpu
 
 
 def ready(p):
@@ -291,6 +292,28 @@ def start_plugins(d):
 
 several_binaries("plugins", start_plugins)
 several_binaries("c_shared", lambda d: c_program(GO_VERSION, "-cshared", [], lambda argv: dying(argv, d)))
+
+
+def saved_elsewhere(arch):
+    """Architectures of which QEMU writes no core, or none that is whole: the registers' places are those that we write."""
+    def run():
+        exe = build("zoo", tag="-" + arch, GOARCH=arch)
+        p = QemuUser(arch, exe, "-tick", options=cpu(arch, GO_VERSION))
+        d = tmpdir()
+        grf("--until", "main.ticked:2", "-o", f"{d}/a.core", "-o", f"{d}/a.pprof", "-o", f"{d}/a.txt", p.target, exe)
+        grf("-o", f"{d}/b.pprof", f"{d}/a.core", exe)
+        same(f"{d}/a.pprof", f"{d}/b.pprof")
+        with open(f"{d}/a.txt") as f:
+            judged = read_totals(f.read())
+        heap = int(p.wait_line(r"^heapalloc ").split()[1])
+        check(within(judged["live_bytes"], heap, 0.001), judged, heap)
+        p.stop()
+    run.__name__ = f"core_save_{arch}"
+    case(timeout=180)(run)
+
+
+for arch in "riscv64", "386", "mipsle", "mips64le", "loong64":
+    saved_elsewhere(arch)
 
 
 @case(timeout=180, needs=["gdbserver"])

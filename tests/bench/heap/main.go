@@ -104,6 +104,7 @@ var (
 
 type maker struct {
 	lazy         bool
+	made         int // blobs
 	r            *rand.Rand
 	small, blobs int64 // bytes, about
 	n            uint64
@@ -118,7 +119,8 @@ func (m *maker) str(prefix string) string {
 func (m *maker) blob(n int) []byte {
 	m.blobs += int64(n)
 	b := make([]byte, n)
-	for i := 0; i < n && !(m.lazy && m.n%4 != 0); i += 4096 {
+	m.made++
+	for i := 0; i < n && (!m.lazy || m.made%4 == 0); i += 4096 {
 		b[i] = 1
 	}
 	return b
