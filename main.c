@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/intr.h"
 #include "heap/acquire.h"
 #include "output/output.h"
@@ -70,14 +70,6 @@ static const char usage_text[] =
 	"      --version     the version\n"
 	"\n"
 	"The profile opens with: go tool pprof -http=:8080 grf.out\n";
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* ------------------------------------------------------------------ command line */
 
@@ -289,7 +281,7 @@ struct progress {
 static void progress_line(void *arg, const char *phase, double done, double total, const char *unit)
 {
 	struct progress *p = arg;
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	double s, rate;
 
 	if (p->phase != phase) {
@@ -353,11 +345,11 @@ static struct err *run(struct run *r)
 		err = output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
 	if (err || o->save_only)
 		return err;
-	start = now_ns();
+	start = clock_now_ns();
 	err = heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report);
 	if (err)
 		return err;
-	r->report.analyse_ns = now_ns() - start;
+	r->report.analyse_ns = clock_now_ns() - start;
 	err = o->all ? profile_add_account(&r->profile, &r->report.account) : NULL;
 	if (!err)
 		err = acquire_details(&r->acquire);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/intr.h"
 #include "heap/acquire_int.h"
 #include "heap/save.h"
@@ -22,14 +23,6 @@
 #include "target/until.h"
 
 enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
-
-uint64_t acquire_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 void acquire_init(struct acquire *a, const struct acquire_options *o)
 {
@@ -518,7 +511,7 @@ static struct err *acquire_live(struct acquire *a)
 		err = acquire_guest_open(a);
 	if (err)
 		return err;
-	start = acquire_now_ns();
+	start = clock_now_ns();
 	a->report->pid = a->guest ? 0 : rsp_pid(a->rsp);
 	err = acquire_attach(a);
 	if (!err)
@@ -539,7 +532,7 @@ static struct err *acquire_live(struct acquire *a)
 		return err;
 	image_set_source(a->img, NULL);
 	a->report->captured_bytes = image_stats(a->img).fetched;
-	a->report->capture_ns = acquire_now_ns() - start;
+	a->report->capture_ns = clock_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
 	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n; /* a machine lists none: as the runtime has them */

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "heap/acquire_int.h"
+#include "base/clock.h"
 #include "heap/save.h"
 #include "target/core.h"
 
@@ -70,7 +71,7 @@ static struct err *explain(struct acquire *a, struct err *err, bool known)
 
 struct err *acquire_core(struct acquire *a)
 {
-	uint64_t start = acquire_now_ns();
+	uint64_t start = clock_now_ns();
 	size_t compared = 0;
 	struct err *err = core_open(a->o.target, &a->core);
 
@@ -102,7 +103,7 @@ struct err *acquire_core(struct acquire *a)
 		return err;
 	image_set_source(a->img, NULL);
 	a->report->captured_bytes = image_stats(a->img).fetched;
-	a->report->capture_ns = acquire_now_ns() - start;
+	a->report->capture_ns = clock_now_ns() - start;
 	a->report->threads = (uint32_t)a->threads.n;
 	return NULL;
 }

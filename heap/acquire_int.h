@@ -16,6 +16,4 @@ ERR_MUST_CHECK struct err *acquire_core(struct acquire *a);
 ERR_MUST_CHECK struct err *acquire_guest_open(struct acquire *a);
 ERR_MUST_CHECK struct err *acquire_guest_details(struct acquire *a);
 
-uint64_t acquire_now_ns(void);
-
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 
 /* ------------------------------------------------------------------ commands */
@@ -215,7 +216,7 @@ void rsp_set_running(struct rsp *rsp)
 {
 	rsp->stopped = false;
 	rsp->shared->held = 0;
-	rsp->stopped_ns = (uint64_t)(conn_now_ns() - rsp->stopped_at);
+	rsp->stopped_ns = (uint64_t)(clock_now_ns() - rsp->stopped_at);
 	rsp->stopped_total_ns += rsp->stopped_ns;
 }
 
@@ -233,7 +234,7 @@ static struct err *select_thread(struct rsp *rsp, const struct rsp_thread *t)
 
 static struct err *attach(struct rsp *rsp, uint64_t pid)
 {
-	int64_t now = conn_now_ns();
+	int64_t now = clock_now_ns();
 	struct rsp_thread t;
 	struct err *err;
 
@@ -458,7 +459,7 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 {
 	static const struct rsp_options defaults;
 	struct rsp *rsp = calloc(1, sizeof(*rsp));
-	int64_t now = conn_now_ns();
+	int64_t now = clock_now_ns();
 	struct err *err;
 
 	if (!rsp)
@@ -586,7 +587,7 @@ struct err *rsp_stop(struct rsp *rsp)
 			break;
 		return attach(rsp, rsp->pid);
 	case STOP_INTERRUPT:
-		now = conn_now_ns();
+		now = clock_now_ns();
 		rsp->shared->held = 1;
 		rsp->shared->talking = 1;
 		rsp->stopped = true;
@@ -720,13 +721,13 @@ bool rsp_is_stopped(const struct rsp *rsp)
 
 uint64_t rsp_stopped_ns(const struct rsp *rsp)
 {
-	return rsp->stopped ? (uint64_t)(conn_now_ns() - rsp->stopped_at) : rsp->stopped_ns;
+	return rsp->stopped ? (uint64_t)(clock_now_ns() - rsp->stopped_at) : rsp->stopped_ns;
 }
 
 uint64_t rsp_stopped_total_ns(const struct rsp *rsp)
 {
 	return rsp->stopped_total_ns +
-	       (rsp->stopped ? (uint64_t)(conn_now_ns() - rsp->stopped_at) : 0);
+	       (rsp->stopped ? (uint64_t)(clock_now_ns() - rsp->stopped_at) : 0);
 }
 
 struct rsp_stats rsp_stats(const struct rsp *rsp)

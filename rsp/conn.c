@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/intr.h"
 #include "base/limits.h"
 #include "rsp/guardian.h"
@@ -21,33 +21,25 @@ enum {
 	GREETING_GRACE_MS = 1500, /* a stub that greeted with something else still has this long to answer */
 };
 
-int64_t conn_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 void conn_last_words(struct conn *c)
 {
 	if (c->last_words)
 		return;
 	c->last_words = true;
-	c->last_deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
+	c->last_deadline = clock_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	if (c->timeout_ms > CONN_LAST_WORDS_MS)
 		c->timeout_ms = CONN_LAST_WORDS_MS;
 }
 
 struct err *conn_poll(const struct conn *c, int fd, short events, int timeout_ms, bool *ready)
 {
-	int64_t deadline = conn_now_ns() + timeout_ms * 1000000ll;
+	int64_t deadline = clock_now_ns() + timeout_ms * 1000000ll;
 	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1, .events = POLLIN } };
 
 	if (c->last_words && deadline > c->last_deadline)
 		deadline = c->last_deadline;
 	for (;;) {
-		int64_t left = (deadline - conn_now_ns() + 999999) / 1000000;
+		int64_t left = (deadline - clock_now_ns() + 999999) / 1000000;
 		struct err *err;
 		int n;
 

@@ -84,9 +84,6 @@ void conn_settle_ack(struct conn *c);
 /* Enters the way out. */
 void conn_last_words(struct conn *c);
 
-/* Monotonic time. */
-int64_t conn_now_ns(void);
-
 /*
  * Waits for events on fd, at most timeout_ms without an answer (-1: no end), or until
  * last_deadline on the way out.  *ready false: time is up.

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "rsp/conn.h"
 
 #define START_ONE "start it with: gdbserver --attach :2345 PID"
@@ -249,7 +250,7 @@ struct err *conn_create(const char *target, int timeout_ms, conn_watch watch, vo
 
 static bool ended_within(pid_t child, int ms, int *status)
 {
-	int64_t deadline = conn_now_ns() + ms * 1000000ll;
+	int64_t deadline = clock_now_ns() + ms * 1000000ll;
 	static const struct timespec nap = { 0, 5000000 };
 
 	for (;;) {
@@ -257,7 +258,7 @@ static bool ended_within(pid_t child, int ms, int *status)
 
 		if (r == child || (r < 0 && errno == ECHILD))
 			return true;
-		if (conn_now_ns() >= deadline)
+		if (clock_now_ns() >= deadline)
 			return false;
 		nanosleep(&nap, NULL);
 	}

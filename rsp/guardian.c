@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "rsp/conn.h"
 #include "rsp/features.h"
 #include "rsp/packet.h"
@@ -43,7 +44,7 @@ struct reader {
 static int wait_for(struct reader *r, short events)
 {
 	for (;;) {
-		int64_t left = (r->deadline - conn_now_ns()) / 1000000;
+		int64_t left = (r->deadline - clock_now_ns()) / 1000000;
 		struct pollfd p = { .fd = r->fd, .events = events };
 		int n;
 
@@ -294,7 +295,7 @@ static bool await_stop(struct reader *r, struct guardian_state *state)
 	} while (!r->frame[0] || !strchr("TSWX", r->frame[0]));
 	r->silence_ms = silence_ms;
 	if (!state->interrupts)
-		r->deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
+		r->deadline = clock_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	state->running = 0;
 	state->held = 1;
 	return r->frame[0] == 'T' || r->frame[0] == 'S';
@@ -435,7 +436,7 @@ static void guard(int fd, int pipe, struct guardian_state *state)
 	r.fd = fd;
 	r.no_ack = state->no_ack;
 	r.silence_ms = state->silence_ms;
-	r.deadline = conn_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
+	r.deadline = clock_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	if (state->inject.stage) { /* the copy of a big process's page tables takes its time */
 		r.silence_ms = CONN_LAST_WORDS_ALL_MS;
 		r.deadline += CONN_LAST_WORDS_ALL_MS * 1000000ll;

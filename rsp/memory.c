@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "rsp/client.h"
 
@@ -100,7 +101,7 @@ static bool room(const struct reading *rd)
 static void widen(struct reading *rd, uint64_t bytes)
 {
 	struct rsp *rsp = rd->rsp;
-	int64_t now = conn_now_ns(), span;
+	int64_t now = clock_now_ns(), span;
 	uint64_t want;
 
 	rd->replies++;
@@ -152,7 +153,7 @@ static struct err *ask(struct reading *rd, const struct chunk *c)
 	rd->under_way++;
 	rd->in_flight += reply_size(rsp, c);
 	if (!rd->replies && rd->under_way == 1)
-		rd->asked_ns = conn_now_ns();
+		rd->asked_ns = clock_now_ns();
 	return rsp_send_bytes(rsp, p, (size_t)(s + sizeof(s) - p));
 }
 
@@ -411,7 +412,7 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 			    void (*progress)(void *arg, uint64_t bytes), void *arg)
 {
 	struct reading rd = { .rsp = rsp, .ranges = ranges, .n = n, .progress = progress, .arg = arg };
-	int64_t start = conn_now_ns();
+	int64_t start = clock_now_ns();
 	struct err *err;
 
 	for (size_t i = 0; i < n; i++) {
@@ -439,7 +440,7 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 		progress(arg, rd.bytes);
 	for (size_t i = 0; !err && i < n; i++)
 		rsp->memory_bytes += ranges[i].got;
-	rsp->memory_ns += (uint64_t)(conn_now_ns() - start);
+	rsp->memory_ns += (uint64_t)(clock_now_ns() - start);
 	vec_deinit(&rd.again);
 	vec_deinit(&rd.gaps);
 	free(rd.ring);

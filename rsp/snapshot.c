@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "rsp/client.h"
 
 struct talk {
@@ -129,7 +130,7 @@ struct err *rsp_free_children(struct rsp *rsp)
 struct err *rsp_end_snapshot(struct rsp *rsp)
 {
 	_cleanup_(cleanup_talk_destroy) struct talk *t = NULL;
-	int64_t now = conn_now_ns();
+	int64_t now = clock_now_ns();
 	struct err *err, *e;
 	bool stopped;
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "rsp/client.h"
+#include "base/clock.h"
 
 struct err *rsp_break_set(struct rsp *rsp, uint64_t addr, unsigned kind, bool *writes)
 {
@@ -108,7 +109,7 @@ struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t, unsigne
 	rsp->shared->running = 0;
 	v = strchr("TS", rsp->reply.data[0]) && rsp->reply.len >= 3 ? packet_hexbyte(rsp->reply.data + 1) : 0;
 	if (rsp->reply.data[0] != 'W' && rsp->reply.data[0] != 'X') {
-		rsp_set_stopped(rsp, conn_now_ns());
+		rsp_set_stopped(rsp, clock_now_ns());
 		rsp->shared->held = 1; /* whoever goes now without `D` leaves it with the trap's signal (seen, QEMU) */
 	}
 	err = rsp_take_stop(rsp, t);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "rsp/conn.h"
+#include "base/clock.h"
 #include "rsp/inject.h"
 #include "rsp/rsp.h"
 #include "target/fork_room.h"
@@ -99,14 +99,14 @@ static struct err *watch(void *arg)
 {
 	struct fork *f = arg;
 
-	int64_t now = conn_now_ns();
+	int64_t now = clock_now_ns();
 	struct err *err;
 
 	/* A tenth of the time at most: over a long way a look is many of them. */
 	if (f->force || now < f->next_look)
 		return NULL;
 	err = room_left(&f->room, f->rsp);
-	f->next_look = conn_now_ns() + 10 * (conn_now_ns() - now);
+	f->next_look = clock_now_ns() + 10 * (clock_now_ns() - now);
 	return err;
 }
 

@@ -6,20 +6,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 
 enum { PIECE_JOIN = 1 << 20, PAGE = 4096 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* Fetched pieces that one range spans become one, if they are so small that a copy costs nothing. */
 static bool pieces_join(const struct piece *a, const struct piece *b)
@@ -134,7 +126,7 @@ static struct err *piece_plan(const struct image *img, const struct piece *p, bo
 static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes, struct ranges *missed)
 {
 	struct mem_ranges again = VEC_INIT;
-	uint64_t start = now_ns();
+	uint64_t start = clock_now_ns();
 	struct err *err;
 	size_t i;
 
@@ -179,7 +171,7 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 	vec_deinit(&again);
 	if (img->stats.fetches < IMAGE_ROUNDS)
 		img->stats.rounds[img->stats.fetches] =
-			(struct image_round){ img->stats.planned, now_ns() - start };
+			(struct image_round){ img->stats.planned, clock_now_ns() - start };
 	img->stats.fetches++;
 	return err;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "rsp/conn.h"
+#include "base/clock.h"
 
 enum { PIECE = 256 << 10 };
 
@@ -53,7 +54,7 @@ static void take(struct way *w, int64_t delay)
 	p = malloc(sizeof(*p) + (size_t)n);
 	if (!p)
 		fail("malloc");
-	*p = (struct piece){ NULL, conn_now_ns() + delay, (size_t)n, 0 };
+	*p = (struct piece){ NULL, clock_now_ns() + delay, (size_t)n, 0 };
 	memcpy(p->data, in, (size_t)n);
 	*w->last = p;
 	w->last = &p->next;
@@ -64,7 +65,7 @@ static bool give(struct way *w)
 {
 	struct piece *p;
 
-	while ((p = w->first) && p->due <= conn_now_ns()) {
+	while ((p = w->first) && p->due <= clock_now_ns()) {
 		ssize_t n = send(w->to, p->data + p->done, p->len - p->done, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0)
@@ -89,7 +90,7 @@ static void relay(int a, int b, int64_t delay)
 		ways[i].last = &ways[i].first;
 	while (alive && !(ways[0].end && !ways[0].first) && !(ways[1].end && !ways[1].first)) {
 		struct pollfd p[2] = { { a, 0 }, { b, 0 } };
-		int64_t now = conn_now_ns(), wait = 1000000000;
+		int64_t now = clock_now_ns(), wait = 1000000000;
 		struct timespec ts;
 
 		for (int i = 0; i < 2; i++) {

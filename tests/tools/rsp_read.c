@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/intr.h"
 #include "rsp/conn.h"
 #include "rsp/features.h"
@@ -131,7 +132,7 @@ static struct err *bare(const struct bare *b)
 		chunk = f.pub.max_read;
 	put(c, "!");
 	replies(c, 1);
-	attach = conn_now_ns();
+	attach = clock_now_ns();
 	if (b->pid) {
 		snprintf(cmd, sizeof(cmd), "vAttach;%" PRIx64, b->pid);
 		put(c, cmd);
@@ -139,7 +140,7 @@ static struct err *bare(const struct bare *b)
 		put(c, "?");
 	}
 	replies(c, 1);
-	start = conn_now_ns();
+	start = clock_now_ns();
 	for (long i = 0; i < b->times; i++) {
 		for (size_t j = 0; j < b->ranges->n; j++) {
 			const struct range *r = &b->ranges->v[j];
@@ -156,12 +157,12 @@ static struct err *bare(const struct bare *b)
 	}
 	if (under_way)
 		replies(c, under_way);
-	s = (double)(conn_now_ns() - start) / 1e9;
+	s = (double)(clock_now_ns() - start) / 1e9;
 	if (b->pid)
 		snprintf(cmd, sizeof(cmd), "D;%" PRIx64, b->pid);
 	put(c, b->pid ? cmd : "D");
 	replies(c, 1);
-	stopped = (double)(conn_now_ns() - attach) / 1e6;
+	stopped = (double)(clock_now_ns() - attach) / 1e6;
 	printf("bare: %.1f MB in %.3f s: %.1f MB/s; stopped %.1f ms\n", (double)bytes / 1e6, s,
 	       (double)bytes / 1e6 / s, stopped);
 	conn_destroy(c);
@@ -275,15 +276,15 @@ int main(int argc, char **argv)
 	for (long i = 0; !err && i < cycles; i++) {
 		err = rsp_detach(rsp);
 		usleep(2000);
-		start = conn_now_ns();
+		start = clock_now_ns();
 		if (!err)
 			err = rsp_stop(rsp);
-		s = (double)(conn_now_ns() - start) / 1e6;
+		s = (double)(clock_now_ns() - start) / 1e6;
 		printf("vAttach %.3f ms", s);
-		start = conn_now_ns();
+		start = clock_now_ns();
 		if (!err)
 			err = rsp_detach(rsp);
-		s = (double)(conn_now_ns() - start) / 1e6;
+		s = (double)(clock_now_ns() - start) / 1e6;
 		printf(", D %.3f ms, stopped %.3f ms\n", s, (double)rsp_stopped_ns(rsp) / 1e6);
 		if (!err)
 			err = rsp_stop(rsp);
@@ -300,10 +301,10 @@ int main(int argc, char **argv)
 		struct buf b = BUF_INIT;
 
 		err = rsp_detach(rsp);
-		start = conn_now_ns();
+		start = clock_now_ns();
 		if (!err)
 			err = rsp_file_read(rsp, file, 1ull << 32, &b);
-		s = (double)(conn_now_ns() - start) / 1e9;
+		s = (double)(clock_now_ns() - start) / 1e9;
 		printf("%s: %zu bytes, %.1f MB/s, sum %u\n", file, b.len, (double)b.len / 1e6 / s,
 		       packet_sum(b.data, b.len));
 		buf_deinit(&b);
@@ -316,8 +317,8 @@ int main(int argc, char **argv)
 		       (double)stats.memory_bytes / 1e6 / s, (double)stats.bytes_in / 1e6,
 		       (double)rsp_stopped_ns(rsp) / 1e6);
 	free(range.dst);
-	start = conn_now_ns();
+	start = clock_now_ns();
 	rsp_destroy(rsp);
-	printf("goodbye took %.1f ms\n", (double)(conn_now_ns() - start) / 1e6);
+	printf("goodbye took %.1f ms\n", (double)(clock_now_ns() - start) / 1e6);
 	return err ? fail(err) : 0;
 }
