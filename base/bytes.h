@@ -46,6 +46,15 @@ static inline uint64_t bytes_word(struct bytes_fmt f, const void *p)
 	return f.word == 8 ? bytes_u64(f, p) : bytes_u32(f, p);
 }
 
+/* The lowest `size` bytes (8 at most) of v, written. */
+static inline void bytes_put(struct bytes_fmt f, void *p, uint64_t v, unsigned size)
+{
+	uint8_t *b = p;
+
+	for (unsigned i = 0; i < size; i++)
+		b[f.big ? size - 1 - i : i] = (uint8_t)(v >> 8 * i);
+}
+
 /* An unsigned integer of 1, 2, 4 or 8 bytes. */
 static inline uint64_t bytes_uint(struct bytes_fmt f, const void *p, unsigned size)
 {

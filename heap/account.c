@@ -166,7 +166,7 @@ static void count_stacks(const struct heap *h, const struct ranges *manual, stru
 
 		if (!g->lo || g->hi <= g->lo)
 			continue;
-		if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
+		if (goroutine_is_dead(g))
 			add_stack(&a->dead_stacks, g->hi - g->lo, 0);
 		else
 			add_stack(&a->stacks[stack_state(g->status)], g->hi - g->lo, sp > g->lo && sp < g->hi ? g->hi - sp : 0);

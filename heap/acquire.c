@@ -1,6 +1,7 @@
 /*
  * The steps of a run up to the moment when the process runs again, in order from the bottom of this file.
  */
+#include <elf.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 #include "target/library.h"
 #include "target/until.h"
 
-enum { STOPS_MAX = 20, AT_ENTRY_TYPE = 9, UPTIME_MAX = 1 << 12 };
+enum { STOPS_MAX = 20, UPTIME_MAX = 1 << 12 };
 
 void acquire_init(struct acquire *a, const struct acquire_options *o)
 {
@@ -95,7 +96,7 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 		return NULL;
 	if (elf_is_library(a->exe))
 		return find_library(a, bias);
-	err = target_auxv(a->target, AT_ENTRY_TYPE, &entry);
+	err = target_auxv(a->target, AT_ENTRY, &entry);
 	if (err)
 		return err_wrapf(err, "finding where %s is loaded", elf_path(a->exe));
 	*bias = entry - elf_entry(a->exe);

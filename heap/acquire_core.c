@@ -9,7 +9,7 @@
 /* EXE as the command line has it, or as the core does. */
 static struct err *open_exe(struct acquire *a)
 {
-	const char *path = core_exe(a->core);
+	const char *path = core_info(a->core).exe;
 	struct err *err;
 
 	if (a->exe)
@@ -72,6 +72,7 @@ static struct err *explain(struct acquire *a, struct err *err, bool known)
 struct err *acquire_core(struct acquire *a)
 {
 	uint64_t start = clock_now_ns();
+	struct core_info info;
 	size_t compared = 0;
 	struct err *err = core_open(a->o.target, &a->core);
 
@@ -81,9 +82,10 @@ struct err *acquire_core(struct acquire *a)
 		err = core_target(a->core, heap_machine(a->heap), &a->target);
 	if (err)
 		return err;
-	a->report->pid = core_pid(a->core);
-	a->report->time_unix_ns = core_time_ns(a->core);
-	a->report->time_mono_ns = core_mono_ns(a->core);
+	info = core_info(a->core);
+	a->report->pid = info.pid;
+	a->report->time_unix_ns = info.time_ns;
+	a->report->time_mono_ns = info.mono_ns;
 	err = acquire_attach(a);
 	if (!err)
 		err = acquire_verify(a, &compared);

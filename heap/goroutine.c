@@ -304,7 +304,7 @@ struct err *stacks_plan(struct proc *p, const struct stacks *s, struct ranges *w
 		const struct goroutine *g = &s->gs.v[i];
 		uint64_t sp = g->syscall_sp ? g->syscall_sp : g->sched_sp;
 
-		if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
+		if (goroutine_is_dead(g))
 			continue;
 		if (g->status == G_RUNNING)
 			continue; /* machines_check() has it */
@@ -350,7 +350,7 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 	g->first_frame = (uint32_t)s->frames.n;
 	g->nframes = 0;
 	g->partial = false;
-	if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
+	if (goroutine_is_dead(g))
 		return NULL;
 	for (size_t i = 0; i < s->ms.n; i++)
 		if (s->ms.v[i].curg == g->addr)

@@ -42,6 +42,12 @@ struct goroutine {
 	const char *why; /* partial: the reason */
 };
 
+/* Without a stack that means anything: ended, or not begun. */
+static inline bool goroutine_is_dead(const struct goroutine *g)
+{
+	return g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE;
+}
+
 /* One m, with its thread. */
 struct machine {
 	uint64_t addr, procid, curg, g0, gsignal, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi, vdso_sp, vdso_pc;

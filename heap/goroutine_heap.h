@@ -5,9 +5,9 @@
 #include "heap/goroutine_report.h"
 #include "heap/heap_int.h"
 
-/* After the stacks were walked and the roots collected.  now_ns: CLOCK_MONOTONIC of the capture, 0 unknown.  alone: count
- * what each group alone keeps, which walks the heap once more. */
-ERR_MUST_CHECK struct err *goroutine_report_make(struct heap *h, bool alone, uint64_t now_ns, struct goroutine_report *r);
+/* After the stacks were walked and the roots collected.  now_ns: CLOCK_MONOTONIC of the capture, 0 unknown.  groups: make
+ * them, and count what each alone keeps, which walks the heap once more. */
+ERR_MUST_CHECK struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns, struct goroutine_report *r);
 
 /* heap/alone.c: fills groups[].alone; of_g: index of a goroutine -> of its group. */
 ERR_MUST_CHECK struct err *alone_count(struct heap *h, const struct map64 *of_g, struct goroutine_groups *groups);

@@ -14,11 +14,6 @@ void goroutine_report_deinit(struct goroutine_report *r)
 	arena_deinit(&r->arena);
 }
 
-static bool is_dead(const struct goroutine *g)
-{
-	return g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE;
-}
-
 enum { REASONS = 256 };
 
 struct grouping {
@@ -84,7 +79,7 @@ static uint64_t newest_time(const struct heap *h)
 	if (p->var.memstats && proc_get_try(p, p->var.memstats, L_mstats_last_gc_nanotime, &v) && v > now && v < INT64_MAX)
 		now = v;
 	for (size_t i = 0; i < h->stacks.gs.n; i++)
-		if (!is_dead(&h->stacks.gs.v[i]) && proc_get_try(p, h->stacks.gs.v[i].addr, L_g_waitsince, &v) && v > now &&
+		if (!goroutine_is_dead(&h->stacks.gs.v[i]) && proc_get_try(p, h->stacks.gs.v[i].addr, L_g_waitsince, &v) && v > now &&
 		    v < INT64_MAX)
 			now = v;
 	return now;
@@ -100,7 +95,6 @@ static uint64_t waited(const struct proc *p, const struct goroutine *g, uint64_t
 }
 
 /* ------------------------------------------------------------------ groups */
-
 
 static const char *creator(struct proc *p, const struct goroutine *g)
 {
@@ -242,7 +236,7 @@ static int group_cmp(const void *a, const void *b)
 	return x->goid < y->goid ? -1 : x->goid > y->goid;
 }
 
-struct err *goroutine_report_make(struct heap *h, bool alone, uint64_t now_ns, struct goroutine_report *r)
+struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns, struct goroutine_report *r)
 {
 	struct grouping x = { .h = h, .r = r, .now = newest_time(h) };
 	struct err *err = NULL;
@@ -250,15 +244,15 @@ struct err *goroutine_report_make(struct heap *h, bool alone, uint64_t now_ns, s
 	if (now_ns > x.now)
 		x.now = now_ns;
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
-		if (is_dead(&h->stacks.gs.v[i]))
+		if (goroutine_is_dead(&h->stacks.gs.v[i]))
 			continue;
 		err = add_worker(&x, &h->stacks.gs.v[i]);
-		if (!err)
+		if (!err && groups)
 			err = add_goroutine(&x, i);
 	}
-	if (!err && alone) {
+	if (!err && groups) {
 		err = alone_count(h, &x.of_g, &r->groups);
-		r->counted = !err;
+		r->grouped = !err;
 	}
 	if (!err && r->groups.n)
 		qsort(r->groups.v, r->groups.n, sizeof(*r->groups.v), group_cmp);

@@ -41,7 +41,7 @@ struct finalizer_worker {
 };
 
 struct goroutine_report {
-	bool counted; /* groups[].alone is known */
+	bool grouped; /* it was asked for */
 	struct goroutine_groups groups; /* most objects alone first, then most goroutines */
 	VEC(struct finalizer_worker) workers;
 	struct arena arena;

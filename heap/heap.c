@@ -402,7 +402,7 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
 		const struct goroutine *g = &h->stacks.gs.v[i];
 
-		if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
+		if (goroutine_is_dead(g))
 			continue;
 		r->goroutines++;
 		if (!g->partial)

@@ -137,9 +137,6 @@ static struct err *visit_all(struct walk *w, struct walk_ptr *v, size_t n)
 	struct marking *k = (struct marking *)w;
 	struct err *err = NULL;
 
-	for (size_t i = 0; i < n; i++)
-		if (v[i].sp && v[i].sp->ptrs != SPAN_NOSCAN)
-			__builtin_prefetch(&k->m->place[v[i].sp->first_scan + v[i].index]);
 	for (size_t i = 0; i < n && !err; i++)
 		err = visit(k, &v[i]);
 	return err;

@@ -74,7 +74,7 @@ struct err *save_fetch(struct acquire *a)
 	for (size_t i = 0; i < peeked->n && !err; i++)
 		err = vec_push(&want, peeked->v[i]);
 	/* One of ours is copied whole, unless it is meant to become small. */
-	if (!err && (a->o.full || (a->core && core_ours(a->core) && !core_full(a->core) && !a->o.scrub)))
+	if (!err && (a->o.full || (a->core && core_info(a->core).ours && !core_info(a->core).full && !a->o.scrub)))
 		err = a->core ? core_ranges(a->core, &want) : live_ranges(a, &want);
 	if (!err)
 		err = image_try(a->img, &want);

@@ -275,7 +275,7 @@ struct err *shape_goroutines(const struct proc *p, const struct spans *spans, co
 			continue;
 		look(&t[SLOT], is_slot_of(spans, g->addr, size));
 		look(&t[STATUS], g->status <= G_DEADEXTRA && g->status != 5 && g->status != 7);
-		if (g->status == G_IDLE || g->status == G_DEAD || g->status == G_DEADEXTRA)
+		if (goroutine_is_dead(g))
 			continue; /* without a stack, or not for long */
 		self = proc_peek(p, b + layout_off(&p->layout, L_g_sched), L_gobuf_g);
 		start = proc_peek(p, b, L_g_startpc);

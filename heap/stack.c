@@ -427,7 +427,7 @@ struct err *stacks_scan(struct proc *p, struct stacks *st, const struct spans *s
 	uint64_t left;
 	struct err *err = NULL;
 
-	if (g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE)
+	if (goroutine_is_dead(g))
 		return NULL;
 	if (g->nframes) {
 		s.mem_lo = st->frames.v[g->first_frame].sp;

@@ -41,6 +41,8 @@ static struct err *flush(struct walk *w)
 		id = p->sp->first_id + p->index;
 		__builtin_prefetch(&w->seen[id >> 3]);
 		__builtin_prefetch(&p->sp->alive[p->index >> 3]);
+		if (p->sp->ptrs != SPAN_NOSCAN)
+			__builtin_prefetch(&w->by_scan[p->sp->first_scan + p->index]);
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct walk_ptr *p = &w->pending[i];

@@ -67,7 +67,7 @@ struct walk {
 
 	/* What to do with these pointers, in order. */
 	struct err *(*visit)(struct walk *w, struct walk_ptr *v, size_t n);
-	const uint32_t *by_scan; /* what visit will look at of each holder, by scan id */
+	const uint32_t *by_scan; /* what visit will look at of each holder and of what it points to, by scan id */
 	/* NULL, or: a level is done. */
 	struct err *(*level_done)(struct walk *w);
 

@@ -16,7 +16,7 @@ static struct err *add_wait(struct buf *b, const struct goroutine_group *g)
 	return buf_addf(b, ", at least %s to %s", text_time(g->wait_min_ns, lo), text_time(g->wait_max_ns, hi));
 }
 
-static struct err *add_group(struct buf *b, const struct goroutine_group *g, bool counted)
+static struct err *add_group(struct buf *b, const struct goroutine_group *g)
 {
 	char bytes[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE], s[TEXT_BYTES_SIZE];
 	struct err *err;
@@ -29,7 +29,7 @@ static struct err *add_group(struct buf *b, const struct goroutine_group *g, boo
 		err = text_add_clean(b, g->state, false);
 	if (!err)
 		err = add_wait(b, g);
-	if (!err && counted)
+	if (!err)
 		err = buf_addf(b, "; alone keep%s %s in %s object%s", g->count == 1 ? "s" : "",
 			       text_bytes(g->alone.bytes, bytes), text_count(g->alone.objects, n),
 			       g->alone.objects == 1 ? "" : "s");
@@ -56,14 +56,16 @@ struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool
 {
 	uint64_t left = 0;
 	char n[TEXT_COUNT_SIZE];
-	struct err *err = r->counted ? buf_addf(b, "\ngoroutines   %s groups of equal stacks, the innermost function first\n",
-						text_count(r->groups.n, n)) : NULL;
+	struct err *err;
 
-	for (size_t i = 0; i < r->groups.n && r->counted && !err; i++) {
+	if (!r->grouped)
+		return NULL;
+	err = buf_addf(b, "\ngoroutines   %s groups of equal stacks, the innermost function first\n", text_count(r->groups.n, n));
+	for (size_t i = 0; i < r->groups.n && !err; i++) {
 		if (i >= SHOWN && !all)
 			left += r->groups.v[i].count;
 		else
-			err = add_group(b, &r->groups.v[i], r->counted);
+			err = add_group(b, &r->groups.v[i]);
 	}
 	if (!err && left)
 		err = buf_addf(b, "\n(%s more goroutines; *.txt has all)\n", text_count(left, n));

@@ -7,7 +7,6 @@
 
 /* Linux's, the same for every architecture. */
 enum {
-	L_SIGCHLD = 17,
 	L_SIGTRAP = 5,
 	L_WNOHANG = 1,
 	L_WSTOPPED = 2,
@@ -681,18 +680,11 @@ static bool settle(struct inject_port *p)
 	const struct inject_machine *m = &in->m;
 	uint8_t act[32] = { 0 };
 	struct inject_out o = { p, 0 };
-	char path[40] = "/proc/", digits[20];
-	uint64_t at, v = inject_id_pid(in->snapshot);
+	uint64_t at;
 	int64_t ret;
 	uint32_t len;
-	int i = 20;
 
-	do
-		digits[--i] = (char)('0' + v % 10);
-	while (v /= 10);
-	strncat(path, digits + i, (size_t)(20 - i));
-	strcat(path, "/oom_score_adj");
-	inject_write_file(p, path, "1000");
+	inject_write_proc(p, inject_id_pid(in->snapshot), "/oom_score_adj", "1000");
 	if (p->lost || !inject_get_regs(p, in->snapshot, &len))
 		return false;
 	/* struct sigaction, as the kernel has it, below its stack: its memory is its own. */
@@ -713,8 +705,7 @@ static bool settle(struct inject_port *p)
 	     !finish(p, in->snapshot, NULL, &ret)))
 		return false;
 	/* Linux before 5.9 does not know it: then it shares the process's table to the end. */
-	if (!inject_get_regs(p, in->snapshot, &len) ||
-	    !prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
+	if (!prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
 		     (uint64_t[6]){ 0, UINT32_MAX, L_CLOSE_RANGE_UNSHARE }) ||
 	    !finish(p, in->snapshot, NULL, &ret))
 		return false;

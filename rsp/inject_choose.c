@@ -7,10 +7,7 @@
 
 #include "rsp/packet.h"
 
-enum {
-	L_SIGCHLD = 17,
-	LISTED_AT_ONCE = 8,
-};
+enum { LISTED_AT_ONCE = 8 };
 
 bool inject_threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid))
 {
@@ -74,14 +71,14 @@ static bool send_code(struct inject_port *p)
 static bool hear_code(struct inject_port *p)
 {
 	const struct inject_machine *m = &p->in->m;
-	char want[2 * INJECT_CODE + 1];
+	bool same;
 
-	for (unsigned i = 0; i < m->code_len; i++) {
-		want[2 * i] = "0123456789abcdef"[m->code[i] >> 4];
-		want[2 * i + 1] = "0123456789abcdef"[m->code[i] & 15];
-	}
-	want[2 * m->code_len] = 0;
-	return inject_hear(p) && (!strcmp(p->reply, want) || inject_fail(p, "the program's code is not what its file says"));
+	if (!inject_hear(p))
+		return false;
+	same = p->reply_len == 2u * m->code_len;
+	for (unsigned i = 0; i < m->code_len && same; i++)
+		same = packet_hexbyte(p->reply + 2 * i) == m->code[i];
+	return same || inject_fail(p, "the program's code is not what its file says");
 }
 
 /* A thread, by p->regs, that waits in a system call: no restartable sequence, no signal handler, nothing half-done. */

@@ -7,6 +7,8 @@
 
 #include "rsp/inject.h"
 
+enum { L_SIGCHLD = 17 }; /* Linux's, the same for every architecture here */
+
 bool inject_fail(struct inject_port *p, const char *why); /* false */
 
 /* A packet in the making, in p->cmd. */
@@ -56,7 +58,8 @@ bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len);
 bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len);
 bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len); /* as inject_send_get() */
 
-void inject_write_file(struct inject_port *p, const char *path, const char *text);
+/* /proc/PID/name, as far as it can be written. */
+void inject_write_proc(struct inject_port *p, uint64_t pid, const char *name, const char *text);
 
 struct inject_status {
 	uint64_t parent, sig_blocked, sig_ignored, sig_caught;

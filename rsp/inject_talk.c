@@ -199,8 +199,7 @@ uint64_t inject_get_word(const struct inject_machine *m, const uint8_t *regs, ui
 
 void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off, uint64_t v)
 {
-	for (unsigned i = 0; i < m->fmt.word; i++)
-		regs[off + i] = (uint8_t)(v >> 8 * (m->fmt.big ? m->fmt.word - 1 - i : i));
+	bytes_put(m->fmt, regs + off, v, m->fmt.word);
 }
 
 bool inject_send_get(struct inject_port *p)
@@ -259,6 +258,8 @@ bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs,
 }
 
 /* ------------------------------------------------------------------ files */
+
+enum { PROC_PATH = 80 };
 
 static bool send_open(struct inject_port *p, const char *path, const char *flags)
 {
@@ -329,21 +330,6 @@ static bool hear_file(struct inject_port *p)
 	return ok && !p->lost;
 }
 
-void inject_write_file(struct inject_port *p, const char *path, const char *text)
-{
-	struct inject_out o = { p, 0 };
-	uint64_t fd;
-
-	if (!send_open(p, path, ",1,0") || !hear_open(p, &fd)) /* for writing */
-		return;
-	inject_add_str(&o, "vFile:pwrite:");
-	inject_add_num(&o, fd);
-	inject_add_str(&o, ",0,");
-	inject_add_binary(&o, text, strlen(text));
-	if (inject_ask(&o))
-		post_close(p, fd);
-}
-
 static uint64_t take_decimal(const char **s)
 {
 	uint64_t v = 0;
@@ -369,16 +355,15 @@ static uint64_t field_hex(const char *text, const char *name)
 	return v;
 }
 
-bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid)
+/* /proc/PID/task/TID/name; tid 0: /proc/PID/name. */
+static void proc_path(char path[PROC_PATH], uint64_t pid, uint64_t tid, const char *name)
 {
-	char path[80] = "/proc/", digits[20];
-
-	for (int k = 0; k < 2; k++) {
+	strcpy(path, "/proc/");
+	for (int k = 0; k < (tid ? 2 : 1); k++) {
 		uint64_t v = k ? tid : pid;
+		char digits[20];
 		int i = 20;
 
-		if (k && !tid)
-			break;
 		if (k)
 			strcat(path, "/task/");
 		do
@@ -386,8 +371,32 @@ bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid)
 		while (v /= 10);
 		strncat(path, digits + i, (size_t)(20 - i));
 	}
-	strcat(path, "/status");
+	strcat(path, name);
+}
+
+bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid)
+{
+	char path[PROC_PATH];
+
+	proc_path(path, pid, tid, "/status");
 	return send_file(p, path);
+}
+
+void inject_write_proc(struct inject_port *p, uint64_t pid, const char *name, const char *text)
+{
+	char path[PROC_PATH];
+	struct inject_out o = { p, 0 };
+	uint64_t fd;
+
+	proc_path(path, pid, 0, name);
+	if (!send_open(p, path, ",1,0") || !hear_open(p, &fd)) /* for writing */
+		return;
+	inject_add_str(&o, "vFile:pwrite:");
+	inject_add_num(&o, fd);
+	inject_add_str(&o, ",0,");
+	inject_add_binary(&o, text, strlen(text));
+	if (inject_ask(&o))
+		post_close(p, fd);
 }
 
 bool inject_hear_status(struct inject_port *p, struct inject_status *st)

@@ -6,6 +6,7 @@
  */
 #include "target/core.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -35,7 +36,8 @@ struct mapping { /* of a file */
 
 struct core {
 	struct target t; /* first */
-	char *path, *exe;
+	char *path, *exe; /* exe: info's */
+	struct core_info info;
 	int fd;
 	uint64_t size; /* of the file */
 	uint16_t machine;
@@ -46,10 +48,9 @@ struct core {
 	const char *file; /* of maps, open as file_fd (-1: not what was mapped, or not here) */
 	int file_fd;
 	VEC(struct buf) prstatus; /* until core_target() */
-	uint64_t pid, from_exe;
-	int64_t time_ns;
-	uint64_t mono_ns;
-	bool ours, full, has_auxv;
+	uint64_t from_exe;
+	bool has_auxv;
+	bool anonymous; /* it has memory that is no file's */
 	const struct elf *elf; /* EXE */
 	uint64_t bias;
 };
@@ -169,7 +170,7 @@ static struct err *note_psinfo(struct core *c, const uint8_t *d, size_t len)
 	size_t pid = c->fmt.word == 8 ? 24 : len <= 124 ? 12 : 16;
 
 	if (len >= pid + 4)
-		c->pid = bytes_u32(c->fmt, d + pid);
+		c->info.pid = bytes_u32(c->fmt, d + pid);
 	return NULL;
 }
 
@@ -192,10 +193,10 @@ static struct err *note_one(struct core *c, const GElf_Nhdr *nh, const char *nam
 {
 	if (nh->n_namesz == sizeof(CORE_OWNER) && !memcmp(name, CORE_OWNER, sizeof(CORE_OWNER))) {
 		if (nh->n_type == CORE_NOTE_CAPTURE && nh->n_descsz >= 8) {
-			c->ours = true;
-			c->time_ns = (int64_t)bytes_u64(c->fmt, d);
-			c->full = nh->n_descsz >= 16 && bytes_u64(c->fmt, d + 8) & CORE_FULL;
-			c->mono_ns = nh->n_descsz >= 24 ? bytes_u64(c->fmt, d + 16) : 0;
+			c->info.ours = true;
+			c->info.time_ns = (int64_t)bytes_u64(c->fmt, d);
+			c->info.full = nh->n_descsz >= 16 && bytes_u64(c->fmt, d + 8) & CORE_FULL;
+			c->info.mono_ns = nh->n_descsz >= 24 ? bytes_u64(c->fmt, d + 16) : 0;
 		}
 		return NULL;
 	}
@@ -303,12 +304,12 @@ static struct err *find_exe(struct core *c)
 	while (cursor_left(&k) && !m) {
 		key = cursor_word(&k);
 		val = cursor_word(&k);
-		if (key == 9 /* AT_ENTRY */ || key == 3 /* AT_PHDR */)
+		if (key == AT_ENTRY || key == AT_PHDR)
 			m = mapping_at(c, val);
 	}
 	if (!m)
 		return NULL;
-	c->exe = strdup(m->path);
+	c->info.exe = c->exe = strdup(m->path);
 	return c->exe ? NULL : err_nomem();
 }
 
@@ -324,7 +325,7 @@ static struct err *core_open_(struct core *c)
 	if (c->fd < 0 || fstat(c->fd, &st))
 		return err_os(errno, "opening");
 	c->size = (uint64_t)st.st_size;
-	c->time_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	c->info.time_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	err = read_at(c, 0, magic, sizeof(magic), &got);
 	if (err)
 		return err;
@@ -336,6 +337,11 @@ static struct err *core_open_(struct core *c)
 		return err_create(ERR_BADDATA, "a damaged ELF file: %s", elf_errmsg(-1));
 	err = read_headers(c, elf);
 	elf_end(elf);
+	for (size_t i = 0; i < c->segments.n && !err && !c->anonymous; i++) {
+		const struct segment *s = &c->segments.v[i];
+
+		c->anonymous = s->writable && s->filesz && !mapping_at(c, s->addr);
+	}
 	return err ? err : find_exe(c);
 }
 
@@ -357,44 +363,9 @@ struct err *core_open(const char *path, struct core **ret)
 
 /* ------------------------------------------------------------------ what it says */
 
-const char *core_exe(const struct core *c)
+struct core_info core_info(const struct core *c)
 {
-	return c->exe;
-}
-
-uint64_t core_pid(const struct core *c)
-{
-	return c->pid;
-}
-
-int64_t core_time_ns(const struct core *c)
-{
-	return c->time_ns;
-}
-
-uint64_t core_mono_ns(const struct core *c)
-{
-	return c->mono_ns;
-}
-
-bool core_ours(const struct core *c)
-{
-	return c->ours;
-}
-
-bool core_full(const struct core *c)
-{
-	return c->full;
-}
-
-uint16_t core_machine(const struct core *c)
-{
-	return c->machine;
-}
-
-struct bytes_fmt core_fmt(const struct core *c)
-{
-	return c->fmt;
+	return c->info;
 }
 
 /* How much of a segment's promised bytes the file has. */
@@ -538,15 +509,7 @@ static uint64_t read_file(struct core *c, uint64_t addr, uint8_t *dst, uint64_t 
  */
 static bool is_untouched(const struct core *c, const struct segment *s)
 {
-	if (c->ours || s->filesz || !s->writable || mapping_at(c, s->addr))
-		return false;
-	for (size_t i = 0; i < c->segments.n; i++) {
-		const struct segment *x = &c->segments.v[i];
-
-		if (x->writable && x->filesz && !mapping_at(c, x->addr))
-			return true;
-	}
-	return false;
+	return !c->info.ours && c->anonymous && !s->filesz && s->writable && !mapping_at(c, s->addr);
 }
 
 static struct err *read_range(struct core *c, struct mem_range *r)
@@ -560,7 +523,7 @@ static struct err *read_range(struct core *c, struct mem_range *r)
 
 		if (!s || s->addr > addr) {
 			/* One of ours has no headers for what it has not: EXE's constants are in EXE. */
-			if (!c->ours || !c->elf || is_variable(c->elf, addr - c->bias))
+			if (!c->info.ours || !c->elf || is_variable(c->elf, addr - c->bias))
 				break;
 			n = s && s->addr - addr < left ? s->addr - addr : left;
 			n = read_file(c, addr, r->dst + r->got, n);

@@ -20,15 +20,16 @@ bool core_is_file(const char *target);
 ERR_MUST_CHECK struct err *core_open(const char *path, struct core **ret);
 void core_destroy(struct core *c);
 
-/* The program's path as NT_FILE or, failing that, the core's own ends have it; NULL: unknown. */
-const char *core_exe(const struct core *c);
-uint64_t core_pid(const struct core *c);      /* 0: unknown */
-int64_t core_time_ns(const struct core *c);   /* when it was captured, or else written */
-uint64_t core_mono_ns(const struct core *c);  /* the same by CLOCK_MONOTONIC there; 0: unknown */
-bool core_ours(const struct core *c);	      /* written by -o FILE.core */
-bool core_full(const struct core *c);	      /* and that with --full */
-uint16_t core_machine(const struct core *c);  /* EM_* */
-struct bytes_fmt core_fmt(const struct core *c);
+/* What it says of itself. */
+struct core_info {
+	const char *exe;  /* the program's path, by NT_FILE; NULL: unknown */
+	uint64_t pid;	  /* 0: unknown */
+	int64_t time_ns;  /* when it was captured, or else written */
+	uint64_t mono_ns; /* the same by CLOCK_MONOTONIC there; 0: unknown */
+	bool ours;	  /* written by -o FILE.core */
+	bool full;	  /* and that with --full */
+};
+struct core_info core_info(const struct core *c);
 
 /* Bytes that its program headers promise and that are behind the file's end; *at: the first such address. */
 uint64_t core_cut(const struct core *c, uint64_t *at);

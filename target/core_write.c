@@ -22,8 +22,7 @@ static struct err *put(struct buf *b, struct bytes_fmt f, uint64_t v, unsigned s
 {
 	uint8_t out[8];
 
-	for (unsigned i = 0; i < size; i++)
-		out[f.big ? size - 1 - i : i] = (uint8_t)(v >> 8 * i);
+	bytes_put(f, out, v, size);
 	return buf_add(b, out, size);
 }
 

@@ -30,12 +30,6 @@ static uint32_t relative_type(uint16_t machine)
 	}
 }
 
-static void put_u64(struct bytes_fmt fmt, uint8_t *p, uint64_t v)
-{
-	for (unsigned i = 0; i < 8; i++)
-		p[fmt.big ? 7 - i : i] = (uint8_t)(v >> (8 * i));
-}
-
 /* The word at addr becomes v, in a copy of its segment. */
 static struct err *set_word(struct elf *e, uint64_t addr, uint64_t v)
 {
@@ -54,7 +48,7 @@ static struct err *set_word(struct elf *e, uint64_t addr, uint64_t v)
 			memcpy(e->copies[i], s->data, s->filesz);
 			s->data = e->copies[i];
 		}
-		put_u64(e->fmt, e->copies[i] + off, v);
+		bytes_put(e->fmt, e->copies[i] + off, v, 8);
 		return NULL;
 	}
 	return NULL;

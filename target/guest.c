@@ -1,5 +1,6 @@
 #include "target/guest.h"
 
+#include <elf.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,6 @@
 enum {
 	BATCH_PIECES = 16384,
 	BATCH_BYTES = 16 << 20,
-	AT_PHDR = 3,
-	AT_PHNUM = 5,
-	AT_ENTRY = 9,
 };
 
 /* ------------------------------------------------------------------ physical memory */

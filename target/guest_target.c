@@ -36,8 +36,7 @@ static struct err *add_word(struct buf *b, struct bytes_fmt fmt, uint64_t v)
 {
 	uint8_t bytes[8];
 
-	for (unsigned i = 0; i < fmt.word; i++)
-		bytes[i] = (uint8_t)(v >> 8 * (fmt.big ? fmt.word - 1 - i : i));
+	bytes_put(fmt, bytes, v, fmt.word);
 	return buf_add(b, bytes, fmt.word);
 }
 
