@@ -376,12 +376,8 @@ func main() {
 @case(timeout=180, needs=["gdbserver"])
 def core_scrub():
     """No number of the program's is in a scrubbed core; the totals are the same."""
-    src, d = tmpdir(), tmpdir()
-    with open(f"{src}/main.go", "w") as f:
-        f.write(SECRETS)
-    with open(f"{src}/go.mod", "w") as f:
-        f.write("module secrets\n\ngo 1.21\n")
-    p = Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")])
+    d = tmpdir()
+    p = Prog([go_source(SECRETS)])
     save(p, d)
     grf("--scrub", "--save-only", "-o", f"{d}/s.core", f"{d}/a.core", p.exe)
     with open(f"{d}/a.core", "rb") as f:

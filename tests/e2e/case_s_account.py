@@ -127,15 +127,11 @@ def account_holes():
 @case(timeout=180, needs=["gdbserver"])
 def account_rss():
     """What is obtained and not released is what is resident, where all of it was touched: a list of small objects."""
-    src = tmpdir()
-    with open(f"{src}/go.mod", "w") as f:
-        f.write("module rss\n\ngo 1.21\n")
-    with open(f"{src}/main.go", "w") as f:
-        f.write("package main\n\nimport (\"os\"; \"runtime/debug\"; \"time\")\n\n"
-                "type node struct { next *node; pad [6]uint64 }\n\nvar list *node\n\n"
-                "func main() {\n\tfor i := 0; i < 5000000; i++ { list = &node{next: list} }\n"
-                "\tdebug.FreeOSMemory()\n\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
-    p = Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")], env=dict(os.environ, GODEBUG="madvdontneed=1"))
+    exe = go_source("package main\n\nimport (\"os\"; \"runtime/debug\"; \"time\")\n\n"
+                    "type node struct { next *node; pad [6]uint64 }\n\nvar list *node\n\n"
+                    "func main() {\n\tfor i := 0; i < 5000000; i++ { list = &node{next: list} }\n"
+                    "\tdebug.FreeOSMemory()\n\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
+    p = Prog([exe], env=dict(os.environ, GODEBUG="madvdontneed=1"))
     prof = account_of(p)
     with open(f"/proc/{p.pid}/status") as f:
         rss = int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) * 1024
@@ -178,16 +174,12 @@ def finalizer_idle():
     p = Prog([build("leaks"), "cache"])
     check("finalizers   " not in account_of(p).text)
     # Objects that only their finalizer keeps from being freed: the collector does not run.
-    src = tmpdir()
-    with open(f"{src}/go.mod", "w") as f:
-        f.write("module fin\n\ngo 1.21\n")
-    with open(f"{src}/main.go", "w") as f:
-        f.write("package main\n\nimport (\"os\"; \"runtime\"; \"runtime/debug\"; \"time\")\n\n"
-                "type T struct { a, b *int; pad [14]uint64 }\n\n//go:noinline\nfunc make1() {\n\tt := &T{a: new(int)}\n"
-                "\truntime.SetFinalizer(t, func(*T) {})\n}\n\n"
-                "func main() {\n\tdebug.SetGCPercent(-1)\n\tfor i := 0; i < 1000; i++ { make1() }\n"
-                "\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
-    prof = account_of(Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")]))
+    exe = go_source("package main\n\nimport (\"os\"; \"runtime\"; \"runtime/debug\"; \"time\")\n\n"
+                    "type T struct { a, b *int; pad [14]uint64 }\n\n//go:noinline\nfunc make1() {\n\tt := &T{a: new(int)}\n"
+                    "\truntime.SetFinalizer(t, func(*T) {})\n}\n\n"
+                    "func main() {\n\tdebug.SetGCPercent(-1)\n\tfor i := 0; i < 1000; i++ { make1() }\n"
+                    "\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
+    prof = account_of(Prog([exe]))
     sums(prof)
     check(999 * 128 <= prof.account["waiting"] <= 1001 * 128, prof.account)
 
@@ -214,18 +206,14 @@ for v in RELEASES[0], RELEASES[-1]:
 def cleanup_blocked(version):
     """Cleanups that wait for a lock: until 1.24 in the finalizers' goroutine, since 1.25 in some of their own."""
     def run():
-        src = tmpdir()
-        with open(f"{src}/go.mod", "w") as f:
-            f.write("module cleanups\n\ngo 1.24\n")
-        with open(f"{src}/main.go", "w") as f:
-            f.write("package main\n\nimport (\"os\"; \"runtime\"; \"sync\"; \"time\")\n\n"
-                    "type handle struct { next *handle; id int64 }\n\nvar mu sync.Mutex\n\n"
-                    "//go:noinline\nfunc release(b *[4096]byte) { mu.Lock(); b[0]++; mu.Unlock() }\n\n"
-                    "//go:noinline\nfunc open() { runtime.AddCleanup(&handle{}, release, new([4096]byte)) }\n\n"
-                    "func main() {\n\tmu.Lock()\n\tfor i := 0; i < 3000; i++ { open() }\n"
-                    "\tfor i := 0; i < 3; i++ { runtime.GC(); time.Sleep(100 * time.Millisecond) }\n"
-                    "\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n")
-        prof = account_of(Prog([go_build(src, f"{src}/exe", version=version, CGO_ENABLED="0")]))
+        exe = go_source("package main\n\nimport (\"os\"; \"runtime\"; \"sync\"; \"time\")\n\n"
+                        "type handle struct { next *handle; id int64 }\n\nvar mu sync.Mutex\n\n"
+                        "//go:noinline\nfunc release(b *[4096]byte) { mu.Lock(); b[0]++; mu.Unlock() }\n\n"
+                        "//go:noinline\nfunc open() { runtime.AddCleanup(&handle{}, release, new([4096]byte)) }\n\n"
+                        "func main() {\n\tmu.Lock()\n\tfor i := 0; i < 3000; i++ { open() }\n"
+                        "\tfor i := 0; i < 3; i++ { runtime.GC(); time.Sleep(100 * time.Millisecond) }\n"
+                        "\tos.Stdout.WriteString(\"READY\\n\")\n\ttime.Sleep(time.Hour)\n}\n", version=version, line="1.24")
+        prof = account_of(Prog([exe]))
         sums(prof)
         n = prof.account["cleanups_queued"] + prof.account["finalizers_queued"]  # 1.24 has one queue
         check(2500 <= n <= 3000, n, prof.text)

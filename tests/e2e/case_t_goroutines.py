@@ -53,11 +53,7 @@ for v in RELEASES:
 @case(timeout=120, needs=["gdbserver"])
 def goroutine_alone():
     """What a package variable keeps, too, no goroutine keeps alone."""
-    src = tmpdir()
-    with open(f"{src}/go.mod", "w") as f:
-        f.write("module alone\n\ngo 1.21\n")
-    with open(f"{src}/main.go", "w") as f:
-        f.write(r"""package main
+    exe = go_source(r"""package main
 
 import ("os"; "runtime"; "time")
 
@@ -89,7 +85,7 @@ func main() {
 	time.Sleep(time.Hour)
 }
 """)
-    p = Prog([go_build(src, f"{src}/exe", CGO_ENABLED="0")])
+    p = Prog([exe])
     d = tmpdir()
     with multi() as g:
         grf("-p", p.pid, "--goroutines", "-o", f"{d}/p.txt", g.target, p.exe)

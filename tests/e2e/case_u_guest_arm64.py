@@ -35,7 +35,7 @@ $b nc -ll -p 2346 -e $b sh
 """
 
 
-class Machine:
+class Machine(Stopped):
     def __init__(self):
         need("qemu-system-aarch64")
         fetched = os.path.join(OBJDIR, "guest-arm64")
@@ -91,12 +91,6 @@ class Machine:
     def stop(self):
         self.proc.kill()
         self.proc.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.stop()
 
     def server_is_whole(self):
         """No request failed, nothing of ours is left, and it goes on."""

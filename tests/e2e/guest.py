@@ -34,7 +34,7 @@ def cpio(files, dirs=("lib64",)):
     return gzip.compress(bytes(out), 1)
 
 
-class Guest:
+class Guest(Stopped):
     """programs: (path, argument...); their output lines are in .lines[1], .lines[2], ..."""
 
     def __init__(self, *programs, smp=1, kernel="", qemu="qemu-system-x86_64", mem=512, more=()):
@@ -103,9 +103,3 @@ class Guest:
     def stop(self):
         self.proc.kill()
         self.proc.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.stop()

@@ -95,6 +95,15 @@ def go_build(cwd, out, *flags, version=GO_VERSION, package=".", **env):
     return out
 
 
+def go_source(text, version=GO_VERSION, line="1.21"):
+    """Builds a program of one file; line: its module's `go` line."""
+    src = tmpdir()
+    for name, body in ("go.mod", f"module program\n\ngo {line}\n"), ("main.go", text):
+        with open(f"{src}/{name}", "w") as f:
+            f.write(body)
+    return go_build(src, f"{src}/exe", version=version, CGO_ENABLED="0")
+
+
 def build(name, version=GO_VERSION, flags=(), tag="", **env):
     """Builds tests/progs/NAME; the module's `go` line is that of the release, as in real life."""
     out = os.path.join(OBJDIR, "progs", f"{name}-{version}{tag}")
@@ -206,9 +215,19 @@ def assert_alive(prog, timeout=1.0):
     check("ok" in line, line)
 
 
+class Stopped:
+    """What a `with` stops at its end."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+
 # gdbserver
 
-class Gdbserver:
+class Gdbserver(Stopped):
     """gdbserver on a free TCP port of localhost."""
 
     def __init__(self, *args, pid=None, host="localhost", family=None, wrapper=()):
@@ -240,12 +259,6 @@ class Gdbserver:
             except subprocess.TimeoutExpired:
                 self.proc.kill()
         self.proc.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.stop()
 
 
 def multi():
