@@ -147,6 +147,8 @@ static struct err *run_before(struct acquire *a)
 	if (a->o.until) {
 		err = heap_function(a->heap, a->o.until, &a->until);
 		if (!err)
+			err = target_until_place(a->target, &a->until);
+		if (!err)
 			err = run_until(a, a->o.until_n);
 	} else if (a->o.after_s) {
 		err = run_for(a, a->o.after_s);

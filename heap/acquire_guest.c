@@ -39,7 +39,8 @@ struct err *acquire_guest_details(struct acquire *a)
 	struct err *err = NULL;
 
 	if (s.swapped)
-		err = report_note(a->report, "%.1f KB that were asked for are swapped out in the guest, and could not be read",
+		err = report_note(a->report, "%.1f KB that were asked for are swapped out in the guest and could not be read: what is "
+				  "kept from there alone counts as unreachable",
 				  (double)s.swapped / 1e3);
 	if (!err && !guest_searched(a->guest))
 		err = report_note(a->report, "the process that a vCPU had loaded; the guest's memory was not looked through for others "

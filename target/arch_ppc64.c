@@ -6,6 +6,12 @@
 
 #include "target/arch_tables.h"
 
+/* "addis r2,r12,..; addi r2,r2,..": 64-Bit ELF V2 ABI Specification, 2.3.2.1, function prologue. */
+static unsigned local_entry(struct bytes_fmt fmt, const uint8_t code[8])
+{
+	return bytes_u32(fmt, code) >> 16 == 0x3c4c && bytes_u32(fmt, code + 4) >> 16 == 0x3842 ? 8 : 0;
+}
+
 /* Two byte orders of one machine. */
 #define PPC64 \
 	.elf_machine = EM_PPC64, \
@@ -19,7 +25,8 @@
 	.sp = 1, \
 	.lr = 36, \
 	.saved = { { 0, 32, 360, 8 }, { 33, 1, 616, 8 }, { 36, 1, 648, 8 } }, \
-	.break_kind = 4
+	.break_kind = 4, \
+	.local_entry = local_entry
 
 const struct arch arch_ppc64 = { .name = "ppc64", .fmt = { .word = 8, .big = true }, PPC64 };
 const struct arch arch_ppc64le = { .name = "ppc64le", .fmt = { .word = 8, .big = false }, PPC64 };

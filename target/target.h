@@ -63,6 +63,8 @@ struct arch {
 	struct arch_saved saved[ARCH_MAX_SAVED];
 	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
 	uint8_t break_kind;
+	/* NULL, or: how far behind a function's entry is the one that calls from its own module take.  ELFv2 (ppc64le). */
+	unsigned (*local_entry)(struct bytes_fmt fmt, const uint8_t code[8]);
 	const struct arch_fork *fork; /* NULL: no --fork */
 	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };

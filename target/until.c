@@ -64,6 +64,18 @@ static struct err *step_over(struct target *t, struct rsp *rsp, uint64_t addr, s
 	return err;
 }
 
+struct err *target_until_place(struct target *t, uint64_t *addr)
+{
+	const struct arch *a = target_arch(t);
+	uint8_t code[8];
+	struct mem_range r = { *addr, sizeof(code), code, 0, false };
+	struct err *err = a->local_entry ? target_memory(t)->readv(target_memory(t), &r, 1) : NULL;
+
+	if (!err && r.got == sizeof(code))
+		*addr += a->local_entry(a->fmt, code);
+	return err;
+}
+
 struct err *target_run_until(struct target *t, uint64_t addr, uint64_t n, struct until *u)
 {
 	struct rsp *rsp = target_rsp(t);

@@ -12,6 +12,9 @@ struct until {
 	uint64_t signals; /* that came meanwhile, and were passed on */
 };
 
+/* Where every call of the function whose entry is *addr comes past: *addr is moved there. */
+ERR_MUST_CHECK struct err *target_until_place(struct target *t, uint64_t *addr);
+
 /*
  * Until a thread is at addr, n times (one that is there already does not count), however long that takes.  Sets what it
  * knows of u, also with an error; u is zeroed before.
