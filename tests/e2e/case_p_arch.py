@@ -5,11 +5,12 @@ $OBJDIR/arch.tsv (tests/tools/support.py makes docs/SUPPORT.md's table of it).
 """
 
 import os
+import subprocess
 import sys
 
 from lib import *
 from stubs import *
-from case_b_exact import judge
+from case_b_exact import exact as exact_here, judge
 
 ALL = "GRF_ARCH_RELEASES" in os.environ
 TABLE = os.path.join(OBJDIR, "arch.tsv")
@@ -19,10 +20,17 @@ BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie
           "stripped-pie": ["-buildmode=pie", "-ldflags=-s -w"],
           # GNU ld: what is only read lies beside the code; a PIE's pointers are in relocations alone.
           "cgo": ["-ldflags=-linkmode=external"],
+          "cgo-pie": ["-buildmode=pie", "-ldflags=-linkmode=external"],
           "cgo-stripped-pie": ["-buildmode=pie", "-ldflags=-s -w -linkmode=external"]}
-CROSS = {"arm64": "aarch64-linux-gnu-gcc"}
-# Where the dynamic loader that a PIE wants is, of those that the Go linker links alone: Debian's libc6-arm64-cross.
-SYSROOTS = {"amd64": "/", "arm64": "/usr/aarch64-linux-gnu"}
+# C compilers, and where the dynamic loader is that programs with cgo and PIEs want: Debian's gcc-*-linux-gnu and libc6-*-cross.
+TRIPLES = {"amd64": "", "arm64": "aarch64-linux-gnu", "riscv64": "riscv64-linux-gnu", "ppc64le": "powerpc64le-linux-gnu",
+           "s390x": "s390x-linux-gnu", "mips64le": "mips64el-linux-gnuabi64", "mips64": "mips64-linux-gnuabi64",
+           "mipsle": "mipsel-linux-gnu", "mips": "mips-linux-gnu", "386": "i686-linux-gnu", "arm": "arm-linux-gnueabihf"}
+# qemu-i386 hangs in programs with cgo, with a debugger or without.
+CGO = [a for a in list(TRIPLES)[1:] if a != "386"]
+# Those whose PIEs the Go linker makes alone, and those that have PIEs.
+PIE_ALONE = ["amd64", "arm64", "ppc64le"]
+PIE = [*PIE_ALONE, "riscv64", "s390x", "arm"]
 
 
 def exists(version, arch):
@@ -61,17 +69,37 @@ def add(version, arch, name):
             leave(version, arch + tag, "failed")  # a row that follows wins
         options, env = [], {}
         if "cgo" in name:
-            env = {"CGO_ENABLED": "1", "CC": need(CROSS[arch])}
+            env = {"CGO_ENABLED": "1", "CC": need(f"{TRIPLES[arch]}-gcc".lstrip("-"))}
         if "pie" in name or "cgo" in name:
-            options = ["-L", SYSROOTS[arch]]
-            if not os.path.isdir(SYSROOTS[arch]):
-                raise Skip(f"no {SYSROOTS[arch]}")
+            root = f"/usr/{TRIPLES[arch]}" if TRIPLES[arch] else "/"
+            options = ["-L", root]
+            if not os.path.isdir(root):
+                raise Skip(f"no {root}")
         exact(arch, version, BUILDS[name], tag, options, **env)
     tag = "" if name == "default" else f"-{name}"
     run.__name__ = f"go{version}-{arch}{tag}"
     case(timeout=600)(run)
 
 
+def add_here(name):
+    """386 is the one other architecture that this machine's kernel and gdbserver know as well."""
+    def run():
+        env = {"CGO_ENABLED": "1", "CC": need(f"{TRIPLES['386']}-gcc")} if "cgo" in name else {}
+        exe = build("zoo", flags=BUILDS[name], tag=tag, GOARCH="386", **env)
+        try:
+            subprocess.Popen([exe], stdout=subprocess.DEVNULL).kill()
+        except OSError as e:
+            raise Skip(f"no 32-bit programs here: {e}")
+        exact_here(flags=BUILDS[name], tag=tag, GOARCH="386", **env)
+    tag = "-386" if name == "default" else f"-386-{name}"
+    run.__name__ = f"gdbserver{tag}"
+    case(timeout=180, needs=["gdbserver"])(run)
+
+
+add_here("default")
+if ALL:
+    add_here("cgo")
+    add_here("cgo-pie")
 if ALL and "--list" not in sys.argv and os.path.exists(TABLE):
     os.remove(TABLE)
 for v in os.environ.get("GRF_ARCH_RELEASES", GO_VERSION).split():
@@ -79,6 +107,7 @@ for v in os.environ.get("GRF_ARCH_RELEASES", GO_VERSION).split():
         if exists(v, a):
             add(v, a, "default")
     for b in list(BUILDS)[1:]:
-        few = ["s390x"] if b == "stripped" else CROSS if "cgo" in b else SYSROOTS
-        for a in [] if v != GO_VERSION else QEMU if ALL and b == "stripped" else few:
+        few = ["s390x"] if b == "stripped" else ["arm64"] if "cgo" in b else ["amd64", "arm64"]
+        all_ = QEMU if b == "stripped" else PIE_ALONE if "cgo" not in b else PIE if "pie" in b else CGO
+        for a in [] if v != GO_VERSION else all_ if ALL else few:
             add(v, a, b)

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -155,11 +156,110 @@ MACHINES = {
                          dict(kernel="pti=on", strip=True)),
     "five_levels": ("5 levels (-cpu max)", {}, dict(more=("-cpu", "max"))),
     "huge_pages": ("2 MB pages (transparent_hugepage=always)", {}, dict(kernel="transparent_hugepage=always")),
+    "gigabyte_pages": ("3 GB: 1 GB pages in the kernel's map (-cpu max)", {}, dict(mem=3072, more=("-cpu", "max"))),
     "go_1_17": ("2 vCPUs", {}, dict(smp=2, version="1.17.13")),
     "go_1_22": ("2 vCPUs", {}, dict(smp=2, version="1.22.12")),
     "go_1_25": ("2 vCPUs", {}, dict(smp=2, version="1.25.12")),
     "qemu_10": ("2 vCPUs", {}, dict(smp=2, qemu=os.environ.get("QEMU10", "qemu-system-x86_64-10"))),
 }
+
+SWAPS = r"""package main
+
+import ("fmt"; "os"; "runtime"; "syscall"; "time"; "unsafe")
+
+type leaf [64]uint64
+
+var (
+	warm, cold *[8192]*leaf
+	bytes      []uint64
+)
+
+//go:noinline
+func fill() *[8192]*leaf {
+	a := new([8192]*leaf)
+	for i := range a {
+		a[i] = &leaf{uint64(i)}
+	}
+	return a
+}
+
+func must(what string, err error) {
+	if err != nil {
+		fmt.Println("FAILED", what, err)
+		os.Exit(1)
+	}
+}
+
+// 21: MADV_PAGEOUT.
+func out(p unsafe.Pointer, n uintptr) {
+	_, _, e := syscall.Syscall(syscall.SYS_MADVISE, uintptr(p), n, 21)
+	if e != 0 {
+		must("madvise", e)
+	}
+}
+
+func main() {
+	os.Mkdir("/dev", 0o755)
+	must("devtmpfs", syscall.Mount("devtmpfs", "/dev", "devtmpfs", 0, ""))
+	name, _ := syscall.BytePtrFromString("/dev/nvme0n1")
+	for i := 0; ; i++ {
+		_, _, e := syscall.Syscall(syscall.SYS_SWAPON, uintptr(unsafe.Pointer(name)), 0, 0)
+		if e == 0 {
+			break
+		}
+		if i == 100 {
+			must("swapon", e)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	warm, cold, bytes = fill(), fill(), make([]uint64, 2<<20)
+	for i := range bytes {
+		bytes[i] = uint64(i)
+	}
+	runtime.GC()
+	runtime.GC()
+	out(unsafe.Pointer(&bytes[0]), 16<<20)
+	out(unsafe.Pointer(cold), 8192*8)
+	fmt.Println("READY")
+	for i := 0; ; i++ {
+		if i == 200 {
+			sum := uint64(0)
+			for _, l := range cold {
+				sum += l[0]
+			}
+			fmt.Println("in again", sum)
+		}
+		time.Sleep(100 * time.Millisecond)
+		fmt.Println("tick", i, "ok")
+	}
+}
+"""
+
+
+def swapped_out():
+    """Memory of a guest that is on its disk: what was wanted of it is counted; what nobody reads is not missed."""
+    exe = go_source(SWAPS)
+    disk = os.path.join(tmpdir(), "swap")
+    with open(disk, "wb") as f:  # mkswap: include/linux/swap.h, union swap_header
+        f.write(bytes(1024) + struct.pack("<II", 1, (64 << 20) // 4096 - 1))
+        f.seek(4096 - 10)
+        f.write(b"SWAPSPACE2")
+        f.truncate(64 << 20)
+    with Guest((exe,), more=("-drive", f"file={disk},if=none,id=swap,format=raw", "-device", "nvme,drive=swap,serial=1")) as g:
+        g.ready()
+        prof = profile(g.target, exe)
+        t, before = prof.totals, g.lines(1)
+        check(t["failed_bytes"] == 8192 * 8 and "65.5 KB that were asked for are swapped out in the guest" in prof.text, prof.text)
+        held = {name: sum(b for s, b in prof.stacks if s.startswith(f"main.{name}")) for name in ("warm", "cold", "bytes")}
+        check(held == {"warm": 8192 * 520, "cold": 8192 * 8, "bytes": 16 << 20}, held)
+        check(within(t["unreachable_bytes"], 8192 * 512, 0.01), t)
+        check(not any("in again" in l for l in before), "too slow:", before[-1:])
+        g.wait(1, rf"^in again {8191 * 8192 // 2}$")
+        t = profile(g.target, exe).totals
+        check_sums(t)
+        check(t["unreachable_bytes"] < PAGE, t)
+        g.ticks_on(1)
+
 
 def same_addresses():
     """Two processes of a program whose heap is at the same addresses in both, and whose goroutines never wait: whose saved
@@ -179,6 +279,7 @@ def same_addresses():
 
 if ALL:
     case(timeout=400)(same_addresses)
+    case(timeout=400)(swapped_out)
     for _key, (_name, _exe, _kw) in MACHINES.items():
         def _case(name=_name, exe=_exe, kw=_kw):
             machine(name, exe, **kw)

@@ -59,7 +59,7 @@ class Guest(Stopped):
         self.log = f"{self.dir}/console"
         self.n = len(programs)
         self.proc = subprocess.Popen(
-            [qemu, "-accel", "tcg", "-m", str(mem), "-smp", str(smp), "-nographic", "-no-reboot", "-display", "none",
+            [qemu, "-accel", os.environ.get("GRF_ACCEL", "tcg"), "-m", str(mem), "-smp", str(smp), "-nographic", "-no-reboot", "-display", "none",
              "-monitor", "none", "-net", "none", "-serial", f"file:{self.log}",
              "-kernel", r.stdout.strip(), "-initrd", f"{self.dir}/initrd",
              "-append", f"console=ttyS0 panic=-1 quiet loglevel=0 {kernel} -- {' '.join(argv)}",
