@@ -114,12 +114,13 @@ check-arch: deps-tests
 	$(Q)GRF_ARCH_RELEASES="$(RELEASES)" GRF_ARCHES="$(ARCHES)" OBJDIR=$(OBJDIR) \
 		python3 tests/e2e/run.py --objdir $(OBJDIR) -k p_arch
 
-# Every kind of virtual machine; $(OBJDIR)/guests.md gets the rows of docs/SUPPORT.md's table.  QEMU10=path: QEMU 10's
-# qemu-system-x86_64.
+# Every kind of virtual machine, and gdbserver in machines of other architectures; $(OBJDIR)/guests.md and gdbservers.md get the
+# rows of docs/SUPPORT.md's tables.  QEMU10=path: QEMU 10's qemu-system-x86_64; GRF_ACCEL=kvm: not by emulation.
 check-guest: deps-tests
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)rm -f $(OBJDIR)/guests.md
-	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; cat $(OBJDIR)/guests.md; exit $$s
+	$(Q)rm -f $(OBJDIR)/guests.md $(OBJDIR)/gdbservers.md
+	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; \
+		cat $(OBJDIR)/guests.md $(OBJDIR)/gdbservers.md; exit $$s
 
 check-layers:
 	$(Q)sh tests/check_layers.sh

@@ -34,6 +34,17 @@ def busy():
     check(taken >= STOPS, taken)
 
 
+def judge_spin(prof, proms):
+    """Of goroutines that never wait: every payload is in its frame."""
+    check_sums(prof.totals)
+    check(prof.total == prof.totals["live_bytes"], "folded:", prof.total, prof.totals)
+    # Payloads that the same function's argument holds share its path.
+    want = sum(n for _, _, n, _ in proms)
+    check(want and want <= prof.total < want + 40 * PAGE, f"{prof.total} bytes live, of {want}:\n{prof.text}")
+    held = sum(n for s, n in prof.stacks if re.search(r"(^|;)main\.(spin\w*|dig|touch)\b", s))
+    check(want <= held, f"{held} bytes are under their functions, not {want}:\n{prof.text}")
+
+
 def spin(version=GO_VERSION, stops=SPIN_STOPS, **kw):
     """Goroutines that run, stopped wherever they are: in Go, in C, in Go called from C, in the race detector's code.  Every
     stop exact, every payload in its frame."""
@@ -48,13 +59,7 @@ def spin(version=GO_VERSION, stops=SPIN_STOPS, **kw):
             prof = profile(g.target, p.exe, "-p", p.pid, "-v")
             taken.append(prof.totals["stops"])
             try:
-                check_sums(prof.totals)
-                check(prof.total == prof.totals["live_bytes"], "folded:", prof.total, prof.totals)
-                # Payloads that the same function's argument holds share its path.
-                want = sum(n for _, _, n, _ in proms)
-                check(want <= prof.total < want + 40 * PAGE, f"{prof.total} bytes live, of {want}")
-                held = [n for s, n in prof.stacks if re.search(r"(^|;)main\.(spin\w*|dig|touch)\b", s)]
-                check(want <= sum(held), f"{sum(held)} bytes are under their functions, not {want}")
+                judge_spin(prof, proms)
             except Failure as e:
                 raise Failure(f"stop {i + 1} of {stops}: {e}\n{prof.run}")
             p.wait_running(1)

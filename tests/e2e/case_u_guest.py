@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from case_b_exact import judge
+from case_c_stops import judge_spin
 from guest import *
 from lib import *
 
@@ -65,12 +66,8 @@ def physical_mode(guest):
 
 def spinning(guest, n, exe, *args):
     """Spin's goroutines never wait: their registers are in a vCPU or on a kernel stack (case_c_stops.spin())."""
-    want = sum(b for _, _, b, _ in promises(guest.lines(n)))
     prof = profile(guest.target, exe, "-v", *args)
-    check_sums(prof.totals)
-    check(want and want <= prof.total < want + 40 * PAGE, f"{prof.total} bytes live, of {want}:\n{prof.text}")
-    held = sum(b for s, b in prof.stacks if re.search(r"(^|;)main\.(spin\w*|dig|touch)\b", s))
-    check(want <= held, f"{held} bytes are under their functions, not {want}:\n{prof.text}")
+    judge_spin(prof, promises(guest.lines(n)))
     return prof
 
 

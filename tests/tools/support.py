@@ -12,25 +12,33 @@ def minor(version):
     return int(version.split(".")[1])
 
 
+def grid(cells, rows, columns):
+    """cells: (row, column) -> text."""
+    print("| |", " | ".join(columns), "|")
+    print("|---" * (len(columns) + 1) + "|")
+    for r in rows:
+        print("|", r, "|", " | ".join(cells.get((r, c), "") for c in columns), "|")
+
+
 def arch(path):
-    """A row per architecture, a column per release: live - HeapAlloc in bytes, payloads."""
-    cells = {}
+    """Live - HeapAlloc in bytes, payloads: of each architecture by release, then by other builds of one release."""
+    releases, builds = {}, {}
     with open(path) as f:
         for line in f:
-            version, name, *figures = line.rstrip("\n").split("\t")
-            cells[name, version] = figures
-    versions = sorted({v for _, v in cells}, key=minor)
-    print("| |", " | ".join(versions), "|")
-    print("|---" * (len(versions) + 1) + "|")
-    for name in dict.fromkeys(n for n, _ in cells):
-        row = []
-        for v in versions:
-            live, *rest = cells.get((name, v), [""])
+            version, name, live, *rest = line.rstrip("\n").split("\t")
+            name, _, build = name.partition("-")
             if rest:
                 allocated, heap, held, promised, unnamed = rest
                 live = f"{int(live) - int(heap):+d}" + (f", {held}/{promised}" if promised != "-" else "")
-            row.append(live)
-        print("|", name, "|", " | ".join(row), "|")
+            if build:
+                builds[name, build] = live
+            else:
+                releases[name, version] = live
+    versions = sorted({v for _, v in releases}, key=minor)
+    names = dict.fromkeys(n for v in reversed(versions) for n, w in releases if w == v)
+    grid(releases, names, versions)
+    print()
+    grid(builds, names, dict.fromkeys(b for _, b in builds))
 
 
 def main(path):
