@@ -94,6 +94,9 @@ deps:
 deps-tests:
 	$(Q)sh tests/setup/deps.sh tests
 
+deps-machines:
+	$(Q)sh tests/setup/deps.sh machines
+
 # What needs the packages that deps installs is a make of its own: pkg-config is asked anew.
 check: deps-tests
 	$(Q)$(MAKE) --no-print-directory check-built
@@ -109,14 +112,14 @@ check-releases: deps-tests
 
 # Every architecture under QEMU's user mode (qemu-user: apt-get install it), ARCHES="arm64 s390x": these alone.
 ARCHES ?= amd64 arm64 riscv64 ppc64le ppc64 s390x loong64 mips64le mips64 mipsle mips 386 arm
-check-arch: deps-tests
+check-arch: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)GRF_ARCH_RELEASES="$(RELEASES)" GRF_ARCHES="$(ARCHES)" OBJDIR=$(OBJDIR) \
 		python3 tests/e2e/run.py --objdir $(OBJDIR) -k p_arch
 
 # Every kind of virtual machine, and gdbserver in machines of other architectures; $(OBJDIR)/guests.md and gdbservers.md get the
 # rows of docs/SUPPORT.md's tables.  QEMU10=path: QEMU 10's qemu-system-x86_64; GRF_ACCEL=kvm: not by emulation.
-check-guest: deps-tests
+check-guest: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)rm -f $(OBJDIR)/guests.md $(OBJDIR)/gdbservers.md
 	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; \
@@ -149,5 +152,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps deps-tests check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps deps-tests deps-machines check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -16,21 +16,25 @@ ALL = "GRF_ARCH_RELEASES" in os.environ
 TABLE = os.path.join(OBJDIR, "arch.tsv")
 # `make check` has these: the stub's usual case, the other byte order, the other word size, both.
 FEW = ["arm64", "s390x", "386", "mips"]
-BUILDS = {"default": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie"],
-          "stripped-pie": ["-buildmode=pie", "-ldflags=-s -w"],
-          # GNU ld: what is only read lies beside the code; a PIE's pointers are in relocations alone.
-          "cgo": ["-ldflags=-linkmode=external"],
-          "cgo-pie": ["-buildmode=pie", "-ldflags=-linkmode=external"],
-          "cgo-stripped-pie": ["-buildmode=pie", "-ldflags=-s -w -linkmode=external"]}
 # C compilers, and where the dynamic loader is that programs with cgo and PIEs want: Debian's gcc-*-linux-gnu and libc6-*-cross.
 TRIPLES = {"amd64": "", "arm64": "aarch64-linux-gnu", "riscv64": "riscv64-linux-gnu", "ppc64le": "powerpc64le-linux-gnu",
            "s390x": "s390x-linux-gnu", "mips64le": "mips64el-linux-gnuabi64", "mips64": "mips64-linux-gnuabi64",
            "mipsle": "mipsel-linux-gnu", "mips": "mips-linux-gnu", "386": "i686-linux-gnu", "arm": "arm-linux-gnueabihf"}
 # qemu-i386 hangs in programs with cgo, with a debugger or without.
-CGO = [a for a in list(TRIPLES)[1:] if a != "386"]
+CGO = [a for a in TRIPLES if a not in ("amd64", "386")]
 # Those whose PIEs the Go linker makes alone, and those that have PIEs.
 PIE_ALONE = ["amd64", "arm64", "ppc64le"]
 PIE = [*PIE_ALONE, "riscv64", "s390x", "arm"]
+EXTERNAL = "-linkmode=external"
+# Flags; the architectures that have it; those of `make check`.
+BUILDS = {"default": ([], [], []),
+          "stripped": (["-ldflags=-s -w"], QEMU, ["s390x"]),
+          "pie": (["-buildmode=pie"], PIE_ALONE, ["amd64", "arm64"]),
+          "stripped-pie": (["-buildmode=pie", "-ldflags=-s -w"], PIE_ALONE, ["amd64", "arm64"]),
+          # GNU ld: what is only read lies beside the code; a PIE's pointers are in relocations alone.
+          "cgo": ([f"-ldflags={EXTERNAL}"], CGO, ["arm64"]),
+          "cgo-pie": (["-buildmode=pie", f"-ldflags={EXTERNAL}"], PIE, []),
+          "cgo-stripped-pie": (["-buildmode=pie", f"-ldflags=-s -w {EXTERNAL}"], PIE, ["arm64"])}
 
 
 def exists(version, arch):
@@ -75,7 +79,7 @@ def add(version, arch, name):
             options = ["-L", root]
             if not os.path.isdir(root):
                 raise Skip(f"no {root}")
-        exact(arch, version, BUILDS[name], tag, options, **env)
+        exact(arch, version, BUILDS[name][0], tag, options, **env)
     tag = "" if name == "default" else f"-{name}"
     run.__name__ = f"go{version}-{arch}{tag}"
     case(timeout=600)(run)
@@ -85,12 +89,12 @@ def add_here(name):
     """386 is the one other architecture that this machine's kernel and gdbserver know as well."""
     def run():
         env = {"CGO_ENABLED": "1", "CC": need(f"{TRIPLES['386']}-gcc")} if "cgo" in name else {}
-        exe = build("zoo", flags=BUILDS[name], tag=tag, GOARCH="386", **env)
+        exe = build("zoo", flags=BUILDS[name][0], tag=tag, GOARCH="386", **env)
         try:
             subprocess.Popen([exe], stdout=subprocess.DEVNULL).kill()
         except OSError as e:
             raise Skip(f"no 32-bit programs here: {e}")
-        exact_here(flags=BUILDS[name], tag=tag, GOARCH="386", **env)
+        exact_here(flags=BUILDS[name][0], tag=tag, GOARCH="386", **env)
     tag = "-386" if name == "default" else f"-386-{name}"
     run.__name__ = f"gdbserver{tag}"
     case(timeout=180, needs=["gdbserver"])(run)
@@ -106,8 +110,7 @@ for v in os.environ.get("GRF_ARCH_RELEASES", GO_VERSION).split():
     for a in os.environ.get("GRF_ARCHES", " ".join(QEMU)).split() if ALL else FEW:
         if exists(v, a):
             add(v, a, "default")
-    for b in list(BUILDS)[1:]:
-        few = ["s390x"] if b == "stripped" else ["arm64"] if "cgo" in b else ["amd64", "arm64"]
-        all_ = QEMU if b == "stripped" else PIE_ALONE if "cgo" not in b else PIE if "pie" in b else CGO
-        for a in [] if v != GO_VERSION else all_ if ALL else few:
-            add(v, a, b)
+    if v == GO_VERSION:
+        for b, (_, every, few) in BUILDS.items():
+            for a in every if ALL else few:
+                add(v, a, b)

@@ -6,6 +6,7 @@
 #
 #	deps.sh			to build, and for the demo
 #	deps.sh tests		and emulators and debuggers: where they cannot be had, their tests are skipped and say so
+#	deps.sh machines	and what the other architectures want: compilers, whole machines
 set -eu
 
 tests=${1:-}
@@ -63,10 +64,21 @@ wanted=
 want() { # want PACKAGE COMMAND
 	command -v "$2" >/dev/null || wanted="$wanted $1"
 }
-if [ "$tests" = tests ]; then
+if [ "$tests" ]; then
 	want qemu-system-x86 qemu-system-x86_64
 	want qemu-user qemu-aarch64
 	want gdb gdb
+fi
+if [ "$tests" = machines ]; then
+	want qemu-system-arm qemu-system-aarch64
+	want qemu-system-ppc qemu-system-ppc64
+	want qemu-system-misc qemu-system-s390x
+	want qemu-system-mips qemu-system-mips64el
+	for cross in aarch64-linux-gnu:arm64 riscv64-linux-gnu:riscv64 powerpc64le-linux-gnu:ppc64el s390x-linux-gnu:s390x \
+		mips64el-linux-gnuabi64:mips64el mips64-linux-gnuabi64:mips64 mipsel-linux-gnu:mipsel mips-linux-gnu:mips \
+		i686-linux-gnu:i386 arm-linux-gnueabihf:armhf; do
+		want "gcc-${cross%:*} libc6-dev-${cross#*:}-cross" "${cross%:*}-gcc"
+	done
 fi
 
 if [ -n "$missing" ]; then

@@ -97,12 +97,24 @@ static void test_layouts(void **state)
 		ok(layout_find("go1.26.8", machines[i].name, &l, &exact));
 }
 
+/* main.ticked of a PIE and of an ordinary executable, Go 1.26.8. */
+static void test_local_entry(void **state)
+{
+	static const uint8_t pie[8] = { 0x17, 0x00, 0x4c, 0x3c, 0xa0, 0x5d, 0x42, 0x38 }, leaf[8] = { 0x20, 0x00, 0x80, 0x4e };
+	const struct bytes_fmt le = { 8, false };
+	const struct arch *a = arch_find(EM_PPC64, le);
+
+	assert_int_equal(a->local_entry(le, pie), 8);
+	assert_int_equal(a->local_entry(le, leaf), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_saved),
 		cmocka_unit_test(test_layouts),
+		cmocka_unit_test(test_local_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,7 +104,6 @@ func gorSpilled(n int) int {
 	return n
 }
 
-
 func main() {
 	debug.SetGCPercent(-1)
 	go hold(item("generic1", `^main\.hold\[\*main\.Item\]\.(b;Next\. \(\*main\.Box\[\*main\.Item\]\);V|x;Data)\b.*Data\. \(\[\]uint8\)$|^main\.hold\[\*main\.Item\]\.x;Data`))

@@ -1,0 +1,3 @@
+module swaps
+
+go 1.17
