@@ -153,7 +153,7 @@ MACHINES = {
                          dict(kernel="pti=on", strip=True)),
     "five_levels": ("5 levels (-cpu max)", {}, dict(more=("-cpu", "max"))),
     "huge_pages": ("2 MB pages (transparent_hugepage=always)", {}, dict(kernel="transparent_hugepage=always")),
-    "gigabyte_pages": ("3 GB: 1 GB pages in the kernel's map (-cpu max)", {}, dict(mem=3072, more=("-cpu", "max"))),
+    "beyond_4g": ("5 GB: RAM on both sides of the hole below 4 GB", {}, dict(mem=5120)),
     "go_1_17": ("2 vCPUs", {}, dict(smp=2, version="1.17.13")),
     "go_1_22": ("2 vCPUs", {}, dict(smp=2, version="1.22.12")),
     "go_1_25": ("2 vCPUs", {}, dict(smp=2, version="1.25.12")),
