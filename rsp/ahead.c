@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "rsp/client.h"
 
 static struct err *send_ahead(struct rsp *rsp, const char *fmt, ...) ERR_PRINTF(2, 3);
@@ -68,13 +70,56 @@ struct err *rsp_ahead_find(struct rsp *rsp, const void *payload, size_t len, boo
 	return skip(rsp, before - *found);
 }
 
+enum { STATUS_MAX = 1 << 14, CAP_SYS_PTRACE = 19 };
+
+/* A field of a /proc/.../status; not found: none such, or no such file. */
+static struct err *status_field(struct rsp *rsp, const char *path, const char *name, int base, uint64_t *val, bool *found)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *err = rsp_file_read(rsp, path, STATUS_MAX, &text);
+	const char *s;
+
+	*found = false;
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	if (!err)
+		err = buf_add(&text, "", 1);
+	if (err)
+		return err;
+	s = strstr((const char *)text.data, name);
+	*found = s != NULL;
+	*val = s ? strtoull(s + strlen(name), NULL, base) : 0;
+	return NULL;
+}
+
+struct err *rsp_ahead_check(struct rsp *rsp, uint64_t pid)
+{
+	uint64_t tracer, caps;
+	char path[40];
+	bool found;
+	struct err *err;
+
+	rsp->ahead_may = false;
+	if (!rsp->f.pub.vfile)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
+	err = status_field(rsp, "/proc/self/status", "\nCapEff:", 16, &caps, &found);
+	if (err || !found || !(caps >> CAP_SYS_PTRACE & 1))
+		return err;
+	err = status_field(rsp, path, "\nTracerPid:", 10, &tracer, &found);
+	rsp->ahead_may = !err && found && !tracer;
+	return err;
+}
+
 struct err *rsp_ahead_stop(struct rsp *rsp, uint64_t pid)
 {
 	const struct rsp_features *f = &rsp->f.pub;
 	struct err *err;
 
 	rsp_ahead_forget(rsp);
-	if (!f->no_ack || f->window < RSP_THREADS_AT_ONCE)
+	if (!rsp->ahead_may || !f->no_ack || f->window < RSP_THREADS_AT_ONCE)
 		return NULL;
 	err = rsp->forks ? send_ahead(rsp, "?") : NULL;
 	/* The thread that gdbserver tells of. */

@@ -234,13 +234,17 @@ static struct err *select_thread(struct rsp *rsp, const struct rsp_thread *t)
 
 static struct err *attach(struct rsp *rsp, uint64_t pid)
 {
-	int64_t now = clock_now_ns();
 	struct rsp_thread t;
 	struct err *err;
+	int64_t now;
 
+	rsp_ahead_forget(rsp);
+	err = rsp_ahead_check(rsp, pid);
+	if (err)
+		return err;
+	now = clock_now_ns();
 	rsp->shared->pid = pid;
 	rsp->shared->held = 1; /* before the stub can have it: we may die in between */
-	rsp_ahead_forget(rsp);
 	err = rsp_send(rsp, "vAttach;%" PRIx64, pid);
 	if (!err)
 		err = rsp_ahead_stop(rsp, pid);

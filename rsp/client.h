@@ -23,6 +23,7 @@ struct rsp {
 	bool exited;
 	bool physical;	/* memory is physical whenever it is stopped */
 	unsigned owed;	/* replies under way */
+	bool ahead_may;	/* rsp_ahead_check() */
 	struct buf ahead; /* rsp/ahead.c: of them, questions that were not asked yet, each NUL-terminated */
 	size_t ahead_pos; /* the first of them */
 	uint64_t last_fd; /* the last that vFile:open gave */
@@ -60,7 +61,11 @@ ERR_MUST_CHECK struct err *rsp_next(struct rsp *rsp);
 /*
  * rsp/ahead.c: what is asked at every stop, sent right behind vAttach;pid.  The order is that in which it is asked: what is
  * skipped is lost.
+ *
+ * Only if that one will succeed, for all that can be seen before: after a vAttach that fails gdbserver 13 waits for acks
+ * again, takes what follows for anything else, and may interrupt its own process group (docs/PROTOCOL.md).
  */
+ERR_MUST_CHECK struct err *rsp_ahead_check(struct rsp *rsp, uint64_t pid);
 ERR_MUST_CHECK struct err *rsp_ahead_stop(struct rsp *rsp, uint64_t pid);
 /* Was this packet sent ahead?  Then the next reply is its. */
 ERR_MUST_CHECK struct err *rsp_ahead_find(struct rsp *rsp, const void *payload, size_t len, bool *found);
