@@ -195,15 +195,12 @@ static struct err *read_clock(struct acquire *a, struct rsp *rsp)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct err *err;
+	bool found;
 
 	if (a->report->time_mono_ns || !rsp_features(rsp)->vfile)
 		return NULL;
-	err = rsp_file_read(rsp, "/proc/uptime", UPTIME_MAX, &text);
-	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
-		err_destroy(err);
-		return NULL;
-	}
-	if (!err && text.len)
+	err = rsp_file_try(rsp, "/proc/uptime", UPTIME_MAX, &text, &found);
+	if (!err && found)
 		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
 	return err;
 }

@@ -76,17 +76,10 @@ enum { STATUS_MAX = 1 << 14, CAP_SYS_PTRACE = 19 };
 static struct err *status_field(struct rsp *rsp, const char *path, const char *name, int base, uint64_t *val, bool *found)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct err *err = rsp_file_read(rsp, path, STATUS_MAX, &text);
+	struct err *err = rsp_file_try(rsp, path, STATUS_MAX, &text, found);
 	const char *s;
 
-	*found = false;
-	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
-		err_destroy(err);
-		return NULL;
-	}
-	if (!err)
-		err = buf_add(&text, "", 1);
-	if (err)
+	if (err || !*found)
 		return err;
 	s = strstr((const char *)text.data, name);
 	*found = s != NULL;

@@ -252,6 +252,18 @@ struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit, str
 	return err;
 }
 
+struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret, bool *found)
+{
+	struct err *err = rsp_file_read(rsp, path, limit, ret);
+
+	*found = !err;
+	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	return err ? err : buf_addstr(ret, "");
+}
+
 struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off, uint64_t len,
 			     struct buf *ret)
 {

@@ -173,6 +173,8 @@ ERR_MUST_CHECK struct err *rsp_xfer(struct rsp *rsp, const char *object, const c
  * rsp_file_read_at(), one piece.  Both need features.vfile, else ERR_UNSUPPORTED. */
 ERR_MUST_CHECK struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit,
 					 struct buf *ret);
+/* The same, as text (a NUL behind it), where it may well be missing: *found false, with a stub that has no files, too. */
+ERR_MUST_CHECK struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret, bool *found);
 /* Up to len bytes from off, less at the file's end; appended, as all of these do.  gdbserver 13 takes
  * offsets of 31 bits only (ERR_REMOTE beyond). */
 ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off,

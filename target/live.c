@@ -224,15 +224,12 @@ static struct err *live_threads(struct target *t, struct threads *ret)
 static struct err *read_nspid(struct rsp *rsp, const char *path, unsigned *levels, uint64_t *pid)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct err *err = rsp_file_read(rsp, path, STATUS_MAX, &text);
+	bool found; /* or the thread is gone */
+	struct err *err = rsp_file_try(rsp, path, STATUS_MAX, &text, &found);
 	const char *s;
 
 	*levels = 0;
-	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
-		err_destroy(err); /* the thread is gone */
-		return NULL;
-	}
-	if (err || !text.data)
+	if (err || !found)
 		return err;
 	s = strstr((const char *)text.data, "\nNSpid:");
 	for (s = s ? s + 7 : ""; *s == '\t' || *s == ' ';) {
