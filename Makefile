@@ -4,7 +4,7 @@
 #	make unit	the unit tests alone; make check-layers the includes' direction
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
-#	make layouts	writes heap/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
+#	make layouts	writes heap/layout/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
 #	make check-layouts  holds it against every one of them (LAYOUTS="1.27.3": against these)
 #
 #	V=1		show commands
@@ -37,8 +37,10 @@ PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexp
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(SAN) $(CFLAGS)
 ALL_LIBS = $(PKG_LIBS) -lpthread
 
-LAYERS := base rsp target heap output
-LIB_SRCS := $(foreach d,$(LAYERS),$(sort $(wildcard $(d)/*.c)))
+# Folder by folder, upwards; tests/check_layers.sh holds the order.
+HEAP_ROOMS := layout types profile runtime capture mark report . acquire
+LAYERS := base rsp target $(HEAP_ROOMS:%=heap/%) output
+LIB_SRCS := $(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c)))
 LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o
 LIB := $(OBJDIR)/libgrf.a
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
@@ -141,7 +143,7 @@ demo: deps
 layouts: $(OBJDIR)/tests/tools/layoutgen
 	$(Q)for r in $(ADD); do tr " " "\n" <tests/tools/layout_releases | grep -qxF "$$r" || echo "$$r" >>tests/tools/layout_releases; done
 	$(Q)sh tests/tools/layouts.sh $< >$(OBJDIR)/layout_table.inc
-	$(Q)mv $(OBJDIR)/layout_table.inc heap/layout_table.inc
+	$(Q)mv $(OBJDIR)/layout_table.inc heap/layout/layout_table.inc
 
 check-layouts: $(OBJDIR)/tests/tools/layoutgen
 	$(Q)sh tests/tools/layouts.sh $< --check $(LAYOUTS)

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/intr.h"
-#include "heap/acquire.h"
+#include "heap/acquire/acquire.h"
 #include "output/output.h"
 #include "target/core.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "heap/heap_int.h"
-#include "heap/type.h"
+#include "heap/types/type.h"
 
 /* ------------------------------------------------------------------ before the stop */
 

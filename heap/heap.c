@@ -6,12 +6,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "heap/account_heap.h"
-#include "heap/find.h"
-#include "heap/goroutine_heap.h"
+#include "heap/report/account_heap.h"
+#include "heap/runtime/find.h"
+#include "heap/report/goroutine_heap.h"
 #include "heap/heap_int.h"
-#include "heap/mark.h"
-#include "heap/name.h"
+#include "heap/mark/mark.h"
+#include "heap/mark/name.h"
 
 double heap_cpu_seconds(void)
 {

@@ -13,8 +13,8 @@
 #define GRF_HEAP_HEAP_H
 
 #include "base/err.h"
-#include "heap/profile.h"
-#include "heap/span.h"
+#include "heap/profile/profile.h"
+#include "heap/runtime/span.h"
 #include "target/elf.h"
 #include "target/target.h"
 
@@ -22,7 +22,7 @@ struct heap;
 
 /*
  * exe is borrowed.  debug: paths of files to take names from, of EXE or plugins, matched by build id.  ERR_NODEBUG: not a Go
- * program; ERR_VERSION: no layout for its release (heap/layout_pick.h); ERR_UNSUPPORTED: a GOARCH without tables;
+ * program; ERR_VERSION: no layout for its release (heap/layout/layout_pick.h); ERR_UNSUPPORTED: a GOARCH without tables;
  * ERR_BADDATA: a debug file of another build (said by heap_analyse() if EXE may have plugins).
  */
 ERR_MUST_CHECK struct err *heap_create(struct elf *exe, const char *const *debug, size_t ndebug, struct heap **ret);
@@ -51,7 +51,7 @@ ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint6
  * Fetches into the image what the analysis can need.  When the process is at a point where it
  * cannot be read exactly, u->why is set and the capture is incomplete: let it run for a
  * moment, image_forget(), and call again; with `last` the capture goes on as far as it can.
- * ERR_VERSION: the structures are not where the layout has them (heap/shape.h).
+ * ERR_VERSION: the structures are not where the layout has them (heap/capture/shape.h).
  * threads is borrowed until heap_analyse() returns.
  */
 ERR_MUST_CHECK struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,

@@ -2,12 +2,12 @@
 #ifndef GRF_HEAP_HEAP_INT_H
 #define GRF_HEAP_HEAP_INT_H
 
-#include "heap/goroutine.h"
+#include "heap/runtime/goroutine.h"
 #include "heap/heap.h"
-#include "heap/layout_pick.h"
-#include "heap/ptrmap.h"
-#include "heap/root.h"
-#include "heap/span.h"
+#include "heap/layout/layout_pick.h"
+#include "heap/runtime/ptrmap.h"
+#include "heap/runtime/root.h"
+#include "heap/runtime/span.h"
 
 struct debug_pending {
 	struct elf *elf;
@@ -48,14 +48,14 @@ ERR_MUST_CHECK struct err *debug_open(struct heap *h, struct report *r);
 struct types;
 ERR_MUST_CHECK struct err *debug_types(struct heap *h, struct types **ret);
 
-/* heap/capture_types.c: what types and itabs made at run time need; the first after the modules, the second after the
+/* heap/capture/capture_types.c: what types and itabs made at run time need; the first after the modules, the second after the
  * spans' contents, the third after the stacks. */
 ERR_MUST_CHECK struct err *capture_find_reflect(struct heap *h);
 ERR_MUST_CHECK struct err *capture_plan_types(struct heap *h, struct ranges *want);
 ERR_MUST_CHECK struct err *capture_plan_reflect(struct heap *h, struct ranges *want);
 ERR_MUST_CHECK struct err *capture_itabs(struct heap *h);
 
-/* heap/capture_ahead.c: with the variables; with each list before machines_load(); with the allocation bits. */
+/* heap/capture/capture_ahead.c: with the variables; with each list before machines_load(); with the allocation bits. */
 ERR_MUST_CHECK struct err *ahead_tops(const struct heap *h, const struct threads *threads, struct ranges *ahead);
 ERR_MUST_CHECK struct err *ahead_scheduler(const struct heap *h, const struct threads *threads, struct ranges *ahead);
 ERR_MUST_CHECK struct err *ahead_spans(const struct heap *h, struct ranges *ahead);

@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "heap/profile.h"
+#include "heap/profile/profile.h"
 
 /* The formats.  They write to f and leave it open; a full disk shows as an error here or when
  * the caller closes f. */
@@ -26,7 +26,7 @@ ERR_MUST_CHECK struct err *text_add_clean(struct buf *b, const char *s, bool fol
 /* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, no newline. */
 ERR_MUST_CHECK struct err *text_add_coverage(struct buf *b, const struct report *r);
 
-/* The account (heap/account.h), for readers; and, in two lines, for scripts (docs/OUTPUT.md). */
+/* The account (heap/profile/account.h), for readers; and, in two lines, for scripts (docs/OUTPUT.md). */
 ERR_MUST_CHECK struct err *memory_add(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct account *a);
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "heap/save.h"
+#include "heap/acquire/save.h"
 #include "output/internal.h"
 
 struct output {

@@ -13,8 +13,8 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "heap/acquire.h"
-#include "heap/profile.h"
+#include "heap/acquire/acquire.h"
+#include "heap/profile/profile.h"
 
 struct output;
 

@@ -10,7 +10,7 @@ fail=0
 below=
 for layer in base rsp target heap output; do
 	below="$below $layer"
-	for f in "$layer"/*.c "$layer"/*.h; do
+	for f in "$layer"/*.c "$layer"/*.h "$layer"/*/*.c "$layer"/*/*.h; do
 		[ -e "$f" ] || continue
 		for inc in $(sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$f"); do
 			case $inc in
@@ -28,7 +28,7 @@ for layer in base rsp target heap output; do
 	done
 done
 
-for h in base/*.h rsp/*.h target/*.h heap/*.h output/*.h; do
+for h in base/*.h rsp/*.h target/*.h heap/*.h heap/*/*.h output/*.h; do
 	[ -e "$h" ] || continue
 	if ! echo "#include \"$h\"" | $CC -std=gnu11 -D_GNU_SOURCE -Wall -Werror -I. -I"$OBJDIR" ${CPPFLAGS:-} -fsyntax-only -x c -; then
 		echo "$h does not compile alone" >&2

@@ -1,7 +1,7 @@
 /*
- * Makes heap/layout_table.inc from executables' DWARF, or checks it against them.
+ * Makes heap/layout/layout_table.inc from executables' DWARF, or checks it against them.
  *
- *	layoutgen [--check [SKIPPED] | --absent] < LIST > heap/layout_table.inc
+ *	layoutgen [--check [SKIPPED] | --absent] < LIST > heap/layout/layout_table.inc
  *
  * Each line of LIST is `RELEASE GOARCH EXPERIMENTS EXE`: "1.26.8 amd64 - /tmp/x", experiments
  * other than the default, comma-separated, "-" for none.  --check exits 1 if the table that
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/vec.h"
-#include "heap/layout.h"
+#include "heap/layout/layout.h"
 
 struct exe {
 	unsigned minor, patch;

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes heap/layout_table.inc: builds one tiny program with every Go toolchain, for every
+# Makes heap/layout/layout_table.inc: builds one tiny program with every Go toolchain, for every
 # GOARCH of Linux and every experiment that changes a layout, and reads their DWARF.
 #
-#	layouts.sh LAYOUTGEN [RELEASE...] > heap/layout_table.inc
+#	layouts.sh LAYOUTGEN [RELEASE...] > heap/layout/layout_table.inc
 #	layouts.sh LAYOUTGEN --check [RELEASE...]	the table against the toolchains
 #	layouts.sh LAYOUTGEN --absent [RELEASE...]	which fields each of them lacks
 #
@@ -15,7 +15,7 @@ set -eu
 ARCHS=${ARCHS-"amd64 arm64 386 arm s390x mips64 mips64le mips mipsle ppc64 ppc64le riscv64 loong64"}
 
 # Of all experiments in internal/goexperiment, each tried on amd64 in each release, these change a field
-# of heap/layout.h.  Where two can be set at once the pairs are there too.  On other architectures than these two
+# of heap/layout/layout.h.  Where two can be set at once the pairs are there too.  On other architectures than these two
 # layout_find says that a layout is not exact when one of them is set.  (staticlockranking changes every struct with a
 # lock in every release; it is for work on the runtime itself, and never exact.)
 experiments() {

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "heap/goarch.h"
-#include "heap/layout.h"
+#include "heap/layout/goarch.h"
+#include "heap/layout/layout.h"
 #include "target/target.h"
 #include "tests/unit/check.h"
 

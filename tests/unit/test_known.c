@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "heap/known.h"
+#include "heap/types/known.h"
 #include "target/symname.h"
 
 static void check(const char *func, const char *want, unsigned want_off)

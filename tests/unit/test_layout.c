@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "heap/layout_pick.h"
+#include "heap/layout/layout_pick.h"
 #include "tests/unit/check.h"
 
 static struct err *no_dwarf(void *arg, struct dwarf **ret)

@@ -19,7 +19,7 @@
 #include <zlib.h>
 
 #include "base/buf.h"
-#include "heap/profile.h"
+#include "heap/profile/profile.h"
 #include "output/output.h"
 #include "output/profile.pb-c.h"
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "heap/type.h"
+#include "heap/types/type.h"
 #include "target/dwarf_int.h"
 #include "tests/unit/gobuild.h"
 

@@ -1,0 +1,78 @@
+/*
+ * From TARGET and EXE to a captured heap: connect, stop, verify, capture, let go.
+ *
+ *	acquire_init(options)
+ *	acquire(a, report)		afterwards the process runs again
+ *	heap_analyse(a->heap, ...)	from the image alone
+ *	acquire_details(a)		the figures that -v shows
+ *	acquire_deinit(a)		on every way out: the process runs again, first of all
+ */
+#ifndef GRF_HEAP_ACQUIRE_ACQUIRE_H
+#define GRF_HEAP_ACQUIRE_ACQUIRE_H
+
+#include "base/err.h"
+#include "heap/heap.h"
+
+enum fork_mode {
+	FORK_NO,
+	FORK_YES,   /* ERR_UNSUPPORTED where it is not safe */
+	FORK_AUTO,  /* where it is not safe the stopped process is read */
+	FORK_FORCE, /* whatever memory is left */
+};
+
+struct acquire_options {
+	const char *target;	  /* as rsp_create() takes it, or a core file */
+	const char *exe;	  /* NULL: fetched from the stub */
+	const char *const *debug; /* as heap_create() takes it */
+	size_t ndebug;
+	uint64_t pid; /* 0: the stub holds the process */
+	int timeout_ms;
+	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
+	enum fork_mode fork;
+	bool save;  /* what is captured will be saved: heap/acquire/save.h */
+	bool spare_memory; /* what is captured goes to a file, if there is a disk */
+	bool scrub; /* every word that is no pointer is saved as zero, but for the runtime's own (heap/acquire/scrub.h) */
+	bool full;  /* all memory, not only what the analysis needs */
+	bool force; /* go on although exe is not what runs */
+	/* Before the capture the process runs until it enters this function for the until_n-th time; NULL: it does not. */
+	const char *until;
+	uint64_t until_n;
+	unsigned after_s; /* or for so many seconds; 0: it does not */
+	/* How far a phase is, in units of `unit`; total may grow. */
+	void (*progress)(void *arg, const char *phase, double done, double total, const char *unit);
+	void *arg;
+};
+
+struct acquire {
+	struct acquire_options o;
+	struct report *report;
+	struct elf *exe;
+	char *remote_exe; /* its path over there, if it was fetched */
+	struct heap *heap;
+	struct rsp *rsp;   /* NULL: a core */
+	struct core *core; /* NULL: a stub */
+	struct target *target;
+	bool look_through; /* the guest's memory, for the registers of threads that no vCPU runs */
+	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
+	struct image *img;
+	struct fork *fork; /* NULL: memory is read while the process is stopped */
+	uint64_t bias;
+	uint64_t until; /* the function's address; 0: none */
+	bool until_noted;
+	unsigned pid_levels; /* target_pid_levels() */
+	bool pid_levels_known;
+	uint64_t pause_ns; /* the last stop that counts */
+	struct threads threads;
+};
+
+/* What o points to is borrowed. */
+void acquire_init(struct acquire *a, const struct acquire_options *o);
+void acquire_deinit(struct acquire *a);
+
+/* Fills the report's part about EXE, the process and its stops; report is borrowed.  Errors: those of rsp_create(),
+ * heap_create(), heap_verify(), heap_capture(). */
+ERR_MUST_CHECK struct err *acquire(struct acquire *a, struct report *report);
+
+ERR_MUST_CHECK struct err *acquire_details(struct acquire *a);
+
+#endif

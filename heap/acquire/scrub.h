@@ -1,0 +1,26 @@
+/*
+ * What a scrubbed core keeps of captured words: pointers, and what the runtime needs to be read at all.  Numbers, and
+ * whatever else a program keeps in its variables, objects and stacks, become zero.
+ *
+ *	objects		pointers by the collector's maps; free slots: nothing.  Whole: gs, ms, ps, defers.
+ *	variables	pointers by the modules' masks; whole: the runtime's own, by the symbol table
+ *	stacks, registers	words that point to an object, a stack, code or a variable
+ *	the runtime's tables	whole
+ */
+#ifndef GRF_HEAP_ACQUIRE_SCRUB_H
+#define GRF_HEAP_ACQUIRE_SCRUB_H
+
+#include "base/err.h"
+#include "heap/heap.h"
+
+struct scrub;
+
+/* h, captured, is borrowed.  ERR_UNSUPPORTED: the program has no symbols. */
+ERR_MUST_CHECK struct err *scrub_create(struct heap *h, struct scrub **ret);
+void scrub_destroy(struct scrub **s); /* as a cleanup; *s may be NULL */
+
+/* len bytes of memory that the process has at addr; whole words. */
+ERR_MUST_CHECK struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len);
+void scrub_threads(const struct scrub *s, struct threads *threads);
+
+#endif

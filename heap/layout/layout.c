@@ -1,0 +1,456 @@
+/*
+ * Layouts of the Go runtime's structures: from a program's DWARF, or from the
+ * generated table.
+ *
+ * The table is rows (release, patch range, GOARCH, experiments) that name a
+ * layout, and layouts written as their differences from an earlier one: across
+ * releases and architectures few offsets change at a time.
+ */
+#include "heap/layout/layout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/limits.h"
+
+struct layout_entry {
+	const char *strct, *field; /* field NULL: S() */
+	bool required;
+};
+
+static const struct layout_entry entries[LAYOUT_N] = {
+#define E_F(id, s, f, r) [L_##id] = { s, f, r },
+#define E_S(id, s, r) [LS_##id] = { s, NULL, r },
+	LAYOUT_FIELDS(E_F, E_S)
+};
+
+const char *layout_name(enum layout_id id)
+{
+	static const char *const names[LAYOUT_N] = {
+#define N_F(id, s, f, r) [L_##id] = #id,
+#define N_S(id, s, r) [LS_##id] = "S " #id,
+		LAYOUT_FIELDS(N_F, N_S)
+	};
+
+	return names[id];
+}
+
+/* ------------------------------------------------------------------ from DWARF */
+
+/* The struct whose members are at hand: entries of one struct stand together. */
+struct members {
+	uint64_t die;
+	struct dwarf_member *m;
+	size_t n;
+};
+
+static void members_free(struct members *m)
+{
+	free(m->m);
+	*m = (struct members){ 0 };
+}
+
+static struct err *members_load(struct dwarf *d, uint64_t die, struct members *m)
+{
+	struct err *err;
+
+	if (m->die == die)
+		return NULL;
+	members_free(m);
+	err = dwarf_members(d, die, &m->m, &m->n);
+	if (!err)
+		m->die = die;
+	return err;
+}
+
+/* What a typedef names, at the end of the chain. */
+static struct err *type_strip(struct dwarf *d, uint64_t die, struct dwarf_type *ret)
+{
+	for (int i = 0; i < LIMIT_TYPE_DEPTH; i++) {
+		struct err *err = dwarf_type(d, die, ret);
+
+		if (err || ret->tag != DWARF_T_TYPEDEF || !ret->elem)
+			return err;
+		die = ret->elem;
+	}
+	return err_create(ERR_BADDATA, "typedefs without an end");
+}
+
+/* Copies the next alternate ("a|b|c") to buf; false after the last. */
+static bool next_alternate(const char **list, char *buf, size_t cap, char sep)
+{
+	size_t len;
+
+	if (!**list)
+		return false;
+	len = strcspn(*list, (char[]){ sep, 0 });
+	if (len >= cap)
+		return false;
+	memcpy(buf, *list, len);
+	buf[len] = 0;
+	*list += len + ((*list)[len] == sep);
+	return true;
+}
+
+/* "a.b" in the struct die; *found false if it is not there. */
+static struct err *find_path(struct dwarf *d, struct members *m, uint64_t die, const char *path, struct layout_field *ret,
+			     bool *found)
+{
+	struct members sub = { 0 };
+	struct members *cur = m;
+	struct dwarf_type t;
+	struct err *err = NULL;
+	uint64_t off = 0;
+	char part[128];
+
+	*found = false;
+	while (next_alternate(&path, part, sizeof(part), '.')) {
+		size_t i;
+
+		err = members_load(d, die, cur);
+		if (err)
+			break;
+		for (i = 0; i < cur->n; i++)
+			if (!strcmp(cur->m[i].name, part))
+				break;
+		*found = i < cur->n;
+		if (!*found)
+			break;
+		off += cur->m[i].offset;
+		err = type_strip(d, cur->m[i].type, &t);
+		if (err)
+			break;
+		die = t.die;
+		cur = &sub;
+	}
+	members_free(&sub);
+	if (err || !*found)
+		return err;
+	if (off >= LAYOUT_ABSENT || t.size >= LAYOUT_ABSENT)
+		return err_create(ERR_BADDATA, "a field at a senseless offset");
+	*ret = (struct layout_field){ (uint32_t)off, (uint32_t)t.size };
+	return NULL;
+}
+
+/* *have: DWARF has the struct, whatever is in it. */
+static struct err *find_entry(struct dwarf *d, struct members *m, const struct layout_entry *e,
+			      struct layout_field *ret, bool *have)
+{
+	const char *structs = e->strct;
+	char strct[128], field[128];
+
+	*have = false;
+	*ret = (struct layout_field){ LAYOUT_ABSENT, 0 };
+	while (next_alternate(&structs, strct, sizeof(strct), '|')) {
+		const char *fields = e->field;
+		struct dwarf_type t;
+		struct err *err;
+		uint64_t die;
+		bool found;
+
+		err = dwarf_type_by_name(d, strct, &die);
+		if (err)
+			return err;
+		if (!die)
+			continue;
+		*have = true;
+		err = type_strip(d, die, &t); /* runtime._type is an alias since go1.21 */
+		if (err)
+			return err;
+		if (!fields) {
+			if (t.size >= LAYOUT_ABSENT)
+				return err_create(ERR_BADDATA, "a struct of a senseless size");
+			*ret = (struct layout_field){ 0, (uint32_t)t.size };
+			return NULL;
+		}
+		while (next_alternate(&fields, field, sizeof(field), '|')) {
+			err = find_path(d, m, t.die, field, ret, &found);
+			if (err || found)
+				return err;
+		}
+	}
+	return NULL;
+}
+
+struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, struct layout *ret)
+{
+	_cleanup_(members_free) struct members m = { 0 };
+	const struct layout_entry *missing = NULL;
+	bool have, any = false;
+	struct layout l;
+
+	for (int i = 0; i < LAYOUT_N; i++) {
+		const struct layout_entry *e = &entries[i];
+		struct err *err = find_entry(d, &m, e, &l.f[i], &have);
+
+		if (err)
+			return err_wrapf(err, "%s%s%s", e->strct, e->field ? "." : "", e->field ? e->field : "");
+		any |= have;
+		if (!have && base)
+			l.f[i] = base->f[i];
+		if (e->required && !missing && l.f[i].off == LAYOUT_ABSENT)
+			missing = e;
+	}
+	if (!any)
+		return err_create(ERR_NODEBUG, "no Go types in DWARF");
+	if (missing)
+		return err_create(ERR_VERSION, "no %s%s%s in DWARF", missing->strct, missing->field ? "." : "",
+				  missing->field ? missing->field : "");
+	*ret = l;
+	return NULL;
+}
+
+struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret)
+{
+	return layout_from_dwarf_over(d, NULL, ret);
+}
+
+/* Does the layout know anything of the struct that entry i is about? */
+static bool knows_struct(const struct layout *l, int i)
+{
+	for (int j = 0; j < LAYOUT_N; j++)
+		if (l->f[j].off != LAYOUT_ABSENT && !strcmp(entries[j].strct, entries[i].strct))
+			return true;
+	return false;
+}
+
+const char *layout_contradicts(const struct layout *table, const struct layout *dwarf)
+{
+	for (int i = 0; i < LAYOUT_N; i++) {
+		const struct layout_field *t = &table->f[i], *d = &dwarf->f[i];
+
+		if (t->off == d->off && t->size == d->size)
+			continue;
+		/* The table's own programs were too small to have this one. */
+		if (t->off == LAYOUT_ABSENT && !knows_struct(table, i))
+			continue;
+		return layout_name(i);
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ the table */
+
+struct layout_diff {
+	uint16_t id;
+	uint32_t off, size;
+};
+
+/* Layout i is layout `base` (less than i; -1: all absent) with `diffs` put over it. */
+struct layout_delta {
+	int base;
+	uint32_t first, n; /* in layout_diffs */
+};
+
+struct layout_row {
+	uint8_t minor;
+	uint8_t patch_lo, patch_hi; /* measured to be one layout at both ends */
+	const char *arch;	    /* GOARCH */
+	const char *exps;	    /* GOEXPERIMENTs other than the default that change it; "" none; sorted, comma-separated */
+	uint16_t layout;
+};
+
+/*
+ * The generated file: layout_diffs[], written F(name, off, size), S(name, size), X(name) (absent);
+ * layout_deltas[]; layout_rows[], by release.
+ */
+#define F(id, off, size) { L_##id, off, size },
+#define S(id, size) { LS_##id, 0, size },
+#define XF(id) { L_##id, LAYOUT_ABSENT, 0 },
+#define XS(id) { LS_##id, LAYOUT_ABSENT, 0 },
+#include "heap/layout/layout_table.inc"
+#undef F
+#undef S
+#undef XF
+#undef XS
+
+enum { NROWS = sizeof(layout_rows) / sizeof(layout_rows[0]) };
+
+static void layout_load(int i, struct layout *ret)
+{
+	int chain[sizeof(layout_deltas) / sizeof(layout_deltas[0])], n = 0;
+
+	for (int id = 0; id < LAYOUT_N; id++)
+		ret->f[id] = (struct layout_field){ LAYOUT_ABSENT, 0 };
+	for (; i >= 0; i = layout_deltas[i].base)
+		chain[n++] = i;
+	while (n--) {
+		const struct layout_delta *d = &layout_deltas[chain[n]];
+
+		for (uint32_t k = d->first; k < d->first + d->n; k++) {
+			const struct layout_diff *x = &layout_diffs[k];
+
+			ret->f[x->id] = (struct layout_field){ x->off, x->size };
+		}
+	}
+}
+
+/* Changes every struct with a lock, in every release; for work on the runtime itself, and not in the table. */
+#define LOCK_RANKING "staticlockranking"
+
+struct version {
+	unsigned minor, patch;
+	bool exact;	  /* a plain release, no pre-release or development version */
+	const char *exps; /* behind "X:"; "" */
+};
+
+/*
+ * runtime.Version(): "go1.21", "go1.21.3", "go1.23rc1", "devel go1.24-1a2b3c4 Tue ...", a distribution's own
+ * ("go1.22.5 (Red Hat ...)"), and experiments, " X:a,b" up to go1.25 and "-X:a,b" from 1.26.
+ */
+static bool parse_version(const char *s, struct version *ret)
+{
+	const char *go = strstr(s, "go1."), *x;
+	char *end;
+
+	if (!go)
+		return false;
+	ret->minor = (unsigned)strtoul(go + 4, &end, 10);
+	if (end == go + 4 || ret->minor > 255)
+		return false;
+	ret->patch = 0;
+	if (*end == '.')
+		ret->patch = (unsigned)strtoul(end + 1, &end, 10);
+	x = strstr(s, "X:");
+	ret->exps = x && x > s && (x[-1] == ' ' || x[-1] == '-') ? x + 2 : "";
+	ret->exact = go == s && (!*end || *end == ' ' || !strncmp(end, "-X:", 3));
+	return true;
+}
+
+/* Is the word w in the comma-separated list (up to a blank)? */
+static bool list_has(const char *list, const char *w, size_t wlen)
+{
+	while (*list && *list != ' ') {
+		size_t len = strcspn(list, ", ");
+
+		if (len == wlen && !memcmp(list, w, len))
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
+
+/* Every word of a (a comma-separated list) is in b. */
+static bool list_within(const char *a, const char *b)
+{
+	while (*a) {
+		size_t len = strcspn(a, ",");
+
+		if (!list_has(b, a, len))
+			return false;
+		a += len + (a[len] == ',');
+	}
+	return true;
+}
+
+static unsigned row_distance(const struct layout_row *r, unsigned patch)
+{
+	return patch < r->patch_lo ? r->patch_lo - patch : patch > r->patch_hi ? patch - r->patch_hi : 0;
+}
+
+/*
+ * Has the program an experiment that changes this release's layout somewhere (some row has it), but
+ * not a row for it on this GOARCH?
+ */
+static bool untried(const struct version *v, const char *goarch)
+{
+	bool here = false, there = false;
+
+	for (int i = 0; i < NROWS; i++) {
+		const struct layout_row *r = &layout_rows[i];
+
+		if (r->minor != v->minor || !*r->exps || !list_within(r->exps, v->exps))
+			continue;
+		if (strcmp(r->arch, goarch))
+			there = true;
+		else
+			here = true;
+	}
+	return there && !here;
+}
+
+static struct err *no_layout(const char *version, const char *goarch)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	unsigned last = 0;
+	struct err *err;
+	bool arch = false;
+
+	for (int i = 0; i < NROWS; i++)
+		arch |= !strcmp(layout_rows[i].arch, goarch);
+	for (int i = 0; i < NROWS; i++) {
+		if (arch && strcmp(layout_rows[i].arch, goarch))
+			continue;
+		if (layout_rows[i].minor == last)
+			continue;
+		err = buf_addf(&b, "%sgo1.%u", last ? ", " : "", layout_rows[i].minor);
+		if (err)
+			return err;
+		last = layout_rows[i].minor;
+	}
+	return err_create(ERR_VERSION, "no layout of the runtime's structures for %s %s (there are%s%s: %s)", version,
+			  goarch, arch ? " for " : "", arch ? goarch : " other architectures'", (char *)b.data);
+}
+
+/*
+ * Most experiments change no layout, so a row lists only those that do, and of the rows whose
+ * experiments the program all has the one with the most is meant.
+ */
+struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret, bool *exact,
+			    char name[LAYOUT_ROW_NAME])
+{
+	const struct layout_row *best = NULL;
+	struct version v;
+
+	if (!parse_version(version, &v))
+		return no_layout(version, goarch);
+	for (int i = 0; i < NROWS; i++) {
+		const struct layout_row *r = &layout_rows[i];
+		unsigned dist = row_distance(r, v.patch);
+
+		if (r->minor != v.minor || strcmp(r->arch, goarch) || !list_within(r->exps, v.exps))
+			continue;
+		if (best) {
+			unsigned best_dist = row_distance(best, v.patch);
+			size_t len = strlen(r->exps), best_len = strlen(best->exps);
+
+			/* The most of the program's experiments first, then the nearest patch. */
+			if (len < best_len || (len == best_len && dist >= best_dist))
+				continue;
+		}
+		best = r;
+	}
+	if (!best)
+		return no_layout(version, goarch);
+	layout_load(best->layout, ret);
+	snprintf(name, LAYOUT_ROW_NAME, "go1.%u.%u%s%s", best->minor,
+		 v.patch < best->patch_lo ? best->patch_lo : v.patch > best->patch_hi ? best->patch_hi : v.patch,
+		 *best->exps ? " X:" : "", best->exps);
+	*exact = v.exact && !row_distance(best, v.patch) && !untried(&v, goarch) &&
+		 !list_has(v.exps, LOCK_RANKING, strlen(LOCK_RANKING));
+	return NULL;
+}
+
+struct err *layout_find(const char *version, const char *goarch, struct layout *ret, bool *exact)
+{
+	char name[LAYOUT_ROW_NAME];
+
+	return layout_find_row(version, goarch, ret, exact, name);
+}
+
+bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest)
+{
+	struct version v;
+
+	*newest = 0;
+	for (int i = 0; i < NROWS; i++)
+		if (!strcmp(layout_rows[i].arch, goarch) && layout_rows[i].minor > *newest)
+			*newest = layout_rows[i].minor;
+	if (!parse_version(version, &v))
+		return false;
+	*minor = v.minor;
+	return true;
+}

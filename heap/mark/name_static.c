@@ -1,0 +1,172 @@
+#include "heap/mark/name_static.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+
+struct static_var *static_vars_at(const struct static_vars *v, uint64_t addr)
+{
+	size_t lo = 0, hi = v->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (v->v[mid].addr <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && addr - v->v[lo - 1].addr < v->v[lo - 1].size ? &v->v[lo - 1] : NULL;
+}
+
+struct err *static_var_type(struct types *types, struct static_var *v, struct go_type **ret)
+{
+	struct err *err = NULL;
+
+	if (!v->type && v->die)
+		err = types_from_die(types, v->module, v->die, &v->type);
+	*ret = v->type;
+	return err;
+}
+
+static int static_cmp(const void *a, const void *b)
+{
+	const struct static_var *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* Sorted, with overlaps cut: the first to come, which has the shorter way, wins. */
+static void static_vars_sort(struct static_vars *v)
+{
+	size_t n = 0;
+
+	if (v->n < 2)
+		return;
+	qsort(v->v, v->n, sizeof(*v->v), static_cmp);
+	for (size_t i = 1; i < v->n; i++) {
+		uint64_t end = v->v[n].addr + v->v[n].size;
+
+		if (v->v[i].addr >= end)
+			v->v[++n] = v->v[i];
+	}
+	v->n = n + 1;
+}
+
+static const struct bitmap_root *segment_of(const struct proc *p, uint64_t addr)
+{
+	for (size_t i = 0; i < p->modules.v.n; i++) {
+		const struct module *m = &p->modules.v.v[i];
+
+		if (addr >= m->data.start && addr < m->data.end)
+			return &m->data;
+		if (addr >= m->bss.start && addr < m->bss.end)
+			return &m->bss;
+	}
+	return NULL;
+}
+
+/* What a pointer, a slice or an interface at addr says of its target; NULL: nothing. */
+static struct err *leaf_pointee(struct places *places, const struct edge *e, uint64_t addr,
+				struct go_type **ret, uint64_t *count)
+{
+	uint64_t word = places->h->proc.fmt.word;
+	struct go_type *t = e->type;
+	struct err *err = NULL;
+
+	*ret = NULL;
+	*count = 1;
+	if (t->kind == KIND_INTERFACE && e->leaf_off == word) {
+		err = iface_dynamic(places, t, addr, &t);
+		if (err || !t)
+			return err;
+		if (!t->direct) { /* boxed: a constant */
+			*ret = t;
+			return NULL;
+		}
+	}
+	err = types_expand(places->types, t);
+	if (err || (t->kind != KIND_POINTER && t->kind != KIND_SLICE))
+		return err;
+	if (t->kind == KIND_SLICE && !proc_try_word(&places->h->proc, addr + 2 * word, count))
+		return NULL;
+	*ret = t->elem;
+	return NULL;
+}
+
+/* What the pointer in word `addr` of variable v leads to, if that is a nameless variable. */
+static struct err *follow(struct heap *h, struct places *places, const struct static_vars *named,
+			  struct static_var *v, uint64_t addr, struct static_vars *ret)
+{
+	struct static_var to = { .name = v->name };
+	const struct bitmap_root *seg;
+	struct go_type *type;
+	const struct edge *e;
+	uint64_t count;
+	struct err *err;
+
+	if (!proc_try_word(&h->proc, addr, &to.addr) || !(seg = segment_of(&h->proc, to.addr)) ||
+	    static_vars_at(named, to.addr))
+		return NULL;
+	err = static_var_type(places->types, v, &type);
+	if (err || !type || !type->size)
+		return err;
+	err = edge_of_type(places, type, (addr - v->addr) % type->size, &e);
+	if (err || e->target != EDGE_LEAF)
+		return err;
+	err = leaf_pointee(places, e, addr, &to.type, &count);
+	if (err || !to.type)
+		return err;
+	if (!to.type->size || count > (seg->end - to.addr) / to.type->size)
+		return NULL;
+	to.size = count * to.type->size;
+	return vec_push(ret, to);
+}
+
+static struct err *follow_all(struct heap *h, struct places *places, const struct static_vars *named,
+			      const struct static_vars *from, struct static_vars *ret)
+{
+	uint64_t word = h->proc.fmt.word;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < h->proc.modules.v.n && !err; i++) {
+		const struct bitmap_root *segs[] = { &h->proc.modules.v.v[i].data,
+						     &h->proc.modules.v.v[i].bss };
+
+		for (unsigned s = 0; s < 2 && !err; s++) {
+			const uint8_t *mask = image_ptr(h->proc.img, segs[s]->mask, (segs[s]->nbits + 7) / 8, NULL);
+
+			for (uint64_t b = 0; mask && b < segs[s]->nbits && !err; b++) {
+				uint64_t addr = segs[s]->start + b * word;
+				struct static_var *v;
+
+				if (mask[b >> 3] >> (b & 7) & 1 && (v = static_vars_at(from, addr)))
+					err = follow(h, places, named, v, addr, ret);
+			}
+		}
+	}
+	return err;
+}
+
+struct err *static_vars_find(struct heap *h, struct places *places, const struct static_vars *named,
+			     struct static_vars *ret)
+{
+	struct err *err = follow_all(h, places, named, named, ret);
+
+	static_vars_sort(ret);
+	/* What a nameless one leads to is nameless too; a few steps are enough for literals in literals. */
+	for (int depth = 0; depth < 4 && !err; depth++) {
+		size_t before = ret->n;
+		struct static_vars more = VEC_INIT;
+
+		err = follow_all(h, places, named, ret, &more);
+		for (size_t i = 0; i < more.n && !err; i++)
+			if (!static_vars_at(ret, more.v[i].addr))
+				err = vec_push(ret, more.v[i]);
+		vec_deinit(&more);
+		static_vars_sort(ret);
+		if (ret->n == before)
+			break;
+	}
+	return err;
+}

@@ -1,0 +1,343 @@
+/*
+ * From a pointer word to the type of what it points to: statically by its own
+ * type, dynamically by the words beside it (an interface's type, a closure's function, a map's
+ * header).
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "heap/types/known.h"
+#include "heap/mark/place.h"
+
+/* "[A,B]" -> "[go.shape.A,go.shape.B]" */
+static struct err *shape_args(const char *args, struct buf *out)
+{
+	struct err *err = NULL;
+	int depth = 0;
+
+	for (const char *s = args; *s && !err; s++) {
+		depth += (*s == '[' || *s == '{' || *s == '(') - (*s == ']' || *s == '}' || *s == ')');
+		err = buf_add(out, s, 1);
+		if (!err && depth == 1 && (s == args || *s == ','))
+			err = buf_addstr(out, "go.shape.");
+	}
+	return err;
+}
+
+/*
+ * internal/sync.HashTrieMap's node is a header that says which of two types it begins:
+ * node{isEntry bool}, entry[K,V], indirect[K,V].  Since 1.27 linkers leave entry[K,V] out, as only the code of
+ * its shape uses it.
+ */
+static struct err *trie_node(struct places *p, uint64_t value, struct go_type **type)
+{
+	static const char prefix[] = "internal/sync.node[";
+	struct go_type *t = *type, *real = NULL;
+	uint64_t is_entry;
+	char *name;
+	struct err *err;
+
+	if (strncmp(t->name, prefix, sizeof(prefix) - 1) ||
+	    !proc_try_uint(&p->h->proc, value, 1, &is_entry))
+		return NULL;
+	name = arena_printf(&p->arena, "internal/sync.%s[%s", is_entry ? "entry" : "indirect",
+			    t->name + sizeof(prefix) - 1);
+	if (!name)
+		return err_nomem();
+	err = types_by_name(p->types, name, &real);
+	if (!err && !real && !strstr(name, "go.shape.")) {
+		_cleanup_buf_ struct buf shape = BUF_INIT;
+		const char *args = strchr(name, '[');
+
+		err = buf_add(&shape, name, (size_t)(args - name));
+		if (!err)
+			err = shape_args(args, &shape);
+		if (!err)
+			err = types_by_name(p->types, (const char *)shape.data, &real);
+	}
+	if (!err && real)
+		*type = real;
+	return err;
+}
+
+/* The struct around a T that the pointer leads to the middle of. */
+static struct err *pointee_container(struct places *p, const struct known_container *c,
+				     const struct span *sp, uint64_t *off, struct go_type **t)
+{
+	struct go_type *outer;
+	struct err *err = types_by_name(p->types, c->outer, &outer);
+
+	if (!err && outer)
+		err = types_expand(p->types, outer);
+	for (uint32_t i = 0; !err && outer && i < outer->nfields; i++) {
+		const struct go_field *f = &outer->fields[i];
+
+		if (strcmp(f->name, c->field) || !f->offset || *off < f->offset ||
+		    *off - f->offset + outer->size > sp->elemsize)
+			continue;
+		*off -= f->offset;
+		*t = outer;
+	}
+	return err;
+}
+
+/* A T at the pointer, or what the pointer is known to hide. */
+static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t value,
+				 const struct span *sp, uint32_t index, uint32_t *place)
+{
+	uint64_t off = value - span_slot(sp, index);
+	const struct known_container *around = known_container(t->name);
+	const char *hidden = known_pointee(t->name);
+	struct go_type *real = NULL;
+	struct err *err;
+
+	if (around)
+		err = pointee_container(p, around, sp, &off, &t);
+	else if (hidden)
+		err = types_by_name(p->types, hidden, &real);
+	else
+		err = trie_node(p, value, &t);
+	if (real && off + real->size <= sp->elemsize)
+		t = real;
+	return err ? err : place_get(p, PLACE_ONE, t, off, place);
+}
+
+/*
+ * Of the layouts that the closure may have, the one that explains most of the object's pointers.  A generic
+ * function's closures captured its dictionary in 1.18 and 1.19: a word before the others that DWARF
+ * does not mention.
+ */
+static struct err *place_captures(struct places *p, const struct func *f, uint64_t value,
+				  const struct span *sp, uint32_t index, uint32_t *place)
+{
+	uint64_t off = value - span_slot(sp, index), bits, word = p->h->proc.fmt.word;
+	bool small = span_untyped(sp) && ptr_first_bits(&p->h->proc, sp, index, &bits);
+	unsigned shifts = small && strchr(f->name, '[') ? 2 : 1;
+	int best = -1;
+	struct err *err = NULL;
+
+	for (unsigned variant = 0; !err; variant++) {
+		struct go_type *t;
+
+		err = types_closure(p->types, f->entry, variant, &t);
+		if (err || !t)
+			break;
+		for (unsigned shift = 0; !err && shift < shifts; shift++) {
+			int fit = 0;
+			uint32_t pl;
+
+			err = place_get(p, PLACE_ONE, t, off + shift * word, &pl);
+			if (!err && pl && small)
+				fit = place_fit(p, pl, sp, bits);
+			if (!err && pl && fit > best) {
+				best = fit;
+				*place = pl;
+			}
+		}
+	}
+	return err;
+}
+
+struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp, uint32_t index,
+			 uint32_t *place, const struct func **closure)
+{
+	const struct func *f;
+	const char *known;
+	struct go_type *t;
+	unsigned off = 0;
+	uint64_t entry;
+	struct err *err;
+
+	*place = 0;
+	if (!proc_try_word(&p->h->proc, value, &entry))
+		return NULL; /* a pointer-free closure: its contents were not captured */
+	err = func_find(&p->h->proc, entry, &f);
+	if (err || !f || f->entry != entry)
+		return err;
+	*closure = f;
+	known = known_closure(f->name, p->h->proc.fmt.word, &p->arena, &off);
+	if (!known)
+		return place_captures(p, f, value, sp, index, place);
+	err = types_by_name(p->types, known, &t);
+	if (err || !t)
+		return err;
+	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index) + off, place);
+}
+
+struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t index, uint64_t bits,
+			     uint32_t *place)
+{
+	const struct func *f = NULL;
+
+	*place = 0;
+	return bits & 1 ? NULL : func_resolve(p, span_slot(sp, index), sp, index, place, &f);
+}
+
+static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
+				uint64_t value, const struct span *sp, uint32_t index,
+				uint32_t *place, const struct func **closure, int depth);
+
+struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr, struct go_type **ret)
+{
+	const struct proc *pr = &p->h->proc;
+	uint64_t rtype;
+
+	*ret = NULL;
+	if (!proc_try_word(pr, addr - pr->fmt.word, &rtype) || !rtype)
+		return NULL;
+	if (t->kind == KIND_INTERFACE && !t->is_iface_empty &&
+	    !proc_try_word(pr, rtype + layout_off(&pr->layout, L_itab_type), &rtype))
+		return NULL;
+	return types_from_runtime(p->types, rtype, ret);
+}
+
+/* An interface's data word: its value, or a pointer to it. */
+static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t addr, uint64_t value,
+				 const struct span *sp, uint32_t index, uint32_t *place,
+				 const struct func **closure, int depth)
+{
+	struct go_type *dyn;
+	struct err *err = iface_dynamic(p, t, addr, &dyn);
+
+	if (err || !dyn)
+		return err;
+	if (!dyn->direct)
+		return place_pointee(p, dyn, value, sp, index, place);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
+}
+
+/* reflect.Value {typ_, ptr, flag}: ptr is the value itself only if it is pointer-shaped and not flagIndir. */
+static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t value,
+				   const struct span *sp, uint32_t index, uint32_t *place,
+				   const struct func **closure, int depth)
+{
+	enum { FLAG_INDIR = 1 << 7 }; /* reflect/value.go */
+	const struct proc *pr = &p->h->proc;
+	uint64_t rtype, flag;
+	struct go_type *dyn;
+	struct err *err;
+
+	if (!proc_try_word(pr, addr - pr->fmt.word, &rtype) || !rtype ||
+	    !proc_try_word(pr, addr + pr->fmt.word, &flag))
+		return NULL;
+	err = types_from_runtime(p->types, rtype, &dyn);
+	if (err || !dyn)
+		return err;
+	if (!dyn->direct || flag & FLAG_INDIR)
+		return place_pointee(p, dyn, value, sp, index, place);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
+}
+
+static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
+				uint64_t value, const struct span *sp, uint32_t index,
+				uint32_t *place, const struct func **closure, int depth)
+{
+	uint64_t slot = span_slot(sp, index), off = value - slot;
+	struct err *err;
+
+	if (depth > LIMIT_TYPE_DEPTH)
+		return NULL;
+	if ((err = types_expand(p->types, t)))
+		return err;
+	switch (t->kind) {
+	case KIND_POINTER:
+		return t->elem ? place_pointee(p, t->elem, value, sp, index, place) : NULL;
+	case KIND_SLICE:
+		if (!t->elem || !t->elem->size || leaf_off)
+			return NULL;
+		/* the slice may begin in the middle of its array */
+		off = span_data_off(sp) + (off - span_data_off(sp)) % t->elem->size;
+		return place_get(p, PLACE_TILE, t->elem, off, place);
+	case KIND_MAP:
+		return t->map ? place_get(p, PLACE_MAP, t, span_data_off(sp), place) : NULL;
+	case KIND_CHAN:
+		return place_get(p, PLACE_CHAN, t, span_data_off(sp), place);
+	case KIND_FUNC:
+		return func_resolve(p, value, sp, index, place, closure);
+	case KIND_INTERFACE:
+		if (leaf_off != p->h->proc.fmt.word)
+			return NULL; /* a type made by reflect */
+		return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
+	case KIND_STRUCT: /* a pointer-shaped struct in an interface, or an interface in all but name */
+		if (leaf_off && !strcmp(t->name, "reflect.Value"))
+			return resolve_reflect(p, addr, value, sp, index, place, closure, depth);
+		if (leaf_off)
+			return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
+		__attribute__((fallthrough));
+	case KIND_ARRAY: {
+		const struct edge *e;
+
+		err = edge_of_type(p, t, 0, &e);
+		if (err || e->target != EDGE_LEAF || e->type->kind == KIND_STRUCT)
+			return err;
+		return resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, closure,
+				    depth + 1);
+	}
+	default:
+		return NULL;
+	}
+}
+
+struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, uint64_t value,
+			 const struct span *sp, uint32_t index, uint32_t *place,
+			 const struct func **closure)
+{
+	const struct proc *pr = &p->h->proc;
+	const struct func *f = NULL;
+	struct err *err = NULL;
+
+	*place = 0;
+	if (e->target == EDGE_LEAF) {
+		err = resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, &f, 0);
+	} else if (e->target == EDGE_PLACE && sp->ptrs != SPAN_NOSCAN) {
+		enum place_mode mode = e->mode;
+		uint64_t dirlen;
+
+		if (e->dir) {
+			uint64_t header = addr - layout_off(&pr->layout, L_map_dirPtr);
+
+			if (proc_try_uint(pr, header + layout_off(&pr->layout, L_map_dirLen),
+					  layout_size(&pr->layout, L_map_dirLen), &dirlen) &&
+			    dirlen)
+				mode = PLACE_MAP_DIR;
+		}
+		err = place_get(p, mode, e->type, span_data_off(sp), place);
+	}
+	if (closure)
+		*closure = f;
+	return err;
+}
+
+struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index, uint32_t *place)
+{
+	const struct proc *pr = &p->h->proc;
+	uint64_t rtype = sp->large_type, off = span_data_off(sp), room = sp->elemsize - off;
+	struct go_type *t;
+	struct err *err;
+
+	*place = 0;
+	if (sp->ptrs != SPAN_HEADER && sp->ptrs != SPAN_LARGE)
+		return NULL;
+	if (sp->ptrs == SPAN_HEADER && !proc_try_word(pr, span_slot(sp, index), &rtype))
+		return NULL;
+	if (!rtype)
+		return NULL;
+	err = types_from_runtime(p->types, rtype, &t);
+	if (err || !t || !t->size)
+		return err;
+	if (t->kind == KIND_STRUCT && !t->die) {
+		struct go_type *map;
+
+		err = types_map_of_group(p->types, rtype, &map);
+		if (!err && map)
+			err = types_expand(p->types, map);
+		if (err)
+			return err;
+		if (map && map->map)
+			return place_get(p, PLACE_MAP_GROUPS, map, off, place);
+	}
+	/* Size classes never leave room for a second one: where two fit, it is an array. */
+	return place_get(p, room / t->size > 1 ? PLACE_TILE : PLACE_ONE, t, off, place);
+}

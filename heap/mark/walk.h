@@ -1,0 +1,139 @@
+/*
+ * The breadth-first walk over the heap, which marking and naming both make, one as the other: what
+ * the first decides at each pointer need not be kept for the second, which finds it again.
+ *
+ * Pointers come in batches.  Where they lead is looked up for a whole batch before the first of them is
+ * decided on, so that the misses of memory overlap; decided on they are one by one, in order.
+ */
+#ifndef GRF_HEAP_MARK_WALK_H
+#define GRF_HEAP_MARK_WALK_H
+
+#include "heap/heap_int.h"
+
+enum mark_pass {
+	PASS_VARIABLES,
+	PASS_GOROUTINES,
+	PASS_GOROUTINES_RUNTIME, /* frames of the runtime itself: what the program's own frames don't hold */
+	PASS_GOROUTINES_GUESSED, /* words of a conservative look that are no variable's: often stale */
+	PASS_SPECIALS,
+	PASS_RUNTIME,
+	PASS_N
+};
+
+/* A root, as the walk orders it. */
+struct mark_root {
+	struct root r;
+	uint8_t pass;
+	bool func_value;      /* it holds a func value, whatever the type */
+	const char *label;    /* its first frame; NULL: the goroutine's call path */
+	struct go_type *type; /* of the variable it is in; NULL: unknown */
+	uint64_t var_off;     /* its offset in that variable */
+};
+
+#define WALK_ROOT UINT32_MAX
+
+/* One pointer word, in an object or a root. */
+struct walk_ptr {
+	uint64_t value;
+	const struct span *sp; /* what it leads to is alive: slot `index` of sp; NULL: to nothing of the heap */
+	uint32_t index;
+	uint32_t holder; /* scan id (span.h) of the object that it is in; WALK_ROOT: a root */
+	uint32_t root;	 /* where the path began */
+	uint32_t tag;	 /* the holder's, from walk_enter() */
+	uint64_t addr;	 /* of the word */
+	uint64_t off;	 /* in the holder, bytes */
+	bool first;	 /* of its holder */
+	const void *kept; /* from walk_later(); else NULL */
+};
+
+enum walk_state { WALK_DEAD, WALK_SEEN, WALK_NEW, WALK_LATER };
+
+/* A frontier's entry: the scan id above, the tag below.  Sorting by value is sorting by address. */
+typedef uint64_t walk_entry_t;
+VEC_NAMED(walk_entries, walk_entry_t);
+
+/* Entries of one root lie together, and roots come in order. */
+struct walk_run {
+	uint32_t root;
+	size_t end;
+};
+VEC_NAMED(walk_runs, struct walk_run);
+
+struct walk {
+	struct heap *h;
+	struct mark_root *roots; /* sorted by pass, address */
+	size_t nroots;
+	const char *phase;
+
+	/* What to do with these pointers, in order. */
+	struct err *(*visit)(struct walk *w, struct walk_ptr *v, size_t n);
+	const uint32_t *by_scan; /* what visit will look at of each holder and of what it points to, by scan id */
+	/* NULL, or: a level is done. */
+	struct err *(*level_done)(struct walk *w);
+
+	uint8_t pass;
+	uint8_t *seen; /* a bit per object id */
+	struct walk_entries now, next;
+	struct walk_runs now_runs, next_runs;
+	VEC(struct walk_ptr) later; /* ways into the scheduler's structures, kept for the last pass */
+	uint64_t objects, bytes;    /* seen */
+	uint64_t unread;	    /* objects whose contents or map could not be read */
+	size_t widest;		    /* frontier */
+	uint64_t since_check;
+	size_t npending;
+	struct walk_ptr *pending;
+};
+
+/* visit, h, roots, nroots and phase are set. */
+ERR_MUST_CHECK struct err *walk_run(struct walk *w);
+void walk_deinit(struct walk *w);
+
+/* From level_done: visits the pointers of one object again. */
+ERR_MUST_CHECK struct err *walk_again(struct walk *w, uint32_t scan_id);
+
+/* What p leads to, as of now. */
+static inline enum walk_state walk_state(const struct walk *w, const struct walk_ptr *p)
+{
+	uint32_t id;
+
+	if (!p->sp)
+		return WALK_DEAD;
+	id = p->sp->first_id + p->index;
+	if (w->seen[id >> 3] >> (id & 7) & 1)
+		return WALK_SEEN;
+	if (p->sp->scheduler && w->pass != PASS_RUNTIME && map64_get(&w->h->scheduler, id))
+		return WALK_LATER;
+	return WALK_NEW;
+}
+
+/* It is new, and on p's path. */
+ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct walk_ptr *p, uint32_t tag)
+{
+	uint32_t id = p->sp->first_id + p->index;
+
+	w->seen[id >> 3] |= (uint8_t)(1 << (id & 7));
+	w->objects++;
+	w->bytes += p->sp->elemsize;
+	if (p->sp->ptrs == SPAN_NOSCAN)
+		return NULL;
+	if (!w->next_runs.n || w->next_runs.v[w->next_runs.n - 1].root != p->root) {
+		struct err *err = vec_push(&w->next_runs, ((struct walk_run){ p->root, w->next.n }));
+
+		if (err)
+			return err;
+	}
+	w->next_runs.v[w->next_runs.n - 1].end++;
+	return vec_push(&w->next, (walk_entry_t)(p->sp->first_scan + p->index) << 32 | tag);
+}
+
+/* visit gets it again in the last pass, with `kept`. */
+ERR_MUST_CHECK static inline struct err *walk_later(struct walk *w, const struct walk_ptr *p, const void *kept)
+{
+	struct err *err = vec_push(&w->later, *p);
+
+	if (!err)
+		w->later.v[w->later.n - 1].kept = kept;
+	return err;
+}
+
+#endif

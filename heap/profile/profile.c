@@ -1,0 +1,120 @@
+#include "heap/profile/profile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct err *profile_init(struct profile *p)
+{
+	struct err *err;
+
+	*p = (struct profile){ VEC_INIT, STRTAB_INIT, STRTAB_INIT, MAP64_INIT };
+	err = vec_push(&p->nodes, ((struct profile_node){ 0 }));
+	if (err)
+		profile_deinit(p);
+	return err;
+}
+
+void profile_deinit(struct profile *p)
+{
+	vec_deinit(&p->nodes);
+	strtab_deinit(&p->frames);
+	strtab_deinit(&p->labels);
+	map64_deinit(&p->children);
+}
+
+struct err *profile_child(struct profile *p, uint32_t parent, const char *frame, uint32_t *ret)
+{
+	struct err *err;
+	uint32_t id;
+
+	err = strtab_add(&p->frames, frame, &id);
+	if (err)
+		return err;
+	return profile_child_id(p, parent, id, ret);
+}
+
+static struct err *node_get(struct profile *p, uint32_t key, struct profile_node node, uint32_t *ret)
+{
+	struct err *err;
+	uint64_t *slot;
+	bool is_new;
+
+	/* First the room, then the key: a key without its node would be found later. */
+	if (p->nodes.n >= UINT32_MAX - 1 - p->labels.n)
+		return err_create(ERR_LIMIT, "the profile has more than %u nodes", UINT32_MAX - 1);
+	err = vec_reserve(&p->nodes, 1);
+	if (err)
+		return err;
+	err = map64_put(&p->children, (uint64_t)key << 32 | node.frame, p->nodes.n, &slot, &is_new);
+	if (err)
+		return err;
+	if (is_new) {
+		node.depth = p->nodes.v[node.parent].depth + 1;
+		p->nodes.v[p->nodes.n++] = node;
+	}
+	*ret = (uint32_t)*slot;
+	return NULL;
+}
+
+struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame, uint32_t *ret)
+{
+	return node_get(p, parent, (struct profile_node){ .parent = parent, .frame = frame }, ret);
+}
+
+/* Labels count down from the highest number, which no node has. */
+struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint32_t *ret)
+{
+	return node_get(p, label ? UINT32_MAX - label : 0, (struct profile_node){ .frame = frame, .label = label }, ret);
+}
+
+static ERR_PRINTF(4, 0) struct err *add_line(char ***v, size_t *n, size_t *cap, const char *fmt,
+					     va_list ap)
+{
+	struct err *err;
+	char *line;
+
+	if (*n == *cap) {
+		err = vec_grow_((void **)v, cap, *n + 1, sizeof(**v));
+		if (err)
+			return err;
+	}
+	if (vasprintf(&line, fmt, ap) < 0)
+		return err_nomem();
+	(*v)[(*n)++] = line;
+	return NULL;
+}
+
+struct err *report_note(struct report *r, const char *fmt, ...)
+{
+	struct err *err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err = add_line(&r->notes.v, &r->notes.n, &r->notes.cap, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+struct err *report_detail(struct report *r, const char *fmt, ...)
+{
+	struct err *err;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err = add_line(&r->details.v, &r->details.n, &r->details.cap, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+void report_deinit(struct report *r)
+{
+	goroutine_report_deinit(&r->goroutines_of);
+	for (size_t i = 0; i < r->notes.n; i++)
+		free(r->notes.v[i]);
+	for (size_t i = 0; i < r->details.n; i++)
+		free(r->details.v[i]);
+	free(r->notes.v);
+	free(r->details.v);
+	r->notes.v = r->details.v = NULL;
+	r->notes.n = r->details.n = r->notes.cap = r->details.cap = 0;
+}

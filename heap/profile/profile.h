@@ -1,0 +1,97 @@
+/*
+ * The reference profile: a tree of frames.  A node is one path from a root; its bytes
+ * and objects are those held exactly there (not those below it).
+ *
+ * Outputs read it; heap/mark/name.c makes it.  Node 0 is the invisible top.  A node's parent
+ * always has a smaller index.  Same image, same nodes in the same order.
+ */
+#ifndef GRF_HEAP_PROFILE_PROFILE_H
+#define GRF_HEAP_PROFILE_PROFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/vec.h"
+#include "heap/profile/account.h"
+#include "heap/profile/goroutine_report.h"
+
+struct profile_node {
+	uint32_t parent;
+	uint32_t frame;	 /* string id in frames; of node 0: unused */
+	uint32_t depth;	 /* frames from the root: node 0 has 0 */
+	/* of depth 1: */
+	uint32_t label;	 /* 1 + id in labels of the goroutine's labels; 0: none */
+	uint8_t kind;	 /* enum live_kind; LIVE_N: no live objects */
+	uint64_t bytes;	 /* slot sizes (elemsize) of the objects held here */
+	uint64_t objects;
+};
+
+VEC_NAMED(profile_nodes, struct profile_node);
+
+struct profile {
+	struct profile_nodes nodes;
+	struct strtab frames;
+	struct strtab labels; /* goroutines' labels: "key=value", one to a line */
+	struct map64 children; /* (parent << 32 | frame) -> node */
+};
+
+ERR_MUST_CHECK struct err *profile_init(struct profile *p);
+void profile_deinit(struct profile *p);
+/* The child of `parent` with this frame, made if need be. */
+ERR_MUST_CHECK struct err *profile_child(struct profile *p, uint32_t parent, const char *frame,
+					 uint32_t *ret);
+ERR_MUST_CHECK struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame,
+					    uint32_t *ret);
+
+/* The root with this frame and label (as struct profile_node has it). */
+ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint32_t *ret);
+
+/* Roots "[unreachable]", "[free slots]", ...: what is not live (heap/profile/profile_account.c). */
+ERR_MUST_CHECK struct err *profile_add_account(struct profile *p, const struct account *a);
+
+/* What the summary and the profile's comments say about the process and the run. */
+struct report {
+	const char *target;	/* as given: "localhost:2345" */
+	const char *exe;	/* path */
+	const char *version;	/* "go1.26.8" */
+	const char *goarch;
+	const char *build_id;	/* Go or GNU build id, "" unknown */
+	uint64_t pid;		/* 0 unknown */
+	uint32_t threads;
+	uint32_t goroutines;	/* not dead */
+
+	/* coverage */
+	uint64_t live_bytes, live_objects;
+	uint64_t unreachable_bytes, unreachable_objects;
+	uint64_t allocated_bytes, allocated_objects; /* sum of allocCount * elemsize, read on its own */
+	uint64_t unnamed_bytes;	 /* under $sub_objects$, a size-class stand-in, or a section+offset root */
+	uint64_t failed_reads, failed_bytes;
+	uint32_t goroutines_partial;	/* not walked to their end, scanned conservatively */
+
+	struct account account;
+	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
+
+	/* the stop */
+	uint64_t stopped_ns;	/* the stop that was captured */
+	uint64_t stopped_total_ns;
+	uint32_t stops;		/* 1, or more when a stop was let go and taken again */
+	uint64_t captured_bytes;
+	uint64_t capture_ns, analyse_ns;
+	int64_t time_unix_ns;	/* when it was captured */
+	uint64_t time_mono_ns;	/* the same by the clock that the process counts with; 0 unknown */
+
+	/* more lines for the summary, each whole, without newline: notes and, under -v, details */
+	struct {
+		char **v;
+		size_t n, cap;
+	} notes, details;
+};
+
+/* Adds a line; printf-like. */
+ERR_MUST_CHECK struct err *report_note(struct report *r, const char *fmt, ...) ERR_PRINTF(2, 3);
+ERR_MUST_CHECK struct err *report_detail(struct report *r, const char *fmt, ...) ERR_PRINTF(2, 3);
+void report_deinit(struct report *r);
+
+#endif

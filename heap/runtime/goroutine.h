@@ -1,0 +1,148 @@
+/*
+ * Goroutines, their frames, and what their stacks hold.
+ *
+ * The collector's own rules (scanstack, getStackMap, traceback) apply to a goroutine
+ * that is parked.  One that a stub stopped while running is no GC safe point: its innermost
+ * frame is scanned conservatively, with the thread's registers; its callers precisely.
+ * Source: runtime/traceback.go, stkframe.go, mgcmark.go:scanstack of each release.
+ */
+#ifndef GRF_HEAP_RUNTIME_GOROUTINE_H
+#define GRF_HEAP_RUNTIME_GOROUTINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+#include "heap/runtime/proc.h"
+#include "heap/runtime/span.h"
+
+enum { /* runtime2.go, without _Gscan */
+	G_IDLE = 0,
+	G_RUNNABLE = 1,
+	G_RUNNING = 2,
+	G_SYSCALL = 3,
+	G_WAITING = 4,
+	G_DEAD = 6,
+	G_COPYSTACK = 8,
+	G_PREEMPTED = 9,
+	G_LEAKED = 10,
+	G_DEADEXTRA = 11,
+	G_SCAN = 0x1000,
+};
+
+struct goroutine {
+	uint64_t addr, goid, status;
+	uint64_t lo, hi; /* stack */
+	uint64_t sched_sp, sched_pc, sched_lr, sched_ctxt, syscall_sp, syscall_pc, top_sp;
+	uint64_t m;	 /* 0: none */
+	int32_t thread;	 /* index of the thread that runs it; -1: none */
+	uint32_t first_frame, nframes;
+	bool partial;	 /* not walked to its end */
+	const char *why; /* partial: the reason */
+};
+
+/* Without a stack that means anything: ended, or not begun. */
+static inline bool goroutine_is_dead(const struct goroutine *g)
+{
+	return g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE;
+}
+
+/* One m, with its thread. */
+struct machine {
+	uint64_t addr, procid, curg, g0, gsignal, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi, vdso_sp, vdso_pc;
+	int32_t thread; /* -1: not among the target's threads */
+};
+
+struct gframe {
+	uint64_t pc, continpc, sp, fp, varp, argp;
+	const struct func *func;
+	uint32_t g; /* index of its goroutine */
+	bool conservative;
+};
+
+VEC_NAMED(goroutines, struct goroutine);
+VEC_NAMED(machines, struct machine);
+VEC_NAMED(gframes, struct gframe);
+
+/* Where a root was found. */
+enum root_kind {
+	ROOT_DATA,	/* a module's data or bss, by its mask */
+	ROOT_STACK,	/* a stack slot; frame is set */
+	ROOT_REGISTER,	/* a running thread's register; frame is the innermost */
+	ROOT_DEFER,	/* a defer record on the heap; frame is the deferring function's */
+	ROOT_DEFER_FN,	/* a deferred func value */
+	ROOT_FIN_OBJ,	/* a field of an object with a finalizer */
+	ROOT_FIN_FN,	/* its finalizer */
+	ROOT_CLEANUP,	/* runtime.AddCleanup's function */
+	ROOT_CLEANUP_ARG, /* the pointer to its argument */
+	ROOT_WEAK,	/* a weak handle */
+	ROOT_FIN_QUEUE, /* a queued finalizer: its object, function or type */
+	ROOT_CLEANUP_QUEUE, /* a queued cleanup's function */
+	ROOT_CLEANUP_QUEUE_ARG,
+	ROOT_TINY,	/* a P's current tiny block */
+};
+
+/* One word that keeps an object alive. */
+struct root {
+	uint64_t addr;	/* of the word (a register: the innermost sp) */
+	uint64_t value; /* the pointer */
+	uint64_t object; /* ROOT_FIN_OBJ: where the object's data begins; a cleanup's argument: its function value */
+	uint64_t type;	/* ROOT_FIN_OBJ, a queued object: descriptor of the pointer to it; 0: unknown */
+	uint32_t frame; /* index into gframes; UINT32_MAX: none */
+	uint8_t kind;	/* enum root_kind */
+	bool conservative;
+};
+
+VEC_NAMED(roots, struct root);
+
+struct stacks {
+	struct goroutines gs;	/* all of allgs, dead ones too */
+	struct machines ms;
+	struct gframes frames;
+	const struct threads *threads; /* borrowed */
+};
+
+void stacks_deinit(struct stacks *s);
+
+/* The ms and their threads, goroutines and stack bounds; fetches what it needs. */
+ERR_MUST_CHECK struct err *machines_load(struct proc *p, const struct spans *spans,
+					 const struct threads *threads, struct stacks *s);
+/* Whether a thread is somewhere where the heap or a stack cannot be read exactly: looks at the
+ * tops of the threads' stacks and walks what runs.  Fetches what it needs. */
+ERR_MUST_CHECK struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u);
+
+/* allgs, whose structs must be in the image. */
+ERR_MUST_CHECK struct err *stacks_load(struct proc *p, struct stacks *s);
+/* The used part of every stack. */
+ERR_MUST_CHECK struct err *stacks_plan(struct proc *p, const struct stacks *s, struct ranges *want);
+/* Walks one goroutine and appends its frames.  Sets g->partial rather than fail. */
+ERR_MUST_CHECK struct err *stacks_walk(struct proc *p, struct stacks *s, size_t g);
+/* Appends what the walked goroutine's frames, defers and registers point to. */
+ERR_MUST_CHECK struct err *stacks_scan(struct proc *p, struct stacks *s, const struct spans *spans,
+				       size_t g, struct roots *roots);
+
+/* Address and register of a suspended machine context: where a thread really is. */
+struct gcontext {
+	uint64_t pc, sp;
+	uint64_t lr; /* link-register machines; 0: on the stack */
+	uint64_t regs[ARCH_MAX_REGS];
+	bool have_regs;
+};
+
+/* Start of a walk on the user goroutine of machine m (goroutine g); false: cannot be known (*why). */
+bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
+		 const struct machine *m, struct gcontext *ctx, bool *conservative,
+		 const char **why);
+
+/* One frame up, with no stack bounds known: for threads on g0 and gsignal. */
+struct unwind {
+	uint64_t pc, sp, fp, lr;
+	const struct pcinfo *pi;
+	bool innermost;
+};
+/* False: no further (no function, unreadable, the top). */
+bool unwind_frame(struct proc *p, struct unwind *u);
+bool unwind_next(struct proc *p, struct unwind *u);
+
+#endif

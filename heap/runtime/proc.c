@@ -1,0 +1,28 @@
+#include "heap/runtime/proc.h"
+
+struct err *proc_get(const struct proc *p, uint64_t base, enum layout_id id, uint64_t *ret)
+{
+	return image_read_uint(p->img, base + p->layout.f[id].off, p->layout.f[id].size, ret);
+}
+
+struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr, uint64_t *len)
+{
+	struct err *err = image_read_word(p->img, addr, ptr);
+
+	return err ? err : image_read_word(p->img, addr + p->fmt.word, len);
+}
+
+bool proc_try_uint(const struct proc *p, uint64_t addr, unsigned size, uint64_t *ret)
+{
+	const uint8_t *b = image_ptr(p->img, addr, size, NULL);
+
+	if (!b)
+		return false;
+	*ret = bytes_uint(p->fmt, b, size);
+	return true;
+}
+
+bool proc_try_word(const struct proc *p, uint64_t addr, uint64_t *ret)
+{
+	return proc_try_uint(p, addr, p->fmt.word, ret);
+}

@@ -1,0 +1,213 @@
+/*
+ * Spans: which slots of the heap exist, which are allocated, and from an address to its object.
+ *
+ * An object is a slot of a span and has a dense id: span->first_id + index.  Ids follow addresses.
+ * Source: runtime/mheap.go, mbitmap.go, mgcsweep.go of each release; docs/GO-RUNTIME.md.
+ */
+#ifndef GRF_HEAP_RUNTIME_SPAN_H
+#define GRF_HEAP_RUNTIME_SPAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/vec.h"
+#include "heap/runtime/proc.h"
+
+enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT };
+enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 }; /* spanInlineMarkBits: size, and marks[] in it */
+enum { SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL }; /* mSpanState */
+
+/* Where the pointer map of a span's objects is. */
+enum span_ptrs {
+	SPAN_NOSCAN,
+	SPAN_BITS,   /* at the span's end: a bit per word (1.22+, up to 512-byte slots) */
+	SPAN_HEADER, /* a type in each slot's first word (1.22+) */
+	SPAN_LARGE,  /* span.largeType (1.22+) */
+	SPAN_ARENA,  /* in heapArena.bitmap (until 1.21): heap/runtime/arena_bits.c */
+};
+
+/* What every pointer's look needs is in the first 64 bytes, which are one line of the cache. */
+struct span {
+	uint64_t base, limit;
+	uint64_t elemsize;
+	const uint8_t *data;  /* the contents from base on; NULL: not captured */
+	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */
+	union {
+		uint64_t large_type; /* SPAN_LARGE; else 0 */
+		const uint8_t *bits; /* SPAN_BITS, attached: a copy of the span's bitmap; NULL: not captured */
+	};
+	uint32_t divmul; /* index = offset * divmul >> 32; 0: always index 0 */
+	uint32_t first_id;
+	uint32_t first_scan; /* the same in ids of spans that can hold pointers only: scan ids */
+	uint8_t ptrs; /* enum span_ptrs */
+	bool scheduler; /* holds gs, ms or ps */
+	bool arena_chunk;
+	bool unswept; /* what survives is in the mark bits */
+	/* the rest */
+	uint64_t npages;
+	uint32_t nelems;
+	uint32_t freeindex, scan_index; /* freeIndexForScan */
+	uint32_t alloc_count; /* as the span says */
+	uint8_t state, spanclass;
+	bool inline_marks;
+	uint64_t data_len;    /* how much of data there is */
+	uint64_t alloc_bits, mark_bits, specials;
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct span) == 128, "two lines");
+
+struct spans {
+	struct span *v; /* in use, by base */
+	size_t n;
+	uint64_t nids, nscan;
+	uint64_t allocated, allocated_bytes; /* slots, as their bits say */
+	uint64_t sweepgen;
+	bool green_tea;
+	/* page -> span: one table per 64 MB */
+	struct page_table *tables;
+	size_t ntables;
+	/* scan id -> span */
+	struct scan_span *scan; /* spans with pointers, and one past their end */
+	uint32_t *scan_at;	/* by scan id / SCAN_STEP: where to begin in it */
+	uint8_t *bitmaps; /* of all SPAN_BITS spans, close together: naming objects looks at many of them */
+	struct arena arena;
+};
+
+/* A stop at which the heap's tables disagree: let go and stop again (DESIGN, "Stopped anywhere"). */
+struct unstable {
+	const char *why; /* NULL: all is well */
+	uint64_t addr;
+	bool registers; /* the registers of a thread were not to be had */
+};
+
+/* Where the mspans are: allspans itself must be in the image. Appends ranges to fetch. */
+ERR_MUST_CHECK struct err *spans_plan_headers(struct proc *p, struct ranges *want);
+/* Reads the mspans, which must be in the image now. */
+ERR_MUST_CHECK struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u);
+/* The bitmaps that spans_settle() needs. */
+ERR_MUST_CHECK struct err *spans_plan_bits(struct proc *p, const struct spans *s,
+					   struct ranges *want);
+/* Which slots are alive; checks each span against its own allocCount.  all: go on after the
+ * first that disagrees. */
+ERR_MUST_CHECK struct err *spans_settle(struct proc *p, struct spans *s, bool all,
+					struct unstable *u);
+/* The contents of spans that can hold pointers. */
+ERR_MUST_CHECK struct err *spans_plan_contents(const struct proc *p, const struct spans *s,
+					       struct ranges *want);
+/* heap/runtime/arena_bits.c: where the bitmaps of SPAN_ARENA spans are, and the bitmaps. */
+ERR_MUST_CHECK struct err *arenas_fetch(struct proc *p, const struct spans *s);
+/* Which of the n <= 64 words from addr on are pointers; *stop: no more behind them.  False: not captured. */
+bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits, bool *stop);
+
+/* Once they are in the image: pointers to them, and the bitmaps. */
+ERR_MUST_CHECK struct err *spans_attach(struct proc *p, struct spans *s);
+void spans_deinit(struct spans *s);
+
+struct page_table {
+	uint64_t key;	 /* addr >> 26 */
+	uint32_t *spans; /* 8192 entries: index + 1 of the span; 0: none */
+};
+
+struct scan_span {
+	uint32_t first_scan;
+	uint32_t span; /* index */
+};
+
+enum { SCAN_STEP = 64 };
+
+/* The in-use span that addr's page belongs to; NULL: none.  addr may lie behind its limit. */
+static inline struct span *spans_page(const struct spans *s, uint64_t addr)
+{
+	size_t lo = 0, hi = s->ntables;
+	uint64_t key = addr >> 26;
+	uint32_t i;
+
+	/* Most heaps are one piece. */
+	if (hi && key - s->tables[0].key < hi && s->tables[key - s->tables[0].key].key == key) {
+		lo = key - s->tables[0].key;
+	} else {
+		while (lo < hi) {
+			size_t mid = (lo + hi) / 2;
+
+			if (s->tables[mid].key < key)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		if (lo == s->ntables || s->tables[lo].key != key)
+			return NULL;
+	}
+	i = s->tables[lo].spans[addr >> GO_PAGE_SHIFT & 8191];
+	return i ? &s->v[i - 1] : NULL;
+}
+
+/* The in-use span that holds addr below its limit; NULL: none. */
+static inline struct span *spans_find(const struct spans *s, uint64_t addr)
+{
+	struct span *sp = spans_page(s, addr);
+
+	return sp && addr >= sp->base && addr < sp->limit ? sp : NULL;
+}
+
+static inline uint32_t span_index(const struct span *sp, uint64_t addr)
+{
+	return (uint32_t)((addr - sp->base) * sp->divmul >> 32);
+}
+
+static inline bool span_alive(const struct span *sp, uint32_t i)
+{
+	return sp->alive[i >> 3] >> (i & 7) & 1;
+}
+
+/* The span a scan id belongs to. */
+static inline struct span *spans_of_scan(const struct spans *s, uint32_t id)
+{
+	size_t lo = s->scan_at[id / SCAN_STEP], hi = s->scan_at[id / SCAN_STEP + 1] + 1;
+
+	while (hi - lo > 1) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->scan[mid].first_scan <= id)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return &s->v[s->scan[lo].span];
+}
+
+/* Where user data starts in a slot: behind the allocation header (mallocHeaderSize), if there is one. */
+static inline uint64_t span_data_off(const struct span *sp)
+{
+	return sp->ptrs == SPAN_HEADER ? 8 : 0;
+}
+
+/* The span's objects have pointers, but nothing in it says of which type they are. */
+static inline bool span_untyped(const struct span *sp)
+{
+	return sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA;
+}
+
+static inline uint64_t span_slot(const struct span *sp, uint32_t index)
+{
+	return sp->base + (uint64_t)index * sp->elemsize;
+}
+
+/* The slot will be read soon.  Always inline: gcc drops calls of what does nothing but prefetch. */
+__attribute__((always_inline)) static inline void span_prefetch(const struct span *sp, uint32_t index)
+{
+	const uint8_t *slot = sp->data + (uint64_t)index * sp->elemsize;
+
+	if (!sp->data)
+		return;
+	__builtin_prefetch(slot);
+	__builtin_prefetch(slot + (sp->elemsize < 64 ? sp->elemsize - 1 : 64));
+	if (sp->ptrs == SPAN_BITS)
+		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
+}
+
+/* What to fetch for the object at addr: the whole span around it, if that is small.  Its neighbours are needed sooner or
+ * later, and then cost no round trip. */
+struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What the standard library hides behind unsafe.Pointer and smaller types: facts about its own
+ * structures that neither descriptors nor DWARF state.  Each row has its source.  Without
+ * them names are poorer; what is live does not depend on them.
+ */
+#ifndef GRF_HEAP_TYPES_KNOWN_H
+#define GRF_HEAP_TYPES_KNOWN_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+
+/* What an unsafe.Pointer field of a struct points to: a type's name, tiled or one; NULL: unknown. */
+struct known_pointer {
+	const char *type;
+	bool tile;
+};
+const struct known_pointer *known_field(const char *strct, const char *field);
+
+/* The type that really lies behind a pointer to `type`; NULL: just that. */
+const char *known_pointee(const char *type);
+
+/* The struct whose field `type` usually is, when a pointer leads into the middle of an object. */
+struct known_container {
+	const char *inner, *outer, *field;
+};
+const struct known_container *known_container(const char *type);
+
+/* A struct {type, data} that is an interface in all but name. */
+bool known_interface(const char *type);
+
+/*
+ * What a closure holds behind its code pointer, by its function's name: the type's name, with *off where it
+ * begins (bytes).  NULL: unknown.  May be made in `arena`.
+ */
+const char *known_closure(const char *func, unsigned word, struct arena *arena, unsigned *off);
+
+#endif

@@ -1,0 +1,354 @@
+/*
+ * The type table: one go_type per type, whichever reader met it first, and
+ * the types that no reader has: pointers and arrays made up here, closures.
+ */
+#include "heap/types/type.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "heap/types/type_int.h"
+
+void types_destroy(struct types *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; t->by_die && i < t->nmodules; i++)
+		map64_deinit(&t->by_die[i]);
+	free(t->by_die);
+	free(t->modules);
+	map64_deinit(&t->by_rtype);
+	map64_deinit(&t->pointers);
+	map64_deinit(&t->arrays);
+	map64_deinit(&t->closures);
+	map64_deinit(&t->listed_by_name);
+	vec_deinit(&t->listed);
+	map64_deinit(&t->map_by_group);
+	map64_deinit(&t->dict_by_base);
+	vec_deinit(&t->dicts);
+	arena_deinit(&t->arena);
+	free(t);
+}
+
+DEFINE_CLEANUP(types_destroy, struct types *)
+
+struct err *types_create(const struct image *img, const struct layout *layout, const struct types_module *modules,
+			 size_t nmodules, struct types **ret)
+{
+	_cleanup_(cleanup_types_destroy) struct types *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return err_nomem();
+	t->img = img;
+	t->fmt = image_fmt(img);
+	t->layout = layout;
+	t->nmodules = nmodules;
+	t->modules = calloc(nmodules + 1, sizeof(*t->modules));
+	t->by_die = calloc(nmodules + 1, sizeof(*t->by_die));
+	if (!t->modules || !t->by_die)
+		return err_nomem();
+	if (nmodules)
+		memcpy(t->modules, modules, nmodules * sizeof(*modules));
+	*ret = TAKE_PTR(t);
+	return NULL;
+}
+
+size_t types_module_of(const struct types *t, uint64_t rtype)
+{
+	size_t i;
+
+	for (i = 0; i < t->nmodules; i++)
+		if (rtype >= t->modules[i].types && rtype < t->modules[i].etypes)
+			break;
+	return i;
+}
+
+struct err *type_new(struct types *t, uint8_t kind, const char *name, uint64_t size, struct go_type **ret)
+{
+	struct go_type *type = arena_alloc(&t->arena, sizeof(*type));
+
+	if (!type)
+		return err_nomem();
+	type->kind = kind;
+	type->name = name;
+	type->size = size;
+	type->id = ++t->n;
+	*ret = type;
+	return NULL;
+}
+
+struct err *type_remember(struct map64 *m, uint64_t key, struct go_type *type)
+{
+	uint64_t *val;
+	struct err *err = map64_put(m, key, 0, &val, NULL);
+
+	if (!err)
+		*val = (uint64_t)(uintptr_t)type;
+	return err;
+}
+
+struct go_type *type_recall(const struct map64 *m, uint64_t key)
+{
+	uint64_t *val = map64_get(m, key);
+
+	return val ? (struct go_type *)(uintptr_t)*val : NULL;
+}
+
+struct err *type_absorb(struct err *err)
+{
+	if (err && (err->code == ERR_FAULT || err->code == ERR_BADDATA || err->code == ERR_NODEBUG ||
+		    err->code == ERR_LIMIT || err->code == ERR_UNSUPPORTED)) {
+		err_destroy(err);
+		return NULL;
+	}
+	return err;
+}
+
+static int cmp_field(const void *a, const void *b)
+{
+	const struct go_field *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+void type_sort_fields(struct go_field *f, uint32_t n)
+{
+	/* They come sorted, and fields of no size keep their order; a damaged file's need not. */
+	for (uint32_t i = 1; i < n; i++) {
+		if (f[i].offset < f[i - 1].offset) {
+			qsort(f, n, sizeof(*f), cmp_field);
+			return;
+		}
+	}
+}
+
+struct err *types_expand(struct types *t, struct go_type *type)
+{
+	struct err *err = NULL;
+
+	if (type->expanded)
+		return NULL;
+	type->expanded = true; /* also where it fails: a second try would not do better */
+	if (type->die) {
+		for (size_t i = 0; i < t->nmodules; i++)
+			if (type_recall(&t->by_die[i], type->die) == type)
+				return type_expand_dwarf(t, i, type);
+	}
+	if (type->rtype)
+		err = type_expand_runtime(t, type);
+	return err;
+}
+
+/* ------------------------------------------------------------------ types made up here */
+
+struct err *types_by_name(struct types *t, const char *name, struct go_type **ret)
+{
+	*ret = NULL;
+	for (size_t i = 0; i < t->nmodules && !*ret; i++) {
+		uint64_t die = 0;
+		struct err *err;
+
+		if (!t->modules[i].dwarf)
+			continue;
+		err = type_absorb(dwarf_type_by_name(t->modules[i].dwarf, name, &die));
+		if (!err && die)
+			err = types_from_die(t, i, die, ret);
+		if (err)
+			return err;
+	}
+	return *ret ? NULL : types_listed(t, name, ret);
+}
+
+/* The program may have the type itself: then that one is it. */
+static struct err *find_same(struct types *t, const char *name, uint8_t kind, const struct go_type *elem,
+			     struct go_type **ret)
+{
+	struct go_type *same;
+	struct err *err = types_by_name(t, name, &same);
+
+	*ret = NULL;
+	if (err || !same || same->kind != kind)
+		return err;
+	err = types_expand(t, same);
+	if (!err && same->elem == elem)
+		*ret = same;
+	return err;
+}
+
+struct err *types_pointer_to(struct types *t, struct go_type *elem, struct go_type **ret)
+{
+	struct go_type *type = type_recall(&t->pointers, elem->id);
+	struct err *err;
+	char *name;
+
+	if (!type) {
+		name = arena_printf(&t->arena, "*%s", elem->name);
+		if (!name)
+			return err_nomem();
+		err = find_same(t, name, KIND_POINTER, elem, &type);
+		if (!err && !type) {
+			err = type_new(t, KIND_POINTER, name, t->fmt.word, &type);
+			if (!err) {
+				type->elem = elem;
+				type->direct = true;
+				type->expanded = true;
+			}
+		}
+		if (!err)
+			err = type_remember(&t->pointers, elem->id, type);
+		if (err)
+			return err;
+	}
+	*ret = type;
+	return NULL;
+}
+
+struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n, struct go_type **ret)
+{
+	uint64_t key = hash64(elem->id) ^ n, size;
+	struct go_type *type;
+	struct err *err;
+	char *name;
+
+	/* Keys may meet: then the next one is tried. */
+	for (; (type = type_recall(&t->arrays, key)); key++) {
+		if (type->elem == elem && type->len == n) {
+			*ret = type;
+			return NULL;
+		}
+	}
+	if (__builtin_mul_overflow(elem->size, n, &size))
+		return err_create(ERR_BADDATA, "an array of %" PRIu64 " %s", n, elem->name);
+	name = arena_printf(&t->arena, "[%" PRIu64 "]%s", n, elem->name);
+	if (!name)
+		return err_nomem();
+	err = find_same(t, name, KIND_ARRAY, elem, &type);
+	if (!err && !type) {
+		err = type_new(t, KIND_ARRAY, name, size, &type);
+		if (!err) {
+			type->elem = elem;
+			type->len = n;
+			type->direct = n == 1 && elem->direct;
+			type->expanded = true;
+		}
+	}
+	if (!err)
+		err = type_remember(&t->arrays, key, type);
+	if (err)
+		return err;
+	*ret = type;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ closures */
+
+/* A captured variable's type: of generic code, that of the instance. */
+static struct err *capture_type(struct types *t, size_t module, uint64_t entry, const struct dwarf_capture *c,
+				struct go_type **ret)
+{
+	struct err *err = types_from_die(t, module, c->type, ret);
+	const char *func = c->dict ? dwarf_func_name(t->modules[module].dwarf, entry) : NULL, *name;
+	struct go_type *real;
+
+	if (err || !func)
+		return err;
+	err = types_instance(t, func, c->dict - 1, *ret, NULL, 0, &real, &name);
+	if (!err && real)
+		*ret = real;
+	return err;
+}
+
+static struct err *closure_make(struct types *t, size_t module, uint64_t entry, const struct dwarf_capture *c,
+				size_t n, struct go_type **ret)
+{
+	struct go_type *type = NULL, *uintptr_;
+	struct err *err = types_by_name(t, "uintptr", &uintptr_);
+
+	if (!err)
+		err = type_new(t, KIND_STRUCT, "", 0, &type);
+	if (err)
+		return err;
+	type->expanded = true;
+	type->fields = arena_alloc(&t->arena, (n + 1) * sizeof(*type->fields));
+	if (!type->fields)
+		return err_nomem();
+	type->fields[0] = (struct go_field){ .name = "F", .type = uintptr_ };
+	type->size = t->fmt.word;
+	type->nfields = 1;
+	for (size_t i = 0; i < n; i++) {
+		struct go_field *f = &type->fields[type->nfields];
+		uint64_t offset;
+
+		err = capture_type(t, module, entry, &c[i], &f->type);
+		if (err)
+			return err;
+		offset = c[i].offset;
+		if (c[i].guessed && f->type) {
+			uint64_t size = f->type->size;
+			uint64_t align = size >= t->fmt.word ? t->fmt.word : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+
+			offset = (type->size + align - 1) & ~(align - 1);
+		}
+		if (offset < type->size) /* overlaps the one before: damaged */
+			continue;
+		f->name = c[i].name;
+		f->offset = offset;
+		if (__builtin_add_overflow(f->offset, f->type ? f->type->size : 0, &type->size))
+			return err_create(ERR_BADDATA, "a closure of a senseless size");
+		type->nfields++;
+	}
+	*ret = type;
+	return NULL;
+}
+
+/* The k-th order of what a closure captures; false: there are not so many, or the order is known. */
+static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
+{
+	enum { PERMUTED_MAX = 4 }; /* 24 orders */
+
+	if (!k)
+		return true;
+	if (!c[0].guessed || n > PERMUTED_MAX)
+		return false;
+	for (size_t i = 0; i + 1 < n; i++) {
+		unsigned left = (unsigned)(n - i), pick = k % left;
+		struct dwarf_capture t = c[i + pick];
+
+		k /= left;
+		memmove(&c[i + 1], &c[i], pick * sizeof(*c));
+		c[i] = t;
+	}
+	return !k;
+}
+
+struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, struct go_type **ret)
+{
+	uint64_t key = entry << 5 | (variant & 31), *known = map64_get(&t->closures, key);
+	struct go_type *type = NULL;
+	struct err *err = NULL;
+
+	if (known) {
+		*ret = (struct go_type *)(uintptr_t)*known;
+		return NULL;
+	}
+	for (size_t i = 0; i < t->nmodules && !type && !err; i++) {
+		_cleanup_free_ struct dwarf_capture *c = NULL;
+		size_t n = 0;
+
+		if (!t->modules[i].dwarf || (t->modules[i].etext && entry - t->modules[i].text >=
+							    t->modules[i].etext - t->modules[i].text))
+			continue;
+		err = type_absorb(dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
+		if (!err && n && permute(c, n, variant))
+			err = type_absorb(closure_make(t, i, entry - t->modules[i].bias, c, n, &type));
+	}
+	if (!err)
+		err = type_remember(&t->closures, key, type);
+	if (err)
+		return err;
+	*ret = type;
+	return NULL;
+}

@@ -1,0 +1,153 @@
+/*
+ * One model of Go's types with two readers: DWARF, and the runtime's own type
+ * descriptors (abi.Type) in the process's memory.  Types give names and shapes; which
+ * words are pointers is never asked here (heap/runtime/ptrmap.h).
+ *
+ * A go_type is made once per type and lives as long as `struct types`; equal
+ * types that are met both ways (a DIE with DW_AT_go_runtime_type and a descriptor)
+ * are one go_type.  elem, key, fields and map are filled by types_expand(), lazily, so that
+ * the model costs what is used.
+ */
+#ifndef GRF_HEAP_TYPES_TYPE_H
+#define GRF_HEAP_TYPES_TYPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "heap/layout/layout.h"
+#include "target/dwarf.h"
+#include "target/target.h"
+
+enum go_kind { /* reflect.Kind */
+	KIND_INVALID,
+	KIND_BOOL,
+	KIND_INT,
+	KIND_INT8,
+	KIND_INT16,
+	KIND_INT32,
+	KIND_INT64,
+	KIND_UINT,
+	KIND_UINT8,
+	KIND_UINT16,
+	KIND_UINT32,
+	KIND_UINT64,
+	KIND_UINTPTR,
+	KIND_FLOAT32,
+	KIND_FLOAT64,
+	KIND_COMPLEX64,
+	KIND_COMPLEX128,
+	KIND_ARRAY,
+	KIND_CHAN,
+	KIND_FUNC,
+	KIND_INTERFACE,
+	KIND_MAP,
+	KIND_POINTER,
+	KIND_SLICE,
+	KIND_STRING,
+	KIND_STRUCT,
+	KIND_UNSAFE_POINTER,
+};
+
+struct go_type;
+
+struct go_field {
+	const char *name;
+	uint64_t offset;
+	struct go_type *type;
+	const char *frame; /* cache for heap/mark/name.c: "name. (type)"; NULL until used */
+};
+
+/*
+ * Where keys and elements are in the memory behind a map.  Swiss (internal/runtime/maps): a group
+ * is 8 control bytes and 8 slots; otherwise (runtime.hmap): a bucket is 8 tophash bytes, 8 keys, 8
+ * elements, and an overflow pointer.  Key i of a group or bucket is at keys_off + i*key_stride.
+ */
+struct go_map {
+	bool swiss;
+	bool indirect_key, indirect_elem; /* the slot holds a pointer to it */
+	uint32_t group_size;		  /* bytes of a group or bucket */
+	uint32_t keys_off, key_stride;
+	uint32_t elems_off, elem_stride;
+	uint32_t overflow_off; /* buckets: of the overflow pointer */
+};
+
+struct go_type {
+	const char *name; /* as Go prints it, with full import paths: "*net/http.Server", "map[string]int" */
+	uint64_t size;
+	uint64_t len;	  /* arrays */
+	uint32_t id;	  /* dense, from 1, in order of creation */
+	uint8_t kind;	  /* enum go_kind */
+	bool direct;	  /* pointer-shaped: an interface's data word is the value itself */
+	bool is_iface_empty; /* KIND_INTERFACE: eface (word 0 is a type), else iface (word 0 is an itab) */
+	bool expanded;
+	uint32_t nfields; /* structs, in offset order */
+	struct go_field *fields;
+	struct go_type *elem; /* pointer, slice, array, chan, map; NULL: unknown (unsafe.Pointer) */
+	struct go_type *key;  /* maps */
+	struct go_map *map;   /* maps */
+	uint64_t die;	      /* 0: from a descriptor only */
+	uint64_t rtype;	      /* address of the descriptor; 0: unknown */
+};
+
+struct types;
+
+/* One loaded module: what joins descriptors and DIEs. */
+struct types_module {
+	uint64_t moduledata;	/* run-time address; 0: not there */
+	uint64_t types, etypes; /* run-time addresses of the descriptors */
+	uint64_t text, etext;	/* run-time addresses of its functions; 0, 0: all are */
+	uint64_t bias;		/* of functions: run-time minus DWARF's addresses */
+	struct dwarf *dwarf;	/* NULL: none for this module */
+};
+
+/* img, layout and modules' dwarf are borrowed; modules is copied. */
+ERR_MUST_CHECK struct err *types_create(const struct image *img, const struct layout *layout,
+					const struct types_module *modules, size_t nmodules,
+					struct types **ret);
+void types_destroy(struct types *t);
+
+/* *ret is NULL, with no error, when there is no such type or it cannot be read (a damaged descriptor, a cut image):
+ * names are then poorer, nothing else. Only ERR_NOMEM and the like are errors. */
+ERR_MUST_CHECK struct err *types_from_die(struct types *t, size_t module, uint64_t die,
+					  struct go_type **ret);
+/* addr: a run-time abi.Type address, in a module or on the heap (made by reflect). */
+ERR_MUST_CHECK struct err *types_from_runtime(struct types *t, uint64_t addr, struct go_type **ret);
+
+/* Fills elem, key, fields and map of a type that came from here. */
+ERR_MUST_CHECK struct err *types_expand(struct types *t, struct go_type *type);
+
+/* "*T"; an array of n T ("[n]T"). */
+ERR_MUST_CHECK struct err *types_pointer_to(struct types *t, struct go_type *elem,
+					    struct go_type **ret);
+ERR_MUST_CHECK struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n,
+					  struct go_type **ret);
+/* A type by its full name, NULL if there is none; without DWARF only named types that reflect knows. */
+ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, struct go_type **ret);
+
+/* The map whose groups or buckets are of the type with this descriptor; NULL: none.  Without DWARF only. */
+ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype, struct go_type **ret);
+
+/*
+ * Instances of generic code (type_dict.c).  A dictionary's symbol ("main..dict.hold[*main.Item]") and run-time address;
+ * other symbols are passed over.
+ */
+ERR_MUST_CHECK struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, uint64_t size);
+/*
+ * What a variable of type `shape` with this dictionary index really is in func ("main.hold[go.shape.*uint8]"), and what
+ * func is then called; NULL: nobody knows.  words: where the frame can have the dictionary's address.
+ */
+ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uint32_t index, const struct go_type *shape,
+					  const uint64_t *words, size_t nwords, struct go_type **ret,
+					  const char **name);
+
+/*
+ * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
+ * variables by name}.  NULL where DWARF says nothing about its captures.
+ * Before Go 1.23 the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
+ * NULL; the object's own pointer map tells which it is.
+ */
+ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,
+					 struct go_type **ret);
+
+#endif

@@ -1,0 +1,81 @@
+/* struct types, for heap/type*.c only. */
+#ifndef GRF_HEAP_TYPES_TYPE_INT_H
+#define GRF_HEAP_TYPES_TYPE_INT_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/vec.h"
+#include "heap/types/type.h"
+
+struct type_listed {
+	uint64_t addr;
+	uint32_t next; /* index + 1 of another with the same string; 0: the last */
+};
+
+struct type_dict {
+	const char *name; /* "main.hold[*main.Item]" */
+	uint64_t addr, size;
+	uint32_t next; /* index + 1 of another instance; 0: the last */
+};
+
+struct types {
+	const struct image *img;
+	struct bytes_fmt fmt;
+	const struct layout *layout;
+	struct types_module *modules;
+	size_t nmodules;
+
+	struct arena arena;   /* types, fields, names */
+	struct map64 *by_die; /* of each module: DIE -> struct go_type * */
+	struct map64 by_rtype, pointers /* by elem->id */, arrays, closures /* by entry */;
+	uint32_t n;
+
+	/* type_index.c */
+	struct map64 listed_by_name; /* hash of a descriptor's string -> index in listed */
+	VEC(struct type_listed) listed;
+	struct map64 map_by_group; /* descriptor of a map's group or bucket -> the map's */
+	bool have_listed;
+
+	/* type_dict.c */
+	struct map64 dict_by_base; /* hash of the generic function's or type's name -> index in dicts */
+	VEC(struct type_dict) dicts;
+};
+
+/* The runtime refuses to keep keys and elements of more bytes inside a map (abi.MapMaxKeyBytes and
+ * MapMaxElemBytes@go1.26, runtime.maxKeySize@go1.17; 128 in all releases): the slot then holds a pointer. */
+enum { MAP_MAX_INLINE = 128 };
+
+/* Its module, or nmodules. */
+size_t types_module_of(const struct types *t, uint64_t rtype);
+
+/* A new zeroed type with its id. */
+ERR_MUST_CHECK struct err *type_new(struct types *t, uint8_t kind, const char *name, uint64_t size,
+				    struct go_type **ret);
+ERR_MUST_CHECK struct err *type_remember(struct map64 *m, uint64_t key, struct go_type *type);
+struct go_type *type_recall(const struct map64 *m, uint64_t key);
+
+/* Damage and absence are no errors where types are concerned: those are freed, others stay. */
+ERR_MUST_CHECK struct err *type_absorb(struct err *err);
+
+/* By offset. */
+void type_sort_fields(struct go_field *f, uint32_t n);
+
+/* type_index.c: types_by_name() for modules without DWARF. */
+ERR_MUST_CHECK struct err *types_listed(struct types *t, const char *name, struct go_type **ret);
+
+/* type_dwarf.c */
+ERR_MUST_CHECK struct err *type_expand_dwarf(struct types *t, size_t module, struct go_type *type);
+/* type_runtime.c */
+ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *type);
+/* type_desc.c.  A named type's own string ("http.Server"), in the image; false: nameless, or no descriptor. */
+bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len);
+/* What a pointer's descriptor points to; false: no pointer. */
+bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
+/* What a map's descriptor has as its group's or bucket's; false: no map. */
+bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group);
+/* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no descriptor. */
+uint64_t type_desc_size(struct types *t, uint64_t rtype);
+/* Whether it says that an interface holds the value itself; *known false if it can't be read. */
+ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool *direct);
+
+#endif
