@@ -107,23 +107,41 @@ static struct err *check_options(struct options *o)
 
 		o->acquire.save |= core;
 		if (o->save_only && !core)
-			return err_create(ERR_USAGE, "--save-only analyses nothing: -o %s cannot be written",
+			return err_create(ERR_USAGE,
+					  "--save-only analyses nothing: -o %s cannot be written",
 					  o->outputs.v[i]);
 	}
 	if (!o->acquire.save && (o->save_only || o->acquire.scrub || o->acquire.full))
-		return err_create(ERR_USAGE, "%s is about -o FILE.core", o->save_only ? "--save-only" :
-				  o->acquire.scrub ? "--scrub" : "--full");
+		return err_create(ERR_USAGE, "%s is about -o FILE.core",
+				  o->save_only     ? "--save-only" :
+				  o->acquire.scrub ? "--scrub" :
+						     "--full");
 	if (o->acquire.scrub && o->acquire.full)
-		return err_create(ERR_USAGE, "--full memory cannot be scrubbed: only what Go manages can");
+		return err_create(ERR_USAGE,
+				  "--full memory cannot be scrubbed: only what Go manages can");
 	return NULL;
 }
 
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum { OPT_HELP = 256, OPT_VERSION, OPT_DEPTH, OPT_TIMEOUT, OPT_FORCE, OPT_DEBUG, OPT_FORK,
-	       OPT_UNTIL, OPT_AFTER,
-	       OPT_SAVE_ONLY, OPT_SCRUB, OPT_FULL, OPT_GOROUTINES, OPT_STACK_ROOTS,
-	       OPT_ALL, OPT_NTH };
+	enum {
+		OPT_HELP = 256,
+		OPT_VERSION,
+		OPT_DEPTH,
+		OPT_TIMEOUT,
+		OPT_FORCE,
+		OPT_DEBUG,
+		OPT_FORK,
+		OPT_UNTIL,
+		OPT_AFTER,
+		OPT_SAVE_ONLY,
+		OPT_SCRUB,
+		OPT_FULL,
+		OPT_GOROUTINES,
+		OPT_STACK_ROOTS,
+		OPT_ALL,
+		OPT_NTH
+	};
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ "version", no_argument, NULL, OPT_VERSION },
@@ -179,18 +197,24 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_DEPTH:
 			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(ERR_USAGE, "--max-depth %s: not a number from 1 to 1000000", optarg);
+				return err_create(ERR_USAGE,
+						  "--max-depth %s: not a number from 1 to 1000000",
+						  optarg);
 			o->analyse.max_depth = (unsigned)n;
 			break;
 		case OPT_TIMEOUT:
 			if (!parse_number(optarg, 1, 86400, &n))
-				return err_create(ERR_USAGE, "--timeout %s: not a number of seconds from 1 to 86400",
-						  optarg);
+				return err_create(
+					ERR_USAGE,
+					"--timeout %s: not a number of seconds from 1 to 86400",
+					optarg);
 			o->acquire.timeout_ms = (int)n * 1000;
 			break;
 		case OPT_NTH:
 			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(ERR_USAGE, "--nth %s: not a number from 1 to 1000000", optarg);
+				return err_create(ERR_USAGE,
+						  "--nth %s: not a number from 1 to 1000000",
+						  optarg);
 			o->acquire.nth = (unsigned)n;
 			break;
 		case OPT_FORK:
@@ -205,11 +229,17 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_UNTIL:
 			if (!parse_until(optarg, &o->acquire))
-				return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000", optarg);
+				return err_create(
+					ERR_USAGE,
+					"--until %s: FUNC or FUNC:N, N from 1 to 1000000000",
+					optarg);
 			break;
 		case OPT_AFTER:
 			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(ERR_USAGE, "--after %s: not a number of seconds from 1 to 1000000", optarg);
+				return err_create(
+					ERR_USAGE,
+					"--after %s: not a number of seconds from 1 to 1000000",
+					optarg);
 			o->acquire.after_s = (unsigned)n;
 			break;
 		case OPT_ALL:
@@ -221,7 +251,8 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		case OPT_STACK_ROOTS:
 			o->analyse.stack_paths = !strcmp(optarg, "path");
 			if (strcmp(optarg, "path") && strcmp(optarg, "var"))
-				return err_create(ERR_USAGE, "--stack-roots=%s: var or path", optarg);
+				return err_create(ERR_USAGE, "--stack-roots=%s: var or path",
+						  optarg);
 			break;
 		case OPT_SAVE_ONLY:
 			o->save_only = true;
@@ -255,13 +286,14 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (o->acquire.until && o->acquire.after_s)
 		return err_create(ERR_USAGE, "--until and --after: one or the other");
 	o->acquire.target = argv[optind];
-	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO || o->acquire.until ||
-						      o->acquire.after_s))
+	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO ||
+						o->acquire.until || o->acquire.after_s))
 		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
 				  o->acquire.pid     ? "-p" :
 				  o->acquire.until   ? "--until" :
 				  o->acquire.after_s ? "--after" :
-						       "--fork", o->acquire.target);
+						       "--fork",
+				  o->acquire.target);
 	o->acquire.exe = argv[optind + 1];
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;

@@ -13,7 +13,10 @@ struct arena {
 	struct arena_block *head;
 };
 
-#define ARENA_INIT { NULL }
+#define ARENA_INIT   \
+	{            \
+		NULL \
+	}
 
 void arena_deinit(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size);

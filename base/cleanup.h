@@ -25,19 +25,19 @@ static inline void cleanup_close(int *fd)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 
 /* DEFINE_CLEANUP(foo_destroy, struct foo *): makes cleanup_foo_destroy(struct foo **) */
-#define DEFINE_CLEANUP(func, type)                      \
-	static inline void cleanup_##func(type *p)      \
-	{                                               \
-		if (*p)                                 \
-			func(*p);                       \
+#define DEFINE_CLEANUP(func, type)                 \
+	static inline void cleanup_##func(type *p) \
+	{                                          \
+		if (*p)                            \
+			func(*p);                  \
 	}
 
-#define TAKE_PTR(p)                         \
-	({                                  \
-		__typeof__(p) *_pp = &(p);  \
-		__typeof__(p) _p = *_pp;    \
-		*_pp = NULL;                \
-		_p;                         \
+#define TAKE_PTR(p)                        \
+	({                                 \
+		__typeof__(p) *_pp = &(p); \
+		__typeof__(p) _p = *_pp;   \
+		*_pp = NULL;               \
+		_p;                        \
 	})
 
 #endif

@@ -17,21 +17,21 @@
 #include <stdint.h>
 
 enum err_code {
-	ERR_NOMEM = 1,	 /* out of memory here */
-	ERR_OS,		 /* a system call failed here (errno is in the message) */
-	ERR_TIMEOUT,	 /* the stub was silent too long */
-	ERR_CLOSED,	 /* the stub closed the connection */
-	ERR_PROTO,	 /* the stub broke the protocol */
-	ERR_REMOTE,	 /* the stub answered with an error */
+	ERR_NOMEM = 1,   /* out of memory here */
+	ERR_OS,          /* a system call failed here (errno is in the message) */
+	ERR_TIMEOUT,     /* the stub was silent too long */
+	ERR_CLOSED,      /* the stub closed the connection */
+	ERR_PROTO,       /* the stub broke the protocol */
+	ERR_REMOTE,      /* the stub answered with an error */
 	ERR_UNSUPPORTED, /* the stub, or we, cannot do this */
-	ERR_FAULT,	 /* memory that cannot be read; err->addr has its address */
-	ERR_BADDATA,	 /* what was read makes no sense */
-	ERR_NODEBUG,	 /* no DWARF, no symbols, no such entry */
-	ERR_VERSION,	 /* a Go release we know no layout of */
-	ERR_LIMIT,	 /* a named limit of base/limits.h was reached */
-	ERR_EXITED,	 /* the process being read is gone */
-	ERR_INTR,	 /* a signal asked us to stop (base/intr.h) */
-	ERR_USAGE,	 /* the command line (main.c: exit status 2) */
+	ERR_FAULT,       /* memory that cannot be read; err->addr has its address */
+	ERR_BADDATA,     /* what was read makes no sense */
+	ERR_NODEBUG,     /* no DWARF, no symbols, no such entry */
+	ERR_VERSION,     /* a Go release we know no layout of */
+	ERR_LIMIT,       /* a named limit of base/limits.h was reached */
+	ERR_EXITED,      /* the process being read is gone */
+	ERR_INTR,        /* a signal asked us to stop (base/intr.h) */
+	ERR_USAGE,       /* the command line (main.c: exit status 2) */
 };
 
 struct err {

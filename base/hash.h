@@ -49,18 +49,21 @@ struct map64_slot {
 struct map64 {
 	struct map64_slot *slots;
 	size_t n;
-	size_t cap; /* a power of two, or 0 */
+	size_t cap;            /* a power of two, or 0 */
 	struct map64_slot odd; /* MAP64_EMPTY's own */
 	bool has_odd;
 };
 
-#define MAP64_INIT { NULL, 0, 0, { 0, 0 }, false }
+#define MAP64_INIT                          \
+	{                                   \
+		NULL, 0, 0, { 0, 0 }, false \
+	}
 
 void map64_deinit(struct map64 *m);
 /* It will be looked up soon. */
-#define map64_prefetch(m, key)                                                   \
-	do {                                                                     \
-		if ((m)->cap)                                                    \
+#define map64_prefetch(m, key)                                                         \
+	do {                                                                           \
+		if ((m)->cap)                                                          \
 			__builtin_prefetch(&(m)->slots[hash64(key) & ((m)->cap - 1)]); \
 	} while (0)
 /* NULL if the key is not there.  Valid until the next map64_put(). */
@@ -77,7 +80,10 @@ struct strtab {
 	uint32_t nslots;
 };
 
-#define STRTAB_INIT { ARENA_INIT, NULL, 0, 0, NULL, 0 }
+#define STRTAB_INIT                             \
+	{                                       \
+		ARENA_INIT, NULL, 0, 0, NULL, 0 \
+	}
 
 void strtab_deinit(struct strtab *t);
 ERR_MUST_CHECK struct err *strtab_add(struct strtab *t, const char *s, uint32_t *id);

@@ -1,6 +1,6 @@
 /*
- * Huge pages for what is looked into at random: most of a heap's analysis is waiting for memory, and half of that for page
- * tables.  Only ever a hint.
+ * Huge pages for what is looked into at random: most of a heap's analysis is waiting for memory,
+ * and half of that for page tables.  Only ever a hint.
  */
 #ifndef GRF_BASE_HUGE_H
 #define GRF_BASE_HUGE_H
@@ -15,7 +15,8 @@
 
 static inline void huge_advise_(void *p, size_t len, int advice)
 {
-	uintptr_t lo = ((uintptr_t)p + 4095) & ~(uintptr_t)4095, hi = ((uintptr_t)p + len) & ~(uintptr_t)4095;
+	uintptr_t lo = ((uintptr_t)p + 4095) & ~(uintptr_t)4095,
+		  hi = ((uintptr_t)p + len) & ~(uintptr_t)4095;
 
 	if (p && lo < hi)
 		madvise((void *)lo, hi - lo, advice);

@@ -7,35 +7,36 @@
 #define GRF_BASE_LIMITS_H
 
 /* rsp/ */
-#define LIMIT_PACKET (16u << 20)	/* one reply, decoded; gdbserver's largest is 128 KB */
-#define LIMIT_XFER (64u << 20)		/* one qXfer object (target.xml, auxv, exec-file) */
-#define LIMIT_THREADS 100000u		/* threads of a process */
+#define LIMIT_PACKET (16u << 20) /* one reply, decoded; gdbserver's largest is 128 KB */
+#define LIMIT_XFER (64u << 20)   /* one qXfer object (target.xml, auxv, exec-file) */
+#define LIMIT_THREADS 100000u    /* threads of a process */
 
 /* target/ */
-#define LIMIT_EXE_SIZE (8ull << 30)	/* an executable fetched from the stub */
+#define LIMIT_EXE_SIZE (8ull << 30) /* an executable fetched from the stub */
 #define LIMIT_SECTIONS 100000u
-#define LIMIT_CORE_SEGMENTS (1u << 24)	/* program headers of a core file; the kernel's own limit is vm.max_map_count */
-#define LIMIT_CORE_NOTES (1ull << 30)	/* 100000 threads with all their registers */
-#define LIMIT_MAPS (1u << 28)		/* /proc/PID/maps */
-#define LIMIT_READ (1ull << 40)		/* one range of memory */
+/* program headers of a core file; the kernel's own limit is vm.max_map_count */
+#define LIMIT_CORE_SEGMENTS (1u << 24)
+#define LIMIT_CORE_NOTES (1ull << 30) /* 100000 threads with all their registers */
+#define LIMIT_MAPS (1u << 28)         /* /proc/PID/maps */
+#define LIMIT_READ (1ull << 40)       /* one range of memory */
 
-#define LIMIT_PAGE_TABLES (1u << 22)	/* of a guest, held at a time: 16 GB of them map 8 TB */
-#define LIMIT_GUEST_PAGES (1u << 24)	/* of a process in a guest, looked at one by one: 64 GB */
+#define LIMIT_PAGE_TABLES (1u << 22) /* of a guest, held at a time: 16 GB of them map 8 TB */
+#define LIMIT_GUEST_PAGES (1u << 24) /* of a process in a guest, looked at one by one: 64 GB */
 
 /* heap/ */
-#define LIMIT_MODULES 4096u		/* moduledata chain: plugins */
-#define LIMIT_SPANS (1ull << 28)	/* mheap.allspans: 2 TB of 8 KB spans */
+#define LIMIT_MODULES 4096u      /* moduledata chain: plugins */
+#define LIMIT_SPANS (1ull << 28) /* mheap.allspans: 2 TB of 8 KB spans */
 #define LIMIT_GOROUTINES (1ull << 26)
-#define LIMIT_MS 1000000u		/* runtime.allm chain */
-#define LIMIT_PS 65536u			/* runtime.allp; GOMAXPROCS has no bound, cores do */
-#define LIMIT_FRAMES 50000000u		/* frames of one goroutine: 1 GB of 20-byte frames */
-#define LIMIT_WAITING 65536u		/* channels that one goroutine waits for (select) */
-#define LIMIT_BLOCKS (1u << 24)		/* finalizer and cleanup blocks */
-#define LIMIT_ITABS (1u << 24)		/* slots of runtime.itabTable */
+#define LIMIT_MS 1000000u       /* runtime.allm chain */
+#define LIMIT_PS 65536u         /* runtime.allp; GOMAXPROCS has no bound, cores do */
+#define LIMIT_FRAMES 50000000u  /* frames of one goroutine: 1 GB of 20-byte frames */
+#define LIMIT_WAITING 65536u    /* channels that one goroutine waits for (select) */
+#define LIMIT_BLOCKS (1u << 24) /* finalizer and cleanup blocks */
+#define LIMIT_ITABS (1u << 24)  /* slots of runtime.itabTable */
 #define LIMIT_SPECIALS (1ull << 30)
-#define LIMIT_GCMASK_DEPTH 64		/* nesting of arrays and structs when a mask is built */
-#define LIMIT_TYPE_DEPTH 64		/* nesting when a type is named or walked */
+#define LIMIT_GCMASK_DEPTH 64 /* nesting of arrays and structs when a mask is built */
+#define LIMIT_TYPE_DEPTH 64   /* nesting when a type is named or walked */
 #define LIMIT_TYPE_FIELDS 65536u
-#define LIMIT_NAME 65536u		/* a type's or field's name, bytes */
+#define LIMIT_NAME 65536u /* a type's or field's name, bytes */
 
 #endif

@@ -13,10 +13,10 @@
 
 #include "base/err.h"
 
-#define VEC(type)          \
-	struct {           \
-		type *v;   \
-		size_t n;  \
+#define VEC(type)           \
+	struct {            \
+		type *v;    \
+		size_t n;   \
 		size_t cap; \
 	}
 #define VEC_NAMED(name, type) \
@@ -26,30 +26,31 @@
 		size_t cap;   \
 	}
 /* clang-format off */
+/* clang-format off */
 #define VEC_INIT { NULL, 0, 0 }
+/* clang-format on */
 /* clang-format on */
 
 ERR_MUST_CHECK struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t elem);
 
-#define vec_reserve(vec, more)                                                   \
-	((vec)->n + (more) <= (vec)->cap ?                                       \
-		 (struct err *)NULL :                                            \
-		 vec_grow_((void **)&(vec)->v, &(vec)->cap, (vec)->n + (more),   \
-			   sizeof(*(vec)->v)))
+#define vec_reserve(vec, more)             \
+	((vec)->n + (more) <= (vec)->cap ? \
+		 (struct err *)NULL :      \
+		 vec_grow_((void **)&(vec)->v, &(vec)->cap, (vec)->n + (more), sizeof(*(vec)->v)))
 
-#define vec_push(vec, x)                                  \
-	({                                                \
-		struct err *err_ = vec_reserve(vec, 1);   \
-		if (!err_)                                \
-			(vec)->v[(vec)->n++] = (x);       \
-		err_;                                     \
+#define vec_push(vec, x)                                \
+	({                                              \
+		struct err *err_ = vec_reserve(vec, 1); \
+		if (!err_)                              \
+			(vec)->v[(vec)->n++] = (x);     \
+		err_;                                   \
 	})
 
-#define vec_deinit(vec)                           \
-	do {                                      \
-		free((vec)->v);                   \
-		(vec)->v = NULL;                  \
-		(vec)->n = (vec)->cap = 0;        \
+#define vec_deinit(vec)                    \
+	do {                               \
+		free((vec)->v);            \
+		(vec)->v = NULL;           \
+		(vec)->n = (vec)->cap = 0; \
 	} while (0)
 
 #endif

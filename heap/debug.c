@@ -86,8 +86,9 @@ struct err *debug_types(struct heap *h, struct types **ret)
 
 		const struct binary *b = &h->proc.binaries.v[m->binary];
 
-		mods[i] = (struct types_module){ m->addr, m->types, m->etypes, m->minpc, m->maxpc,
-						 b->bias + b->debug.text_shift, b->dwarf };
+		mods[i] = (struct types_module){ m->addr,  m->types, m->etypes,
+						 m->minpc, m->maxpc, b->bias + b->debug.text_shift,
+						 b->dwarf };
 	}
 	err = types_create(h->proc.img, &h->proc.layout, mods, h->proc.modules.v.n, ret);
 	free(mods);
@@ -130,17 +131,22 @@ static struct err *open_dwarf(struct heap *h, size_t i, struct report *r)
 	struct err *err, *e;
 
 	if (!b->debug.elf)
-		return report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names", b->path);
+		return report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names",
+				   b->path);
 	elf_release(b->debug.elf); /* of what was read for the capture little is read again */
 	err = binary_open_dwarf(b);
 	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA) || err_is(err, ERR_LIMIT)) {
-		e = report_note(r, "%s%s%s: names come from the runtime's own type information (--debug FILE takes them "
-				"from an unstripped build)", i ? b->path : "", i ? ": " : "", err->msg);
+		e = report_note(
+			r,
+			"%s%s%s: names come from the runtime's own type information (--debug FILE takes them "
+			"from an unstripped build)",
+			i ? b->path : "", i ? ": " : "", err->msg);
 		err_destroy(err);
 		return e;
 	}
 	if (!err && b->debug.owned)
-		err = report_detail(r, "names of %s: %s", i ? b->path : elf_path(h->proc.exe), elf_path(b->debug.elf));
+		err = report_detail(r, "names of %s: %s", i ? b->path : elf_path(h->proc.exe),
+				    elf_path(b->debug.elf));
 	return err;
 }
 
@@ -153,11 +159,12 @@ struct err *debug_open(struct heap *h, struct report *r)
 	for (size_t i = 1; i < b->n && !err; i++)
 		err = find_plugin_names(h, &b->v[i]);
 	if (!err && h->debug_files.n)
-		err = err_create(ERR_BADDATA, "%s, nor of a plugin of it", h->debug_files.v[0].why->msg);
+		err = err_create(ERR_BADDATA, "%s, nor of a plugin of it",
+				 h->debug_files.v[0].why->msg);
 	for (size_t i = 0; i < b->n && !err; i++)
 		err = open_dwarf(h, i, r);
 	if (!err)
-		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s", h->ready_cpu,
-				    h->names_cpu + heap_cpu_seconds() - start);
+		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s",
+				    h->ready_cpu, h->names_cpu + heap_cpu_seconds() - start);
 	return err;
 }

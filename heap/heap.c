@@ -31,14 +31,15 @@ static struct err *find_arch(struct heap *h)
 	p->machine = arch_find(elf_machine(p->exe), elf_fmt(p->exe));
 	p->arch = p->machine ? goarch_find(p->machine->name) : NULL;
 	if (!p->arch)
-		return err_create(ERR_UNSUPPORTED, "%s is for %s, which is not supported yet (amd64 is)",
+		return err_create(ERR_UNSUPPORTED,
+				  "%s is for %s, which is not supported yet (amd64 is)",
 				  elf_path(p->exe), arch_machine_name(elf_machine(p->exe)));
 	return NULL;
 }
 
 /*
- * The runtime's variables by the symbol table (link-time addresses until heap_attach()); without one,
- * moduledata alone.
+ * The runtime's variables by the symbol table (link-time addresses until heap_attach()); without
+ * one, moduledata alone.
  */
 static struct err *find_symbols(struct heap *h)
 {
@@ -66,7 +67,8 @@ static struct err *find_symbols(struct heap *h)
 
 	h->proc.stripped = false;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!binary_symbol(&h->proc.binaries.v[0], names[i].name, names[i].addr, &size) && names[i].required)
+		if (!binary_symbol(&h->proc.binaries.v[0], names[i].name, names[i].addr, &size) &&
+		    names[i].required)
 			h->proc.stripped = true;
 	if (!h->proc.stripped)
 		return NULL;
@@ -163,7 +165,8 @@ const struct arch *heap_machine(const struct heap *h)
 }
 
 void heap_set_progress(struct heap *h,
-		       void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total),
+		       void (*progress)(void *arg, const char *phase, uint64_t done,
+					uint64_t total),
 		       void *arg)
 {
 	h->progress = progress;
@@ -177,9 +180,10 @@ struct err *heap_attach(struct heap *h, struct target *target, struct image *img
 	struct proc *p = &h->proc;
 	const struct elf_segment *segs;
 	size_t n = elf_segments(p->exe, &segs);
-	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_, &p->var.allgptr, &p->var.allglen, &p->var.allm,
-			     &p->var.allp, &p->var.allfin, &p->var.gcCleanups,
-			     &p->var.itabTable, &p->var.memstats, &p->var.gcController, &p->var.sched,
+	uint64_t *vars[] = { &p->var.firstmoduledata, &p->var.mheap_,       &p->var.allgptr,
+			     &p->var.allglen,         &p->var.allm,         &p->var.allp,
+			     &p->var.allfin,          &p->var.gcCleanups,   &p->var.itabTable,
+			     &p->var.memstats,        &p->var.gcController, &p->var.sched,
 			     &p->var.waitReasons };
 	struct err *err = binary_place(&p->binaries.v[0], bias);
 
@@ -201,7 +205,9 @@ enum { SAMPLES = 32, SAMPLE = 256, NOTE_MAX = 1024, EHDR_PAGE = 4096 };
 /* Adds a piece that the file has too; link-time address. */
 static struct err *sample(const struct heap *h, uint64_t addr, uint64_t len, struct ranges *ret)
 {
-	return elf_data(h->proc.exe, addr, len) ? vec_push(ret, ((struct range){ addr + h->proc.bias, len })) : NULL;
+	return elf_data(h->proc.exe, addr, len) ?
+		       vec_push(ret, ((struct range){ addr + h->proc.bias, len })) :
+		       NULL;
 }
 
 /* The build ids, and code and constants spread over the file: at most so many pieces. */
@@ -232,7 +238,8 @@ static struct err *verify_plan(const struct heap *h, struct ranges *ret)
 struct err *heap_samples(const struct heap *h, struct ranges *ret)
 {
 	const struct elf_segment *segs;
-	struct err *err = elf_segments(h->proc.exe, &segs) ? sample(h, segs[0].addr, EHDR_PAGE, ret) : NULL;
+	struct err *err =
+		elf_segments(h->proc.exe, &segs) ? sample(h, segs[0].addr, EHDR_PAGE, ret) : NULL;
 
 	return err ? err : verify_plan(h, ret);
 }
@@ -267,12 +274,17 @@ struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared
 			continue;
 		if (r[i].got < r[i].len)
 			return err_fault(r[i].addr,
-					 "%s is not what runs there: no memory at 0x%" PRIx64 ", where its code should be",
+					 "%s is not what runs there: no memory at 0x%" PRIx64
+					 ", where its code should be",
 					 elf_path(h->proc.exe), r[i].addr);
-		if (memcmp(elf_data(h->proc.exe, r[i].addr - h->proc.bias, r[i].len), r[i].dst, r[i].len))
-			return err_create(ERR_BADDATA, "%s is not what runs there: %s at 0x%" PRIx64 " differs",
-					  elf_path(h->proc.exe), is_id_note(h, r[i].addr - h->proc.bias) ? "the build id" :
-														 "the code", r[i].addr);
+		if (memcmp(elf_data(h->proc.exe, r[i].addr - h->proc.bias, r[i].len), r[i].dst,
+			   r[i].len))
+			return err_create(ERR_BADDATA,
+					  "%s is not what runs there: %s at 0x%" PRIx64 " differs",
+					  elf_path(h->proc.exe),
+					  is_id_note(h, r[i].addr - h->proc.bias) ? "the build id" :
+										    "the code",
+					  r[i].addr);
 		if (compared)
 			++*compared;
 	}
@@ -303,7 +315,8 @@ static struct err *scan_stacks(struct heap *h)
 		if (err)
 			break;
 		err = stacks_scan(p, &h->stacks, &h->spans, i, &h->roots);
-		if (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) || err_is(err, ERR_UNSUPPORTED)) {
+		if (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) ||
+		    err_is(err, ERR_UNSUPPORTED)) {
 			goroutine_partial(h, g, err);
 			h->roots.n = before;
 			err = stacks_scan(p, &h->stacks, &h->spans, i, &h->roots);
@@ -371,11 +384,16 @@ static struct err *note_machines(const struct heap *h, struct report *r)
 			const struct goroutine *g = &h->stacks.gs.v[j];
 
 			if (g->addr == m->curg && g->status == G_RUNNING && n++ < PARTIAL_NOTES)
-				err = report_note(r, "the registers of thread %" PRIu64 " could not be had: goroutine %" PRIu64
-						  "'s stack was scanned without them", m->procid, g->goid);
+				err = report_note(r,
+						  "the registers of thread %" PRIu64
+						  " could not be had: goroutine %" PRIu64
+						  "'s stack was scanned without them",
+						  m->procid, g->goid);
 		}
 	}
-	return !err && n > PARTIAL_NOTES ? report_note(r, "and those of %u more threads", n - PARTIAL_NOTES) : err;
+	return !err && n > PARTIAL_NOTES ?
+		       report_note(r, "and those of %u more threads", n - PARTIAL_NOTES) :
+		       err;
 }
 
 static struct err *fill_report(struct heap *h, const struct mark *m, struct report *r)
@@ -408,27 +426,35 @@ static struct err *fill_report(struct heap *h, const struct mark *m, struct repo
 		if (!g->partial)
 			continue;
 		if (r->goroutines_partial++ < PARTIAL_NOTES)
-			err = report_note(r, "goroutine %" PRIu64 " was scanned conservatively: %s", g->goid, g->why);
+			err = report_note(r, "goroutine %" PRIu64 " was scanned conservatively: %s",
+					  g->goid, g->why);
 	}
 	if (!err && r->goroutines_partial > PARTIAL_NOTES)
-		err = report_note(r, "and %u more goroutines", r->goroutines_partial - PARTIAL_NOTES);
+		err = report_note(r, "and %u more goroutines",
+				  r->goroutines_partial - PARTIAL_NOTES);
 	if (!r->threads)
 		r->threads = count_machines(h);
 	if (!err)
 		err = note_machines(h, r);
 	if (!err)
-		err = report_detail(r, "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64 " bytes, the first at 0x%" PRIx64
-				    "), %" PRIu64 " objects unread", st.fetches, st.holes, st.hole_bytes, st.first_hole,
-				    m->unread);
+		err = report_detail(r,
+				    "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64
+				    " bytes, the first at 0x%" PRIx64 "), %" PRIu64
+				    " objects unread",
+				    st.fetches, st.holes, st.hole_bytes, st.first_hole, m->unread);
 	if (!err && h->proc.stripped)
-		err = report_detail(r, "found by shape: mheap_ 0x%" PRIx64 ", allgs 0x%" PRIx64 ", allp 0x%" PRIx64
-				    ", allm 0x%" PRIx64 ", allfin 0x%" PRIx64 ", gcCleanups 0x%" PRIx64
-				    ", itabTable 0x%" PRIx64, h->proc.var.mheap_, h->proc.var.allgptr, h->proc.var.allp,
+		err = report_detail(r,
+				    "found by shape: mheap_ 0x%" PRIx64 ", allgs 0x%" PRIx64
+				    ", allp 0x%" PRIx64 ", allm 0x%" PRIx64 ", allfin 0x%" PRIx64
+				    ", gcCleanups 0x%" PRIx64 ", itabTable 0x%" PRIx64,
+				    h->proc.var.mheap_, h->proc.var.allgptr, h->proc.var.allp,
 				    h->proc.var.allm, h->proc.var.allfin, h->proc.var.gcCleanups,
 				    h->proc.var.itabTable);
 	if (!err)
-		err = report_detail(r, "heap: %zu spans in use, %" PRIu64 " slots, sweep generation %" PRIu64
-				    "%s", h->spans.n, h->spans.nids, h->spans.sweepgen,
+		err = report_detail(r,
+				    "heap: %zu spans in use, %" PRIu64
+				    " slots, sweep generation %" PRIu64 "%s",
+				    h->spans.n, h->spans.nids, h->spans.sweepgen,
 				    h->spans.green_tea ? ", inline mark bits" : "");
 	return err;
 }
@@ -471,23 +497,31 @@ static struct err *report_costs(const struct heap *h, const struct mark *m, cons
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < ph->n && !err; i++)
-		err = report_detail(r, "CPU: %s %.2f s, %.1f M objects/s; peak memory so far %.1f MB", ph->v[i].name,
-				    ph->v[i].cpu, per_second(m->live_objects, ph->v[i].cpu), ph->v[i].peak_mb);
+		err = report_detail(r,
+				    "CPU: %s %.2f s, %.1f M objects/s; peak memory so far %.1f MB",
+				    ph->v[i].name, ph->v[i].cpu,
+				    per_second(m->live_objects, ph->v[i].cpu), ph->v[i].peak_mb);
 	if (!err)
-		err = report_detail(r, "memory: image %.1f MB, spans %.1f MB, marks %.1f MB (%.1f bytes per slot), frontier "
-				    "%.1f MB (%zu objects), profile %.1f MB", (double)st.fetched / 1e6,
-				    (double)spans / 1e6, (double)marks / 1e6,
-				    s->nids ? (double)marks / (double)s->nids : 0,
-				    (double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest, (double)nodes / 1e6);
+		err = report_detail(
+			r,
+			"memory: image %.1f MB, spans %.1f MB, marks %.1f MB (%.1f bytes per slot), frontier "
+			"%.1f MB (%zu objects), profile %.1f MB",
+			(double)st.fetched / 1e6, (double)spans / 1e6, (double)marks / 1e6,
+			s->nids ? (double)marks / (double)s->nids : 0,
+			(double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest,
+			(double)nodes / 1e6);
 	if (!err && st.file_bytes)
-		err = report_detail(r, "image: %.1f MB of it in an unlinked file below TMPDIR, at most %.1f MB of that in memory",
-				    (double)st.file_bytes / 1e6, (double)st.file_budget / 1e6);
+		err = report_detail(
+			r,
+			"image: %.1f MB of it in an unlinked file below TMPDIR, at most %.1f MB of that in memory",
+			(double)st.file_bytes / 1e6, (double)st.file_budget / 1e6);
 	else if (!err && st.no_file)
 		err = report_detail(r, "image: all in memory: %s", st.no_file);
 	return err;
 }
 
-struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *profile, struct report *r)
+struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
+			 struct report *r)
 {
 	struct types *types = NULL;
 	struct places places = { 0 };

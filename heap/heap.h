@@ -21,17 +21,21 @@
 struct heap;
 
 /*
- * exe is borrowed.  debug: paths of files to take names from, of EXE or plugins, matched by build id.  ERR_NODEBUG: not a Go
- * program; ERR_VERSION: no layout for its release (heap/layout/layout_pick.h); ERR_UNSUPPORTED: a GOARCH without tables;
- * ERR_BADDATA: a debug file of another build (said by heap_analyse() if EXE may have plugins).
+ * exe is borrowed.  debug: paths of files to take names from, of EXE or plugins, matched by build
+ * id.  ERR_NODEBUG: not a Go program; ERR_VERSION: no layout for its release
+ * (heap/layout/layout_pick.h); ERR_UNSUPPORTED: a GOARCH without tables; ERR_BADDATA: a debug file
+ * of another build (said by heap_analyse() if EXE may have plugins).
  */
-ERR_MUST_CHECK struct err *heap_create(struct elf *exe, const char *const *debug, size_t ndebug, struct heap **ret);
+ERR_MUST_CHECK struct err *heap_create(struct elf *exe, const char *const *debug, size_t ndebug,
+				       struct heap **ret);
 void heap_destroy(struct heap *h);
 
 const struct arch *heap_machine(const struct heap *h);
 
-/* target (until the capture is done) and img are borrowed; bias: run-time minus link-time addresses.  Once. */
-ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, struct image *img, uint64_t bias);
+/* target (until the capture is done) and img are borrowed; bias: run-time minus link-time
+ * addresses.  Once. */
+ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, struct image *img,
+				       uint64_t bias);
 
 /* Compares sampled code and the build id with the process's.  ERR_BADDATA: another program;
  * ERR_FAULT: the program is not where it should be.  compared: what src does not have is no
@@ -42,8 +46,9 @@ ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, s
 ERR_MUST_CHECK struct err *heap_samples(const struct heap *h, struct ranges *ret);
 
 /*
- * Where a function of EXE begins in the process, by its name in the symbol table or the function tables ("main.main",
- * "main.(*T).Method"); after heap_attach().  ERR_NODEBUG: it has none of this name.
+ * Where a function of EXE begins in the process, by its name in the symbol table or the function
+ * tables ("main.main", "main.(*T).Method"); after heap_attach().  ERR_NODEBUG: it has none of this
+ * name.
  */
 ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint64_t *ret);
 
@@ -57,10 +62,13 @@ ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint6
 ERR_MUST_CHECK struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
 					struct unstable *u);
 
-/* After heap_capture(), before the process is let go: how many spans, or the table of them, have changed since. */
-ERR_MUST_CHECK struct err *heap_moved(const struct heap *h, struct mem_source *src, uint64_t *moved);
+/* After heap_capture(), before the process is let go: how many spans, or the table of them, have
+ * changed since. */
+ERR_MUST_CHECK struct err *heap_moved(const struct heap *h, struct mem_source *src,
+				      uint64_t *moved);
 
-/* A capture that failed so may have been made with a wrong layout: heap_check_layout() knows more. */
+/* A capture that failed so may have been made with a wrong layout: heap_check_layout() knows
+ * more. */
 static inline bool heap_capture_misfit(const struct err *err)
 {
 	return err_is(err, ERR_VERSION) || err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) ||
@@ -76,18 +84,19 @@ static inline bool heap_capture_misfit(const struct err *err)
 ERR_MUST_CHECK struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again);
 
 struct analyse_options {
-	unsigned max_depth;    /* frames of a path before "[deeper]" */
-	bool goroutines;       /* what each group of goroutines alone keeps alive */
-	bool stack_paths;      /* a local's path begins with its goroutine's call path */
+	unsigned max_depth; /* frames of a path before "[deeper]" */
+	bool goroutines;    /* what each group of goroutines alone keeps alive */
+	bool stack_paths;   /* a local's path begins with its goroutine's call path */
 };
 
 /* Fills the heap's part of r. */
-ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *p,
-					struct report *r);
+ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, const struct analyse_options *o,
+					struct profile *p, struct report *r);
 
 /* Called now and then with the phase's name and what is done of it. */
 void heap_set_progress(struct heap *h,
-		       void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total),
+		       void (*progress)(void *arg, const char *phase, uint64_t done,
+					uint64_t total),
 		       void *arg);
 
 #endif

@@ -36,7 +36,8 @@ static struct err *clean_frames_init(struct clean_frames *c, const struct strtab
 	return err;
 }
 
-/* Bytes by node.  Paths that differ in their goroutines' labels only are one line here: the first has the bytes of all. */
+/* Bytes by node.  Paths that differ in their goroutines' labels only are one line here: the
+ * first has the bytes of all. */
 static struct err *sum_bytes(const struct profile *p, uint64_t **ret)
 {
 	uint64_t *bytes = calloc(p->nodes.n, sizeof(*bytes)), *at;
@@ -49,7 +50,8 @@ static struct err *sum_bytes(const struct profile *p, uint64_t **ret)
 
 		first[i] = i;
 		if (p->labels.n) {
-			err = map64_put(&seen, (uint64_t)first[v->parent] << 32 | v->frame, i, &at, NULL);
+			err = map64_put(&seen, (uint64_t)first[v->parent] << 32 | v->frame, i, &at,
+					NULL);
 			if (!err)
 				first[i] = (uint32_t)*at;
 		}
@@ -67,7 +69,8 @@ static struct err *sum_bytes(const struct profile *p, uint64_t **ret)
 struct err *folded_write(FILE *f, const struct profile *p)
 {
 	_cleanup_free_ uint64_t *bytes = NULL;
-	__attribute__((cleanup(clean_frames_deinit))) struct clean_frames clean = { BUF_INIT, VEC_INIT };
+	__attribute__((cleanup(clean_frames_deinit))) struct clean_frames clean = { BUF_INIT,
+										    VEC_INIT };
 	VEC(uint32_t) path = VEC_INIT;
 	struct err *err;
 

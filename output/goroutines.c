@@ -13,7 +13,8 @@ static struct err *add_wait(struct buf *b, const struct goroutine_group *g)
 		return NULL;
 	if (g->count == 1)
 		return buf_addf(b, ", at least %s", text_time(g->wait_max_ns, hi));
-	return buf_addf(b, ", at least %s to %s", text_time(g->wait_min_ns, lo), text_time(g->wait_max_ns, hi));
+	return buf_addf(b, ", at least %s to %s", text_time(g->wait_min_ns, lo),
+			text_time(g->wait_max_ns, hi));
 }
 
 static struct err *add_group(struct buf *b, const struct goroutine_group *g)
@@ -60,7 +61,9 @@ struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool
 
 	if (!r->grouped)
 		return NULL;
-	err = buf_addf(b, "\ngoroutines   %s groups of equal stacks, the innermost function first\n", text_count(r->groups.n, n));
+	err = buf_addf(b,
+		       "\ngoroutines   %s groups of equal stacks, the innermost function first\n",
+		       text_count(r->groups.n, n));
 	for (size_t i = 0; i < r->groups.n && !err; i++) {
 		if (i >= SHOWN && !all)
 			left += r->groups.v[i].count;
@@ -108,9 +111,11 @@ struct err *finalizers_add(struct buf *b, const struct report *r)
 		busy |= r->goroutines_of.workers.v[i].busy;
 	if (!busy && !a->finalizers_queued && !a->cleanups_queued)
 		return NULL;
-	err = buf_addf(b, "\nfinalizers   %s finalizer%s and %s cleanup%s are due; %s wait for them\n",
+	err = buf_addf(b,
+		       "\nfinalizers   %s finalizer%s and %s cleanup%s are due; %s wait for them\n",
 		       text_count(a->finalizers_queued, n), a->finalizers_queued == 1 ? "" : "s",
-		       text_count(a->cleanups_queued, m), a->cleanups_queued == 1 ? "" : "s", text_bytes(behind, s));
+		       text_count(a->cleanups_queued, m), a->cleanups_queued == 1 ? "" : "s",
+		       text_bytes(behind, s));
 	for (size_t i = 0; i < r->goroutines_of.workers.n && !err; i++)
 		if (r->goroutines_of.workers.v[i].busy)
 			err = add_worker(b, &r->goroutines_of.workers.v[i]);

@@ -23,15 +23,18 @@ ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const s
  */
 ERR_MUST_CHECK struct err *text_add_clean(struct buf *b, const char *s, bool folded);
 
-/* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, no newline. */
+/* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, no
+ * newline. */
 ERR_MUST_CHECK struct err *text_add_coverage(struct buf *b, const struct report *r);
 
-/* The account (heap/profile/account.h), for readers; and, in two lines, for scripts (docs/OUTPUT.md). */
+/* The account (heap/profile/account.h), for readers; and, in two lines, for scripts
+ * (docs/OUTPUT.md). */
 ERR_MUST_CHECK struct err *memory_add(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct account *a);
 
 /* --goroutines; all: however many groups there are. */
-ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool all);
+ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_report *r,
+					  bool all);
 ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);
 
 /* "812 bytes", "95.4 MiB" */

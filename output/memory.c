@@ -1,6 +1,6 @@
 /*
- * The account in the summary: where all of the process's memory is, the largest first within each part; what waits for
- * finalizers.
+ * The account in the summary: where all of the process's memory is, the largest first within each
+ * part; what waits for finalizers.
  */
 #include "output/internal.h"
 
@@ -40,11 +40,13 @@ static struct err *add_live(struct buf *b, const struct account *a, uint64_t liv
 static struct err *add_rounding(struct buf *b, const struct account *a, uint64_t live)
 {
 	char s[TEXT_BYTES_SIZE];
-	struct err *err = buf_addf(b, "                of that size classes cost %s", text_bytes(a->class_waste, s));
+	struct err *err = buf_addf(b, "                of that size classes cost %s",
+				   text_bytes(a->class_waste, s));
 
 	if (!err)
 		err = buf_addf(b, " (known of %.0f %%), ends of large objects %s",
-			       live ? 100.0 * (double)a->sized.bytes / (double)live : 0, text_bytes(a->large_rounding, s));
+			       live ? 100.0 * (double)a->sized.bytes / (double)live : 0,
+			       text_bytes(a->large_rounding, s));
 	return err ? err : buf_addf(b, "; tiny blocks are %s\n", text_bytes(a->tiny.bytes, s));
 }
 
@@ -56,7 +58,8 @@ static struct err *add_unreachable(struct buf *b, const struct account *a)
 	if (!err)
 		err = add_part(b, &first, a->garbage.bytes, "garbage");
 	if (!err)
-		err = add_part(b, &first, a->unswept.bytes, "garbage of the last collection, not swept yet");
+		err = add_part(b, &first, a->unswept.bytes,
+			       "garbage of the last collection, not swept yet");
 	if (!err)
 		err = add_part(b, &first, a->waiting.bytes, "waiting only for their finalizers");
 	return err ? err : buf_addstr(b, "\n");
@@ -87,7 +90,8 @@ static struct err *add_stacks(struct buf *b, const struct account *a)
 	for (unsigned i = 0; i < STACK_N && !err; i++) {
 		if (!a->stacks[i].count)
 			continue;
-		err = buf_addf(b, "%s%s goroutine%s %s ", first ? ": " : ", ", text_count(a->stacks[i].count, n),
+		err = buf_addf(b, "%s%s goroutine%s %s ", first ? ": " : ", ",
+			       text_count(a->stacks[i].count, n),
 			       a->stacks[i].count == 1 ? "" : "s", stack_state_name(i));
 		if (!err)
 			err = buf_addf(b, "%s", text_bytes(a->stacks[i].bytes, s));
@@ -106,7 +110,8 @@ static struct err *add_stacks(struct buf *b, const struct account *a)
 
 static struct err *add_runtime(struct buf *b, const struct account *a)
 {
-	uint64_t all = a->mspan_sys + a->mcache_sys + a->buckhash_sys + account_gc_sys(a) + a->other_sys + a->stack_sys_own;
+	uint64_t all = a->mspan_sys + a->mcache_sys + a->buckhash_sys + account_gc_sys(a) +
+		       a->other_sys + a->stack_sys_own;
 	struct err *err = add_line(b, all, "the runtime's structures");
 	bool first = true;
 
@@ -133,8 +138,11 @@ struct err *memory_add(struct buf *b, const struct report *r)
 
 	if (!a->heap)
 		return NULL;
-	err = buf_addf(b, "\nmemory       %s %s\n", text_bytes(a->counters ? a->sys : a->heap_inuse + a->manual, s),
-		       a->counters ? "obtained from the system" : "in spans; what else there is cannot be found without symbols");
+	err = buf_addf(b, "\nmemory       %s %s\n",
+		       text_bytes(a->counters ? a->sys : a->heap_inuse + a->manual, s),
+		       a->counters ?
+			       "obtained from the system" :
+			       "in spans; what else there is cannot be found without symbols");
 	if (!err)
 		err = add_live(b, a, r->live_bytes);
 	if (!err)
@@ -160,24 +168,29 @@ struct err *memory_add_memstats(struct buf *b, const struct account *a)
 {
 	if (!a->heap)
 		return NULL;
-	return buf_addf(b,
-			"memstats: HeapAlloc=%" PRIu64 " HeapInuse=%" PRIu64 " HeapIdle=%" PRIu64 " HeapReleased=%" PRIu64
-			" HeapSys=%" PRIu64 " StackInuse=%" PRIu64 " StackSys=%" PRIu64 " MSpanInuse=%" PRIu64 " MSpanSys=%" PRIu64
-			" MCacheInuse=%" PRIu64 " MCacheSys=%" PRIu64 " BuckHashSys=%" PRIu64 " GCSys=%" PRIu64
-			" OtherSys=%" PRIu64 " Sys=%" PRIu64 "\n"
-			"account: live=%" PRIu64 " garbage=%" PRIu64 " unswept=%" PRIu64 " waiting=%" PRIu64 " free_slots=%" PRIu64
-			" tails=%" PRIu64 " large_rounding=%" PRIu64 " sized=%" PRIu64 " class_waste=%" PRIu64
-			" tiny=%" PRIu64 " finalizers_queued=%" PRIu64
-			" cleanups_queued=%" PRIu64 " stacks_dead=%" PRIu64 " stacks_threads=%" PRIu64 " stacks_free=%" PRIu64
-			" live_variables=%" PRIu64 " live_goroutines=%" PRIu64 " live_finalizers=%" PRIu64 " live_cleanups=%" PRIu64
-			" live_queued=%" PRIu64 " live_weak=%" PRIu64 " live_runtime=%" PRIu64 "\n",
-			a->heap_alloc, a->heap_inuse, a->heap_idle, a->heap_released, a->heap_inuse + a->heap_idle,
-			a->stack_inuse, a->stack_inuse + a->stack_sys_own, a->mspan_inuse, a->mspan_sys, a->mcache_inuse,
-			a->mcache_sys, a->buckhash_sys, account_gc_sys(a), a->other_sys, a->sys,
-			a->heap_alloc - account_unreachable(a), a->garbage.bytes, a->unswept.bytes, a->waiting.bytes,
-			a->free_slots.bytes, a->tails, a->large_rounding, a->sized.bytes, a->class_waste, a->tiny.bytes, a->finalizers_queued,
-			a->cleanups_queued, a->dead_stacks.bytes, a->thread_stacks.bytes, a->stack_pool,
-			a->live[LIVE_VARIABLES].bytes, a->live[LIVE_GOROUTINES].bytes, a->live[LIVE_FINALIZERS].bytes,
-			a->live[LIVE_CLEANUPS].bytes, a->live[LIVE_QUEUED].bytes, a->live[LIVE_WEAK].bytes,
-			a->live[LIVE_RUNTIME].bytes);
+	return buf_addf(
+		b,
+		"memstats: HeapAlloc=%" PRIu64 " HeapInuse=%" PRIu64 " HeapIdle=%" PRIu64
+		" HeapReleased=%" PRIu64 " HeapSys=%" PRIu64 " StackInuse=%" PRIu64
+		" StackSys=%" PRIu64 " MSpanInuse=%" PRIu64 " MSpanSys=%" PRIu64
+		" MCacheInuse=%" PRIu64 " MCacheSys=%" PRIu64 " BuckHashSys=%" PRIu64
+		" GCSys=%" PRIu64 " OtherSys=%" PRIu64 " Sys=%" PRIu64 "\n"
+		"account: live=%" PRIu64 " garbage=%" PRIu64 " unswept=%" PRIu64 " waiting=%" PRIu64
+		" free_slots=%" PRIu64 " tails=%" PRIu64 " large_rounding=%" PRIu64
+		" sized=%" PRIu64 " class_waste=%" PRIu64 " tiny=%" PRIu64
+		" finalizers_queued=%" PRIu64 " cleanups_queued=%" PRIu64 " stacks_dead=%" PRIu64
+		" stacks_threads=%" PRIu64 " stacks_free=%" PRIu64 " live_variables=%" PRIu64
+		" live_goroutines=%" PRIu64 " live_finalizers=%" PRIu64 " live_cleanups=%" PRIu64
+		" live_queued=%" PRIu64 " live_weak=%" PRIu64 " live_runtime=%" PRIu64 "\n",
+		a->heap_alloc, a->heap_inuse, a->heap_idle, a->heap_released,
+		a->heap_inuse + a->heap_idle, a->stack_inuse, a->stack_inuse + a->stack_sys_own,
+		a->mspan_inuse, a->mspan_sys, a->mcache_inuse, a->mcache_sys, a->buckhash_sys,
+		account_gc_sys(a), a->other_sys, a->sys, a->heap_alloc - account_unreachable(a),
+		a->garbage.bytes, a->unswept.bytes, a->waiting.bytes, a->free_slots.bytes, a->tails,
+		a->large_rounding, a->sized.bytes, a->class_waste, a->tiny.bytes,
+		a->finalizers_queued, a->cleanups_queued, a->dead_stacks.bytes,
+		a->thread_stacks.bytes, a->stack_pool, a->live[LIVE_VARIABLES].bytes,
+		a->live[LIVE_GOROUTINES].bytes, a->live[LIVE_FINALIZERS].bytes,
+		a->live[LIVE_CLEANUPS].bytes, a->live[LIVE_QUEUED].bytes, a->live[LIVE_WEAK].bytes,
+		a->live[LIVE_RUNTIME].bytes);
 }

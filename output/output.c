@@ -219,9 +219,10 @@ static bool ends_with(const char *s, const char *end)
 
 enum output_kind output_kind(const char *path)
 {
-	return ends_with(path, ".folded") ? OUTPUT_FOLDED : ends_with(path, ".txt") ? OUTPUT_TEXT :
+	return ends_with(path, ".folded") ? OUTPUT_FOLDED :
+	       ends_with(path, ".txt")    ? OUTPUT_TEXT :
 	       ends_with(path, ".core")   ? OUTPUT_CORE :
-						  OUTPUT_PPROF;
+					    OUTPUT_PPROF;
 }
 
 static struct err *finished(struct output *o, struct err *err)

@@ -1,6 +1,7 @@
 /*
  * Output files, chosen by name: *.folded (FlameGraph's collapsed stacks, bytes), *.txt (the
- * summary), *.core (what was captured, as a core file), everything else pprof (gzipped profile.proto).
+ * summary), *.core (what was captured, as a core file), everything else pprof (gzipped
+ * profile.proto).
  *
  * output_open() makes the temporary file beside the final one, so that a path that cannot
  * be written shows before the target is stopped; output_write() fills it and
@@ -34,6 +35,7 @@ ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, cons
 					  const char *profile_path, bool verbose);
 
 /* What --save-only says: the files, the stop. */
-ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n);
+ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths,
+					size_t n);
 
 #endif

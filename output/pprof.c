@@ -32,7 +32,7 @@ struct writer {
 	z_stream z;
 	struct buf packed;
 	struct label_set *sets; /* by label - 1 of a root */
-	char **texts;		/* of the labels, cleaned: strings from STR_LABELS on */
+	char **texts;           /* of the labels, cleaned: strings from STR_LABELS on */
 	size_t ntexts;
 	uint8_t out[64 << 10];
 };
@@ -128,7 +128,8 @@ static struct err *find_labels(struct writer *w, const struct profile *p)
 
 		w->sets[i].first = STR_LABELS + (int64_t)w->ntexts;
 		while (line && !err && w->sets[i].n < LABELS_MAX) {
-			const char *end = strchrnul(line, '\n'), *eq = memchr(line, '=', (size_t)(end - line));
+			const char *end = strchrnul(line, '\n'),
+				   *eq = memchr(line, '=', (size_t)(end - line));
 
 			if (eq) {
 				err = add_text(w, line, (size_t)(eq - line));
@@ -172,7 +173,8 @@ static struct err *write_head(struct writer *w, const struct report *r)
 }
 
 /* What a root says of all samples below it: its kind, and its goroutine's labels. */
-static size_t sample_labels(const struct writer *w, const struct profile_node *root, Pprof__Label *v, Pprof__Label **pv)
+static size_t sample_labels(const struct writer *w, const struct profile_node *root,
+			    Pprof__Label *v, Pprof__Label **pv)
 {
 	size_t n = 0;
 
@@ -320,8 +322,9 @@ struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r
 	struct err *err = NULL;
 
 	/* 15 + 16: the largest window, a gzip header (zlib leaves its time and name out). */
-	if (!w || !used || deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
-					Z_DEFAULT_STRATEGY) != Z_OK) {
+	if (!w || !used ||
+	    deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+			 Z_DEFAULT_STRATEGY) != Z_OK) {
 		free(w);
 		free(used);
 		return err_nomem();

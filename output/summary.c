@@ -95,14 +95,16 @@ static struct err *add_process(struct buf *b, const struct report *r)
 	if (!err && r->goarch && *r->goarch)
 		err = text_add_clean(b, r->goarch, false);
 	if (!err)
-		err = buf_addf(b, ", %s thread%s", text_count(r->threads, n), r->threads == 1 ? "" : "s");
+		err = buf_addf(b, ", %s thread%s", text_count(r->threads, n),
+			       r->threads == 1 ? "" : "s");
 	if (!err)
 		err = buf_addf(b, ", %s goroutine%s", text_count(r->goroutines, n),
 			       r->goroutines == 1 ? "" : "s");
 	if (!err)
 		err = buf_addstr(b, "\nbuild id     ");
 	if (!err)
-		err = text_add_clean(b, r->build_id && *r->build_id ? r->build_id : "unknown", false);
+		err = text_add_clean(b, r->build_id && *r->build_id ? r->build_id : "unknown",
+				     false);
 	if (!err)
 		err = buf_addstr(b, "\n");
 	return err;
@@ -149,9 +151,10 @@ static struct err *add_roots(struct buf *b, const struct profile *p, const struc
 			err = buf_addstr(b, "\n");
 	}
 	if (!err && top < roots->n)
-		err = buf_addf(b, "%12s  %5.1f %%  %12s  (%zu more root%s)\n", text_bytes(rest.bytes, bytes),
-			       share(rest.bytes, r->live_bytes), text_count(rest.objects, count),
-			       roots->n - top, roots->n - top == 1 ? "" : "s");
+		err = buf_addf(b, "%12s  %5.1f %%  %12s  (%zu more root%s)\n",
+			       text_bytes(rest.bytes, bytes), share(rest.bytes, r->live_bytes),
+			       text_count(rest.objects, count), roots->n - top,
+			       roots->n - top == 1 ? "" : "s");
 	return err;
 }
 
@@ -179,8 +182,8 @@ static struct err *add_stop(struct buf *b, const struct report *r)
 		return add_core(b, r);
 	err = buf_addf(b, "\nstopped      %s", text_time(r->stopped_ns, t));
 	if (!err && r->stops > 1)
-		err = buf_addf(b, " (stop %" PRIu32 " was the one; all stops together %s)", r->stops,
-			       text_time(r->stopped_total_ns, t));
+		err = buf_addf(b, " (stop %" PRIu32 " was the one; all stops together %s)",
+			       r->stops, text_time(r->stopped_total_ns, t));
 	if (!err && r->captured_bytes)
 		err = buf_addf(b, ", %s read", text_bytes(r->captured_bytes, bytes));
 	if (!err && r->stopped_ns)
@@ -208,18 +211,19 @@ static struct err *add_lines(struct buf *b, const char *label, char *const *v, s
 static struct err *add_totals(struct buf *b, const struct report *r)
 {
 	return buf_addf(b,
-			"totals: live_bytes=%" PRIu64 " live_objects=%" PRIu64 " unreachable_bytes=%" PRIu64
-			" unreachable_objects=%" PRIu64 " allocated_bytes=%" PRIu64
-			" allocated_objects=%" PRIu64 " unnamed_bytes=%" PRIu64 " failed_reads=%" PRIu64
-			" failed_bytes=%" PRIu64 " threads=%" PRIu32 " goroutines=%" PRIu32
-			" goroutines_partial=%" PRIu32 " stops=%" PRIu32 " stopped_ns=%" PRIu64
-			" stopped_total_ns=%" PRIu64 " captured_bytes=%" PRIu64 " capture_ns=%" PRIu64
-			" analyse_ns=%" PRIu64 "\n",
-			r->live_bytes, r->live_objects, r->unreachable_bytes, r->unreachable_objects,
-			r->allocated_bytes, r->allocated_objects, r->unnamed_bytes, r->failed_reads,
-			r->failed_bytes, r->threads, r->goroutines, r->goroutines_partial, r->stops,
-			r->stopped_ns, r->stopped_total_ns, r->captured_bytes, r->capture_ns,
-			r->analyse_ns);
+			"totals: live_bytes=%" PRIu64 " live_objects=%" PRIu64
+			" unreachable_bytes=%" PRIu64 " unreachable_objects=%" PRIu64
+			" allocated_bytes=%" PRIu64 " allocated_objects=%" PRIu64
+			" unnamed_bytes=%" PRIu64 " failed_reads=%" PRIu64 " failed_bytes=%" PRIu64
+			" threads=%" PRIu32 " goroutines=%" PRIu32 " goroutines_partial=%" PRIu32
+			" stops=%" PRIu32 " stopped_ns=%" PRIu64 " stopped_total_ns=%" PRIu64
+			" captured_bytes=%" PRIu64 " capture_ns=%" PRIu64 " analyse_ns=%" PRIu64
+			"\n",
+			r->live_bytes, r->live_objects, r->unreachable_bytes,
+			r->unreachable_objects, r->allocated_bytes, r->allocated_objects,
+			r->unnamed_bytes, r->failed_reads, r->failed_bytes, r->threads,
+			r->goroutines, r->goroutines_partial, r->stops, r->stopped_ns,
+			r->stopped_total_ns, r->captured_bytes, r->capture_ns, r->analyse_ns);
 }
 
 /* A file name as a shell reads it: in quotes if it has anything unusual. */

@@ -53,7 +53,12 @@ const char *text_time(uint64_t ns, char out[TEXT_TIME_SIZE])
 /* The length of the UTF-8 sequence at s, or 0.  RFC 3629: no surrogates, no overlong forms. */
 static unsigned utf8_len(const unsigned char *s)
 {
-	unsigned n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	unsigned n = s[0] < 0x80 ? 1 :
+		     s[0] < 0xc2 ? 0 :
+		     s[0] < 0xe0 ? 2 :
+		     s[0] < 0xf0 ? 3 :
+		     s[0] < 0xf5 ? 4 :
+				   0;
 
 	for (unsigned i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80) /* also stops at the NUL */
@@ -92,7 +97,8 @@ static struct err *add_amount(struct buf *b, const char *what, uint64_t bytes, u
 	char human[TEXT_BYTES_SIZE];
 
 	if (bytes < 1024)
-		return buf_addf(b, "%s %" PRIu64 " bytes (%" PRIu64 " objects)", what, bytes, objects);
+		return buf_addf(b, "%s %" PRIu64 " bytes (%" PRIu64 " objects)", what, bytes,
+				objects);
 	return buf_addf(b, "%s %s (%" PRIu64 " bytes, %" PRIu64 " objects)", what,
 			text_bytes(bytes, human), bytes, objects);
 }
@@ -106,12 +112,15 @@ struct err *text_add_coverage(struct buf *b, const struct report *r)
 	if (!err)
 		err = add_amount(b, " + unreachable", r->unreachable_bytes, r->unreachable_objects);
 	if (!err)
-		err = add_amount(b, sum == r->allocated_bytes ? " = allocated" : " is NOT allocated",
+		err = add_amount(b,
+				 sum == r->allocated_bytes ? " = allocated" : " is NOT allocated",
 				 r->allocated_bytes, r->allocated_objects);
 	if (!err)
 		err = buf_addf(b, "; unnamed %" PRIu64 " bytes (%.2f %%); reads failed %" PRIu64,
 			       r->unnamed_bytes,
-			       r->live_bytes ? 100.0 * (double)r->unnamed_bytes / (double)r->live_bytes : 0.0,
+			       r->live_bytes ?
+				       100.0 * (double)r->unnamed_bytes / (double)r->live_bytes :
+				       0.0,
 			       r->failed_reads);
 	if (!err && r->failed_reads)
 		err = buf_addf(b, " (%" PRIu64 " bytes)", r->failed_bytes);

@@ -1,7 +1,7 @@
 /*
- * Questions sent before their turn: what is asked at every stop goes out together with vAttach, and costs one way there and
- * back instead of one each.  Who asks in turn does not know: rsp_send() of the same packet finds it sent, and its answer is
- * the next one to come.
+ * Questions sent before their turn: what is asked at every stop goes out together with vAttach, and
+ * costs one way there and back instead of one each.  Who asks in turn does not know: rsp_send() of
+ * the same packet finds it sent, and its answer is the next one to come.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -73,7 +73,8 @@ struct err *rsp_ahead_find(struct rsp *rsp, const void *payload, size_t len, boo
 enum { STATUS_MAX = 1 << 14, CAP_SYS_PTRACE = 19 };
 
 /* A field of a /proc/.../status; not found: none such, or no such file. */
-static struct err *status_field(struct rsp *rsp, const char *path, const char *name, int base, uint64_t *val, bool *found)
+static struct err *status_field(struct rsp *rsp, const char *path, const char *name, int base,
+				uint64_t *val, bool *found)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct err *err = rsp_file_try(rsp, path, STATUS_MAX, &text, found);
@@ -121,7 +122,8 @@ struct err *rsp_ahead_stop(struct rsp *rsp, uint64_t pid)
 	if (!err && f->xfer_auxv)
 		err = send_ahead(rsp, RSP_XFER, "auxv", "", (size_t)0, rsp_xfer_piece(rsp));
 	if (!err && f->xfer_features && !rsp->xml_read)
-		err = send_ahead(rsp, RSP_XFER, "features", "target.xml", (size_t)0, rsp_xfer_piece(rsp));
+		err = send_ahead(rsp, RSP_XFER, "features", "target.xml", (size_t)0,
+				 rsp_xfer_piece(rsp));
 	if (!err)
 		err = send_ahead(rsp, "qfThreadInfo");
 	for (int i = 1; i < RSP_THREADS_AT_ONCE && !err; i++)

@@ -104,8 +104,7 @@ bool rsp_is_error(const uint8_t *p, size_t len)
 {
 	if (!len || p[0] != 'E')
 		return false;
-	return (len == 3 && packet_hexbyte(p + 1) >= 0) ||
-	       (len > 1 && p[1] == '.');
+	return (len == 3 && packet_hexbyte(p + 1) >= 0) || (len > 1 && p[1] == '.');
 }
 
 struct err *rsp_check(const struct buf *reply, const char *what)
@@ -179,8 +178,7 @@ static struct err *stopped_thread(struct rsp *rsp, struct rsp_thread *t)
 		return gone(rsp);
 	default:
 		err = rsp_check(&rsp->reply, "to say why the process stands still");
-		return err ? err :
-			     err_create(ERR_PROTO, "\"%.40s\" is no stop reply", s);
+		return err ? err : err_create(ERR_PROTO, "\"%.40s\" is no stop reply", s);
 	}
 }
 
@@ -263,15 +261,16 @@ static struct err *attach(struct rsp *rsp, uint64_t pid)
 			return err_create(ERR_UNSUPPORTED,
 					  "the stub cannot attach to a process; start it with: "
 					  "gdbserver --multi :2345");
-		return err_create(ERR_REMOTE,
-				  "the stub cannot attach to process %" PRIu64
-				  " (%.80s): is there one, may the stub trace it, and does nobody else?",
-				  pid, (const char *)rsp->reply.data);
+		return err_create(
+			ERR_REMOTE,
+			"the stub cannot attach to process %" PRIu64
+			" (%.80s): is there one, may the stub trace it, and does nobody else?",
+			pid, (const char *)rsp->reply.data);
 	}
 	rsp->pid = pid;
 	/*
-	 * gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of another process lets the others
-	 * run (seen).  `?` tells it of all.
+	 * gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of
+	 * another process lets the others run (seen).  `?` tells it of all.
 	 */
 	rsp->stopped = true;
 	rsp->stopped_at = now;
@@ -296,17 +295,17 @@ static bool is_greeting(const char *s)
 
 static struct err *ask_features(struct rsp *rsp)
 {
-	struct err *err = rsp_command(rsp, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY);
+	struct err *err =
+		rsp_command(rsp, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY);
 
 	/* QEMU 7.2 greets with a stop reply if the machine was running. */
 	for (int i = 0; !err && i < 4 && is_greeting((const char *)rsp->reply.data); i++)
 		err = rsp_next(rsp);
 	if (err)
 		return err;
-	err = features_parse(rsp_is_error(rsp->reply.data, rsp->reply.len) ?
-				     "" :
-				     (const char *)rsp->reply.data,
-			     &rsp->f);
+	err = features_parse(
+		rsp_is_error(rsp->reply.data, rsp->reply.len) ? "" : (const char *)rsp->reply.data,
+		&rsp->f);
 	if (err)
 		return err;
 	rsp->shared->multiprocess = rsp->f.pub.multiprocess;
@@ -330,10 +329,10 @@ static struct err *ask_features(struct rsp *rsp)
 }
 
 /*
- * The signals that the debuggee is to get at a detach: all but SIGSTOP, SIGTRAP and SIGINT, by gdb's
- * numbers.  Stopping a thread leaves a SIGSTOP behind where another signal came first, and
- * gdbserver passes it on when it lets go, so that the process stays stopped (seen: 5 of 60
- * detaches of a program with many signals; 0 of 300 with this).
+ * The signals that the debuggee is to get at a detach: all but SIGSTOP, SIGTRAP and SIGINT, by
+ * gdb's numbers.  Stopping a thread leaves a SIGSTOP behind where another signal came first, and
+ * gdbserver passes it on when it lets go, so that the process stays stopped (seen: 5 of 60 detaches
+ * of a program with many signals; 0 of 300 with this).
  */
 static const char program_signals[] =
 	"QProgramSignals:1;3;4;6;7;8;9;a;b;c;d;e;f;10;12;13;14;15;16;17;18;19;1a;1b;1c;1d;1e;1f;20;21;22;23;24;"
@@ -397,9 +396,10 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 		rsp->forks = false; /* which are its children could not be told */
 	rsp->shared->forks = rsp->forks;
 	if (!rsp->f.pub.extended)
-		return err_create(ERR_UNSUPPORTED,
-				  "the stub cannot attach to a process; start it with: gdbserver --multi "
-				  ":2345");
+		return err_create(
+			ERR_UNSUPPORTED,
+			"the stub cannot attach to a process; start it with: gdbserver --multi "
+			":2345");
 	/* A client before us may have died and left it behind. */
 	if (held && held_thread->pid == opts->pid) {
 		set_stopped(rsp, connected, held_thread);
@@ -455,7 +455,8 @@ static struct err *watch_socket(void *arg, const struct conn *c, int fd)
 	struct rsp *rsp = arg;
 
 	guardian_stop(&rsp->guardian);
-	rsp->state.silence_ms = c->timeout_ms < CONN_LAST_WORDS_MS ? c->timeout_ms : CONN_LAST_WORDS_MS;
+	rsp->state.silence_ms =
+		c->timeout_ms < CONN_LAST_WORDS_MS ? c->timeout_ms : CONN_LAST_WORDS_MS;
 	return guardian_start(&rsp->guardian, fd, &rsp->state);
 }
 
@@ -738,6 +739,6 @@ struct rsp_stats rsp_stats(const struct rsp *rsp)
 {
 	const struct conn *c = rsp->conn;
 
-	return (struct rsp_stats){ c->packets_out, c->packets_in, c->bytes_out, c->bytes_in,
-				   rsp->memory_bytes, rsp->memory_ns };
+	return (struct rsp_stats){ c->packets_out, c->packets_in,     c->bytes_out,
+				   c->bytes_in,    rsp->memory_bytes, rsp->memory_ns };
 }

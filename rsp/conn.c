@@ -14,11 +14,12 @@
 #include "rsp/guardian.h"
 
 enum {
-	RX_SIZE = 256 << 10,	/* fits a second-level cache, and many packets */
-	MAX_NAKS = 3,		/* then the line is not noisy but broken */
-	MAX_JUNK = 64 << 10,	/* a serial line may greet with a boot log; this is more */
+	RX_SIZE = 256 << 10, /* fits a second-level cache, and many packets */
+	MAX_NAKS = 3,        /* then the line is not noisy but broken */
+	MAX_JUNK = 64 << 10, /* a serial line may greet with a boot log; this is more */
 	MAX_NOTES = 10000,
-	GREETING_GRACE_MS = 1500, /* a stub that greeted with something else still has this long to answer */
+	/* a stub that greeted with something else still has this long to answer */
+	GREETING_GRACE_MS = 1500,
 };
 
 void conn_last_words(struct conn *c)

@@ -21,8 +21,8 @@
 #include "rsp/packet.h"
 
 enum {
-	CONN_TIMEOUT_MS = 30000,      /* default */
-	CONN_LAST_WORDS_MS = 2000,    /* silence that ends the way out */
+	CONN_TIMEOUT_MS = 30000,        /* default */
+	CONN_LAST_WORDS_MS = 2000,      /* silence that ends the way out */
 	CONN_LAST_WORDS_ALL_MS = 10000, /* all of the way out */
 };
 
@@ -35,31 +35,31 @@ struct conn {
 	int timeout_ms;
 	bool no_ack;
 	bool ack_owed;
-	bool dead;	    /* hung up, or broken beyond use */
-	bool patient;	    /* silence is no error: the debuggee runs */
-	bool spoken;	    /* one good packet came: it is a stub */
+	bool dead;    /* hung up, or broken beyond use */
+	bool patient; /* silence is no error: the debuggee runs */
+	bool spoken;  /* one good packet came: it is a stub */
 	bool last_words;
 	int64_t last_deadline; /* ns, with last_words */
-	unsigned naks;	    /* retransmissions in a row */
-	size_t junk;	    /* bytes outside packets since the last packet */
-	unsigned notes;	    /* notifications since the last packet */
-	char greeting[64];  /* the first of those bytes, printable */
+	unsigned naks;         /* retransmissions in a row */
+	size_t junk;           /* bytes outside packets since the last packet */
+	unsigned notes;        /* notifications since the last packet */
+	char greeting[64];     /* the first of those bytes, printable */
 	uint8_t *rx;
 	size_t rx_cap, rx_pos, rx_len;
 	struct packet_scan scan;
-	struct buf tx;	 /* queued */
+	struct buf tx;   /* queued */
 	struct buf last; /* what was sent last, for a NAK; only with acks */
 	uint64_t packets_out, packets_in, bytes_out, bytes_in;
 	struct guardian_state *shared; /* NULL: no guardian; told while bytes are under way */
 };
 
 /*
- * Connects (rsp/dial.c).  watch, if set, is called with each socket before it is connected, so that a
- * guardian can share it before the other end knows of us; c->timeout_ms is known by then.
+ * Connects (rsp/dial.c).  watch, if set, is called with each socket before it is connected, so that
+ * a guardian can share it before the other end knows of us; c->timeout_ms is known by then.
  */
 typedef struct err *(*conn_watch)(void *arg, const struct conn *c, int fd);
-ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, conn_watch watch, void *arg,
-				       struct conn **ret);
+ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, conn_watch watch,
+				       void *arg, struct conn **ret);
 /* Closes, and sees a `| COMMAND` to its end.  NULL is fine. */
 void conn_destroy(struct conn *c);
 
@@ -91,7 +91,8 @@ void conn_last_words(struct conn *c);
 ERR_MUST_CHECK struct err *conn_poll(const struct conn *c, int fd, short events, int timeout_ms,
 				     bool *ready);
 
-/* rsp/dial.c: waits for the command of `| COMMAND`, ever less politely.  *status as of waitpid(). */
+/* rsp/dial.c: waits for the command of `| COMMAND`, ever less politely.  *status as of
+ * waitpid(). */
 void dial_reap(pid_t child, int *status);
 /* A command that ended by itself just now: how, for an error message; false if it is running. */
 bool dial_ended(pid_t *child, char *how, size_t size);

@@ -13,7 +13,8 @@ enum {
 	IN_FLIGHT = 2 << 20,
 	WINDOW_MIN = 16,
 	WINDOW_QEMU = 128, /* it wakes up for what has come, so that few bytes at a time are dear */
-	WINDOW_MAX = 128, /* 128 requests fit any socket's buffer, so that sending them never blocks */
+	/* 128 requests fit any socket's buffer, so that sending them never blocks */
+	WINDOW_MAX = 128,
 	QEMU_READ = 2048, /* 0x801 bytes are E22 */
 };
 
@@ -52,12 +53,15 @@ static void set_sizes(struct features *f)
 	else
 		p->max_read &= ~(size_t)7;
 	window = IN_FLIGHT / p->packet_size;
-	p->window = window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : (unsigned)window;
+	p->window = window < WINDOW_MIN ? WINDOW_MIN :
+		    window > WINDOW_MAX ? WINDOW_MAX :
+					  (unsigned)window;
 }
 
 struct err *features_parse(const char *reply, struct features *ret)
 {
-	struct features f = { .pub.packet_size = PACKET_SIZE_DEFAULT, .stop = STOP_ATTACH,
+	struct features f = { .pub.packet_size = PACKET_SIZE_DEFAULT,
+			      .stop = STOP_ATTACH,
 			      .stays_stopped = true };
 	const char *p = reply;
 
@@ -89,10 +93,10 @@ struct err *features_parse(const char *reply, struct features *ret)
 }
 
 /*
- * QEMU 7.2 to 10: PacketSize=1000, one byte of a page that cannot be read fails the whole
- * request, hence aligned requests.  The user mode reads one byte for an ack after each
- * reply, so one request at a time; it serves one session, cannot be interrupted, and lets the program run
- * when a client is lost.  The system mode takes requests back to back.
+ * QEMU 7.2 to 10: PacketSize=1000, one byte of a page that cannot be read fails the whole request,
+ * hence aligned requests.  The user mode reads one byte for an ack after each reply, so one request
+ * at a time; it serves one session, cannot be interrupted, and lets the program run when a client
+ * is lost.  The system mode takes requests back to back.
  */
 void features_acked(struct features *f, const char *reply)
 {

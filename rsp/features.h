@@ -9,8 +9,8 @@
 #include "rsp/rsp.h"
 
 enum stop_how {
-	STOP_NONE,	/* once let go it cannot be stopped again */
-	STOP_ATTACH,	/* vAttach;PID */
+	STOP_NONE,      /* once let go it cannot be stopped again */
+	STOP_ATTACH,    /* vAttach;PID */
 	STOP_INTERRUPT, /* let go by `c`, stopped by 0x03 */
 };
 
@@ -18,18 +18,18 @@ struct features {
 	struct rsp_features pub;
 	enum stop_how stop;
 	bool program_signals; /* QProgramSignals */
-	bool start_no_ack;  /* QStartNoAckMode is worth asking for */
-	bool monitor_exit;  /* gdbserver: `monitor exit` ends it */
-	bool greets;	    /* a stop reply may precede the first reply */
-	bool xml_before_g;  /* `g` is wrong, or deadly, before target.xml was read */
-	bool stays_stopped; /* a lost client leaves the debuggee held */
-	bool native_signals; /* signals in stop replies are Linux's own numbers, not gdb's */
+	bool start_no_ack;    /* QStartNoAckMode is worth asking for */
+	bool monitor_exit;    /* gdbserver: `monitor exit` ends it */
+	bool greets;          /* a stop reply may precede the first reply */
+	bool xml_before_g;    /* `g` is wrong, or deadly, before target.xml was read */
+	bool stays_stopped;   /* a lost client leaves the debuggee held */
+	bool native_signals;  /* signals in stop replies are Linux's own numbers, not gdb's */
 };
 
 /*
- * What we say about ourselves; its reply's "PacketSize=" is also how we find our place in a
- * stream of replies again.  With the second, gdbserver also catches children that the process makes while it is
- * being stopped: only who lets those go may ask for it.
+ * What we say about ourselves; its reply's "PacketSize=" is also how we find our place in a stream
+ * of replies again.  With the second, gdbserver also catches children that the process makes while
+ * it is being stopped: only who lets those go may ask for it.
  */
 #define FEATURES_QUERY \
 	"qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;binary-upload+;xmlRegisters=i386"
@@ -41,7 +41,8 @@ struct features {
 /* From the reply to FEATURES_QUERY. */
 ERR_MUST_CHECK struct err *features_parse(const char *reply, struct features *ret);
 
-/* A stub that wants acknowledgements.  QEMU by its reply to qqemu.Supported ("sstepbits;sstep;PhyMemMode"); "" is another. */
+/* A stub that wants acknowledgements.  QEMU by its reply to qqemu.Supported
+ * ("sstepbits;sstep;PhyMemMode"); "" is another. */
 void features_acked(struct features *f, const char *reply);
 
 #endif

@@ -14,7 +14,8 @@ size_t rsp_xfer_piece(const struct rsp *rsp)
 	size_t piece = rsp->f.pub.packet_size - 16;
 
 	/* QEMU cuts longer ones its own way */
-	return rsp->f.pub.read_align && piece > rsp->f.pub.read_align ? rsp->f.pub.read_align : piece;
+	return rsp->f.pub.read_align && piece > rsp->f.pub.read_align ? rsp->f.pub.read_align :
+									piece;
 }
 
 struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, struct buf *ret)
@@ -34,8 +35,9 @@ struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, str
 		if (!len)
 			return err_create(ERR_UNSUPPORTED, "the stub has no %s", object);
 		if (rsp_is_error(p, len))
-			return err_create(ERR_REMOTE, "the stub refuses to read %s %s (%.*s)", object,
-					  annex, (int)(len < 80 ? len : 80), (const char *)p);
+			return err_create(ERR_REMOTE, "the stub refuses to read %s %s (%.*s)",
+					  object, annex, (int)(len < 80 ? len : 80),
+					  (const char *)p);
 		if (p[0] != 'l' && p[0] != 'm')
 			return err_create(ERR_PROTO, "the stub's %s makes no sense", object);
 		last = p[0] == 'l';
@@ -43,7 +45,8 @@ struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, str
 		 * than on the wire. */
 		err = buf_reserve(ret, piece);
 		if (!err)
-			err = packet_decode_binary(p + 1, len - 1, ret->data + ret->len, piece, &got);
+			err = packet_decode_binary(p + 1, len - 1, ret->data + ret->len, piece,
+						   &got);
 		if (err)
 			return err_wrapf(err, "reading %s", object);
 		ret->len += got;
@@ -61,11 +64,13 @@ struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, str
 /* ------------------------------------------------------------------ files */
 
 /*
- * F RESULT [,ERRNO] [;DATA], with at most max bytes of data; *data points into scratch.  Numbers are in hex and may be
- * negative.  gdbserver 16 codes runs in the number, too, so all of it is decoded before it is looked at.
+ * F RESULT [,ERRNO] [;DATA], with at most max bytes of data; *data points into scratch.  Numbers
+ * are in hex and may be negative.  gdbserver 16 codes runs in the number, too, so all of it is
+ * decoded before it is looked at.
  */
-static struct err *parse_f(const uint8_t *raw, size_t raw_len, const char *what, uint64_t max, struct buf *scratch,
-			   uint64_t *result, const uint8_t **data, size_t *data_len)
+static struct err *parse_f(const uint8_t *raw, size_t raw_len, const char *what, uint64_t max,
+			   struct buf *scratch, uint64_t *result, const uint8_t **data,
+			   size_t *data_len)
 {
 	enum { HEADER_MAX = 64 };
 	size_t i = 1, len;
@@ -144,7 +149,8 @@ static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, u
 {
 	/* Room for escapes: random bytes need 1.6 % more. */
 	uint64_t full = (rsp->f.pub.packet_size - 48) / 16 * 15, next = off, end;
-	unsigned window = 1, max = rsp->f.pub.no_ack ? rsp->f.pub.window : 1, under_way = 0, head = 0;
+	unsigned window = 1, max = rsp->f.pub.no_ack ? rsp->f.pub.window : 1, under_way = 0,
+		 head = 0;
 	_cleanup_buf_ struct buf scratch = BUF_INIT;
 	size_t base = ret->len;
 	VEC(struct piece) again = VEC_INIT;
@@ -182,7 +188,8 @@ static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, u
 		head = (head + 1) % max;
 		under_way--;
 		err = parse_f(p, plen, path, pc.len, &scratch, &result, &data, &dlen);
-		/* The offset may be one this stub cannot express: past the end it does not matter. */
+		/* The offset may be one this stub cannot express: past the end it does not
+		 * matter. */
 		if (err && pc.off >= end) {
 			err_destroy(err);
 			err = NULL;
@@ -195,7 +202,8 @@ static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, u
 			got = dlen;
 		}
 		if (!err && got != result)
-			err = err_create(ERR_PROTO, "the stub's answer about %s makes no sense", path);
+			err = err_create(ERR_PROTO, "the stub's answer about %s makes no sense",
+					 path);
 		if (err)
 			break;
 		if (!got) {
@@ -252,7 +260,8 @@ struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit, str
 	return err;
 }
 
-struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret, bool *found)
+struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret,
+			 bool *found)
 {
 	struct err *err = rsp_file_read(rsp, path, limit, ret);
 
@@ -291,17 +300,18 @@ struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret)
 		if (!len)
 			return err_create(ERR_UNSUPPORTED, "the stub has no monitor commands");
 		if (rsp_is_error(p, len))
-			return err_create(ERR_REMOTE, "the stub refuses 'monitor %s' (%.*s)", command,
-					  (int)(len < 80 ? len : 80), (const char *)p);
+			return err_create(ERR_REMOTE, "the stub refuses 'monitor %s' (%.*s)",
+					  command, (int)(len < 80 ? len : 80), (const char *)p);
 		if (len == 2 && !memcmp(p, "OK", 2))
 			return NULL;
 		/* "O" and text: more follows.  Bare text: all of it (gdb's manual, qRcmd). */
-		cap = len < LIMIT_PACKET / 25 ? len * 25 : LIMIT_PACKET; /* two bytes of a run are 97 digits */
+		/* two bytes of a run are 97 digits */
+		cap = len < LIMIT_PACKET / 25 ? len * 25 : LIMIT_PACKET;
 		err = buf_reserve(ret, cap);
 		if (err)
 			break;
-		err = packet_decode_hex(p + (p[0] == 'O'), len - (p[0] == 'O'), ret->data + ret->len,
-					cap, &got);
+		err = packet_decode_hex(p + (p[0] == 'O'), len - (p[0] == 'O'),
+					ret->data + ret->len, cap, &got);
 		if (err)
 			break;
 		ret->len += got;

@@ -126,7 +126,8 @@ static bool say(struct reader *r, const char *payload)
 	return say_bytes(r, payload, strlen(payload));
 }
 
-/* The next packet into r->frame (cut to fit, runs as they are).  It may begin in the middle of one. */
+/* The next packet into r->frame (cut to fit, runs as they are).  It may begin in the middle of
+ * one. */
 static bool hear(struct reader *r)
 {
 	int c;
@@ -248,9 +249,9 @@ static void undo_inject(struct reader *r, struct guardian_state *state)
 }
 
 /*
- * The place in the stream of replies is not known: ask what only this is answered with.  While a thread steps, gdbserver takes
- * a packet's first byte for an interrupt and drops it, so what it is about to say is waited for; it may have been
- * heard, so that in the end it is asked again.
+ * The place in the stream of replies is not known: ask what only this is answered with.  While a
+ * thread steps, gdbserver takes a packet's first byte for an interrupt and drops it, so what it is
+ * about to say is waited for; it may have been heard, so that in the end it is asked again.
  */
 static bool find_place(struct reader *r, struct guardian_state *state)
 {
@@ -275,8 +276,9 @@ static bool find_place(struct reader *r, struct guardian_state *state)
 }
 
 /*
- * It runs, with a breakpoint that must not stay behind (nobody would handle its trap): waits for the next stop, which is
- * soon where there is a way to ask for it.  False: the process or the connection has ended.
+ * It runs, with a breakpoint that must not stay behind (nobody would handle its trap): waits for
+ * the next stop, which is soon where there is a way to ask for it.  False: the process or the
+ * connection has ended.
  */
 static bool await_stop(struct reader *r, struct guardian_state *state)
 {
@@ -441,7 +443,8 @@ static void guard(int fd, int pipe, struct guardian_state *state)
 		r.silence_ms = CONN_LAST_WORDS_ALL_MS;
 		r.deadline += CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	}
-	if (state->talking && (state->held || state->end_stub || state->inject.stage || state->running || state->clear[0]))
+	if (state->talking && (state->held || state->end_stub || state->inject.stage ||
+			       state->running || state->clear[0]))
 		undo(&r, state);
 	close(fd);
 	if (state->child)
@@ -458,7 +461,8 @@ struct err *guardian_start(struct guardian *g, int fd, const struct guardian_sta
 	int fds[2];
 	pid_t pid;
 
-	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (state == MAP_FAILED)
 		return err_os(errno, "mmap");
 	*state = *initial;
@@ -492,7 +496,8 @@ static void end(struct guardian *g, int how)
 	if (!g->pid)
 		return;
 	if (how == GOODBYE)
-		send(g->pipe, "", 1, MSG_NOSIGNAL); /* EPIPE: it is dead already, nothing to tell it */
+		/* EPIPE: it is dead already, nothing to tell it */
+		send(g->pipe, "", 1, MSG_NOSIGNAL);
 	close(g->pipe);
 	while (how != LEAVE && waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
 		;

@@ -42,10 +42,11 @@ enum {
 /* ------------------------------------------------------------------ steps */
 
 struct stop {
-	uint8_t signal;	       /* gdb's number */
-	bool forked;	       /* ... and whom: */
-	bool event;	       /* any event of ptrace */
-	bool other;	       /* another thread stopped first; it keeps its signal for when it is let go */
+	uint8_t signal; /* gdb's number */
+	bool forked;    /* ... and whom: */
+	bool event;     /* any event of ptrace */
+	/* another thread stopped first; it keeps its signal for when it is let go */
+	bool other;
 	char child[INJECT_ID];
 };
 
@@ -103,7 +104,8 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 	       inject_fail(p, "the stub stepped another process than it was told to");
 }
 
-/* T stopped with a signal of its own: ours (the end of a child of ours), or one that it is to get afterwards. */
+/* T stopped with a signal of its own: ours (the end of a child of ours), or one that it is to
+ * get afterwards. */
 static bool take_signal(struct inject_port *p, uint8_t number)
 {
 	struct inject *in = p->in;
@@ -142,11 +144,13 @@ void inject_heard(struct inject *in, const char *reply)
 	int signal = *reply == 'T' ? packet_hexbyte(reply + 1) : -1;
 
 	/* Another thread's stays with that. */
-	if (signal >= 0 && strstr(reply, in->thread) && signal != GDB_SIGTRAP && in->stage == INJECT_CALLING)
+	if (signal >= 0 && strstr(reply, in->thread) && signal != GDB_SIGTRAP &&
+	    in->stage == INJECT_CALLING)
 		in->coming = (uint8_t)signal;
 }
 
-/* Where a call's result is its first argument's register, clone()'s flags stand there until it is over: no process's id. */
+/* Where a call's result is its first argument's register, clone()'s flags stand there until it
+ * is over: no process's id. */
 static bool result_is_argument(const struct inject_machine *m)
 {
 	return m->ret == m->args[0];
@@ -158,8 +162,8 @@ bool inject_unfinished(const struct inject_machine *m, int64_t result)
 }
 
 /* Posted: it goes out with the step. */
-static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len, uint32_t nr,
-		    const uint64_t args[6])
+static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len,
+		    uint32_t nr, const uint64_t args[6])
 {
 	const struct inject_machine *m = &p->in->m;
 
@@ -177,9 +181,9 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 }
 
 /*
- * Steps until the system call that pc is at is over (ret gets its result; NULL: restore() reads it), or, with child, until it
- * has made one (INJECT_ID bytes; it may stay empty).  Signals of T are kept, of others ignored.  Never a step too far:
- * exit() comes next.
+ * Steps until the system call that pc is at is over (ret gets its result; NULL: restore() reads
+ * it), or, with child, until it has made one (INJECT_ID bytes; it may stay empty).  Signals of T
+ * are kept, of others ignored.  Never a step too far: exit() comes next.
  */
 static bool finish(struct inject_port *p, const char *id, char *child, int64_t *ret)
 {
@@ -216,7 +220,8 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 		got = (int64_t)inject_get_word(m, p->regs, m->ret);
 		if (ret)
 			*ret = got;
-		if (over || (!inject_unfinished(m, got) && (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
+		if (over || (!inject_unfinished(m, got) &&
+			     (got > -L_ERESTARTSYS || got < -L_ERESTART_RESTARTBLOCK)))
 			return true;
 	}
 	return inject_fail(p, "a system call in the process does not end");
@@ -227,12 +232,13 @@ static bool call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int
 {
 	struct inject *in = p->in;
 
-	return prepare(p, in->thread, in->saved, in->saved_len, nr, args) && finish(p, in->thread, NULL, ret);
+	return prepare(p, in->thread, in->saved, in->saved_len, nr, args) &&
+	       finish(p, in->thread, NULL, ret);
 }
 
 /*
- * Has a child of the process something to say that the process has not heard yet?  The address is bad on purpose: it is
- * written to, and fails, only if there is one.
+ * Has a child of the process something to say that the process has not heard yet?  The address is
+ * bad on purpose: it is written to, and fails, only if there is one.
  */
 static bool children_wait(struct inject_port *p, bool *ret)
 {
@@ -257,8 +263,8 @@ static bool has_chld(const struct inject *in)
 }
 
 /*
- * A child of the process that has ended; none is no error.  One SIGCHLD may stand for several children: if
- * another ended, too, and has none of its own, it is passed on.
+ * A child of the process that has ended; none is no error.  One SIGCHLD may stand for several
+ * children: if another ended, too, and has none of its own, it is passed on.
  */
 static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 {
@@ -273,8 +279,10 @@ static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 	if (in->waiting == pid)
 		in->waiting = 0;
 	if (in->ate_chld) {
-		/* The second call is for a signal that is on its way: a thread is told of it before its next step. */
-		if (!children_wait(p, &others) || (others && !call(p, in->m.nr_wait4, args, &again)))
+		/* The second call is for a signal that is on its way: a thread is told of it
+		 * before its next step. */
+		if (!children_wait(p, &others) ||
+		    (others && !call(p, in->m.nr_wait4, args, &again)))
 			return false;
 		in->ate_chld = false;
 		if (others && !has_chld(in) && in->nsignals < INJECT_KEPT)
@@ -286,7 +294,8 @@ static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 
 static bool kill_process(struct inject_port *p, uint64_t pid)
 {
-	return inject_ask_num(p, "vKill;", pid) && (inject_is_ok(p) || inject_fail(p, "the stub does not end the snapshot"));
+	return inject_ask_num(p, "vKill;", pid) &&
+	       (inject_is_ok(p) || inject_fail(p, "the stub does not end the snapshot"));
 }
 static bool choose_thread(struct inject_port *p)
 {
@@ -295,7 +304,8 @@ static bool choose_thread(struct inject_port *p)
 	if (!inject_choose(p))
 		return inject_fail(p, "no thread is where a system call can be put in");
 	/* The stub gives it what it last said of it; soon that is something else. */
-	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP && !strcmp(in->stop_thread, in->thread))
+	if (in->stop_signal && in->stop_signal != GDB_SIGTRAP &&
+	    !strcmp(in->stop_thread, in->thread))
 		return take_signal(p, in->stop_signal);
 	return true;
 }
@@ -317,8 +327,8 @@ void inject_note_stop(struct inject *in, const char *reply)
 /* ------------------------------------------------------------------ the way back */
 
 /*
- * T's own registers; until it runs this may be done again.  *made, if not NULL, gets the result of the system call that it made
- * last, 0 if it made none.
+ * T's own registers; until it runs this may be done again.  *made, if not NULL, gets the result of
+ * the system call that it made last, 0 if it made none.
  */
 static bool restore(struct inject_port *p, int64_t *made)
 {
@@ -334,7 +344,8 @@ static bool restore(struct inject_port *p, int64_t *made)
 	if (made) {
 		pc = inject_get_word(&in->m, p->regs, in->m.pc);
 		*made = pc == in->m.code_at + in->m.call_off + in->m.call_len ?
-				(int64_t)inject_get_word(&in->m, p->regs, in->m.ret) : 0;
+				(int64_t)inject_get_word(&in->m, p->regs, in->m.ret) :
+				0;
 	}
 	set = !p->lost && inject_hear(p) && inject_is_ok(p);
 	return (!p->lost && inject_hear_regs(p, &len) && heard && set && len == in->saved_len &&
@@ -343,8 +354,8 @@ static bool restore(struct inject_port *p, int64_t *made)
 }
 
 /*
- * The signals that came while T was ours, as the kernel would have delivered them: with what they say of
- * themselves, to the handler's first instruction.
+ * The signals that came while T was ours, as the kernel would have delivered them: with what they
+ * say of themselves, to the handler's first instruction.
  */
 static bool deliver(struct inject_port *p)
 {
@@ -369,9 +380,10 @@ static bool deliver(struct inject_port *p)
 		uint64_t bit = host >= 1 && host <= 64 ? 1ull << (host - 1) : 0;
 		struct inject_out o = { p, 0 };
 
-		/* Without a handler the thread would step through the program instead: most such signals do nothing at
-		 * all, the others end or stop it. */
-		if (!bit || (st.sig_ignored & bit) || (!(st.sig_caught & bit) && (L_IGNORED >> (host - 1) & 1))) {
+		/* Without a handler the thread would step through the program instead: most such
+		 * signals do nothing at all, the others end or stop it. */
+		if (!bit || (st.sig_ignored & bit) ||
+		    (!(st.sig_caught & bit) && (L_IGNORED >> (host - 1) & 1))) {
 			in->nsignals--;
 			continue;
 		}
@@ -395,13 +407,15 @@ static bool deliver(struct inject_port *p)
 	return true;
 }
 
-/* M and S stand behind our call; any other process is a child of the process's own (inject_free_others()). */
+/* M and S stand behind our call; any other process is a child of the process's own
+ * (inject_free_others()). */
 static bool is_ours(struct inject_port *p, const char *id)
 {
 	const struct inject_machine *m = &p->in->m;
 	uint32_t len;
 
-	return inject_get_regs(p, id, &len) && inject_get_word(m, p->regs, m->pc) == m->code_at + m->call_off + m->call_len;
+	return inject_get_regs(p, id, &len) &&
+	       inject_get_word(m, p->regs, m->pc) == m->code_at + m->call_off + m->call_len;
 }
 
 static bool end_other(struct inject_port *p, const char *id, uint64_t pid)
@@ -450,8 +464,8 @@ static bool find_snapshot(struct inject_port *p, const char *id, uint64_t pid)
 }
 
 /*
- * The process is stopped, T somewhere in between.  M ends first, since T may wait for it; then S is nobody's but who it
- * is left to, which may be the process itself.
+ * The process is stopped, T somewhere in between.  M ends first, since T may wait for it; then S is
+ * nobody's but who it is left to, which may be the process itself.
  */
 static bool undo_calling(struct inject_port *p)
 {
@@ -481,7 +495,8 @@ static bool undo_calling(struct inject_port *p)
 	}
 	if (made > 0)
 		in->waiting = (uint64_t)made;
-	/* S first: only who has a signal to send is seen by children_wait(), so that M does not matter. */
+	/* S first: only who has a signal to send is seen by children_wait(), so that M does not
+	 * matter. */
 	if (in->reap && !reap(p, in->reap, &ret))
 		return false;
 	if (in->waiting && !reap(p, in->waiting, &ret))
@@ -515,7 +530,8 @@ static bool end_child(struct inject_port *p, bool *stopped)
 		in->middle[0] = 0;
 		if (!choose_thread(p))
 			break;
-		/* Another child's end that it has not looked at yet: whose a SIGCHLD is could not be told. */
+		/* Another child's end that it has not looked at yet: whose a SIGCHLD is could
+		 * not be told. */
 		in->stage = INJECT_CALLING;
 		if (!children_wait(p, &others))
 			return false;
@@ -620,7 +636,8 @@ static bool fork_twice(struct inject_port *p)
 	if (!kill_process(p, inject_id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
 		return false;
 	in->waiting = ret > 0 ? (uint64_t)ret : 0;
-	if (ret <= 0 || !call(p, in->m.nr_wait4, (const uint64_t[6]){ (uint64_t)ret, 0, L_WALL }, NULL) ||
+	if (ret <= 0 ||
+	    !call(p, in->m.nr_wait4, (const uint64_t[6]){ (uint64_t)ret, 0, L_WALL }, NULL) ||
 	    !restore(p, &reaped) || reaped != ret)
 		return inject_fail(p, "the process could not be rid of the child in the middle");
 	in->waiting = 0;
@@ -671,8 +688,8 @@ bool inject_fork(struct inject_port *p)
 }
 
 /*
- * It could run on only if the stub were killed, and would exit; but stepping leaves a trap behind, which must not
- * start the program's handler: that gets the same exit.
+ * It could run on only if the stub were killed, and would exit; but stepping leaves a trap behind,
+ * which must not start the program's handler: that gets the same exit.
  */
 static bool settle(struct inject_port *p)
 {
@@ -700,16 +717,17 @@ static bool settle(struct inject_port *p)
 	inject_add_hex(&o, act, sizeof(act));
 	if (!inject_ask(&o))
 		return false;
-	if (inject_is_ok(p) &&
-	    (!prepare(p, in->snapshot, p->regs, len, m->nr_sigaction, (uint64_t[6]){ L_SIGTRAP, at, 0, 8 }) ||
-	     !finish(p, in->snapshot, NULL, &ret)))
+	if (inject_is_ok(p) && (!prepare(p, in->snapshot, p->regs, len, m->nr_sigaction,
+					 (uint64_t[6]){ L_SIGTRAP, at, 0, 8 }) ||
+				!finish(p, in->snapshot, NULL, &ret)))
 		return false;
 	/* Linux before 5.9 does not know it: then it shares the process's table to the end. */
 	if (!prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
 		     (uint64_t[6]){ 0, UINT32_MAX, L_CLOSE_RANGE_UNSHARE }) ||
 	    !finish(p, in->snapshot, NULL, &ret))
 		return false;
-	return inject_ask_id(p, "Hg", in->snapshot) && (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));
+	return inject_ask_id(p, "Hg", in->snapshot) &&
+	       (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));
 }
 
 bool inject_settle(struct inject_port *p)

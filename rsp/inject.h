@@ -1,10 +1,11 @@
 /*
- * System calls made by a stopped process on our behalf, through its stub: a snapshot by fork, and the way back
- * from every step of it.
+ * System calls made by a stopped process on our behalf, through its stub: a snapshot by fork, and
+ * the way back from every step of it.
  *
- * All state is one flat struct in the guardian's page, written before the packet that makes it true, so that the
- * guardian finishes from wherever the main process died.  Hence nothing here allocates or prints, and all
- * talking goes through a port: the main process has one over its connection, the guardian one over its own.
+ * All state is one flat struct in the guardian's page, written before the packet that makes it
+ * true, so that the guardian finishes from wherever the main process died.  Hence nothing here
+ * allocates or prints, and all talking goes through a port: the main process has one over its
+ * connection, the guardian one over its own.
  *
  *	thread T of the process                     M, the middle               S, the snapshot
  *	clone(VM|VFORK|FILES, no signal) ─────────► (T's memory, never runs)
@@ -13,12 +14,14 @@
  *	wait4(M)                                                                read, then killed
  *	registers restored, let go
  *
- * Only S's clone copies page tables.  M's end sends no signal (its exit signal is 0) and wait4 leaves no zombie;
- * M shares memory and descriptors, so that it costs nothing.  S shares the table of descriptors, too, or a
- * connection that the process closes would stay open.  The init of a pid namespace would adopt S itself: it
- * forks S directly, and is stopped once more at the end to reap it.
+ * Only S's clone copies page tables.  M's end sends no signal (its exit signal is 0) and wait4
+ * leaves no zombie; M shares memory and descriptors, so that it costs nothing.  S shares the table
+ * of descriptors, too, or a connection that the process closes would stay open.  The init of a pid
+ * namespace would adopt S itself: it forks S directly, and is stopped once more at the end to reap
+ * it.
  *
- * Whatever lets M or S go makes it exit: the system call's instruction is chosen so that exit() follows.
+ * Whatever lets M or S go makes it exit: the system call's instruction is chosen so that exit()
+ * follows.
  *
  * docs/FORK.md has the reasons and what was measured.
  */
@@ -42,11 +45,14 @@ enum {
 	INJECT_TEXT = 4096,
 };
 
-/* What the architecture and the program say; offsets into a thread's registers as `g` has them, all of fmt.word bytes. */
+/* What the architecture and the program say; offsets into a thread's registers as `g` has them,
+ * all of fmt.word bytes. */
 struct inject_machine {
 	struct bytes_fmt fmt;
 	uint16_t nr, ret, pc, sp, args[6];
-	uint16_t restart; /* the register that has an interrupted system call's number, below 0: none; UINT16_MAX: no such */
+	/* the register that has an interrupted system call's number, below 0: none; UINT16_MAX:
+	 * no such */
+	uint16_t restart;
 	uint32_t nr_wait; /* with no such: target/target.h */
 	uint8_t wait_limit;
 	uint32_t nr_clone, nr_wait4, nr_waitid, nr_close_range, nr_sigaction;
@@ -54,57 +60,61 @@ struct inject_machine {
 	uint8_t code_len;
 	uint8_t call_off, call_len; /* its system call instruction */
 	uint64_t code_at;
-	uint64_t text, text_end; /* code where a thread may be made use of that is in no system call */
+	/* code where a thread may be made use of that is in no system call */
+	uint64_t text, text_end;
 };
 
 enum inject_stage {
-	INJECT_NONE,	 /* nothing to undo */
-	INJECT_CALLING,	 /* T may have our registers; M, S may be there */
-	INJECT_SIGNALS,	 /* T may not have had all signals that came meanwhile */
+	INJECT_NONE,     /* nothing to undo */
+	INJECT_CALLING,  /* T may have our registers; M, S may be there */
+	INJECT_SIGNALS,  /* T may not have had all signals that came meanwhile */
 	INJECT_SNAPSHOT, /* the same, and S is there */
 };
 
 struct inject_signal {
-	uint8_t number;	    /* gdb's */
-	uint8_t len;	    /* of info */
+	uint8_t number; /* gdb's */
+	uint8_t len;    /* of info */
 	uint8_t info[INJECT_SIGINFO];
 };
 
 struct inject {
 	volatile uint8_t stage;
-	volatile uint8_t stepping; /* gdbserver must not be talked to before it has said how that ended */
+	/* gdbserver must not be talked to before it has said how that ended */
+	volatile uint8_t stepping;
 	struct inject_machine m;
 	uint64_t pid;
-	uint64_t likely;	/* the thread to try first; 0: none */
-	uint64_t next_fd;	/* what vFile:open will most likely give */
-	bool init;		/* S is, or would be, the process's own child */
+	uint64_t likely;        /* the thread to try first; 0: none */
+	uint64_t next_fd;       /* what vFile:open will most likely give */
+	bool init;              /* S is, or would be, the process's own child */
 	char thread[INJECT_ID]; /* T */
 	uint32_t saved_len;
 	uint8_t saved[INJECT_REGS]; /* its registers */
-	uint8_t stop_signal;	/* what the stop began with, of that thread */
+	uint8_t stop_signal;        /* what the stop began with, of that thread */
 	char stop_thread[INJECT_ID];
 	char middle[INJECT_ID], snapshot[INJECT_ID];
-	uint64_t reap;		/* S as the process sees it, to be waited for; 0: none */
-	uint64_t waiting;	/* a dead child that wait4 is about to be called for */
-	uint64_t expect;	/* whose SIGCHLD is ours */
-	uint8_t coming;		/* a signal that T stopped with, not looked at yet */
-	bool ate_chld;		/* it came, and was not passed on */
+	uint64_t reap;             /* S as the process sees it, to be waited for; 0: none */
+	uint64_t waiting;          /* a dead child that wait4 is about to be called for */
+	uint64_t expect;           /* whose SIGCHLD is ours */
+	uint8_t coming;            /* a signal that T stopped with, not looked at yet */
+	bool ate_chld;             /* it came, and was not passed on */
 	struct inject_signal chld; /* it */
-	unsigned nsignals;	/* that came while T was ours: it gets them afterwards */
+	unsigned nsignals;         /* that came while T was ours: it gets them afterwards */
 	struct inject_signal signals[INJECT_KEPT];
 };
 
 struct inject_port {
-	/* One packet out; it may be kept until a reply is waited for.  The next reply, runs spelled out, NUL-terminated, into
-	 * reply[] and reply_len.  false: there is no talking to the stub any more. */
+	/* One packet out; it may be kept until a reply is waited for.  The next reply, runs
+	 * spelled out, NUL-terminated, into reply[] and reply_len.  false: there is no talking
+	 * to the stub any more. */
 	bool (*send)(struct inject_port *p, const char *cmd, size_t len);
 	bool (*next)(struct inject_port *p);
 	void *arg;
 	struct inject *in;
-	unsigned posted; /* sent, and to be answered "OK" (F: a file's), before the next reply that is waited for */
-	bool lost;	 /* send() or next() failed */
-	bool exited;	 /* the process is gone */
-	int64_t error;	 /* a system call's, as it returned it; 0: none failed */
+	/* sent, and to be answered "OK" (F: a file's), before the next reply that is waited for */
+	unsigned posted;
+	bool lost;       /* send() or next() failed */
+	bool exited;     /* the process is gone */
+	int64_t error;   /* a system call's, as it returned it; 0: none failed */
 	const char *why; /* what went wrong or was refused, if something did; a constant */
 	char reply[INJECT_REPLY];
 	size_t reply_len;
@@ -115,25 +125,27 @@ struct inject_port {
 };
 
 /*
- * The process in->pid is stopped, in->m is set, `?` was asked (rsp/client.c: attach()) and noted. true: S is there and armed, the process whole and still stopped.
- * false: p->why; inject_undo() is what there is to do (nothing, where it was refused before any step).
+ * The process in->pid is stopped, in->m is set, `?` was asked (rsp/client.c: attach()) and noted.
+ * true: S is there and armed, the process whole and still stopped. false: p->why; inject_undo() is
+ * what there is to do (nothing, where it was refused before any step).
  */
 bool inject_fork(struct inject_port *p);
 /* The process runs.  S gives up its descriptors and becomes the kernel's first choice to kill. */
 bool inject_settle(struct inject_port *p);
 /*
- * Ends S.  *stopped: the process had to be stopped for it, and is to be let go (also when this fails).  S must not
- * be left to others: they would see the child.
+ * Ends S.  *stopped: the process had to be stopped for it, and is to be let go (also when this
+ * fails).  S must not be left to others: they would see the child.
  */
 bool inject_end(struct inject_port *p, bool *stopped);
 /*
- * After D;PID: children that the process itself made just as it was stopped are held by the stub, too.  Not before: gdbserver 13
- * crashes if a child goes whose birth it has not reported yet.
+ * After D;PID: children that the process itself made just as it was stopped are held by the stub,
+ * too.  Not before: gdbserver 13 crashes if a child goes whose birth it has not reported yet.
  */
 bool inject_free_others(struct inject_port *p);
 /* Whom the stop is about, from a stop reply: `?`'s, or vAttach's. */
 void inject_note_stop(struct inject *in, const char *reply);
-/* The answer to the step under way, if the main process died before it heard it; runs spelled out or not. */
+/* The answer to the step under way, if the main process died before it heard it; runs spelled
+ * out or not. */
 void inject_heard(struct inject *in, const char *reply);
 /* From wherever it is to INJECT_NONE; *stopped as above where the process was running. */
 bool inject_undo(struct inject_port *p, bool *stopped);

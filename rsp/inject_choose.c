@@ -9,7 +9,8 @@
 
 enum { LISTED_AT_ONCE = 8 };
 
-bool inject_threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid))
+bool inject_threads(struct inject_port *p,
+		    bool (*each)(struct inject_port *p, const char *id, uint64_t pid))
 {
 	struct inject_out first = { p, 0 };
 	unsigned under_way = 1;
@@ -35,7 +36,7 @@ bool inject_threads(struct inject_port *p, bool (*each)(struct inject_port *p, c
 			return false;
 		under_way--;
 		end = end || p->reply[0] != 'm';
-		for (const char *s = p->reply; !end && *s; ) {
+		for (const char *s = p->reply; !end && *s;) {
 			char id[INJECT_ID];
 
 			s++;
@@ -81,19 +82,22 @@ static bool hear_code(struct inject_port *p)
 	return same || inject_fail(p, "the program's code is not what its file says");
 }
 
-/* A thread, by p->regs, that waits in a system call: no restartable sequence, no signal handler, nothing half-done. */
+/* A thread, by p->regs, that waits in a system call: no restartable sequence, no signal handler,
+ * nothing half-done. */
 static bool fits(const struct inject_port *p, bool in_call)
 {
 	const struct inject_machine *m = &p->in->m;
 	uint64_t pc = inject_get_word(m, p->regs, m->pc);
 
 	if (m->restart == UINT16_MAX)
-		return in_call && pc >= m->text && pc < m->text_end && inject_get_word(m, p->regs, m->nr) == m->nr_wait &&
+		return in_call && pc >= m->text && pc < m->text_end &&
+		       inject_get_word(m, p->regs, m->nr) == m->nr_wait &&
 		       !inject_get_word(m, p->regs, m->args[m->wait_limit]);
 	/* In the middle of making a thread or a child. */
 	if (inject_unfinished(m, (int64_t)inject_get_word(m, p->regs, m->ret)))
 		return false;
-	return in_call ? !(inject_get_word(m, p->regs, m->restart) >> 63) : pc >= m->text && pc < m->text_end;
+	return in_call ? !(inject_get_word(m, p->regs, m->restart) >> 63) :
+			 pc >= m->text && pc < m->text_end;
 }
 
 /* All that must hold is asked at once. */
@@ -108,7 +112,8 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 
 	if (pid != in->pid || !s++ || !packet_number(&s, &tid))
 		return false;
-	if (!inject_post_id(p, "Hg", id) || !inject_send_get(p) || !send_code(p) || !inject_send_status(p, pid, tid))
+	if (!inject_post_id(p, "Hg", id) || !inject_send_get(p) || !send_code(p) ||
+	    !inject_send_status(p, pid, tid))
 		return false;
 	good = inject_hear_regs(p, &len) && fits(p, in_call);
 	if (good) {
@@ -124,7 +129,9 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	if (!known)
 		return inject_fail(p, "the stub cannot read /proc");
 	if (st.seccomp)
-		return inject_fail(p, "a seccomp filter is on, which could refuse the system calls or kill for them");
+		return inject_fail(
+			p,
+			"a seccomp filter is on, which could refuse the system calls or kill for them");
 	if (st.sig_blocked >> (L_SIGCHLD - 1) & 1)
 		return false;
 	in->init = st.pids[st.levels - 1] == 1;
@@ -162,6 +169,6 @@ static bool choose_running(struct inject_port *p, const char *id, uint64_t pid)
 
 bool inject_choose(struct inject_port *p)
 {
-	return choose_likely(p) ||
-	       (!p->why && (inject_threads(p, choose_waiting) || (!p->why && inject_threads(p, choose_running))));
+	return choose_likely(p) || (!p->why && (inject_threads(p, choose_waiting) ||
+						(!p->why && inject_threads(p, choose_running))));
 }

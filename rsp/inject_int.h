@@ -1,6 +1,6 @@
 /*
- * Shared by inject.c, inject_choose.c and inject_talk.c: packets, registers and files, without allocating.  Functions that return
- * false have said why in p->why.
+ * Shared by inject.c, inject_choose.c and inject_talk.c: packets, registers and files, without
+ * allocating.  Functions that return false have said why in p->why.
  */
 #ifndef GRF_RSP_INJECT_INT_H
 #define GRF_RSP_INJECT_INT_H
@@ -24,12 +24,14 @@ void inject_add_hex(struct inject_out *o, const void *data, size_t len);
 void inject_add_binary(struct inject_out *o, const void *data, size_t len);
 
 /*
- * Several packets go out together, and cost one way there and back, if their replies are heard in the order in which they were
- * sent; each way costs the stopped process time.  Never behind a packet that lets a thread run: gdbserver loses bytes then.
+ * Several packets go out together, and cost one way there and back, if their replies are heard in
+ * the order in which they were sent; each way costs the stopped process time.  Never behind a
+ * packet that lets a thread run: gdbserver loses bytes then.
  */
 bool inject_send(struct inject_out *o);
 bool inject_hear(struct inject_port *p);
-/* What need not be heard by itself: whether it was OK is part of what the next inject_hear() says.  Before all else that is sent. */
+/* What need not be heard by itself: whether it was OK is part of what the next inject_hear()
+ * says.  Before all else that is sent. */
 bool inject_post(struct inject_out *o);
 bool inject_post_id(struct inject_port *p, const char *cmd, const char *id);
 /* Nothing is under way any more; `good`, if that is so. */
@@ -41,7 +43,8 @@ bool inject_ask_id(struct inject_port *p, const char *cmd, const char *id);
 bool inject_ask_num(struct inject_port *p, const char *cmd, uint64_t v);
 bool inject_is_ok(const struct inject_port *p);
 
-/* The reply's binary data from `from` on, without escapes; how many bytes it is.  dst may be the reply itself. */
+/* The reply's binary data from `from` on, without escapes; how many bytes it is.  dst may be the
+ * reply itself. */
 size_t inject_unescape(const struct inject_port *p, size_t from, void *dst, size_t cap);
 
 /* pPID.TID up to a `,`, `;` or the end; *ret gets PID, id (INJECT_ID bytes) a copy. */
@@ -56,30 +59,34 @@ bool inject_hear_regs(struct inject_port *p, uint32_t *len);
 bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len);
 /* Posted. */
 bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len);
-bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len); /* as inject_send_get() */
+/* as inject_send_get() */
+bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len);
 
 /* /proc/PID/name, as far as it can be written. */
 void inject_write_proc(struct inject_port *p, uint64_t pid, const char *name, const char *text);
 
 struct inject_status {
 	uint64_t parent, sig_blocked, sig_ignored, sig_caught;
-	unsigned levels; /* of pid namespaces, from the stub's on */
+	unsigned levels;   /* of pid namespaces, from the stub's on */
 	uint64_t pids[16]; /* the process's id in each */
 	bool seccomp;
 };
 /* /proc/PID/task/TID/status; tid 0: the process's.  In two halves, and whole. */
 bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid);
 bool inject_hear_status(struct inject_port *p, struct inject_status *st);
-bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid, struct inject_status *st);
+bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid,
+			struct inject_status *st);
 
 /*
- * Calls each for every thread that the stub holds, until that returns true.  The list is taken first: what each does is
- * talk, too.
+ * Calls each for every thread that the stub holds, until that returns true.  The list is taken
+ * first: what each does is talk, too.
  */
-bool inject_threads(struct inject_port *p, bool (*each)(struct inject_port *p, const char *id, uint64_t pid));
+bool inject_threads(struct inject_port *p,
+		    bool (*each)(struct inject_port *p, const char *id, uint64_t pid));
 /* T, its registers, and whether the process is the init of its pid namespace: into p->in. */
 bool inject_choose(struct inject_port *p);
-/* By what stands in the result's register of a thread that is behind the call's instruction: it is not over. */
+/* By what stands in the result's register of a thread that is behind the call's instruction: it
+ * is not over. */
 bool inject_unfinished(const struct inject_machine *m, int64_t result);
 
 #endif

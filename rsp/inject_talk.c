@@ -173,8 +173,8 @@ bool inject_take_id(const char **s, uint64_t *ret, char *id)
 	const char *p = *s, *start = *s;
 	uint64_t tid;
 
-	if (*p++ != 'p' || !packet_number(&p, ret) || *p++ != '.' || !packet_number(&p, &tid) || !*ret || !tid ||
-	    (size_t)(p - start) >= INJECT_ID)
+	if (*p++ != 'p' || !packet_number(&p, ret) || *p++ != '.' || !packet_number(&p, &tid) ||
+	    !*ret || !tid || (size_t)(p - start) >= INJECT_ID)
 		return false;
 	memcpy(id, start, (size_t)(p - start));
 	id[p - start] = 0;
@@ -309,7 +309,8 @@ static void post_close(struct inject_port *p, uint64_t fd)
 	inject_post(&o);
 }
 
-/* A small file's beginning, from a number that is only guessed; reading another one does no harm. */
+/* A small file's beginning, from a number that is only guessed; reading another one does no
+ * harm. */
 static bool send_file(struct inject_port *p, const char *path)
 {
 	return send_open(p, path, ",0,0") && send_pread(p, p->in->next_fd);

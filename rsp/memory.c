@@ -2,14 +2,15 @@
  * Memory, pipelined: requests for the biggest chunks the stub takes, a window of them under
  * way, replies decoded from the connection's buffer straight to where they belong.
  *
- * The window is the stub's (rsp/features.h) until a round trip is seen to take longer than that many
- * replies: then it grows to twice what the link brings in a round trip, requests and bytes each.  So
- * a link with a long way is kept full, and a slow one is never filled with more than two round trips.
+ * The window is the stub's (rsp/features.h) until a round trip is seen to take longer than that
+ * many replies: then it grows to twice what the link brings in a round trip, requests and bytes
+ * each.  So a link with a long way is kept full, and a slow one is never filled with more than two
+ * round trips.
  *
- * First pass: all ranges one after the other.  A chunk that cannot be read ends its range
- * there.  Second pass: for each range that ended so, guesses excepted, where exactly: all pages of the chunk at once, each with a
- * look at its first byte.  Nearly always that tells; where a page begins and does not end it is halved, a probe for each
- * range under way at a time.
+ * First pass: all ranges one after the other.  A chunk that cannot be read ends its range there.
+ * Second pass: for each range that ended so, guesses excepted, where exactly: all pages of the
+ * chunk at once, each with a look at its first byte.  Nearly always that tells; where a page begins
+ * and does not end it is halved, a probe for each range under way at a time.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,10 +23,11 @@
 enum {
 	PAGE = 4096, /* no machine's are smaller; with larger ones a probe or two more */
 	PROGRESS = 1 << 20,
-	RING = 4096,		   /* requests under way at most; a power of two */
-	IN_FLIGHT_MAX = 16 << 20,  /* bytes of replies under way; all are read before the process can be let go */
-	FRAME = 4,		   /* $, # and the checksum */
-	RATE_MIN_NS = 5000000,	   /* a rate is taken over this at least, and over a round trip */
+	RING = 4096, /* requests under way at most; a power of two */
+	/* bytes of replies under way; all are read before the process can be let go */
+	IN_FLIGHT_MAX = 16 << 20,
+	FRAME = 4,             /* $, # and the checksum */
+	RATE_MIN_NS = 5000000, /* a rate is taken over this at least, and over a round trip */
 };
 
 /* One request under way. */
@@ -33,7 +35,7 @@ struct chunk {
 	size_t range;
 	uint64_t off; /* from the range's start */
 	uint64_t len;
-	size_t gap;   /* with pages() */
+	size_t gap; /* with pages() */
 };
 
 /* A range that could not be read whole: [0, lo) can be, [lo, hi) as a whole cannot. */
@@ -97,7 +99,8 @@ static bool room(const struct reading *rd)
 	return rd->under_way < rsp->window && (!rd->under_way || rd->in_flight < rsp->in_flight);
 }
 
-/* A reply has come: how long the way is, what the link brings, and what should be under way on it. */
+/* A reply has come: how long the way is, what the link brings, and what should be under way on
+ * it. */
 static void widen(struct reading *rd, uint64_t bytes)
 {
 	struct rsp *rsp = rd->rsp;
@@ -116,12 +119,14 @@ static void widen(struct reading *rd, uint64_t bytes)
 	span = now - rd->since_ns;
 	if (span < RATE_MIN_NS || span < rsp->round_trip_ns || rsp->f.pub.window == 1)
 		return;
-	want = 2 * (rd->replies - rd->since_replies) * (uint64_t)rsp->round_trip_ns / (uint64_t)span;
+	want = 2 * (rd->replies - rd->since_replies) * (uint64_t)rsp->round_trip_ns /
+	       (uint64_t)span;
 	if (want > RING)
 		want = RING;
 	if (want > rsp->window)
 		rsp->window = (unsigned)want;
-	want = 2 * (rd->reply_bytes - rd->since_bytes) * (uint64_t)rsp->round_trip_ns / (uint64_t)span;
+	want = 2 * (rd->reply_bytes - rd->since_bytes) * (uint64_t)rsp->round_trip_ns /
+	       (uint64_t)span;
 	if (want > IN_FLIGHT_MAX)
 		want = IN_FLIGHT_MAX;
 	if (want > rsp->in_flight)
@@ -227,7 +232,8 @@ static struct err *first_pass(struct reading *rd)
 	for (;;) {
 		uint64_t got;
 
-		bool send = !rd->under_way || rd->under_way + rd->rsp->f.pub.burst <= rd->rsp->window;
+		bool send =
+			!rd->under_way || rd->under_way + rd->rsp->f.pub.burst <= rd->rsp->window;
 
 		while (send && room(rd) && next_chunk(rd, &c)) {
 			err = ask(rd, &c);
@@ -243,7 +249,8 @@ static struct err *first_pass(struct reading *rd)
 			rd->ranges[c.range].got = c.off;
 			if (rd->ranges[c.range].guess)
 				continue;
-			err = vec_push(&rd->gaps, ((struct gap){ c.range, c.off, c.off + c.len, 0 }));
+			err = vec_push(&rd->gaps,
+				       ((struct gap){ c.range, c.off, c.off + c.len, 0 }));
 		} else if (got && got < c.len) {
 			/* A reply may be shorter than asked for: too many escapes, or the rest
 			 * cannot be read; asking again tells. */
@@ -256,7 +263,8 @@ static struct err *first_pass(struct reading *rd)
 	}
 }
 
-/* How much of [lo, hi) to try next, less than all of it: all of it is in one page, or has pages that read. */
+/* How much of [lo, hi) to try next, less than all of it: all of it is in one page, or has pages
+ * that read. */
 static uint64_t half(const struct reading *rd, const struct gap *g)
 {
 	return clip(rd->rsp, rd->ranges[g->range].addr + g->lo, (g->hi - g->lo) / 2);
@@ -284,11 +292,12 @@ static struct err *take_alive(struct rsp *rsp)
 
 	if (err || !rsp->have_good_addr || !rsp_is_error(rsp->reply.data, rsp->reply.len))
 		return err;
-	return rsp->pid ? err_create(ERR_EXITED,
-				     "the process %" PRIu64 " is gone: what was readable no longer is",
-				     rsp->pid) :
-			  err_create(ERR_EXITED,
-				     "the process is gone: what was readable no longer is");
+	return rsp->pid ?
+		       err_create(ERR_EXITED,
+				  "the process %" PRIu64 " is gone: what was readable no longer is",
+				  rsp->pid) :
+		       err_create(ERR_EXITED,
+				  "the process is gone: what was readable no longer is");
 }
 
 static struct err *page_reply(struct reading *rd)
@@ -302,7 +311,8 @@ static struct err *page_reply(struct reading *rd)
 		return err;
 	g = &rd->gaps.v[c.gap];
 	if (c.off != g->lo)
-		return NULL; /* behind what failed, or the first byte of a page that could be read */
+		/* behind what failed, or the first byte of a page that could be read */
+		return NULL;
 	if (!got)
 		g->hi = g->lo + c.len;
 	g->lo += got; /* a short reply: half() goes on from there */
@@ -332,7 +342,8 @@ static struct err *pages(struct reading *rd)
 				while (!err && !room(rd))
 					err = page_reply(rd);
 				if (!err)
-					err = ask(rd, &(struct chunk){ g.range, at, look ? 1 : n, i });
+					err = ask(rd,
+						  &(struct chunk){ g.range, at, look ? 1 : n, i });
 			}
 		}
 	}
@@ -411,7 +422,9 @@ struct err *rsp_check_alive(struct rsp *rsp)
 struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 			    void (*progress)(void *arg, uint64_t bytes), void *arg)
 {
-	struct reading rd = { .rsp = rsp, .ranges = ranges, .n = n, .progress = progress, .arg = arg };
+	struct reading rd = {
+		.rsp = rsp, .ranges = ranges, .n = n, .progress = progress, .arg = arg
+	};
 	int64_t start = clock_now_ns();
 	struct err *err;
 

@@ -12,8 +12,8 @@ enum {
 
 static const int8_t hexval[256] = {
 	/* 0 is "not a digit", so that the table can be written down sparsely. */
-	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,
-	['6'] = 7,  ['7'] = 8,	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
 	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
 	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };
@@ -48,7 +48,8 @@ bool packet_number(const char **s, uint64_t *ret)
 	return true;
 }
 
-/* Eight bytes a step: even and odd bytes are added in 16-bit lanes, which 128 steps cannot overflow. */
+/* Eight bytes a step: even and odd bytes are added in 16-bit lanes, which 128 steps cannot
+ * overflow. */
 uint8_t packet_sum(const uint8_t *p, size_t len)
 {
 	const uint64_t lanes = 0x00ff00ff00ff00ffull;
@@ -228,7 +229,8 @@ struct err *packet_expand(const uint8_t *p, size_t len, struct buf *out)
 		if (!star)
 			break;
 		n = run_length(p, len, i);
-		/* A run of what a run repeated ("0*~*~") is well defined, and gdbserver sends it. */
+		/* A run of what a run repeated ("0*~*~") is well defined, and gdbserver sends
+		 * it. */
 		if (!n || out->len == start)
 			return bad_run();
 		if (out->len - start + n > LIMIT_PACKET)
@@ -309,7 +311,8 @@ struct err *packet_decode_hex(const uint8_t *p, size_t len, uint8_t *dst, size_t
  * Runs repeat a byte of the wire, not one of the data: after an escape pair, a run
  * repeats the pair's second byte as it was sent.
  */
-struct err *packet_decode_binary(const uint8_t *p, size_t len, uint8_t *dst, size_t cap, size_t *got)
+struct err *packet_decode_binary(const uint8_t *p, size_t len, uint8_t *dst, size_t cap,
+				 size_t *got)
 {
 	size_t i = 0, o = 0;
 	bool escaped = false; /* the byte before was an escape */

@@ -23,13 +23,13 @@
 #include "base/err.h"
 
 enum packet_kind {
-	PACKET_NONE,	 /* more bytes are needed */
-	PACKET_REPLY,	 /* $...#cs */
-	PACKET_NOTE,	 /* %...#cs */
-	PACKET_ACK,	 /* + */
-	PACKET_NAK,	 /* - */
-	PACKET_JUNK,	 /* bytes that belong to no packet */
-	PACKET_CORRUPT,	 /* a packet whose checksum is wrong */
+	PACKET_NONE,     /* more bytes are needed */
+	PACKET_REPLY,    /* $...#cs */
+	PACKET_NOTE,     /* %...#cs */
+	PACKET_ACK,      /* + */
+	PACKET_NAK,      /* - */
+	PACKET_JUNK,     /* bytes that belong to no packet */
+	PACKET_CORRUPT,  /* a packet whose checksum is wrong */
 	PACKET_OVERSIZE, /* over LIMIT_PACKET and no end in sight */
 };
 
@@ -45,7 +45,10 @@ struct packet_scan {
 	size_t seen;
 };
 
-#define PACKET_SCAN_INIT { 0 }
+#define PACKET_SCAN_INIT \
+	{                \
+		0        \
+	}
 
 /*
  * The first packet of p[0, len).  After PACKET_NONE call again with the same bytes and

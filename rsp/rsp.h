@@ -34,8 +34,8 @@ struct rsp;
 
 struct rsp_options {
 	int timeout_ms; /* longest silence; 0 = the default, 30 s */
-	uint64_t pid;	/* not 0: vAttach to it (gdbserver --multi) */
-	bool forks;	/* rsp_fork() is meant to be used */
+	uint64_t pid;   /* not 0: vAttach to it (gdbserver --multi) */
+	bool forks;     /* rsp_fork() is meant to be used */
 	/* With pid: called, if set, after the connection is known to be good and before
 	 * vAttach, for all that is better done while the process runs. */
 	struct err *(*before_attach)(void *arg, struct rsp *rsp);
@@ -43,27 +43,29 @@ struct rsp_options {
 };
 
 struct rsp_features {
-	bool no_ack;	    /* QStartNoAckMode was accepted */
-	bool binary_read;   /* `x` (binary-upload+) */
-	bool multiprocess;  /* thread ids are pPID.TID, `D;PID` */
-	bool extended;	    /* `!` was accepted: the stub outlives `D`, vAttach works */
+	bool no_ack;       /* QStartNoAckMode was accepted */
+	bool binary_read;  /* `x` (binary-upload+) */
+	bool multiprocess; /* thread ids are pPID.TID, `D;PID` */
+	bool extended;     /* `!` was accepted: the stub outlives `D`, vAttach works */
 	bool fork_events, vfork_events;
-	bool vfile;	    /* vFile:open answered with something */
+	bool vfile; /* vFile:open answered with something */
 	bool xfer_features, xfer_auxv, xfer_exec_file, xfer_threads, xfer_libraries_svr4;
-	bool phys_mem;	    /* a whole machine: QEMU's PhyMemMode */
+	bool phys_mem;      /* a whole machine: QEMU's PhyMemMode */
 	bool stops_again;   /* rsp_stop() works after rsp_detach() */
 	bool others_run;    /* a stop holds one thread, the others run on */
 	size_t packet_size; /* the largest packet the stub takes or sends, bytes */
 	size_t max_read;    /* most bytes of memory one request may ask for */
 	size_t read_align;  /* a request must not straddle this boundary; 0 = none */
 	unsigned window;    /* memory requests kept in flight; 1 = one by one */
-	unsigned burst;	    /* so many are sent at a time; 0 = each as soon as there is room */
+	unsigned burst;     /* so many are sent at a time; 0 = each as soon as there is room */
 };
 
-/* TARGET: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, or `| COMMAND` (a stub on its stdin and stdout). */
+/* TARGET: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, or `| COMMAND` (a stub on its stdin and
+ * stdout). */
 ERR_MUST_CHECK struct err *rsp_create(const char *target, const struct rsp_options *opts,
 				      struct rsp **ret);
-/* Detaches if attached (as rsp_detach(), errors ignored), ends the guardian, closes.  NULL is fine. */
+/* Detaches if attached (as rsp_detach(), errors ignored), ends the guardian, closes.  NULL is
+ * fine. */
 void rsp_destroy(struct rsp *rsp);
 
 const struct rsp_features *rsp_features(const struct rsp *rsp);
@@ -89,35 +91,40 @@ bool rsp_is_stopped(const struct rsp *rsp);
 
 struct rsp_thread {
 	uint64_t pid, tid; /* of pPID.TID; pid 0 without multiprocess */
-	char id[40];	   /* as the stub spells it, for Hg */
+	char id[40];       /* as the stub spells it, for Hg */
 };
 
 /*
- * Breakpoints (rsp/until.c).  One at a time; the debuggee is stopped before, and after each call but for errors, of which
- * rsp_destroy() makes the best: a breakpoint that nobody waits for would end the process.
+ * Breakpoints (rsp/until.c).  One at a time; the debuggee is stopped before, and after each call
+ * but for errors, of which rsp_destroy() makes the best: a breakpoint that nobody waits for would
+ * end the process.
  */
-/* kind: the instruction's length, as gdb has it.  *writes: it can only be set by writing to the program's text. */
-ERR_MUST_CHECK struct err *rsp_break_set(struct rsp *rsp, uint64_t addr, unsigned kind, bool *writes);
+/* kind: the instruction's length, as gdb has it.  *writes: it can only be set by writing to the
+ * program's text. */
+ERR_MUST_CHECK struct err *rsp_break_set(struct rsp *rsp, uint64_t addr, unsigned kind,
+					 bool *writes);
 ERR_MUST_CHECK struct err *rsp_break_clear(struct rsp *rsp);
 /*
- * Lets all threads run (step: `t` alone, one instruction) until something stops one of them, however long that takes; *t gets
- * that thread, *signal what stopped it, by gdb's numbers (RSP_SIGTRAP: a breakpoint or a step).  signal in: what *t gets, 0:
- * nothing.
+ * Lets all threads run (step: `t` alone, one instruction) until something stops one of them,
+ * however long that takes; *t gets that thread, *signal what stopped it, by gdb's numbers
+ * (RSP_SIGTRAP: a breakpoint or a step).  signal in: what *t gets, 0: nothing.
  */
 enum { RSP_SIGTRAP = 5, RSP_SIGINT = 2 };
-ERR_MUST_CHECK struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t, unsigned *signal);
+ERR_MUST_CHECK struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t,
+				      unsigned *signal);
 /* The thread that the last stop reply named; id "" where the stub names none. */
 const struct rsp_thread *rsp_current_thread(const struct rsp *rsp);
 
 /*
- * A snapshot by fork (rsp/inject.h).  likely: a thread (tid) that waits in a system call, 0: not known.  rsp_fork(): the
- * process is stopped before; afterwards it runs and what
- * memory is read is the snapshot's, until rsp_end_snapshot().  ERR_UNSUPPORTED: it was refused, the process
- * is as it was, and still stopped.  rsp_end_snapshot() does nothing without one; it may be called after any error but those
- * that end the connection; ERR_EXITED before it: the snapshot was killed.
+ * A snapshot by fork (rsp/inject.h).  likely: a thread (tid) that waits in a system call, 0: not
+ * known.  rsp_fork(): the process is stopped before; afterwards it runs and what memory is read is
+ * the snapshot's, until rsp_end_snapshot().  ERR_UNSUPPORTED: it was refused, the process is as it
+ * was, and still stopped.  rsp_end_snapshot() does nothing without one; it may be called after any
+ * error but those that end the connection; ERR_EXITED before it: the snapshot was killed.
  */
 struct inject_machine;
-ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m, uint64_t likely);
+ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m,
+				    uint64_t likely);
 ERR_MUST_CHECK struct err *rsp_end_snapshot(struct rsp *rsp);
 
 VEC_NAMED(rsp_threads, struct rsp_thread);
@@ -128,7 +135,7 @@ ERR_MUST_CHECK struct err *rsp_threads(struct rsp *rsp, struct rsp_threads *ret)
 struct rsp_reg {
 	char name[24];
 	uint32_t regnum;
-	uint32_t size;	 /* bytes */
+	uint32_t size;   /* bytes */
 	uint32_t offset; /* in the `g` reply, bytes; UINT32_MAX: not in `g` (ask with `p`) */
 };
 
@@ -145,9 +152,9 @@ ERR_MUST_CHECK struct err *rsp_registers(struct rsp *rsp, const struct rsp_reg *
 ERR_MUST_CHECK struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads,
 					      size_t n, struct buf *raw, struct buf *avail);
 
-/* One range of memory to read.  got: how many bytes from the start were read
- * (== len: all; less: the byte at addr+got cannot be read).  guess: where exactly it ends is not worth another way there
- * and back: got may be too little. */
+/* One range of memory to read.  got: how many bytes from the start were read (== len: all; less:
+ * the byte at addr+got cannot be read).  guess: where exactly it ends is not worth another way
+ * there and back: got may be too little. */
 struct rsp_range {
 	uint64_t addr;
 	uint64_t len;
@@ -169,14 +176,17 @@ ERR_MUST_CHECK struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ra
 ERR_MUST_CHECK struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex,
 				    struct buf *ret);
 
-/* vFile: reads the file `path` of the stub's machine, whole (up to `limit` bytes, else ERR_LIMIT), or, with
- * rsp_file_read_at(), one piece.  Both need features.vfile, else ERR_UNSUPPORTED. */
+/* vFile: reads the file `path` of the stub's machine, whole (up to `limit` bytes, else
+ * ERR_LIMIT), or, with rsp_file_read_at(), one piece.  Both need features.vfile, else
+ * ERR_UNSUPPORTED. */
 ERR_MUST_CHECK struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit,
 					 struct buf *ret);
-/* The same, as text (a NUL behind it), where it may well be missing: *found false, with a stub that has no files, too. */
-ERR_MUST_CHECK struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret, bool *found);
-/* Up to len bytes from off, less at the file's end; appended, as all of these do.  gdbserver 13 takes
- * offsets of 31 bits only (ERR_REMOTE beyond). */
+/* The same, as text (a NUL behind it), where it may well be missing: *found false, with a stub
+ * that has no files, too. */
+ERR_MUST_CHECK struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit,
+					struct buf *ret, bool *found);
+/* Up to len bytes from off, less at the file's end; appended, as all of these do.  gdbserver 13
+ * takes offsets of 31 bits only (ERR_REMOTE beyond). */
 ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off,
 					    uint64_t len, struct buf *ret);
 
@@ -184,8 +194,8 @@ ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, u
 ERR_MUST_CHECK struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret);
 
 /*
- * A whole machine: memory reads are physical from now on (features.phys_mem, else ERR_UNSUPPORTED), in every stop;
- * whenever the machine runs, and in the end, the stub is as it was.  Stopped.
+ * A whole machine: memory reads are physical from now on (features.phys_mem, else ERR_UNSUPPORTED),
+ * in every stop; whenever the machine runs, and in the end, the stub is as it was.  Stopped.
  */
 ERR_MUST_CHECK struct err *rsp_read_physical(struct rsp *rsp);
 
@@ -193,8 +203,8 @@ ERR_MUST_CHECK struct err *rsp_read_physical(struct rsp *rsp);
 struct rsp_stats {
 	uint64_t packets_out, packets_in;
 	uint64_t bytes_out, bytes_in; /* on the wire */
-	uint64_t memory_bytes;	      /* memory that was asked for and got */
-	uint64_t memory_ns;	      /* time spent in rsp_read_memory() */
+	uint64_t memory_bytes;        /* memory that was asked for and got */
+	uint64_t memory_ns;           /* time spent in rsp_read_memory() */
 };
 struct rsp_stats rsp_stats(const struct rsp *rsp);
 

@@ -83,8 +83,10 @@ struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m, uint64_t l
 	struct err *err, *e;
 	bool stopped;
 
-	if (!f->fork_events || !f->vfork_events || !f->multiprocess || !f->extended || !f->vfile || !f->no_ack)
-		return err_create(ERR_UNSUPPORTED, "the stub does not report forks (gdbserver does)");
+	if (!f->fork_events || !f->vfork_events || !f->multiprocess || !f->extended || !f->vfile ||
+	    !f->no_ack)
+		return err_create(ERR_UNSUPPORTED,
+				  "the stub does not report forks (gdbserver does)");
 	if (rsp->others)
 		return err_create(ERR_UNSUPPORTED, "the stub holds another process as well");
 	err = talk_create(rsp, &t);

@@ -20,8 +20,8 @@ enum {
 	MAX_INCLUDE_DEPTH = 8,
 	MAX_REGS = 4096,
 	MAX_REGNUM = 1 << 16,
-	MAX_BITS = 1 << 20,	/* SME's ZA is half of it */
-	MAX_TEXT = 4 << 20,	/* all files together; gdbserver's are 30 KB */
+	MAX_BITS = 1 << 20, /* SME's ZA is half of it */
+	MAX_TEXT = 4 << 20, /* all files together; gdbserver's are 30 KB */
 };
 
 struct walk {
@@ -82,9 +82,9 @@ static void add_reg(struct walk *w, const char **atts)
 
 	if (!name || !parse_number(attr(atts, "bitsize"), MAX_BITS, &bits) || !bits || bits % 8 ||
 	    (regnum && !parse_number(regnum, MAX_REGNUM, &reg.regnum)) ||
-	    (offset && !parse_number(offset, MAX_TEXT, &reg.offset)) ||
-	    w->x->regs.n >= MAX_REGS) {
-		fail(w, err_create(ERR_PROTO, "the stub's target.xml has a register that makes no sense"));
+	    (offset && !parse_number(offset, MAX_TEXT, &reg.offset)) || w->x->regs.n >= MAX_REGS) {
+		fail(w, err_create(ERR_PROTO,
+				   "the stub's target.xml has a register that makes no sense"));
 		return;
 	}
 	/* A longer name is none of those anyone asks for. */
@@ -218,7 +218,8 @@ struct err *target_xml_read(struct target_xml *x, target_xml_fetch *fetch, void 
 			target_xml_deinit(x);
 			return err_create(ERR_PROTO, "the stub's target.xml has a register twice");
 		}
-		/* lldb-server's are where it says, the parts of other registers too (eax in rax). */
+		/* lldb-server's are where it says, the parts of other registers too (eax in
+		 * rax). */
 		if (x->regs.v[i].offset != UINT32_MAX)
 			continue;
 		x->regs.v[i].offset = offset;

@@ -19,12 +19,16 @@ struct target_xml {
 	char arch[64];
 };
 
-#define TARGET_XML_INIT { VEC_INIT, "" }
+#define TARGET_XML_INIT      \
+	{                    \
+		VEC_INIT, "" \
+	}
 
 /* Gets one file's text ("target.xml", "64bit-core.xml") into ret. */
 typedef struct err *target_xml_fetch(void *arg, const char *name, struct buf *ret);
 
-ERR_MUST_CHECK struct err *target_xml_read(struct target_xml *x, target_xml_fetch *fetch, void *arg);
+ERR_MUST_CHECK struct err *target_xml_read(struct target_xml *x, target_xml_fetch *fetch,
+					   void *arg);
 void target_xml_deinit(struct target_xml *x);
 
 #endif

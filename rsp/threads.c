@@ -17,7 +17,8 @@ static struct err *add_threads(struct rsp *rsp, struct rsp_threads *out)
 		struct err *err;
 
 		if (!rsp_parse_thread(s, &s, &t) || (*s && *s != ','))
-			return err_create(ERR_PROTO, "the stub's list of threads makes no sense: \"%.40s\"",
+			return err_create(ERR_PROTO,
+					  "the stub's list of threads makes no sense: \"%.40s\"",
 					  (const char *)rsp->reply.data);
 		if (out->n >= LIMIT_THREADS)
 			return err_create(ERR_LIMIT, "over %u threads", LIMIT_THREADS);
@@ -47,7 +48,8 @@ struct err *rsp_threads(struct rsp *rsp, struct rsp_threads *ret)
 			if (err || end)
 				continue;
 			end = rsp->reply.data[0] == 'l';
-			if (!rsp->reply.len && !list.n) { /* the simplest stubs: the thread that they told of */
+			/* the simplest stubs: the thread that they told of */
+			if (!rsp->reply.len && !list.n) {
 				end = true;
 				err = vec_push(&list, rsp->current);
 			}
@@ -58,7 +60,8 @@ struct err *rsp_threads(struct rsp *rsp, struct rsp_threads *ret)
 			else
 				err = rsp_check(&rsp->reply, "to list threads");
 			if (!err && rsp->reply.data[0] != 'm')
-				err = err_create(ERR_PROTO, "the stub's list of threads makes no sense");
+				err = err_create(ERR_PROTO,
+						 "the stub's list of threads makes no sense");
 		}
 		if (!one && batch < rsp->f.pub.window / 2)
 			batch *= 2;
@@ -77,12 +80,14 @@ static struct err *fetch_xml(void *arg, const char *name, struct buf *ret)
 	return rsp_xfer(arg, "features", name, ret);
 }
 
-struct err *rsp_registers(struct rsp *rsp, const struct rsp_reg **regs, size_t *n, const char **arch)
+struct err *rsp_registers(struct rsp *rsp, const struct rsp_reg **regs, size_t *n,
+			  const char **arch)
 {
 	if (!rsp->xml_read && rsp->f.pub.xfer_features) {
 		struct err *err = target_xml_read(&rsp->xml, fetch_xml, rsp);
 
-		/* QEMU 7.2's loong64 cannot read a file its own target.xml names: as good as none. */
+		/* QEMU 7.2's loong64 cannot read a file its own target.xml names: as good as
+		 * none. */
 		if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
 			err_destroy(err);
 			err = NULL;
@@ -116,7 +121,8 @@ static struct err *decode_g(const struct buf *reply, struct buf *raw, struct buf
 		bool known = byte >= 0;
 
 		if (!known && (p[0] != 'x' || p[1] != 'x'))
-			return err_create(ERR_PROTO, "the stub sent registers that are no hex digits");
+			return err_create(ERR_PROTO,
+					  "the stub sent registers that are no hex digits");
 		raw->data[i] = known ? (uint8_t)byte : 0;
 		if (avail)
 			avail->data[i] = known;
@@ -170,7 +176,8 @@ struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads
 		buf_reset(&raw[done]);
 		if (avail)
 			buf_reset(&avail[done]);
-		/* A thread that cannot be selected has no registers; those that came are another's. */
+		/* A thread that cannot be selected has no registers; those that came are
+		 * another's. */
 		if (selected && rsp->reply.len && !rsp_is_error(rsp->reply.data, rsp->reply.len))
 			err = decode_g(&rsp->reply, &raw[done], avail ? &avail[done] : NULL);
 		done++;

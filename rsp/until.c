@@ -1,8 +1,9 @@
 /*
- * Letting the debuggee run, with a breakpoint: the only place where it runs and the stub is waited for.
+ * Letting the debuggee run, with a breakpoint: the only place where it runs and the stub is waited
+ * for.
  *
- * A breakpoint that stays behind would end the process, as nobody handles its trap.  So the guardian knows it from before it is
- * set, and takes it away if we cannot (rsp/guardian.h).
+ * A breakpoint that stays behind would end the process, as nobody handles its trap.  So the
+ * guardian knows it from before it is set, and takes it away if we cannot (rsp/guardian.h).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,9 +16,11 @@ struct err *rsp_break_set(struct rsp *rsp, uint64_t addr, unsigned kind, bool *w
 {
 	struct err *err;
 
-	/* Z1 first: gdbserver's Z0 writes to the text, which another process may read meanwhile (a fork does, for good). */
+	/* Z1 first: gdbserver's Z0 writes to the text, which another process may read meanwhile
+	 * (a fork does, for good). */
 	for (char type = '1'; type >= '0'; type--) {
-		snprintf(rsp->shared->clear, sizeof(rsp->shared->clear), "z%c,%" PRIx64 ",%x", type, addr, kind);
+		snprintf(rsp->shared->clear, sizeof(rsp->shared->clear), "z%c,%" PRIx64 ",%x", type,
+			 addr, kind);
 		err = rsp_command(rsp, "Z%c,%" PRIx64 ",%x", type, addr, kind);
 		if (err)
 			return err;
@@ -49,7 +52,8 @@ struct err *rsp_break_clear(struct rsp *rsp)
 	return err;
 }
 
-/* vCont lets one thread step while the others stand still; without it there is one thread most likely. */
+/* vCont lets one thread step while the others stand still; without it there is one thread most
+ * likely. */
 static struct err *ask_vcont(struct rsp *rsp)
 {
 	struct err *err = rsp->vcont_asked ? NULL : rsp_command(rsp, "vCont?");
@@ -57,12 +61,14 @@ static struct err *ask_vcont(struct rsp *rsp)
 	if (err || rsp->vcont_asked)
 		return err;
 	rsp->vcont_asked = true;
-	rsp->vcont = !strncmp((const char *)rsp->reply.data, "vCont;", 6) && strstr((const char *)rsp->reply.data, ";c") &&
+	rsp->vcont = !strncmp((const char *)rsp->reply.data, "vCont;", 6) &&
+		     strstr((const char *)rsp->reply.data, ";c") &&
 		     strstr((const char *)rsp->reply.data, ";s");
 	return NULL;
 }
 
-static struct err *send_resume(struct rsp *rsp, bool step, const struct rsp_thread *t, unsigned signal)
+static struct err *send_resume(struct rsp *rsp, bool step, const struct rsp_thread *t,
+			       unsigned signal)
 {
 	char c = step ? 's' : 'c', C = step ? 'S' : 'C';
 
@@ -102,21 +108,27 @@ struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t, unsigne
 	err = wait_stop(rsp);
 	rsp->conn->patient = false;
 	if (err_is(err, ERR_INTR) && !rsp->shared->interrupts && rsp->brk.set)
-		return err_wrapf(err, "the stub cannot stop the program, so that it runs with a breakpoint set; a process stays "
-				 "behind, which takes it away when the program gets there");
+		return err_wrapf(
+			err,
+			"the stub cannot stop the program, so that it runs with a breakpoint set; a process stays "
+			"behind, which takes it away when the program gets there");
 	if (err)
 		return err;
 	rsp->shared->running = 0;
-	v = strchr("TS", rsp->reply.data[0]) && rsp->reply.len >= 3 ? packet_hexbyte(rsp->reply.data + 1) : 0;
+	v = strchr("TS", rsp->reply.data[0]) && rsp->reply.len >= 3 ?
+		    packet_hexbyte(rsp->reply.data + 1) :
+		    0;
 	if (rsp->reply.data[0] != 'W' && rsp->reply.data[0] != 'X') {
 		rsp_set_stopped(rsp, clock_now_ns());
-		rsp->shared->held = 1; /* whoever goes now without `D` leaves it with the trap's signal (seen, QEMU) */
+		/* whoever goes now without `D` leaves it with the trap's signal (seen, QEMU) */
+		rsp->shared->held = 1;
 	}
 	err = rsp_take_stop(rsp, t);
 	if (err)
 		return err;
 	*signal = v > 0 ? (unsigned)v : 0;
-	/* The stub's own, by which it holds threads: passed on, it would stop the process for good. */
+	/* The stub's own, by which it holds threads: passed on, it would stop the process for
+	 * good. */
 	if (*signal == (rsp->f.native_signals ? 19 : 17))
 		*signal = 0;
 	return NULL;

@@ -6,14 +6,16 @@
 const struct arch *arch_find(uint16_t elf_machine, struct bytes_fmt fmt)
 {
 	static const struct arch *const tables[] = {
-		&arch_amd64, &arch_arm64, &arch_riscv64, &arch_ppc64le, &arch_ppc64, &arch_s390x,
-		&arch_loong64, &arch_mips64le, &arch_mips64, &arch_mipsle, &arch_mips, &arch_386, &arch_arm,
+		&arch_amd64, &arch_arm64,   &arch_riscv64,  &arch_ppc64le, &arch_ppc64,
+		&arch_s390x, &arch_loong64, &arch_mips64le, &arch_mips64,  &arch_mipsle,
+		&arch_mips,  &arch_386,     &arch_arm,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
 		const struct arch *a = tables[i];
 
-		if (a->elf_machine == elf_machine && a->fmt.word == fmt.word && a->fmt.big == fmt.big)
+		if (a->elf_machine == elf_machine && a->fmt.word == fmt.word &&
+		    a->fmt.big == fmt.big)
 			return a;
 	}
 	return NULL;

@@ -8,10 +8,11 @@
 #include "target/arch_tables.h"
 
 /*
- * The end of runtime.clone, the same since Go 1.0's: MOVL $111, DI; MOVL $SYS_exit, AX; SYSCALL; JMP -3(PC).  Any
- * `MOVL $x, DI` will do.
+ * The end of runtime.clone, the same since Go 1.0's: MOVL $111, DI; MOVL $SYS_exit, AX; SYSCALL;
+ * JMP -3(PC).  Any `MOVL $x, DI` will do.
  */
-static const uint8_t exit_loop[] = { 0xbf, 0x6f, 0, 0, 0, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf2 };
+static const uint8_t exit_loop[] = { 0xbf, 0x6f, 0, 0,    0,    0xb8, 0x3c,
+				     0,    0,    0, 0x0f, 0x05, 0xeb, 0xf2 };
 static const uint8_t exit_mask[] = { 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 
 /* Numbers: the kernel's arch/x86/entry/syscalls/syscall_64.tbl. */
@@ -40,17 +41,26 @@ const struct arch arch_amd64 = {
 	.reg_names = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10",
 		       "r11", "r12", "r13", "r14", "r15", "rip", "eflags", "cs", "ss", "ds", "es",
 		       "fs", "gs",
-		       "", /* st0-st7 (10 bytes each), eight x87 control registers (4) */
-		       "", "", /* xmm0-xmm15 (16), mxcsr (4) */
+		       /* st0-st7 (10 bytes each), eight x87 control registers
+				        * (4) */
+		       "", "", "", /* xmm0-xmm15 (16), mxcsr (4) */
 		       "orig_rax", "fs_base", "gs_base" },
-	.reg_sizes = { 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4, 4, 4, 4, 4, 4, 4,
-		       112, 128, 132, 8, 8, 8 },
+	.reg_sizes = { 8, 8, 8, 8, 8, 8, 8, 8, 8, 8,   8,   8,   8, 8, 8,
+		       8, 8, 4, 4, 4, 4, 4, 4, 4, 112, 128, 132, 8, 8, 8 },
 	.pc = 16,
 	.sp = 7,
 	.lr = -1,
 	/* ucontext is right there: uc_mcontext.gregs at 40 */
-	.saved = { { 8, 8, 40, 8 }, { 5, 1, 104, 8 }, { 4, 1, 112, 8 }, { 6, 1, 120, 8 }, { 1, 1, 128, 8 },
-		   { 3, 1, 136, 8 }, { 0, 1, 144, 8 }, { 2, 1, 152, 8 }, { 7, 1, 160, 8 }, { 16, 1, 168, 8 } },
+	.saved = { { 8, 8, 40, 8 },
+		   { 5, 1, 104, 8 },
+		   { 4, 1, 112, 8 },
+		   { 6, 1, 120, 8 },
+		   { 1, 1, 128, 8 },
+		   { 3, 1, 136, 8 },
+		   { 0, 1, 144, 8 },
+		   { 2, 1, 152, 8 },
+		   { 7, 1, 160, 8 },
+		   { 16, 1, 168, 8 } },
 	.break_kind = 1,
 	.fork = &fork_amd64,
 	.guest = &guest_amd64,

@@ -4,10 +4,12 @@
 #include "target/arch_tables.h"
 
 /* The end of runtime.clone: MOVW $111, R0 (any); MOVD $SYS_exit, R8; SVC; B -2(PC). */
-static const uint8_t exit_loop[] = { 0xe0, 0x0d, 0x80, 0x52, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0xfe, 0xff, 0xff, 0x17 };
+static const uint8_t exit_loop[] = { 0xe0, 0x0d, 0x80, 0x52, 0xa8, 0x0b, 0x80, 0xd2,
+				     0x01, 0x00, 0x00, 0xd4, 0xfe, 0xff, 0xff, 0x17 };
 static const uint8_t exit_mask[] = { 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 
-/* Numbers: include/uapi/asm-generic/unistd.h.  wait: futex without a timeout, as runtime.futexsleep has it. */
+/* Numbers: include/uapi/asm-generic/unistd.h.  wait: futex without a timeout, as
+ * runtime.futexsleep has it. */
 static const struct arch_fork fork_arm64 = {
 	.nr = "x8",
 	.ret = "x0",
@@ -31,11 +33,12 @@ const struct arch arch_arm64 = {
 	.elf_machine = EM_AARCH64,
 	.fmt = { .word = 8, .big = false },
 	.nregs = 34,
-	.reg_names = { "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
-		  "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25",
-		  "x26", "x27", "x28", "x29", "x30", "sp", "pc", "cpsr" },
-	.reg_sizes = { 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8,
-		  8, 8, 8, 8, 8, 8, 4 },
+	.reg_names = { "x0",  "x1",  "x2",  "x3",  "x4",  "x5",  "x6",  "x7",  "x8",
+		       "x9",  "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
+		       "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+		       "x27", "x28", "x29", "x30", "sp",  "pc",  "cpsr" },
+	.reg_sizes = { 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8,
+		       8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4 },
 	.pc = 32,
 	.sp = 31,
 	.lr = 30,

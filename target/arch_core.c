@@ -1,12 +1,13 @@
 /*
- * What a core's NT_PRSTATUS holds of each machine's registers: the kernel's elf_gregset_t, of which pr_reg is made
- * (include/linux/elfcore.h: struct elf_prstatus).  Around it everything is the same for a word size:
+ * What a core's NT_PRSTATUS holds of each machine's registers: the kernel's elf_gregset_t, of which
+ * pr_reg is made (include/linux/elfcore.h: struct elf_prstatus).  Around it everything is the same
+ * for a word size:
  *
  *	pr_info 12, pr_cursig 2, (2); pr_sigpend, pr_sighold: words; pr_pid ... pr_sid: four times 4 bytes;
  *	four times two words of times; pr_reg; pr_fpvalid 4, up to a whole word
  *
- * Names are those of struct arch (gdb's); "" is what nobody asks for.  A machine whose struct arch lacks a name does
- * without it.
+ * Names are those of struct arch (gdb's); "" is what nobody asks for.  A machine whose struct arch
+ * lacks a name does without it.
  */
 #include <elf.h>
 #include <string.h>
@@ -41,7 +42,8 @@ static const char *const ppc64[] = { "r0", "r1", "r2", "r3", "r4", "r5", "r6", "
 /* arch/s390/include/uapi/asm/ptrace.h: s390_regs; access registers are two to a word */
 static const char *const s390x[] = { "pswm", "pswa", "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10",
 	"r11", "r12", "r13", "r14", "r15", "", "", "", "", "", "", "", "", "orig_r2" };
-/* arch/mips/include/uapi/asm/reg.h: MIPS64_EF_*; o32 begins with six words of padding (MIPS32_EF_R0) */
+/* arch/mips/include/uapi/asm/reg.h: MIPS64_EF_*; o32 begins with six words of padding
+ * (MIPS32_EF_R0) */
 static const char *const mips64[] = { "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12",
 	"r13", "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28",
 	"r29", "r30", "r31", "lo", "hi", "pc", "badvaddr", "status", "cause", "", "", "", "", "", "", "" };
@@ -57,10 +59,11 @@ static const char *const loong64[] = { "r0", "r1", "r2", "r3", "r4", "r5", "r6",
 #define REGS(r) r, sizeof(r) / sizeof(*(r))
 
 static const struct core_regs tables[] = {
-	{ EM_X86_64, 8, REGS(x86_64) },	 { EM_386, 4, REGS(i386) },	{ EM_ARM, 4, REGS(arm) },
-	{ EM_AARCH64, 8, REGS(aarch64) }, { EM_RISCV, 8, REGS(riscv) },	{ EM_PPC64, 8, REGS(ppc64) },
-	{ EM_S390, 8, REGS(s390x) },	 { EM_MIPS, 8, REGS(mips64) },	{ EM_MIPS, 4, REGS(mips32) },
-	{ EM_LOONGARCH, 8, REGS(loong64) },
+	{ EM_X86_64, 8, REGS(x86_64) }, { EM_386, 4, REGS(i386) },
+	{ EM_ARM, 4, REGS(arm) },       { EM_AARCH64, 8, REGS(aarch64) },
+	{ EM_RISCV, 8, REGS(riscv) },   { EM_PPC64, 8, REGS(ppc64) },
+	{ EM_S390, 8, REGS(s390x) },    { EM_MIPS, 8, REGS(mips64) },
+	{ EM_MIPS, 4, REGS(mips32) },   { EM_LOONGARCH, 8, REGS(loong64) },
 };
 
 const struct core_regs *core_regs_find(uint16_t elf_machine, struct bytes_fmt fmt)

@@ -9,7 +9,7 @@ const struct arch arch_s390x = {
 	.fmt = { .word = 8, .big = true },
 	.nregs = 18,
 	.reg_names = { "pswm", "pswa", "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9",
-		  "r10", "r11", "r12", "r13", "r14", "r15" },
+		       "r10", "r11", "r12", "r13", "r14", "r15" },
 	.reg_sizes = { 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8 },
 	.pc = 1,
 	.sp = 17,

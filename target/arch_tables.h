@@ -9,8 +9,8 @@
 
 #include "target/target.h"
 
-extern const struct arch arch_amd64, arch_arm64, arch_riscv64, arch_ppc64le, arch_ppc64, arch_s390x, arch_loong64,
-	 arch_mips64le, arch_mips64, arch_mipsle, arch_mips, arch_386, arch_arm;
+extern const struct arch arch_amd64, arch_arm64, arch_riscv64, arch_ppc64le, arch_ppc64, arch_s390x,
+	arch_loong64, arch_mips64le, arch_mips64, arch_mipsle, arch_mips, arch_386, arch_arm;
 
 /* target/guest_*.c */
 extern const struct arch_guest guest_amd64;

@@ -1,8 +1,8 @@
 /*
  * Core files, read with pread(): a page of it is in memory while it is copied.
  *
- * What the core does not have is looked for in EXE, where the process had EXE mapped: coredump_filter leaves out pages
- * that nobody wrote to.
+ * What the core does not have is looked for in EXE, where the process had EXE mapped:
+ * coredump_filter leaves out pages that nobody wrote to.
  */
 #include "target/core.h"
 
@@ -35,7 +35,7 @@ struct mapping { /* of a file */
 };
 
 struct core {
-	struct target t; /* first */
+	struct target t;  /* first */
 	char *path, *exe; /* exe: info's */
 	struct core_info info;
 	int fd;
@@ -50,7 +50,7 @@ struct core {
 	VEC(struct buf) prstatus; /* until core_target() */
 	uint64_t from_exe;
 	bool has_auxv;
-	bool anonymous; /* it has memory that is no file's */
+	bool anonymous;        /* it has memory that is no file's */
 	const struct elf *elf; /* EXE */
 	uint64_t bias;
 };
@@ -99,24 +99,35 @@ static struct err *not_a_core(const uint8_t *b, size_t n)
 		uint8_t len;
 		const char *name, *command;
 	} packed[] = {
-		{ "\x28\xb5\x2f\xfd", 4, "zstd", "zstd -d" },	    { "\x04\x22\x4d\x18", 4, "lz4", "lz4 -d" },
-		{ "\xfd" "7zXZ", 5, "xz", "xz -d" },		    { "\x1f\x8b", 2, "gzip", "gunzip" },
+		{ "\x28\xb5\x2f\xfd", 4, "zstd", "zstd -d" },
+		{ "\x04\x22\x4d\x18", 4, "lz4", "lz4 -d" },
+		{ "\xfd"
+		  "7zXZ",
+		  5, "xz", "xz -d" },
+		{ "\x1f\x8b", 2, "gzip", "gunzip" },
 	};
 
 	for (size_t i = 0; i < sizeof(packed) / sizeof(*packed); i++)
 		if (n >= packed[i].len && !memcmp(b, packed[i].magic, packed[i].len))
-			return err_create(ERR_BADDATA, "packed with %s: unpack it first (%s FILE; or, of systemd's: coredumpctl "
-					  "dump -o core PID)", packed[i].name, packed[i].command);
-	return err_create(ERR_BADDATA, n ? "neither a core file nor a stub" : "an empty file, no core");
+			return err_create(
+				ERR_BADDATA,
+				"packed with %s: unpack it first (%s FILE; or, of systemd's: coredumpctl "
+				"dump -o core PID)",
+				packed[i].name, packed[i].command);
+	return err_create(ERR_BADDATA,
+			  n ? "neither a core file nor a stub" : "an empty file, no core");
 }
 
-static struct err *read_at(const struct core *c, uint64_t off, void *dst, uint64_t len, uint64_t *got)
+static struct err *read_at(const struct core *c, uint64_t off, void *dst, uint64_t len,
+			   uint64_t *got)
 {
 	uint8_t *p = dst;
 
 	for (*got = 0; *got < len;) {
 		uint64_t want = len - *got < (1u << 30) ? len - *got : 1u << 30;
-		ssize_t n = off + *got < c->size ? pread(c->fd, p + *got, want, (off_t)(off + *got)) : 0;
+		ssize_t n = off + *got < c->size ?
+				    pread(c->fd, p + *got, want, (off_t)(off + *got)) :
+				    0;
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -138,7 +149,8 @@ static struct err *note_auxv(struct core *c, const uint8_t *d, size_t len)
 	return buf_add(&c->t.auxv, d, len);
 }
 
-/* fs/binfmt_elf.c: fill_files_note(): count, page size; count times start, end, offset in pages; the paths. */
+/* fs/binfmt_elf.c: fill_files_note(): count, page size; count times start, end, offset in pages;
+ * the paths. */
 static struct err *note_files(struct core *c, const uint8_t *d, size_t len)
 {
 	struct cursor k = cursor_make(d, len, c->fmt);
@@ -156,7 +168,8 @@ static struct err *note_files(struct core *c, const uint8_t *d, size_t len)
 	end = c->files + len;
 	path = c->files + (2 + 3 * n) * c->fmt.word;
 	for (uint64_t i = 0; i < n && path < end && !err; i++) {
-		struct mapping m = { cursor_word(&k), cursor_word(&k), cursor_word(&k) * page, path };
+		struct mapping m = { cursor_word(&k), cursor_word(&k), cursor_word(&k) * page,
+				     path };
 
 		err = vec_push(&c->maps, m);
 		path += strlen(path) + 1;
@@ -232,8 +245,10 @@ static struct err *read_notes(struct core *c, Elf *elf, uint64_t off, uint64_t l
 	data = elf_getdata_rawchunk(elf, (int64_t)off, len, ELF_T_NHDR);
 	if (!data)
 		return err_create(ERR_BADDATA, "its notes cannot be read: %s", elf_errmsg(-1));
-	for (; !err && at < data->d_size && (next = gelf_getnote(data, at, &nh, &name, &desc)) > 0; at = next)
-		err = note_one(c, &nh, (const char *)data->d_buf + name, (const uint8_t *)data->d_buf + desc);
+	for (; !err && at < data->d_size && (next = gelf_getnote(data, at, &nh, &name, &desc)) > 0;
+	     at = next)
+		err = note_one(c, &nh, (const char *)data->d_buf + name,
+			       (const uint8_t *)data->d_buf + desc);
 	return err;
 }
 
@@ -248,10 +263,13 @@ static struct err *read_headers(struct core *c, Elf *elf)
 	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &eh))
 		return err_create(ERR_BADDATA, "a damaged ELF file");
 	if (eh.e_type != ET_CORE)
-		return err_create(ERR_BADDATA, "an executable, not a core file: it goes behind TARGET");
+		return err_create(ERR_BADDATA,
+				  "an executable, not a core file: it goes behind TARGET");
 	c->machine = eh.e_machine;
-	c->fmt = (struct bytes_fmt){ eh.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4, eh.e_ident[EI_DATA] == ELFDATA2MSB };
-	/* More than 65534 headers are counted in section 0, which the kernel writes at the end: a cut core lacks it. */
+	c->fmt = (struct bytes_fmt){ eh.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4,
+				     eh.e_ident[EI_DATA] == ELFDATA2MSB };
+	/* More than 65534 headers are counted in section 0, which the kernel writes at the end:
+	 * a cut core lacks it. */
 	if (elf_getphdrnum(elf, &n) || (n == PN_XNUM && eh.e_shoff >= c->size))
 		return err_create(ERR_BADDATA, "cut: its program headers cannot be counted");
 	if (n > LIMIT_CORE_SEGMENTS)
@@ -260,7 +278,8 @@ static struct err *read_headers(struct core *c, Elf *elf)
 		GElf_Phdr ph;
 
 		if (!gelf_getphdr(elf, (int)i, &ph))
-			return err_create(ERR_BADDATA, "program header %zu cannot be read (cut?)", i);
+			return err_create(ERR_BADDATA, "program header %zu cannot be read (cut?)",
+					  i);
 		if (ph.p_type == PT_NOTE)
 			err = read_notes(c, elf, ph.p_offset, ph.p_filesz);
 		if (ph.p_type != PT_LOAD || !ph.p_memsz)
@@ -270,8 +289,8 @@ static struct err *read_headers(struct core *c, Elf *elf)
 			return err_create(ERR_BADDATA, "program header %zu makes no sense", i);
 		if (!err)
 			err = vec_push(&c->segments,
-				       ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset, ph.p_filesz,
-							   !!(ph.p_flags & PF_W) }));
+				       ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset,
+							  ph.p_filesz, !!(ph.p_flags & PF_W) }));
 	}
 	if (err)
 		return err;
@@ -281,7 +300,8 @@ static struct err *read_headers(struct core *c, Elf *elf)
 		qsort(c->segments.v, c->segments.n, sizeof(*c->segments.v), segment_cmp);
 	for (size_t i = 1; i < c->segments.n; i++)
 		if (c->segments.v[i].addr - c->segments.v[i - 1].addr < c->segments.v[i - 1].memsz)
-			return err_create(ERR_BADDATA, "segments overlap at 0x%" PRIx64, c->segments.v[i].addr);
+			return err_create(ERR_BADDATA, "segments overlap at 0x%" PRIx64,
+					  c->segments.v[i].addr);
 	return NULL;
 }
 
@@ -429,7 +449,8 @@ static size_t segment_lookup(const struct core *c, uint64_t addr)
 	return lo;
 }
 
-/* Is the file at m's path what was mapped?  The core has the first page of every ELF file (coredump_filter, bit 4). */
+/* Is the file at m's path what was mapped?  The core has the first page of every ELF file
+ * (coredump_filter, bit 4). */
 static bool is_mapped_file(const struct core *c, const struct mapping *m, int fd)
 {
 	uint8_t here[FIRST_PAGE], there[FIRST_PAGE];
@@ -464,7 +485,8 @@ static uint64_t read_mapped(struct core *c, uint64_t addr, uint8_t *dst, uint64_
 		cleanup_close(&c->file_fd);
 		c->file = m->path;
 		c->file_fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (c->file_fd >= 0 && (!core_is_file(m->path) || !is_mapped_file(c, m, c->file_fd))) {
+		if (c->file_fd >= 0 &&
+		    (!core_is_file(m->path) || !is_mapped_file(c, m, c->file_fd))) {
 			close(c->file_fd);
 			c->file_fd = -1;
 		}
@@ -504,12 +526,14 @@ static uint64_t read_file(struct core *c, uint64_t addr, uint8_t *dst, uint64_t 
 }
 
 /*
- * Memory that the process had and never touched: the kernel writes none of such a mapping (fs/coredump.c: vma_dump_size()).
- * Where coredump_filter leaves out all that is no file's, nothing can be said.
+ * Memory that the process had and never touched: the kernel writes none of such a mapping
+ * (fs/coredump.c: vma_dump_size()). Where coredump_filter leaves out all that is no file's, nothing
+ * can be said.
  */
 static bool is_untouched(const struct core *c, const struct segment *s)
 {
-	return !c->info.ours && c->anonymous && !s->filesz && s->writable && !mapping_at(c, s->addr);
+	return !c->info.ours && c->anonymous && !s->filesz && s->writable &&
+	       !mapping_at(c, s->addr);
 }
 
 static struct err *read_range(struct core *c, struct mem_range *r)
@@ -522,7 +546,8 @@ static struct err *read_range(struct core *c, struct mem_range *r)
 		const struct segment *s = i < c->segments.n ? &c->segments.v[i] : NULL;
 
 		if (!s || s->addr > addr) {
-			/* One of ours has no headers for what it has not: EXE's constants are in EXE. */
+			/* One of ours has no headers for what it has not: EXE's constants are in
+			 * EXE. */
 			if (!c->info.ours || !c->elf || is_variable(c->elf, addr - c->bias))
 				break;
 			n = s && s->addr - addr < left ? s->addr - addr : left;
@@ -572,10 +597,13 @@ static struct err *core_readv(struct mem_source *src, struct mem_range *ranges, 
 static struct err *core_auxv(struct target *t, struct buf *ret)
 {
 	(void)ret; /* it is there from the start */
-	return ((struct core *)t)->has_auxv ? NULL : err_create(ERR_NODEBUG, "the core file has no auxiliary vector");
+	return ((struct core *)t)->has_auxv ?
+		       NULL :
+		       err_create(ERR_NODEBUG, "the core file has no auxiliary vector");
 }
 
-static void fill_thread(const struct core *c, const struct core_regs *regs, const struct buf *note, struct thread *th)
+static void fill_thread(const struct core *c, const struct core_regs *regs, const struct buf *note,
+			struct thread *th)
 {
 	const struct arch *a = c->t.arch;
 	unsigned word = c->fmt.word;
@@ -584,7 +612,8 @@ static void fill_thread(const struct core *c, const struct core_regs *regs, cons
 	for (size_t i = 0; i < regs->n; i++)
 		for (unsigned k = 0; k < a->nregs && *regs->names[i]; k++)
 			if (!strcmp(a->reg_names[k], regs->names[i])) {
-				th->regs[k] = bytes_word(c->fmt, note->data + prstatus_reg(c->fmt) + i * word);
+				th->regs[k] = bytes_word(c->fmt, note->data + prstatus_reg(c->fmt) +
+									 i * word);
 				th->have[k] = true;
 			}
 	th->valid = th->have[a->pc] && th->have[a->sp];
@@ -604,8 +633,9 @@ static struct err *core_threads(struct target *t, struct threads *ret)
 		struct thread th = { 0 };
 
 		if (c->prstatus.v[i].len < prstatus_reg(c->fmt) + regs->n * regs->word)
-			return err_create(ERR_BADDATA, "a thread's registers take %zu bytes, not %zu", c->prstatus.v[i].len,
-					  prstatus_size(regs));
+			return err_create(ERR_BADDATA,
+					  "a thread's registers take %zu bytes, not %zu",
+					  c->prstatus.v[i].len, prstatus_size(regs));
 		fill_thread(c, regs, &c->prstatus.v[i], &th);
 		err = vec_push(ret, th);
 	}
@@ -622,7 +652,8 @@ static const struct target_ops core_ops = { core_target_destroy, core_threads, c
 
 struct err *core_target(struct core *c, const struct arch *arch, struct target **ret)
 {
-	if (c->machine != arch->elf_machine || c->fmt.word != arch->fmt.word || c->fmt.big != arch->fmt.big)
+	if (c->machine != arch->elf_machine || c->fmt.word != arch->fmt.word ||
+	    c->fmt.big != arch->fmt.big)
 		return err_create(ERR_BADDATA, "%s is of a program for %s, EXE is for %s", c->path,
 				  arch_machine_name(c->machine), arch->name);
 	c->t.source = (struct mem_source){ core_readv, true };

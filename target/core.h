@@ -1,6 +1,6 @@
 /*
- * A core file as a target: gcore's, the kernel's, QEMU's, or one of ours.  Nothing of it is read before it is
- * asked for.
+ * A core file as a target: gcore's, the kernel's, QEMU's, or one of ours.  Nothing of it is read
+ * before it is asked for.
  *
  * A core may be partial (coredump_filter leaves pages out that are as in their file) or cut.
  */
@@ -13,34 +13,39 @@
 
 struct core;
 
-/* Does `target`, of the command line, name a file?  Then it is meant as a core, whatever it holds. */
+/* Does `target`, of the command line, name a file?  Then it is meant as a core, whatever it
+ * holds. */
 bool core_is_file(const char *target);
 
-/* ERR_BADDATA: no core (what it is, and what to do: compressed ones too), or one too damaged to be read. */
+/* ERR_BADDATA: no core (what it is, and what to do: compressed ones too), or one too damaged to
+ * be read. */
 ERR_MUST_CHECK struct err *core_open(const char *path, struct core **ret);
 void core_destroy(struct core *c);
 
 /* What it says of itself. */
 struct core_info {
 	const char *exe;  /* the program's path, by NT_FILE; NULL: unknown */
-	uint64_t pid;	  /* 0: unknown */
+	uint64_t pid;     /* 0: unknown */
 	int64_t time_ns;  /* when it was captured, or else written */
 	uint64_t mono_ns; /* the same by CLOCK_MONOTONIC there; 0: unknown */
-	bool ours;	  /* written by -o FILE.core */
-	bool full;	  /* and that with --full */
+	bool ours;        /* written by -o FILE.core */
+	bool full;        /* and that with --full */
 };
 struct core_info core_info(const struct core *c);
 
-/* Bytes that its program headers promise and that are behind the file's end; *at: the first such address. */
+/* Bytes that its program headers promise and that are behind the file's end; *at: the first such
+ * address. */
 uint64_t core_cut(const struct core *c, uint64_t *at);
-/* Of bytes read so far: how many of EXE's variables were taken from EXE, since the core has none of their pages. */
+/* Of bytes read so far: how many of EXE's variables were taken from EXE, since the core has none
+ * of their pages. */
 uint64_t core_from_exe(const struct core *c);
 
 /*
- * Memory and threads.  exe (borrowed) is where pages come from that were left out; bias: its place.  The core is borrowed
- * and outlives the target.  ERR_UNSUPPORTED: a machine without tables.
+ * Memory and threads.  exe (borrowed) is where pages come from that were left out; bias: its place.
+ * The core is borrowed and outlives the target.  ERR_UNSUPPORTED: a machine without tables.
  */
-ERR_MUST_CHECK struct err *core_target(struct core *c, const struct arch *arch, struct target **ret);
+ERR_MUST_CHECK struct err *core_target(struct core *c, const struct arch *arch,
+				       struct target **ret);
 void core_set_exe(struct core *c, const struct elf *exe, uint64_t bias);
 
 /* All memory that the core says the process had, and can be read: sorted. */

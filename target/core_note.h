@@ -1,4 +1,5 @@
-/* Notes of a core file: what reading (target/core.c) and writing (target/core_write.c) one share. */
+/* Notes of a core file: what reading (target/core.c) and writing (target/core_write.c) one
+ * share. */
 #ifndef GRF_TARGET_CORE_NOTE_H
 #define GRF_TARGET_CORE_NOTE_H
 

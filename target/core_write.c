@@ -1,6 +1,6 @@
 /*
- * ELF header; program headers; notes; memory; and, where there are more headers than 16 bits count, section header 0
- * with their number (gABI, PN_XNUM).
+ * ELF header; program headers; notes; memory; and, where there are more headers than 16 bits count,
+ * section header 0 with their number (gABI, PN_XNUM).
  */
 #include "target/core_write.h"
 
@@ -44,20 +44,21 @@ static struct err *put_zeros(struct buf *b, size_t n)
 
 /* ------------------------------------------------------------------ notes */
 
-static struct err *put_note(struct buf *b, struct bytes_fmt f, const char *owner, uint32_t type, const struct buf *desc)
+static struct err *put_note(struct buf *b, struct bytes_fmt f, const char *owner, uint32_t type,
+			    const struct buf *desc)
 {
 	size_t name = strlen(owner) + 1;
 	struct err *err;
 
-	if ((err = put(b, f, name, 4)) || (err = put(b, f, desc->len, 4)) || (err = put(b, f, type, 4)) ||
-	    (err = buf_add(b, owner, name)) || (err = put_zeros(b, -name & 3)) ||
-	    (err = buf_add(b, desc->data, desc->len)))
+	if ((err = put(b, f, name, 4)) || (err = put(b, f, desc->len, 4)) ||
+	    (err = put(b, f, type, 4)) || (err = buf_add(b, owner, name)) ||
+	    (err = put_zeros(b, -name & 3)) || (err = buf_add(b, desc->data, desc->len)))
 		return err;
 	return put_zeros(b, -desc->len & 3);
 }
 
-static struct err *add_status(struct buf *b, const struct core_contents *c, const struct core_regs *regs,
-			      const struct thread *th)
+static struct err *add_status(struct buf *b, const struct core_contents *c,
+			      const struct core_regs *regs, const struct thread *th)
 {
 	_cleanup_buf_ struct buf d = BUF_INIT;
 	const struct arch *a = c->arch;
@@ -84,7 +85,8 @@ static struct err *add_psinfo(struct buf *b, const struct core_contents *c)
 {
 	_cleanup_buf_ struct buf d = BUF_INIT;
 	const char *base = strrchr(c->exe, '/');
-	bool narrow = c->arch->fmt.word == 4; /* as prstatus_pid() in target/core.c: 128 bytes where uids take four */
+	/* as prstatus_pid() in target/core.c: 128 bytes where uids take four */
+	bool narrow = c->arch->fmt.word == 4;
 	char fname[16] = "", args[80] = "";
 	struct err *err = put_zeros(&d, narrow ? 16 : 24);
 
@@ -129,7 +131,8 @@ static struct err *add_notes(struct buf *b, const struct core_contents *c)
 	struct err *err;
 
 	if (!regs)
-		return err_create(ERR_UNSUPPORTED, "registers in core files of %s are not known", c->arch->name);
+		return err_create(ERR_UNSUPPORTED, "registers in core files of %s are not known",
+				  c->arch->name);
 	/* Process-wide notes come behind the first thread's (fs/binfmt_elf.c). */
 	err = c->threads->n ? add_status(b, c, regs, &c->threads->v[0]) : NULL;
 	if (!err)
@@ -141,7 +144,8 @@ static struct err *add_notes(struct buf *b, const struct core_contents *c)
 	if (!err)
 		err = put(&own, f, (uint64_t)c->time_ns, 8);
 	if (!err)
-		err = put(&own, f, (c->scrubbed ? CORE_SCRUBBED : 0) | (c->full ? CORE_FULL : 0), 8);
+		err = put(&own, f, (c->scrubbed ? CORE_SCRUBBED : 0) | (c->full ? CORE_FULL : 0),
+			  8);
 	if (!err)
 		err = put(&own, f, c->mono_ns, 8);
 	if (!err)
@@ -153,8 +157,8 @@ static struct err *add_notes(struct buf *b, const struct core_contents *c)
 
 /* ------------------------------------------------------------------ headers */
 
-static struct err *add_phdr(struct buf *b, struct bytes_fmt f, uint32_t type, uint32_t flags, uint64_t off, uint64_t addr,
-			    uint64_t len, uint64_t memsz)
+static struct err *add_phdr(struct buf *b, struct bytes_fmt f, uint32_t type, uint32_t flags,
+			    uint64_t off, uint64_t addr, uint64_t len, uint64_t memsz)
 {
 	struct err *err = put(b, f, type, 4);
 
@@ -189,8 +193,13 @@ static struct err *add_ehdr(struct buf *b, const struct core_contents *c, uint64
 	struct bytes_fmt f = c->arch->fmt;
 	struct sizes s = elf_sizes(f);
 	bool many = nphdrs >= PN_XNUM;
-	const uint8_t ident[EI_NIDENT] = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, f.word == 8 ? ELFCLASS64 : ELFCLASS32,
-					   f.big ? ELFDATA2MSB : ELFDATA2LSB, EV_CURRENT };
+	const uint8_t ident[EI_NIDENT] = { ELFMAG0,
+					   ELFMAG1,
+					   ELFMAG2,
+					   ELFMAG3,
+					   f.word == 8 ? ELFCLASS64 : ELFCLASS32,
+					   f.big ? ELFDATA2MSB : ELFDATA2LSB,
+					   EV_CURRENT };
 	const struct {
 		uint64_t v;
 		unsigned size;
@@ -235,7 +244,8 @@ static struct err *add_headers(struct buf *b, const struct core_contents *c, siz
 		err = add_phdr(b, f, PT_NOTE, 0, off, 0, notes_len, 0);
 	off += notes_len;
 	for (size_t i = 0; i < r->n && !err; i++) {
-		err = add_phdr(b, f, PT_LOAD, PF_R | PF_W, off, r->v[i].addr, r->v[i].len, r->v[i].len);
+		err = add_phdr(b, f, PT_LOAD, PF_R | PF_W, off, r->v[i].addr, r->v[i].len,
+			       r->v[i].len);
 		off += r->v[i].len;
 	}
 	return err;

@@ -1,6 +1,6 @@
 /*
- * An image as a core file: sparse, with what was captured and nothing else, so that gdb and delve read it, and
- * target/core.c.
+ * An image as a core file: sparse, with what was captured and nothing else, so that gdb and delve
+ * read it, and target/core.c.
  */
 #ifndef GRF_TARGET_CORE_WRITE_H
 #define GRF_TARGET_CORE_WRITE_H
@@ -21,7 +21,7 @@ struct core_contents {
 	const struct buf *auxv; /* NULL: unknown */
 	const char *exe;
 	uint64_t pid;
-	int64_t time_ns; /* of the capture */
+	int64_t time_ns;  /* of the capture */
 	uint64_t mono_ns; /* the same by CLOCK_MONOTONIC; 0: unknown */
 	bool scrubbed, full;
 	const struct core_file *files;
@@ -33,8 +33,8 @@ struct core_contents {
 	void *arg;
 };
 
-/* To where f is; where that can be sought in, zeros become holes.  ERR_OS; ERR_UNSUPPORTED: a machine whose registers
- * have no place in a core. */
+/* To where f is; where that can be sought in, zeros become holes.  ERR_OS; ERR_UNSUPPORTED: a
+ * machine whose registers have no place in a core. */
 ERR_MUST_CHECK struct err *core_write(FILE *f, const struct core_contents *c);
 
 #endif

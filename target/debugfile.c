@@ -34,7 +34,8 @@ uint64_t debugfile_addr(const struct debugfile *d, uint64_t addr)
 
 /* ------------------------------------------------------------------ is it the same build? */
 
-/* The third of the parts "action/main's action/main's content/content"; false if the id has no such parts. */
+/* The third of the parts "action/main's action/main's content/content"; false if the id has no
+ * such parts. */
 static bool id_main(const char *id, const char **ret, size_t *len)
 {
 	const char *z = strrchr(id, '/'), *a = z ? memrchr(id, '/', (size_t)(z - id)) : NULL;
@@ -51,7 +52,8 @@ static bool same_main(const struct elf *a, const struct elf *b)
 	const char *x, *y;
 	size_t n, m;
 
-	return id_main(elf_go_build_id(a), &x, &n) && id_main(elf_go_build_id(b), &y, &m) && n == m && !memcmp(x, y, n);
+	return id_main(elf_go_build_id(a), &x, &n) && id_main(elf_go_build_id(b), &y, &m) &&
+	       n == m && !memcmp(x, y, n);
 }
 
 static bool same_id(const struct elf *a, const struct elf *b)
@@ -63,11 +65,12 @@ static bool same_id(const struct elf *a, const struct elf *b)
 	return *gnu && !strcmp(gnu, elf_gnu_build_id(b));
 }
 
-static struct err *differs(const struct elf *binary, const struct elf *file, const char *what, const char *x,
-			   const char *y)
+static struct err *differs(const struct elf *binary, const struct elf *file, const char *what,
+			   const char *x, const char *y)
 {
-	return err_create(ERR_BADDATA, "%s is not of the same build as %s: %s %s, not %s", elf_path(file),
-			  elf_path(binary), what, *y ? y : "(none)", *x ? x : "(none)");
+	return err_create(ERR_BADDATA, "%s is not of the same build as %s: %s %s, not %s",
+			  elf_path(file), elf_path(binary), what, *y ? y : "(none)",
+			  *x ? x : "(none)");
 }
 
 static bool is_pclntab(const char *name)
@@ -79,8 +82,9 @@ static bool is_pclntab(const char *name)
 }
 
 /*
- * The function tables: their section; where external linkers (up to go1.25, PIE and c-shared) put them into .data.rel.ro,
- * what there has no relocations: names, files and pc tables (pcHeader in runtime/symtab.go).
+ * The function tables: their section; where external linkers (up to go1.25, PIE and c-shared) put
+ * them into .data.rel.ro, what there has no relocations: names, files and pc tables (pcHeader in
+ * runtime/symtab.go).
  */
 static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 {
@@ -98,7 +102,8 @@ static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 	p = s ? elf_section_data(e, s) : NULL;
 	for (uint64_t at = 0; p && at + 9u * fmt.word <= s->size; at += fmt.word) {
 		const uint8_t *h = p + at;
-		/* {magic, 0, 0, minLC, ptrSize; nfunc, nfiles; textStart (1.18+); funcname, cu, file, pc, pcln offsets} */
+		/* {magic, 0, 0, minLC, ptrSize; nfunc, nfiles; textStart (1.18+); funcname, cu,
+		 * file, pc, pcln offsets} */
 		unsigned first = bytes_u32(fmt, h) == 0xfffffffa ? 3 : 4;
 		uint64_t from, to;
 
@@ -114,16 +119,19 @@ static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 	return NULL;
 }
 
-/* Two links of the same packages: all code and data have the same sizes, and the function tables are equal. */
+/* Two links of the same packages: all code and data have the same sizes, and the function tables
+ * are equal. */
 static struct err *check_sections(const struct elf *binary, const struct elf *file)
 {
-	static const char *const same_size[] = { ".text", ".data", ".bss", ".noptrdata", ".noptrbss" };
+	static const char *const same_size[] = { ".text", ".data", ".bss", ".noptrdata",
+						 ".noptrbss" };
 	const uint8_t *tables, *other;
 	uint64_t len, other_len;
 	const char *what = NULL;
 
 	for (size_t i = 0; i < sizeof(same_size) / sizeof(*same_size); i++) {
-		const struct elf_section *x = elf_section(binary, same_size[i]), *y = elf_section(file, same_size[i]);
+		const struct elf_section *x = elf_section(binary, same_size[i]),
+					 *y = elf_section(file, same_size[i]);
 
 		if (!x != !y || (x && x->size != y->size))
 			what = same_size[i];
@@ -132,8 +140,8 @@ static struct err *check_sections(const struct elf *binary, const struct elf *fi
 	other = pclntab(file, &other_len);
 	if (!what && (!tables || !other || len != other_len || memcmp(tables, other, len)))
 		what = "pclntab";
-	return what ? err_create(ERR_BADDATA, "%s is not of the same build as %s: %s differs", elf_path(file),
-				 elf_path(binary), what) :
+	return what ? err_create(ERR_BADDATA, "%s is not of the same build as %s: %s differs",
+				 elf_path(file), elf_path(binary), what) :
 		      NULL;
 }
 
@@ -142,8 +150,8 @@ static struct err *check(const struct elf *binary, const struct elf *file)
 	const char *x = elf_go_build_id(binary), *y = elf_go_build_id(file);
 
 	if (elf_machine(binary) != elf_machine(file))
-		return err_create(ERR_BADDATA, "%s is for another architecture than %s", elf_path(file),
-				  elf_path(binary));
+		return err_create(ERR_BADDATA, "%s is for another architecture than %s",
+				  elf_path(file), elf_path(binary));
 	if (same_id(binary, file))
 		return NULL;
 	if (same_main(binary, file))
@@ -155,7 +163,8 @@ static struct err *check(const struct elf *binary, const struct elf *file)
 
 static struct err *add_shifts(struct debugfile *d, const struct elf *binary)
 {
-	const struct elf_section *s, *text = elf_section(binary, ".text"), *file_text = elf_section(d->elf, ".text");
+	const struct elf_section *s, *text = elf_section(binary, ".text"),
+				     *file_text = elf_section(d->elf, ".text");
 	size_t n = elf_sections(d->elf, &s);
 	struct err *err = NULL;
 
@@ -163,8 +172,9 @@ static struct err *add_shifts(struct debugfile *d, const struct elf *binary)
 		const struct elf_section *to = s[i].alloc ? elf_section(binary, s[i].name) : NULL;
 
 		if (to && to->addr != s[i].addr && to->size == s[i].size)
-			err = vec_push(&d->shifts, ((struct debugfile_shift){ s[i].addr, s[i].size,
-									      to->addr - s[i].addr }));
+			err = vec_push(&d->shifts,
+				       ((struct debugfile_shift){ s[i].addr, s[i].size,
+								  to->addr - s[i].addr }));
 	}
 	d->text_shift = text && file_text ? text->addr - file_text->addr : 0;
 	return err;
@@ -192,7 +202,8 @@ struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct 
 #define DEBUG_DIR "/usr/lib/debug"
 
 /* A candidate that cannot be opened or is of another build is no error. */
-static struct err *try_file(struct debugfile *d, const struct elf *binary, const char *path, const uint32_t *crc)
+static struct err *try_file(struct debugfile *d, const struct elf *binary, const char *path,
+			    const uint32_t *crc)
 {
 	_cleanup_(cleanup_elf_destroy) struct elf *file = NULL;
 	struct err *err = elf_open(path, &file);
@@ -213,7 +224,8 @@ static struct err *try_file(struct debugfile *d, const struct elf *binary, const
 	return NULL;
 }
 
-/* .gnu_debuglink: a file name, zeros up to a multiple of 4, the file's CRC (gdb's manual, "Separate Debug Files"). */
+/* .gnu_debuglink: a file name, zeros up to a multiple of 4, the file's CRC (gdb's manual,
+ * "Separate Debug Files"). */
 static struct err *try_link(struct debugfile *d, const struct elf *binary)
 {
 	const struct elf_section *s = elf_section(binary, ".gnu_debuglink");
@@ -223,7 +235,8 @@ static struct err *try_link(struct debugfile *d, const struct elf *binary)
 	uint32_t crc;
 	size_t off;
 
-	if (!b || s->size < 8 || !(end = memchr(b, 0, s->size)) || end == b || memchr(b, '/', (size_t)(end - b)))
+	if (!b || s->size < 8 || !(end = memchr(b, 0, s->size)) || end == b ||
+	    memchr(b, '/', (size_t)(end - b)))
 		return NULL;
 	off = ((size_t)(end - b) + 4) & ~(size_t)3;
 	if (off + 4 > s->size)

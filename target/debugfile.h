@@ -18,12 +18,12 @@
 
 struct debugfile_shift {
 	uint64_t addr, size; /* in the debug file */
-	uint64_t shift;	     /* what to add for the binary's link-time address */
+	uint64_t shift;      /* what to add for the binary's link-time address */
 };
 
 struct debugfile {
-	struct elf *elf; /* NULL: none */
-	bool owned;	 /* not the binary itself */
+	struct elf *elf;                    /* NULL: none */
+	bool owned;                         /* not the binary itself */
 	VEC(struct debugfile_shift) shifts; /* sections that are elsewhere in the binary */
 	uint64_t text_shift;
 };
@@ -33,15 +33,16 @@ void debugfile_own(struct debugfile *d, struct elf *binary);
 void debugfile_deinit(struct debugfile *d);
 
 /*
- * Makes file the debug file of binary, and takes it over.  ERR_BADDATA: it is of another build (file stays the
- * caller's); the message says what differs.
+ * Makes file the debug file of binary, and takes it over.  ERR_BADDATA: it is of another build
+ * (file stays the caller's); the message says what differs.
  */
-ERR_MUST_CHECK struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct elf *file);
+ERR_MUST_CHECK struct err *debugfile_set(struct debugfile *d, const struct elf *binary,
+					 struct elf *file);
 
 /*
- * Looks where debuggers look for a stripped binary's debug file: .gnu_debuglink beside the binary, in
- * .debug/ and under /usr/lib/debug; .build-id/xx/y.debug there.  Files that do not match are passed over; d->elf stays NULL
- * if none does.
+ * Looks where debuggers look for a stripped binary's debug file: .gnu_debuglink beside the binary,
+ * in .debug/ and under /usr/lib/debug; .build-id/xx/y.debug there.  Files that do not match are
+ * passed over; d->elf stays NULL if none does.
  */
 ERR_MUST_CHECK struct err *debugfile_find(struct debugfile *d, const struct elf *binary);
 

@@ -67,7 +67,8 @@ struct err *dwarf_create(struct elf *e, struct dwarf **ret)
 
 /* ------------------------------------------------------------------ units */
 
-/* Is it the types' unit?  "<unspecified>" (dwarfGenerateDebugInfo, ld/dwarf.go) is among its first children. */
+/* Is it the types' unit?  "<unspecified>" (dwarfGenerateDebugInfo, ld/dwarf.go) is among its
+ * first children. */
 static bool cu_has_types(struct dwarf *d, Dwarf_Die cu)
 {
 	DIE_GUARD Dwarf_Die die = NULL;
@@ -117,8 +118,9 @@ struct err *dwarf_need_cus(struct dwarf *d)
 		Dwarf_Error e = NULL;
 		DIE_GUARD Dwarf_Die die = NULL;
 		struct dwarf_cu cu = { 0 };
-		int rc = dwarf_next_cu_header_d(d->dbg, true, &len, &version, &abbrev, &addr_size, &off_size,
-						&ext_size, &sig, &typeoff, &next, &type, &e);
+		int rc = dwarf_next_cu_header_d(d->dbg, true, &len, &version, &abbrev, &addr_size,
+						&off_size, &ext_size, &sig, &typeoff, &next, &type,
+						&e);
 
 		if (rc == DW_DLV_NO_ENTRY)
 			break;
@@ -185,7 +187,8 @@ static struct err *add_var(struct dwarf *d, Dwarf_Die die, const struct dwarf_cu
 
 	/* Go writes DW_OP_addr in a block, always (18,127 of 18,127 in a 412 MB program). */
 	if (!dwarf_die_block(d, die, DW_AT_location, &block, &len) || !block || cu->addr_size > 8 ||
-	    len != 1u + cu->addr_size || block[0] != DW_OP_addr || (cu->addr_size != 4 && cu->addr_size != 8))
+	    len != 1u + cu->addr_size || block[0] != DW_OP_addr ||
+	    (cu->addr_size != 4 && cu->addr_size != 8))
 		return NULL;
 	v.addr = bytes_uint(elf_fmt(d->elf), block + 1, cu->addr_size);
 	v.name = dwarf_die_str(d, die, DW_AT_name);
@@ -258,7 +261,8 @@ static int cmp_func(const void *a, const void *b)
 {
 	const struct dwarf_func *x = a, *y = b;
 
-	return x->low != y->low ? (x->low < y->low ? -1 : 1) : (x->die < y->die ? -1 : x->die > y->die);
+	return x->low != y->low ? (x->low < y->low ? -1 : 1) :
+				  (x->die < y->die ? -1 : x->die > y->die);
 }
 
 static int cmp_var(const void *a, const void *b)

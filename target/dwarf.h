@@ -3,8 +3,9 @@
  * libdwarf type shows here.  Opening is cheap; the index of functions, variables
  * and types is built on first use.  Addresses are link-time.
  *
- * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).  Names are as Go prints
- * them: the escapes of symbol names ("yaml%2ev3.Node") are undone here; those of symtab and pclntab are not.
+ * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).  Names are as Go prints them:
+ * the escapes of symbol names ("yaml%2ev3.Node") are undone here; those of symtab and pclntab are
+ * not.
  *
  * libdwarf 20210528 crashes on damaged DWARF 5 lists, so it is not shown them (dwarf_object.c);
  * they are decoded in dwarf_lists.c.
@@ -34,21 +35,22 @@ enum dwarf_type_tag {
 	DWARF_T_OTHER, /* unknown, or a constant size blob */
 	DWARF_T_BASE,
 	DWARF_T_POINTER, /* elem may be 0: unsafe.Pointer */
-	DWARF_T_STRUCT,	 /* also Go's string, slice, interface and map internals: see go_kind */
+	DWARF_T_STRUCT,  /* also Go's string, slice, interface and map internals: see go_kind */
 	DWARF_T_ARRAY,
 	DWARF_T_FUNC,
-	DWARF_T_TYPEDEF, /* elem: what it names; Go's map, chan, func, interface are typedefs with a go_kind */
+	/* elem: what it names; Go's map, chan, func, interface are typedefs with a go_kind */
+	DWARF_T_TYPEDEF,
 };
 
 struct dwarf_type {
 	uint64_t die;
 	enum dwarf_type_tag tag;
 	const char *name; /* "" if none; lives as long as d */
-	uint64_t size;	  /* bytes */
-	uint64_t count;	  /* arrays */
-	uint64_t elem;	  /* DW_AT_type of the DIE */
+	uint64_t size;    /* bytes */
+	uint64_t count;   /* arrays */
+	uint64_t elem;    /* DW_AT_type of the DIE */
 	uint64_t go_elem, go_key;
-	uint8_t go_kind;	  /* DW_AT_go_kind & 0x1f; 0: none */
+	uint8_t go_kind;          /* DW_AT_go_kind & 0x1f; 0: none */
 	uint64_t go_runtime_type; /* offset from moduledata.types; 0: none */
 };
 
@@ -81,38 +83,41 @@ ERR_MUST_CHECK struct err *dwarf_globals(struct dwarf *d, const struct dwarf_var
 /* ------------------------------------------------------------------ functions */
 
 /*
- * A local (or parameter, or result) of the function at pc that has some part in the
- * frame's memory there.  cfa_off: offset of the piece from the frame's CFA (the
- * caller's sp right after its call instruction popped the return address: on amd64 the
- * address behind the return address), var_off: which bytes of the variable it is.
- * DW_OP_fbreg and DW_OP_call_frame_cfa are resolved (Go's frame base is the CFA);
- * pieces in registers are left out.  A variable that escaped is `&x` in Go's DWARF (1.17-1.2x: its name
- * begins with '&'): name has the '&' stripped, by_ref is set, and type is the pointer's type.
+ * A local (or parameter, or result) of the function at pc that has some part in the frame's memory
+ * there.  cfa_off: offset of the piece from the frame's CFA (the caller's sp right after its call
+ * instruction popped the return address: on amd64 the address behind the return address), var_off:
+ * which bytes of the variable it is. DW_OP_fbreg and DW_OP_call_frame_cfa are resolved (Go's frame
+ * base is the CFA); pieces in registers are left out.  A variable that escaped is `&x` in Go's
+ * DWARF (1.17-1.2x: its name begins with '&'): name has the '&' stripped, by_ref is set, and type
+ * is the pointer's type.
  */
 struct dwarf_local {
 	const char *name;
-	const char *func; /* the function it was written in (an inlined one, if it came from inlining) */
+	/* the function it was written in (an inlined one, if it came from inlining) */
+	const char *func;
 	int64_t cfa_off;
 	uint64_t var_off, size; /* of this piece, bytes */
-	uint64_t type;		/* DIE of the whole variable */
-	uint32_t dict;		/* 1 + its type's index in the generic function's dictionary; 0: none */
+	uint64_t type;          /* DIE of the whole variable */
+	/* 1 + its type's index in the generic function's dictionary; 0: none */
+	uint32_t dict;
 	bool by_ref;
 	bool param;
 };
 
-/* *ret is malloc'd (names live as long as d).  Locals whose location list does not cover pc, or whose scope (lexical
- * block, inlined call) does not, are left out.  Unknown pc: n = 0. */
+/* *ret is malloc'd (names live as long as d).  Locals whose location list does not cover pc, or
+ * whose scope (lexical block, inlined call) does not, are left out.  Unknown pc: n = 0. */
 ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 					size_t *n);
 
-/* No dwarf_locals() to come for now: what only it needs is given back (60 MB in a 400 MB executable). */
+/* No dwarf_locals() to come for now: what only it needs is given back (60 MB in a 400 MB
+ * executable). */
 void dwarf_locals_done(struct dwarf *d);
 
 /*
  * What a closure with this entry pc captures: name, byte offset in the closure object, type (a
- * by-reference capture has by_ref and the pointer's type).  By DW_AT_go_closure_offset from Go 1.23 on; before it one
- * of the layouts that its variables can have, `guessed`.
- * n = 0 where there is nothing to know.  *ret is malloc'd.
+ * by-reference capture has by_ref and the pointer's type).  By DW_AT_go_closure_offset from Go 1.23
+ * on; before it one of the layouts that its variables can have, `guessed`. n = 0 where there is
+ * nothing to know.  *ret is malloc'd.
  */
 struct dwarf_capture {
 	const char *name;
@@ -121,17 +126,19 @@ struct dwarf_capture {
 	bool by_ref;
 	bool guessed; /* the offset */
 };
-ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret,
-					  size_t *n);
+ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry,
+					  struct dwarf_capture **ret, size_t *n);
 
-/* The name of the function that starts at entry, with type arguments (pclntab of 1.18 to 1.20 has "[...]"); NULL: unknown, or
- * nothing of functions was asked for yet. */
+/* The name of the function that starts at entry, with type arguments (pclntab of 1.18 to 1.20
+ * has "[...]"); NULL: unknown, or nothing of functions was asked for yet. */
 const char *dwarf_func_name(struct dwarf *d, uint64_t entry);
 
-/* The type of the first parameter of the function that starts at entry; 0: it has none, or nobody knows. */
+/* The type of the first parameter of the function that starts at entry; 0: it has none, or
+ * nobody knows. */
 ERR_MUST_CHECK struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type);
 
-/* Go's runtime constants and layouts for the layout table: "runtime.g"."sched". ERR_NODEBUG if absent. */
+/* Go's runtime constants and layouts for the layout table: "runtime.g"."sched". ERR_NODEBUG if
+ * absent. */
 ERR_MUST_CHECK struct err *dwarf_field(struct dwarf *d, const char *strct, const char *field,
 				       uint64_t *offset, uint64_t *size);
 

@@ -18,14 +18,15 @@ static int cmp_capture(const void *a, const void *b)
 VEC_NAMED(captures, struct dwarf_capture);
 
 /*
- * DW_AT_go_closure_offset came with go1.23; whether a function could have it its unit's producer says:
- * "Go cmd/compile go1.26.8; regabi".
+ * DW_AT_go_closure_offset came with go1.23; whether a function could have it its unit's producer
+ * says: "Go cmd/compile go1.26.8; regabi".
  */
 static bool has_closure_offsets(struct dwarf *d, const struct dwarf_func *f)
 {
 	const struct dwarf_cu *cu = dwarf_cu_of(d, f->die);
 	DIE_GUARD Dwarf_Die die = NULL;
-	const char *producer = cu && dwarf_die_at(d, cu->die, &die) ? dwarf_die_str(d, die, DW_AT_producer) : NULL;
+	const char *producer =
+		cu && dwarf_die_at(d, cu->die, &die) ? dwarf_die_str(d, die, DW_AT_producer) : NULL;
 	const char *go = producer ? strstr(producer, " go1.") : NULL;
 
 	return !go || strtoul(go + 5, NULL, 10) >= 23;
@@ -44,33 +45,38 @@ static bool capture_of(struct dwarf *d, Dwarf_Die v, struct dwarf_capture *c)
 	return true;
 }
 
-/* The function that a closure was written in: "main.f[...].func1.2" -> "main.f[...]"; as the linker writes it. */
+/* The function that a closure was written in: "main.f[...].func1.2" -> "main.f[...]"; as the
+ * linker writes it. */
 static const struct dwarf_func *outer_func(struct dwarf *d, const char *closure)
 {
 	_cleanup_free_ char *name = NULL;
 	const char *args = strchr(closure, ']'), *cut = args ? strstr(args, ".func") : NULL;
 	uint64_t addr, size;
 
-	if (!cut || !(name = strndup(closure, (size_t)(cut - closure))) || !elf_symbol(d->elf, name, &addr, &size))
+	if (!cut || !(name = strndup(closure, (size_t)(cut - closure))) ||
+	    !elf_symbol(d->elf, name, &addr, &size))
 		return NULL;
 	return dwarf_find_func(d, addr);
 }
 
 /*
- * A generic function's closure does not say which of its dictionary's types a captured variable has; the function
- * around it has a typedef of the same type, which does.
+ * A generic function's closure does not say which of its dictionary's types a captured variable
+ * has; the function around it has a typedef of the same type, which does.
  */
 static void dict_of_outer(struct dwarf *d, const struct dwarf_func *closure, struct captures *c)
 {
 	DIE_GUARD Dwarf_Die die = NULL, fn = NULL, v = NULL;
-	const char *name = dwarf_die_at(d, closure->die, &die) ? dwarf_origin_str(d, die, DW_AT_name) : NULL;
-	const struct dwarf_func *outer = name && strstr(name, "[go.shape.") ? outer_func(d, name) : NULL;
+	const char *name =
+		dwarf_die_at(d, closure->die, &die) ? dwarf_origin_str(d, die, DW_AT_name) : NULL;
+	const struct dwarf_func *outer =
+		name && strstr(name, "[go.shape.") ? outer_func(d, name) : NULL;
 	uint64_t type, index;
 
 	if (!outer || !dwarf_die_at(d, outer->die, &fn) || !dwarf_die_child(d, fn, &v))
 		return;
 	do {
-		if (dwarf_die_tag(d, v) != DW_TAG_typedef || !dwarf_die_ref(d, v, DW_AT_type, &type) ||
+		if (dwarf_die_tag(d, v) != DW_TAG_typedef ||
+		    !dwarf_die_ref(d, v, DW_AT_type, &type) ||
 		    !dwarf_die_uint(d, v, GO_AT_dict_index, &index) || index >= UINT16_MAX)
 			continue;
 		for (size_t i = 0; i < c->n; i++)
@@ -80,11 +86,12 @@ static void dict_of_outer(struct dwarf *d, const struct dwarf_func *closure, str
 }
 
 /*
- * go1.23 and later: DW_AT_go_closure_offset on the variables of a closure's own subprogram.  A variable that the
- * closure does not load whole may be missing; so may all of them where the closure was also inlined
- * (putvar writes the offset only where it writes the name).
+ * go1.23 and later: DW_AT_go_closure_offset on the variables of a closure's own subprogram.  A
+ * variable that the closure does not load whole may be missing; so may all of them where the
+ * closure was also inlined (putvar writes the offset only where it writes the name).
  */
-static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *f, struct captures *out)
+static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *f,
+				      struct captures *out)
 {
 	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
 	struct err *err = NULL;
@@ -95,20 +102,21 @@ static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *
 		struct dwarf_capture c = { 0 };
 
 		if (dwarf_die_tag(d, v) == DW_TAG_variable &&
-		    dwarf_origin_val(d, v, GO_AT_closure_offset, dwarf_die_uint, &c.offset) && c.offset &&
-		    capture_of(d, v, &c))
+		    dwarf_origin_val(d, v, GO_AT_closure_offset, dwarf_die_uint, &c.offset) &&
+		    c.offset && capture_of(d, v, &c))
 			err = vec_push(out, c);
 	} while (!err && dwarf_die_next(d, &v));
 	return err;
 }
 
 /*
- * Before go1.23: a closure's captured variables are declared on its own line or where they are first
- * used, before its locals, but not in the order of the closure struct's fields.  Locals of a closure
- * written on one line look the same.  So the layout is one of several: the caller holds them against the collector's own map of the
- * object.
+ * Before go1.23: a closure's captured variables are declared on its own line or where they are
+ * first used, before its locals, but not in the order of the closure struct's fields.  Locals of a
+ * closure written on one line look the same.  So the layout is one of several: the caller holds
+ * them against the collector's own map of the object.
  */
-static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f, struct captures *out)
+static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
+				    struct captures *out)
 {
 	DIE_GUARD Dwarf_Die die = NULL, v = NULL, w = NULL;
 	uint64_t line, first = UINT64_MAX, at = elf_fmt(d->elf).word;
@@ -117,7 +125,9 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
 		return NULL;
 	do { /* the first variables: of the closure's own line, or of the first use in it */
-		if (dwarf_die_tag(d, v) == DW_TAG_variable && dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, &line) && line && line < first)
+		if (dwarf_die_tag(d, v) == DW_TAG_variable &&
+		    dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, &line) && line &&
+		    line < first)
 			first = line;
 	} while (dwarf_die_next(d, &v));
 	if (!dwarf_die_child(d, die, &w))
@@ -128,8 +138,8 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 		uint64_t align;
 
 		if (dwarf_die_tag(d, w) != DW_TAG_variable ||
-		    !dwarf_origin_val(d, w, DW_AT_decl_line, dwarf_die_uint, &line) || line != first ||
-		    !capture_of(d, w, &c))
+		    !dwarf_origin_val(d, w, DW_AT_decl_line, dwarf_die_uint, &line) ||
+		    line != first || !capture_of(d, w, &c))
 			continue;
 		err = dwarf_type(d, c.type, &t);
 		if (err)
@@ -176,7 +186,9 @@ const char *dwarf_func_name(struct dwarf *d, uint64_t entry)
 {
 	DIE_GUARD Dwarf_Die die = NULL;
 	const struct dwarf_func *f = d->have_index ? dwarf_find_func(d, entry) : NULL;
-	const char *name = f && f->low == entry && dwarf_die_at(d, f->die, &die) ? dwarf_origin_str(d, die, DW_AT_name) : NULL;
+	const char *name = f && f->low == entry && dwarf_die_at(d, f->die, &die) ?
+				   dwarf_origin_str(d, die, DW_AT_name) :
+				   NULL;
 
 	return name ? symname_plain(&d->strings, name) : NULL;
 }

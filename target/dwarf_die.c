@@ -10,8 +10,8 @@
 
 struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const char *what)
 {
-	struct err *err = err_create(ERR_BADDATA, "%s: damaged DWARF: %s: %s", elf_path(d->elf), what,
-				     e ? dwarf_errmsg(e) : "unexpected end");
+	struct err *err = err_create(ERR_BADDATA, "%s: damaged DWARF: %s: %s", elf_path(d->elf),
+				     what, e ? dwarf_errmsg(e) : "unexpected end");
 
 	dwarf_lib_drop(d, &e);
 	return err;
@@ -183,7 +183,8 @@ bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *hi
 	return true;
 }
 
-bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block, uint64_t *len)
+bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block,
+		     uint64_t *len)
 {
 	ATTR_GUARD Dwarf_Attribute a = NULL;
 	Dwarf_Error e = NULL;

@@ -44,8 +44,8 @@ struct dwarf {
 
 	/* types */
 	VEC(struct dwarf_name) names;
-	uint32_t *name_slots; /* index + 1; 0 is empty */
-	uint32_t nname_slots; /* a power of two, or 0 */
+	uint32_t *name_slots;    /* index + 1; 0 is empty */
+	uint32_t nname_slots;    /* a power of two, or 0 */
 	struct map64 by_runtime; /* DW_AT_go_runtime_type -> index in names */
 
 	/* functions and variables */
@@ -80,17 +80,19 @@ bool dwarf_die_uint(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_addr(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_ref(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *high);
-/* As dwarf_die_str() and the others, but also from the DIEs that it came from (DW_AT_abstract_origin). */
+/* As dwarf_die_str() and the others, but also from the DIEs that it came from
+ * (DW_AT_abstract_origin). */
 const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at);
 bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
 		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret);
-/* A variable's type, with its index in the generic function's dictionary plus 1 (0: none): such a type is a
- * typedef inside the function (cmd/internal/dwarf/dwarf.go, putparamtypes). */
+/* A variable's type, with its index in the generic function's dictionary plus 1 (0: none): such
+ * a type is a typedef inside the function (cmd/internal/dwarf/dwarf.go, putparamtypes). */
 bool dwarf_var_type(struct dwarf *d, Dwarf_Die var, uint64_t *type, uint32_t *dict);
 /* The function that holds pc; NULL: none.  After dwarf_need_index(). */
 const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc);
 /* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */
-bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block, uint64_t *len);
+bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block,
+		     uint64_t *len);
 
 /* The units; then the types (dwarf_types.c), then functions and variables (dwarf.c). */
 ERR_MUST_CHECK struct err *dwarf_need_cus(struct dwarf *d);

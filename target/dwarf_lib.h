@@ -34,7 +34,10 @@ typedef Dwarf_Half lib_index;
 typedef Dwarf_Endianness lib_endian;
 #define LIB_ENDIAN(big) ((big) ? DW_OBJECT_MSB : DW_OBJECT_LSB)
 #define LIB_METHOD(name) name
-#define LIB_OBJECT(o, m) { .object = (o), .methods = (m) }
+#define LIB_OBJECT(o, m)                      \
+	{                                     \
+		.object = (o), .methods = (m) \
+	}
 #else
 typedef Dwarf_Obj_Access_Interface_a lib_object;
 typedef Dwarf_Obj_Access_Methods_a lib_methods;
@@ -43,7 +46,10 @@ typedef Dwarf_Unsigned lib_index;
 typedef Dwarf_Small lib_endian;
 #define LIB_ENDIAN(big) ((big) ? DW_END_big : DW_END_little)
 #define LIB_METHOD(name) om_##name
-#define LIB_OBJECT(o, m) { .ai_object = (o), .ai_methods = (m) }
+#define LIB_OBJECT(o, m)                            \
+	{                                           \
+		.ai_object = (o), .ai_methods = (m) \
+	}
 #endif
 
 static inline lib_section lib_section_make(const char *name, uint64_t size)

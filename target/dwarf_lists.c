@@ -24,7 +24,7 @@ struct section {
 struct dwarf_lists {
 	struct dwarf_sections *sections;
 	struct bytes_fmt fmt;
-	struct section loc, ranges;		 /* DWARF 4 */
+	struct section loc, ranges;              /* DWARF 4 */
 	struct section loclists, rnglists, addr; /* DWARF 5 */
 };
 
@@ -115,7 +115,8 @@ static bool walk4(struct walk *w, struct entry *ret)
 	return false;
 }
 
-static bool addrx(const struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t index, uint64_t *ret)
+static bool addrx(const struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t index,
+		  uint64_t *ret)
 {
 	uint64_t off;
 
@@ -128,10 +129,20 @@ static bool addrx(const struct dwarf_lists *l, const struct dwarf_cu *cu, uint64
 }
 
 /* DW_RLE_* and DW_LLE_* differ from default_location (5) on: ranges have no such entry. */
-enum { END_OF_LIST, BASE_ADDRESSX, STARTX_ENDX, STARTX_LENGTH, OFFSET_PAIR, DEFAULT_LOCATION, BASE_ADDRESS,
-       START_END, START_LENGTH };
+enum {
+	END_OF_LIST,
+	BASE_ADDRESSX,
+	STARTX_ENDX,
+	STARTX_LENGTH,
+	OFFSET_PAIR,
+	DEFAULT_LOCATION,
+	BASE_ADDRESS,
+	START_END,
+	START_LENGTH
+};
 
-static bool walk5(struct walk *w, const struct dwarf_lists *l, const struct dwarf_cu *cu, struct entry *ret)
+static bool walk5(struct walk *w, const struct dwarf_lists *l, const struct dwarf_cu *cu,
+		  struct entry *ret)
 {
 	while (!w->c.bad && w->n++ < LIST_MAX_ENTRIES) {
 		unsigned kind = (unsigned)cursor_uint(&w->c, 1);
@@ -193,8 +204,8 @@ static struct err *load5(struct dwarf_lists *l, enum dwarf_section_id id, struct
 	return err ? err : load(l, DWARF_S_ADDR, &l->addr);
 }
 
-struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off, uint64_t pc,
-			       bool *ret)
+struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
+			       uint64_t pc, bool *ret)
 {
 	bool five = cu->version >= 5;
 	struct section *s = five ? &l->rnglists : &l->ranges;
@@ -212,8 +223,8 @@ struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu,
 	return NULL;
 }
 
-struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off, uint64_t pc,
-			     const uint8_t **expr, uint64_t *len)
+struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
+			     uint64_t pc, const uint8_t **expr, uint64_t *len)
 {
 	bool five = cu->version >= 5;
 	struct section *s = five ? &l->loclists : &l->loc;

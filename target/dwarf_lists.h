@@ -18,12 +18,15 @@ struct dwarf_lists;
 ERR_MUST_CHECK struct err *dwarf_lists_create(struct dwarf_sections *s, struct dwarf_lists **ret);
 void dwarf_lists_destroy(struct dwarf_lists *l);
 
-/* Is pc in the range list at off (DW_AT_ranges)?  A damaged list covers nothing from the damage on. */
-ERR_MUST_CHECK struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
-					      uint64_t pc, bool *ret);
+/* Is pc in the range list at off (DW_AT_ranges)?  A damaged list covers nothing from the damage
+ * on. */
+ERR_MUST_CHECK struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu,
+					      uint64_t off, uint64_t pc, bool *ret);
 
-/* The expression in force at pc in the location list at off; *expr NULL: none.  It lives as long as the sections. */
-ERR_MUST_CHECK struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
-					    uint64_t pc, const uint8_t **expr, uint64_t *len);
+/* The expression in force at pc in the location list at off; *expr NULL: none.  It lives as long
+ * as the sections. */
+ERR_MUST_CHECK struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu,
+					    uint64_t off, uint64_t pc, const uint8_t **expr,
+					    uint64_t *len);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * A function's variables at one pc, read from its DIE when asked for.
  *
- * What Go emits (cmd/internal/dwarf/dwarf.go putvar, cmd/compile/internal/ssa/debug.go; seen in 1.17-1.27): an
- * expression or a location list of fbreg N, call_frame_cfa, registers and
- * pieces of these; Go's frame base is always the CFA.  A variable that escaped stands there as "&x", a
+ * What Go emits (cmd/internal/dwarf/dwarf.go putvar, cmd/compile/internal/ssa/debug.go; seen in
+ * 1.17-1.27): an expression or a location list of fbreg N, call_frame_cfa, registers and pieces of
+ * these; Go's frame base is always the CFA.  A variable that escaped stands there as "&x", a
  * pointer in the frame.  go1.25 and later also say fbreg N, deref for x itself where it has no
- * location of its own; N is then the slot of "&x" whether or not it was ever stored, so that is not used.
+ * location of its own; N is then the slot of "&x" whether or not it was ever stored, so that is not
+ * used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,10 @@
 #include "target/dwarf_int.h"
 
 enum {
-	MAX_ORIGINS = 8,  /* abstract_origin of abstract_origin ... */
+	MAX_ORIGINS = 8,   /* abstract_origin of abstract_origin ... */
 	MAX_PIECES = 4096, /* of one variable */
-	MAX_DEPTH = 256,  /* of blocks and inlined calls in one another */
-	MAX_FOLD = 4096,  /* locals that are compared with one another */
+	MAX_DEPTH = 256,   /* of blocks and inlined calls in one another */
+	MAX_FOLD = 4096,   /* locals that are compared with one another */
 };
 
 VEC_NAMED(locals, struct dwarf_local);
@@ -92,7 +93,8 @@ static bool expr_step(struct expr *x, struct cursor *c)
 	return x->kind == FRAME && !__builtin_add_overflow(x->off, x->push, &x->off);
 }
 
-static struct err *push_piece(struct locals *out, const struct dwarf_local *proto, const struct expr *x, uint64_t size)
+static struct err *push_piece(struct locals *out, const struct dwarf_local *proto,
+			      const struct expr *x, uint64_t size)
 {
 	struct dwarf_local l = *proto;
 
@@ -105,8 +107,9 @@ static struct err *push_piece(struct locals *out, const struct dwarf_local *prot
 }
 
 /*
- * go1.17 writes each piece of a split parameter twice (seen: 48 bytes of pieces for a 24-byte slice).
- * A piece that repeats its predecessor is dropped where the pieces are more than the variable.
+ * go1.17 writes each piece of a split parameter twice (seen: 48 bytes of pieces for a 24-byte
+ * slice). A piece that repeats its predecessor is dropped where the pieces are more than the
+ * variable.
  */
 static void drop_repeated(struct locals *out, size_t first, uint64_t var_size, uint64_t total)
 {
@@ -115,7 +118,8 @@ static void drop_repeated(struct locals *out, size_t first, uint64_t var_size, u
 	if (!var_size || total != 2 * var_size)
 		return;
 	for (i = first; i < out->n; i++) {
-		if (n > first && out->v[n - 1].cfa_off == out->v[i].cfa_off && out->v[n - 1].size == out->v[i].size)
+		if (n > first && out->v[n - 1].cfa_off == out->v[i].cfa_off &&
+		    out->v[n - 1].size == out->v[i].size)
 			continue;
 		out->v[n] = out->v[i];
 		/* Each piece stood twice, those in registers too: twice as far along. */
@@ -125,8 +129,8 @@ static void drop_repeated(struct locals *out, size_t first, uint64_t var_size, u
 	out->n = n;
 }
 
-static struct err *add_pieces(struct dwarf *d, const struct dwarf_local *proto, const uint8_t *p, uint64_t len,
-			      struct locals *out)
+static struct err *add_pieces(struct dwarf *d, const struct dwarf_local *proto, const uint8_t *p,
+			      uint64_t len, struct locals *out)
 {
 	struct cursor c = cursor_make(p, len, elf_fmt(d->elf));
 	uint64_t var_size = dwarf_type_size(d, proto->type), size;
@@ -168,7 +172,8 @@ const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
 	for (int i = 0; !s && i < MAX_ORIGINS; i++) {
 		Dwarf_Die next;
 
-		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) || !dwarf_die_at(d, off, &next))
+		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) ||
+		    !dwarf_die_at(d, off, &next))
 			return NULL;
 		dwarf_die_free(&cur);
 		cur = next;
@@ -178,7 +183,7 @@ const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
 }
 
 bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
-		       bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret)
+		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret)
 {
 	DIE_GUARD Dwarf_Die cur = NULL;
 	uint64_t off;
@@ -188,7 +193,8 @@ bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
 	for (int i = 0; i < MAX_ORIGINS; i++) {
 		Dwarf_Die next;
 
-		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) || !dwarf_die_at(d, off, &next))
+		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) ||
+		    !dwarf_die_at(d, off, &next))
 			return false;
 		dwarf_die_free(&cur);
 		cur = next;
@@ -221,8 +227,8 @@ static uint64_t frame_bytes(const struct locals *l, size_t from, size_t to)
 	return n;
 }
 
-static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die, bool param, const char *func,
-			     uint64_t pc, struct locals *out)
+static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die, bool param,
+			     const char *func, uint64_t pc, struct locals *out)
 {
 	struct dwarf_local l = { .func = func, .param = param };
 	const uint8_t *p, *after = NULL;
@@ -256,9 +262,9 @@ static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_D
 			return err;
 	}
 	/*
-	 * A call is where registers end: up to its last byte (return address - 1) Go's list says "in
-	 * RAX", from the return address on "in the frame", though the value was spilled before the call.
-	 * So the entry with more of the variable in the frame is taken.
+	 * A call is where registers end: up to its last byte (return address - 1) Go's list says
+	 * "in RAX", from the return address on "in the frame", though the value was spilled before
+	 * the call. So the entry with more of the variable in the frame is taken.
 	 */
 	if (after && after_len && after != p) {
 		here = frame_bytes(out, first, out->n);
@@ -276,7 +282,8 @@ static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_D
 	return NULL;
 }
 
-static struct err *die_covers(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die, uint64_t pc, bool *ret)
+static struct err *die_covers(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die,
+			      uint64_t pc, bool *ret)
 {
 	const uint8_t *p;
 	uint64_t low, high;
@@ -299,7 +306,8 @@ static const char *func_name(struct dwarf *d, Dwarf_Die die)
 	return name ? symname_plain(&d->strings, name) : "";
 }
 
-static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die fn, uint64_t pc, struct locals *out)
+static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die fn,
+			       uint64_t pc, struct locals *out)
 {
 	struct scope stack[MAX_DEPTH + 1];
 	struct err *err = NULL;
@@ -316,8 +324,10 @@ static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf
 		bool here = false;
 
 		if (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable)
-			err = add_local(d, cu, s->die, tag == DW_TAG_formal_parameter, s->func, pc, out);
-		if ((tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) && n < MAX_DEPTH)
+			err = add_local(d, cu, s->die, tag == DW_TAG_formal_parameter, s->func, pc,
+					out);
+		if ((tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) &&
+		    n < MAX_DEPTH)
 			err = die_covers(d, cu, s->die, pc, &here);
 		if (here && dwarf_die_child(d, s->die, &sub->die)) {
 			sub->func = s->func;
@@ -338,9 +348,9 @@ static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf
 }
 
 /*
- * go1.27 also lists the parts that a variable was split into: "str.ptr", "str.len", each with one place for
- * the whole function, beside "str" with its list.  A part counts only where nothing else names its
- * place, and then by the variable's name.
+ * go1.27 also lists the parts that a variable was split into: "str.ptr", "str.len", each with one
+ * place for the whole function, beside "str" with its list.  A part counts only where nothing else
+ * names its place, and then by the variable's name.
  */
 static struct err *fold_parts(struct dwarf *d, struct locals *l)
 {

@@ -1,8 +1,8 @@
 /*
  * What libdwarf reads: the sections of dwarf_sections.c, uncompressed, and of the lists none.
  *
- * So they are inflated once for all readers, and libdwarf cannot stumble over damaged lists, whose headers
- * it would read, and trust, along with the first unit.
+ * So they are inflated once for all readers, and libdwarf cannot stumble over damaged lists, whose
+ * headers it would read, and trust, along with the first unit.
  */
 #include "target/dwarf_int.h"
 

@@ -1,6 +1,6 @@
 /*
- * Sections as they are, SHF_COMPRESSED (ELF gABI, "Compressed sections"), or ".zdebug_x" (Go 1.17 and
- * 1.18, older GNU ld): "ZLIB", the size in 8 bytes big-endian, a zlib stream.
+ * Sections as they are, SHF_COMPRESSED (ELF gABI, "Compressed sections"), or ".zdebug_x" (Go 1.17
+ * and 1.18, older GNU ld): "ZLIB", the size in 8 bytes big-endian, a zlib stream.
  *
  * Compressed bytes are read from the file, not from its mapping: in a 400 MB executable they
  * are 30 MB that would stay resident beside what comes of them.
@@ -25,7 +25,7 @@ enum {
 
 struct section {
 	const struct elf_section *sec; /* NULL: none */
-	const char *why;	       /* it cannot be read; NULL: it can */
+	const char *why;               /* it cannot be read; NULL: it can */
 	const uint8_t *data;
 	uint64_t len;
 	uint64_t header; /* bytes before the zlib stream; 0: not compressed */
@@ -38,10 +38,10 @@ struct dwarf_sections {
 };
 
 static const char *const names[DWARF_S_COUNT] = {
-	[DWARF_S_INFO] = ".debug_info",		[DWARF_S_ABBREV] = ".debug_abbrev",
-	[DWARF_S_ADDR] = ".debug_addr",		[DWARF_S_STR] = ".debug_str",
+	[DWARF_S_INFO] = ".debug_info",         [DWARF_S_ABBREV] = ".debug_abbrev",
+	[DWARF_S_ADDR] = ".debug_addr",         [DWARF_S_STR] = ".debug_str",
 	[DWARF_S_LINE_STR] = ".debug_line_str", [DWARF_S_STR_OFFSETS] = ".debug_str_offsets",
-	[DWARF_S_LOC] = ".debug_loc",		[DWARF_S_RANGES] = ".debug_ranges",
+	[DWARF_S_LOC] = ".debug_loc",           [DWARF_S_RANGES] = ".debug_ranges",
 	[DWARF_S_LOCLISTS] = ".debug_loclists", [DWARF_S_RNGLISTS] = ".debug_rnglists",
 };
 
@@ -119,7 +119,8 @@ struct err *dwarf_sections_create(struct elf *e, struct dwarf_sections **ret)
 	if (!s->v[DWARF_S_INFO].sec)
 		err = err_create(ERR_NODEBUG, "no DWARF");
 	else if (s->v[DWARF_S_INFO].why)
-		err = err_create(ERR_NODEBUG, "no DWARF: %s %s", s->v[DWARF_S_INFO].sec->name, s->v[DWARF_S_INFO].why);
+		err = err_create(ERR_NODEBUG, "no DWARF: %s %s", s->v[DWARF_S_INFO].sec->name,
+				 s->v[DWARF_S_INFO].why);
 	if (err) {
 		dwarf_sections_destroy(s);
 		return err;
@@ -184,7 +185,8 @@ static struct err *section_inflate(const struct elf *e, struct section *s)
 		return err_nomem();
 	z.next_out = s->inflated;
 	z.avail_out = (uInt)s->len;
-	rc = inflate_file(elf_fd(e), elf_section_offset(e, s->sec) + s->header, s->sec->size - s->header, &z);
+	rc = inflate_file(elf_fd(e), elf_section_offset(e, s->sec) + s->header,
+			  s->sec->size - s->header, &z);
 	inflateEnd(&z);
 	if (rc == Z_STREAM_END && !z.avail_out) {
 		s->data = s->inflated;
@@ -197,8 +199,8 @@ static struct err *section_inflate(const struct elf *e, struct section *s)
 	return NULL;
 }
 
-struct err *dwarf_section_load(struct dwarf_sections *s, enum dwarf_section_id id, const uint8_t **data,
-			       uint64_t *len)
+struct err *dwarf_section_load(struct dwarf_sections *s, enum dwarf_section_id id,
+			       const uint8_t **data, uint64_t *len)
 {
 	struct section *x = &s->v[id];
 

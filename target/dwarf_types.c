@@ -266,7 +266,8 @@ struct err *dwarf_members(struct dwarf *d, uint64_t off, struct dwarf_member **r
 			dwarf_die_uint(d, m, DW_AT_data_member_location, &f.offset);
 			f.embedded = dwarf_die_uint(d, m, GO_AT_embedded_field, &v) && v;
 			if (members.n >= LIMIT_TYPE_FIELDS)
-				err = err_create(ERR_BADDATA, "%s: a type with too many fields", elf_path(d->elf));
+				err = err_create(ERR_BADDATA, "%s: a type with too many fields",
+						 elf_path(d->elf));
 			else
 				err = vec_push(&members, f);
 		} while (!err && dwarf_die_next(d, &m));
@@ -300,7 +301,8 @@ struct err *dwarf_field(struct dwarf *d, const char *strct, const char *field, u
 			break;
 	if (i == n) {
 		free(m);
-		return err_create(ERR_NODEBUG, "%s: no %s.%s in DWARF", elf_path(d->elf), strct, field);
+		return err_create(ERR_NODEBUG, "%s: no %s.%s in DWARF", elf_path(d->elf), strct,
+				  field);
 	}
 	*offset = m[i].offset;
 	*size = dwarf_type_size(d, m[i].type);

@@ -77,7 +77,8 @@ static struct err *elf_read_segments(struct elf *e)
 		if (ph.p_type != PT_LOAD)
 			continue;
 		if (!elf_in_file(e, ph.p_offset, ph.p_filesz))
-			return err_create(ERR_BADDATA, "segment %zu goes beyond the end of the file (cut?)", i);
+			return err_create(ERR_BADDATA,
+					  "segment %zu goes beyond the end of the file (cut?)", i);
 		if (ph.p_memsz < ph.p_filesz || ph.p_vaddr + ph.p_memsz < ph.p_vaddr)
 			return err_create(ERR_BADDATA, "segment %zu: senseless addresses", i);
 		s->addr = ph.p_vaddr;
@@ -122,7 +123,8 @@ static struct err *elf_read_sections(struct elf *e)
 	/* sstrip takes all section headers away: an executable still, without sections. */
 	if (!n) {
 		if (e->ehdr.e_shoff)
-			return err_create(ERR_BADDATA, "section headers go beyond the end of the file (cut?)");
+			return err_create(ERR_BADDATA,
+					  "section headers go beyond the end of the file (cut?)");
 		return NULL;
 	}
 	if (elf_getshdrstrndx(e->elf, &shstr))
@@ -143,7 +145,8 @@ static struct err *elf_read_sections(struct elf *e)
 			continue;
 		s->nobits = sh.sh_type == SHT_NOBITS;
 		if (!s->nobits && !elf_in_file(e, sh.sh_offset, sh.sh_size))
-			return err_create(ERR_BADDATA, "section %zu goes beyond the end of the file (cut?)", i);
+			return err_create(ERR_BADDATA,
+					  "section %zu goes beyond the end of the file (cut?)", i);
 		if (sh.sh_addr + sh.sh_size < sh.sh_addr)
 			return err_create(ERR_BADDATA, "section %zu: senseless addresses", i);
 		s->name = elf_strptr(e->elf, shstr, sh.sh_name);
@@ -173,8 +176,9 @@ static struct err *elf_open_(struct elf *e)
 	if (fstat(e->fd, &st))
 		return err_os(errno, "opening");
 	if (!S_ISREG(st.st_mode))
-		return err_create(ERR_BADDATA, S_ISDIR(st.st_mode) ? "a directory, not an executable" :
-								     "not a regular file");
+		return err_create(ERR_BADDATA, S_ISDIR(st.st_mode) ?
+						       "a directory, not an executable" :
+						       "not a regular file");
 	if (!st.st_size)
 		return err_create(ERR_BADDATA, "not an ELF file: empty");
 	/* Not by libelf: pages of a mapping of ours can be given back. */
@@ -192,7 +196,8 @@ static struct err *elf_open_(struct elf *e)
 	e->fmt.word = e->ehdr.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4;
 	e->fmt.big = e->ehdr.e_ident[EI_DATA] == ELFDATA2MSB;
 	if (e->ehdr.e_type != ET_EXEC && e->ehdr.e_type != ET_DYN)
-		return err_create(ERR_BADDATA, "an ELF file, but no executable or shared object (type %u)",
+		return err_create(ERR_BADDATA,
+				  "an ELF file, but no executable or shared object (type %u)",
 				  e->ehdr.e_type);
 	struct err *err = elf_read_segments(e);
 	if (!err)
@@ -247,7 +252,8 @@ bool elf_is_dyn(const struct elf *e)
 	return e->ehdr.e_type == ET_DYN;
 }
 
-/* DT_FLAGS_1 has DF_1_PIE: linkers say so of a program that needs no dynamic linker, too (-static-pie). */
+/* DT_FLAGS_1 has DF_1_PIE: linkers say so of a program that needs no dynamic linker, too
+ * (-static-pie). */
 static bool elf_says_pie(const struct elf *e, const GElf_Phdr *dynamic)
 {
 	size_t entry = gelf_fsize(e->elf, ELF_T_DYN, 1, EV_CURRENT);
@@ -355,7 +361,8 @@ const uint8_t *elf_data(const struct elf *e, uint64_t addr, uint64_t len)
 		const struct elf_segment *s = &e->segments[i];
 
 		if (addr >= s->addr && addr - s->addr < s->filesz)
-			return len <= s->filesz - (addr - s->addr) ? s->data + (addr - s->addr) : NULL;
+			return len <= s->filesz - (addr - s->addr) ? s->data + (addr - s->addr) :
+								     NULL;
 	}
 	return NULL;
 }
@@ -400,7 +407,8 @@ static const char *elf_sym_name(const struct elf *e, uint32_t off)
 /* The pages that lie wholly in [p, p+len): a large table read through once need not stay. */
 static void release(const struct elf *e, const void *p, uint64_t len)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = (uint64_t)((const uint8_t *)p - e->raw), end = start + len;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE),
+		 start = (uint64_t)((const uint8_t *)p - e->raw), end = start + len;
 
 	start = (start + page - 1) & ~(page - 1);
 	end = end == e->raw_len ? end : end & ~(page - 1);
@@ -476,7 +484,8 @@ uint64_t elf_symbol_count(const struct elf *e)
 	return e->syms ? e->syms_len / elf_sym_size(e) : 0;
 }
 
-bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr, uint64_t *size)
+bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr,
+		    uint64_t *size)
 {
 	struct elf_sym_ sym = elf_sym(e, i);
 

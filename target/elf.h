@@ -25,10 +25,10 @@ const char *elf_path(const struct elf *e);
 int elf_fd(const struct elf *e); /* borrowed */
 uint16_t elf_machine(const struct elf *e);
 struct bytes_fmt elf_fmt(const struct elf *e);
-bool elf_is_dyn(const struct elf *e); /* ET_DYN: PIE or shared object */
+bool elf_is_dyn(const struct elf *e);     /* ET_DYN: PIE or shared object */
 bool elf_is_dynamic(const struct elf *e); /* it may load shared objects */
 bool elf_is_library(const struct elf *e); /* a shared object, not a PIE */
-uint32_t elf_crc32(const struct elf *e); /* of the whole file, as .gnu_debuglink has it */
+uint32_t elf_crc32(const struct elf *e);  /* of the whole file, as .gnu_debuglink has it */
 uint64_t elf_entry(const struct elf *e);
 
 struct elf_segment { /* PT_LOAD */
@@ -64,18 +64,20 @@ bool elf_symbol(const struct elf *e, const char *name, uint64_t *addr, uint64_t 
 
 /* .symtab by number, 0 <= i < elf_symbol_count(): false for undefined and nameless ones. */
 uint64_t elf_symbol_count(const struct elf *e);
-bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr, uint64_t *size);
+bool elf_symbol_get(const struct elf *e, uint64_t i, const char **name, uint64_t *addr,
+		    uint64_t *size);
 
 /* The section of a build id that the process has in memory, too; i < ELF_ID_NOTES; NULL: none. */
 enum { ELF_ID_NOTES = 2 };
 const struct elf_section *elf_id_note(const struct elf *e, unsigned i);
 
-/* "" if there is none.  Hex GNU build id; Go build id (.note.go.buildid, as `go tool buildid` prints it). */
+/* "" if there is none.  Hex GNU build id; Go build id (.note.go.buildid, as `go tool buildid`
+ * prints it). */
 const char *elf_gnu_build_id(const struct elf *e);
 const char *elf_go_build_id(const struct elf *e);
 
-/* A pclntab's first 8 bytes: magic (0xfffffffa: 1.17; fffffff0: 1.18, 1.19; fffffff1: 1.20 and later), 0, 0, quantum,
- * word size (debug/gosym/pclntab.go@go1.26.8). */
+/* A pclntab's first 8 bytes: magic (0xfffffffa: 1.17; fffffff0: 1.18, 1.19; fffffff1: 1.20 and
+ * later), 0, 0, quantum, word size (debug/gosym/pclntab.go@go1.26.8). */
 bool elf_is_pclntab(struct bytes_fmt fmt, const uint8_t *b);
 
 /*
@@ -84,6 +86,7 @@ bool elf_is_pclntab(struct bytes_fmt fmt, const uint8_t *b);
  * none; lines such as "build\tGOEXPERIMENT=..." and "path\t...").  Both formats (1.18+ inline
  * strings; before: pointers).  ERR_NODEBUG: not a Go program.  Strings live as long as e.
  */
-ERR_MUST_CHECK struct err *elf_go_buildinfo(struct elf *e, const char **version, const char **modinfo);
+ERR_MUST_CHECK struct err *elf_go_buildinfo(struct elf *e, const char **version,
+					    const char **modinfo);
 
 #endif

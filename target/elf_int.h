@@ -32,7 +32,7 @@ struct elf {
 	bool sym_built;
 
 	char *gnu_build_id, *go_build_id; /* NULL: none */
-	char *version, *modinfo;	  /* NULL: not asked for yet */
+	char *version, *modinfo;          /* NULL: not asked for yet */
 };
 
 /* elf_note.c: fills the build ids; damaged notes are passed over. */

@@ -14,7 +14,7 @@
 /* ------------------------------------------------------------------ notes */
 
 enum {
-	NOTE_GO_BUILD_ID = 4,	/* cmd/link/internal/ld/elf.go: ELF_NOTE_GOBUILDID_TAG */
+	NOTE_GO_BUILD_ID = 4,   /* cmd/link/internal/ld/elf.go: ELF_NOTE_GOBUILDID_TAG */
 	NOTE_MAX_ID = 64 << 10, /* longer is no id */
 };
 
@@ -36,7 +36,8 @@ static struct err *elf_read_note_area(struct elf *e, const uint8_t *p, uint64_t 
 	struct cursor c = cursor_make(p, len, e->fmt);
 
 	while (cursor_left(&c) >= 12) {
-		uint64_t namesz = cursor_uint(&c, 4), descsz = cursor_uint(&c, 4), type = cursor_uint(&c, 4);
+		uint64_t namesz = cursor_uint(&c, 4), descsz = cursor_uint(&c, 4),
+			 type = cursor_uint(&c, 4);
 		const uint8_t *name = c.p, *desc;
 
 		/* Names and descriptors are padded to 4 bytes, the last one perhaps not. */
@@ -45,13 +46,15 @@ static struct err *elf_read_note_area(struct elf *e, const uint8_t *p, uint64_t 
 		desc = c.p;
 		if (descsz > cursor_left(&c) || descsz > NOTE_MAX_ID)
 			return NULL;
-		if (type == NT_GNU_BUILD_ID && namesz == 4 && !memcmp(name, "GNU", 4) && !e->gnu_build_id) {
+		if (type == NT_GNU_BUILD_ID && namesz == 4 && !memcmp(name, "GNU", 4) &&
+		    !e->gnu_build_id) {
 			struct err *err = note_hex(desc, descsz, &e->gnu_build_id);
 
 			if (err)
 				return err;
 		}
-		if (type == NOTE_GO_BUILD_ID && namesz == 4 && !memcmp(name, "Go\0", 4) && !e->go_build_id) {
+		if (type == NOTE_GO_BUILD_ID && namesz == 4 && !memcmp(name, "Go\0", 4) &&
+		    !e->go_build_id) {
 			e->go_build_id = strndup((const char *)desc, descsz);
 			if (!e->go_build_id)
 				return err_nomem();
@@ -113,8 +116,8 @@ bool elf_is_pclntab(struct bytes_fmt fmt, const uint8_t *b)
 {
 	uint32_t magic = bytes_u32(fmt, b);
 
-	return (magic == 0xfffffffa || magic == 0xfffffff0 || magic == 0xfffffff1) && !b[4] && !b[5] &&
-	       (b[6] == 1 || b[6] == 2 || b[6] == 4) && b[7] == fmt.word;
+	return (magic == 0xfffffffa || magic == 0xfffffff0 || magic == 0xfffffff1) && !b[4] &&
+	       !b[5] && (b[6] == 1 || b[6] == 2 || b[6] == 4) && b[7] == fmt.word;
 }
 
 /* ------------------------------------------------------------------ Go build information */
@@ -127,7 +130,8 @@ enum {
 	BUILDINFO_PTRSIZE = 14,
 	BUILDINFO_FLAGS = 15,
 	BUILDINFO_BIG = 1,
-	BUILDINFO_INLINE = 2, /* go1.18: two varint-counted strings behind the header; before: two *string */
+	/* go1.18: two varint-counted strings behind the header; before: two *string */
+	BUILDINFO_INLINE = 2,
 	BUILDINFO_MAX_STRING = 16 << 20, /* module lists are a few KB */
 };
 
@@ -202,10 +206,14 @@ struct err *elf_go_buildinfo(struct elf *e, const char **version, const char **m
 		goto out;
 	p = buildinfo_find(e, &left);
 	if (!p)
-		return err_create(ERR_NODEBUG, "%s: no Go build information: not a Go program? (Go in a shared library of it: "
-				  "give that as EXE)", e->path);
+		return err_create(
+			ERR_NODEBUG,
+			"%s: no Go build information: not a Go program? (Go in a shared library of it: "
+			"give that as EXE)",
+			e->path);
 	if (p[BUILDINFO_FLAGS] & BUILDINFO_INLINE) {
-		struct cursor c = cursor_make(p + BUILDINFO_HEADER, left - BUILDINFO_HEADER, e->fmt);
+		struct cursor c =
+			cursor_make(p + BUILDINFO_HEADER, left - BUILDINFO_HEADER, e->fmt);
 
 		if (!buildinfo_inline(&c, &ver, &verlen))
 			verlen = 0;
@@ -218,7 +226,8 @@ struct err *elf_go_buildinfo(struct elf *e, const char **version, const char **m
 			return err_create(ERR_BADDATA, "%s: damaged Go build information", e->path);
 		if (!buildinfo_gostring(e, fmt, bytes_word(fmt, p + 16), &ver, &verlen))
 			verlen = 0;
-		else if (!buildinfo_gostring(e, fmt, bytes_word(fmt, p + 16 + fmt.word), &mod, &modlen))
+		else if (!buildinfo_gostring(e, fmt, bytes_word(fmt, p + 16 + fmt.word), &mod,
+					     &modlen))
 			modlen = 0;
 	}
 	if (!verlen)

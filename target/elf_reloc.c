@@ -1,7 +1,8 @@
 /*
- * Pointers in a PIE's file.  Where relocations have addends (RELA), what stands in their places is the linker's choice: Go's own
- * writes the addend there, too, GNU ld leaves zeros.  So relative ones are applied to copies of the segments they are for.
- * Source: the machines' ELF supplements (R_*_RELATIVE: place = base + addend).
+ * Pointers in a PIE's file.  Where relocations have addends (RELA), what stands in their places is
+ * the linker's choice: Go's own writes the addend there, too, GNU ld leaves zeros.  So relative
+ * ones are applied to copies of the segments they are for. Source: the machines' ELF supplements
+ * (R_*_RELATIVE: place = base + addend).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,11 +67,13 @@ struct err *elf_relocate(struct elf *e)
 		return err_nomem();
 	for (size_t i = 0; i < e->nsections && !err; i++) {
 		const struct elf_section *s = &e->sections[i];
-		const uint8_t *p = s->alloc && !strncmp(s->name, ".rela", 5) ? elf_section_data(e, s) : NULL;
+		const uint8_t *p =
+			s->alloc && !strncmp(s->name, ".rela", 5) ? elf_section_data(e, s) : NULL;
 
 		for (uint64_t at = 0; p && at + RELA_SIZE <= s->size && !err; at += RELA_SIZE)
 			if ((uint32_t)bytes_u64(e->fmt, p + at + 8) == type)
-				err = set_word(e, bytes_u64(e->fmt, p + at), bytes_u64(e->fmt, p + at + 16));
+				err = set_word(e, bytes_u64(e->fmt, p + at),
+					       bytes_u64(e->fmt, p + at + 16));
 	}
 	return err;
 }

@@ -20,13 +20,15 @@ enum { HEAD = 64 << 10, ID_MAX = 200 }; /* Go puts its notes into the first page
 /* A note's contents as a file name: Go's id is text with slashes, GNU's is bytes. */
 static void id_from_note(const GElf_Nhdr *n, const char *name, const uint8_t *desc, char *id)
 {
-	if (n->n_namesz == 4 && !memcmp(name, "Go\0", 3) && n->n_type == 4 && n->n_descsz < ID_MAX) {
+	if (n->n_namesz == 4 && !memcmp(name, "Go\0", 3) && n->n_type == 4 &&
+	    n->n_descsz < ID_MAX) {
 		snprintf(id, ID_MAX, "%.*s", (int)n->n_descsz, (const char *)desc);
 		for (char *c = id; *c; c++)
-			if (!strchr("-_", *c) && !(*c >= '0' && *c <= '9') && !((*c | 32) >= 'a' && (*c | 32) <= 'z'))
+			if (!strchr("-_", *c) && !(*c >= '0' && *c <= '9') &&
+			    !((*c | 32) >= 'a' && (*c | 32) <= 'z'))
 				*c = '.';
-	} else if (n->n_namesz == 4 && !memcmp(name, "GNU", 4) && n->n_type == NT_GNU_BUILD_ID && !*id &&
-		   n->n_descsz * 2 < ID_MAX) {
+	} else if (n->n_namesz == 4 && !memcmp(name, "GNU", 4) && n->n_type == NT_GNU_BUILD_ID &&
+		   !*id && n->n_descsz * 2 < ID_MAX) {
 		for (unsigned i = 0; i < n->n_descsz; i++)
 			snprintf(id + 2 * i, 3, "%02x", desc[i]);
 	}
@@ -56,7 +58,8 @@ static void build_id(uint8_t *head, size_t len, char id[ID_MAX])
 			continue;
 		d = elf_getdata_rawchunk(e, (int64_t)ph.p_offset, ph.p_filesz, ELF_T_NHDR);
 		while (d && (next = gelf_getnote(d, off, &nh, &name, &desc)) > 0) {
-			id_from_note(&nh, (const char *)d->d_buf + name, (const uint8_t *)d->d_buf + desc, id);
+			id_from_note(&nh, (const char *)d->d_buf + name,
+				     (const uint8_t *)d->d_buf + desc, id);
 			off = next;
 		}
 	}
@@ -91,7 +94,8 @@ static struct err *find_path(struct rsp *rsp, uint64_t pid, char **ret, struct b
 	char annex[20];
 
 	if (!rsp_features(rsp)->vfile)
-		return err_create(ERR_UNSUPPORTED, "this stub cannot read files: give the executable as EXE");
+		return err_create(ERR_UNSUPPORTED,
+				  "this stub cannot read files: give the executable as EXE");
 	if (pid) {
 		if (asprintf(ret, "/proc/%" PRIu64 "/exe", pid) < 0)
 			return err_nomem();

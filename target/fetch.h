@@ -14,8 +14,9 @@ struct rsp;
 
 /*
  * Finds the file by /proc/PID/exe (which reaches into containers and to deleted files) or by
- * qXfer:exec-file, and makes a local copy.  *path, and *remote, its path over there, are malloc'd; *temporary: it has no build id to keep it
- * under, unlink it after use.  ERR_UNSUPPORTED, with what to do, where the stub has no files.
+ * qXfer:exec-file, and makes a local copy.  *path, and *remote, its path over there, are malloc'd;
+ * *temporary: it has no build id to keep it under, unlink it after use.  ERR_UNSUPPORTED, with what
+ * to do, where the stub has no files.
  */
 ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **remote,
 				     bool *temporary);

@@ -17,7 +17,7 @@ struct fork {
 	const struct elf *exe;
 	bool force;
 	uint64_t code, text, text_end; /* link-time */
-	struct target *target;	       /* a snapshot is there */
+	struct target *target;         /* a snapshot is there */
 	struct room room;
 	int64_t next_look; /* at it */
 };
@@ -46,7 +46,8 @@ static bool find_code(struct fork *f)
 
 		if (!s->exec)
 			continue;
-		for (; p < end && (hit = memmem(p, (size_t)(end - p), rare, rare_len)); p = hit + 1) {
+		for (; p < end && (hit = memmem(p, (size_t)(end - p), rare, rare_len));
+		     p = hit + 1) {
 			if (hit - s->data < a->call_off || !is_code(a, hit - a->call_off))
 				continue;
 			f->code = s->addr + (uint64_t)(hit - s->data) - a->call_off;
@@ -58,17 +59,21 @@ static bool find_code(struct fork *f)
 	return false;
 }
 
-struct err *fork_create(struct rsp *rsp, const struct arch *arch, const struct elf *exe, bool force, struct fork **ret)
+struct err *fork_create(struct rsp *rsp, const struct arch *arch, const struct elf *exe, bool force,
+			struct fork **ret)
 {
 	const struct rsp_features *rf = rsp_features(rsp);
 	struct fork f = { .rsp = rsp, .arch = arch, .exe = exe, .force = force };
 
 	if (!arch->fork)
 		return err_create(ERR_UNSUPPORTED, "not on %s", arch->name);
-	if (!rf->fork_events || !rf->vfork_events || !rf->multiprocess || !rf->extended || !rf->vfile)
-		return err_create(ERR_UNSUPPORTED, "the stub does not report forks (gdbserver does)");
+	if (!rf->fork_events || !rf->vfork_events || !rf->multiprocess || !rf->extended ||
+	    !rf->vfile)
+		return err_create(ERR_UNSUPPORTED,
+				  "the stub does not report forks (gdbserver does)");
 	if (!find_code(&f))
-		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it", elf_path(exe));
+		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it",
+				  elf_path(exe));
 	*ret = malloc(sizeof(f));
 	if (!*ret)
 		return err_nomem();
@@ -119,7 +124,8 @@ static struct err *place(struct target *t, const char *name, uint16_t *ret)
 	if (err)
 		return err;
 	if (!found || offset > INJECT_REGS - 8)
-		return err_create(ERR_UNSUPPORTED, "the stub does not say where the register %s is", name);
+		return err_create(ERR_UNSUPPORTED, "the stub does not say where the register %s is",
+				  name);
 	*ret = (uint16_t)offset;
 	return NULL;
 }
@@ -133,7 +139,8 @@ static int reg_index(const struct arch *a, const char *name)
 	return -1;
 }
 
-/* A thread that waits in a system call, by its registers; 0: none.  What else must hold rsp/inject.c looks at. */
+/* A thread that waits in a system call, by its registers; 0: none.  What else must hold
+ * rsp/inject.c looks at. */
 static uint64_t likely(const struct arch *a, const struct threads *threads)
 {
 	const struct arch_fork *f = a->fork;
@@ -150,7 +157,8 @@ static uint64_t likely(const struct arch *a, const struct threads *threads)
 	return 0;
 }
 
-struct err *fork_take(struct fork *f, struct target *t, const struct threads *threads, uint64_t bias)
+struct err *fork_take(struct fork *f, struct target *t, const struct threads *threads,
+		      uint64_t bias)
 {
 	const struct arch_fork *a = f->arch->fork;
 	const uint8_t *code = elf_data(f->exe, f->code, a->code_len);
@@ -186,7 +194,8 @@ struct err *fork_take(struct fork *f, struct target *t, const struct threads *th
 	if (err)
 		return err;
 	if (!code)
-		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it", elf_path(f->exe));
+		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it",
+				  elf_path(f->exe));
 	memcpy(m.code, code, a->code_len);
 	err = rsp_fork(f->rsp, &m, likely(f->arch, threads));
 	if (err)

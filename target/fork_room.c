@@ -55,7 +55,8 @@ static bool field(const struct buf *text, const char *name, uint64_t *ret)
 }
 
 /* One file with one number; "max", and v1's huge one, are no limit (UINT64_MAX). */
-static struct err *number(struct rsp *rsp, const char *dir, const char *name, uint64_t *ret, bool *found)
+static struct err *number(struct rsp *rsp, const char *dir, const char *name, uint64_t *ret,
+			  bool *found)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	_cleanup_free_ char *path = NULL;
@@ -79,8 +80,10 @@ static struct err *number(struct rsp *rsp, const char *dir, const char *name, ui
 	return NULL;
 }
 
-/* What the cgroup can take before somebody in it is killed: pages of files that nobody uses go first. */
-static struct err *room_in(const struct room *r, struct rsp *rsp, const char *dir, uint64_t *ret, bool *found)
+/* What the cgroup can take before somebody in it is killed: pages of files that nobody uses go
+ * first. */
+static struct err *room_in(const struct room *r, struct rsp *rsp, const char *dir, uint64_t *ret,
+			   bool *found)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	_cleanup_free_ char *path = NULL;
@@ -148,8 +151,10 @@ static struct err *add_dir(struct room *r, const char *top, const char *path, si
 
 static struct err *unknown(uint64_t pid)
 {
-	return err_create(ERR_UNSUPPORTED, "how much memory the cgroup of process %" PRIu64
-			  " has left cannot be read (--fork=force goes on)", pid);
+	return err_create(ERR_UNSUPPORTED,
+			  "how much memory the cgroup of process %" PRIu64
+			  " has left cannot be read (--fork=force goes on)",
+			  pid);
 }
 
 /* The directories of the process's cgroup and its ancestors, as far as they are there. */
@@ -184,8 +189,8 @@ static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
 			err = room_in(r, rsp, r->dirs[r->n - 1], &room, &found);
 		if (err)
 			return err;
-		/* The root of cgroup v2 has no limit and no file.  Elsewhere there is one, unless the memory controller is off
-		 * here and on above. */
+		/* The root of cgroup v2 has no limit and no file.  Elsewhere there is one,
+		 * unless the memory controller is off here and on above. */
 		if (!found) {
 			free(r->dirs[--r->n]);
 			if (!r->v2)
@@ -246,7 +251,9 @@ struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force
 	if (!found || !field(&text, "RssAnon:", &anon))
 		return err_create(ERR_UNSUPPORTED, "the stub cannot read %s", name);
 	if (field(&text, "Seccomp:", &seccomp) && seccomp)
-		return err_create(ERR_UNSUPPORTED, "a seccomp filter is on, which could refuse the system calls or kill for them");
+		return err_create(
+			ERR_UNSUPPORTED,
+			"a seccomp filter is on, which could refuse the system calls or kill for them");
 	if (force)
 		return NULL;
 	field(&text, "VmPTE:", &tables);
@@ -259,8 +266,10 @@ struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force
 	r->floor = anon / 8 > FLOOR_MIN ? anon / 8 : FLOOR_MIN;
 	need = anon + tables + r->floor;
 	if (room < need)
-		return err_create(ERR_UNSUPPORTED, "the %s has %" PRIu64 " MB of memory left, and up to %" PRIu64
-				  " MB could be copied (--fork=force goes on)", where, room >> 20, need >> 20);
+		return err_create(ERR_UNSUPPORTED,
+				  "the %s has %" PRIu64 " MB of memory left, and up to %" PRIu64
+				  " MB could be copied (--fork=force goes on)",
+				  where, room >> 20, need >> 20);
 	return NULL;
 }
 
@@ -271,7 +280,9 @@ struct err *room_left(struct room *r, struct rsp *rsp)
 	struct err *err = smallest(r, rsp, &room, &where);
 
 	if (!err && room < r->floor)
-		err = err_create(ERR_LIMIT, "the %s runs short of memory: %" PRIu64 " MB left; the snapshot was given up", where,
-				 room >> 20);
+		err = err_create(ERR_LIMIT,
+				 "the %s runs short of memory: %" PRIu64
+				 " MB left; the snapshot was given up",
+				 where, room >> 20);
 	return err;
 }

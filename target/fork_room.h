@@ -1,6 +1,6 @@
 /*
- * Is there memory for the pages that are copied when the process writes to them while its snapshot is there?
- * They are charged to the process's own cgroup.  Read from the stub's machine.
+ * Is there memory for the pages that are copied when the process writes to them while its snapshot
+ * is there? They are charged to the process's own cgroup.  Read from the stub's machine.
  */
 #ifndef GRF_TARGET_FORK_ROOM_H
 #define GRF_TARGET_FORK_ROOM_H
@@ -15,7 +15,7 @@ struct rsp;
 enum { ROOM_LEVELS = 16 };
 
 struct room {
-	uint64_t floor;	       /* bytes that must stay */
+	uint64_t floor;          /* bytes that must stay */
 	char *dirs[ROOM_LEVELS]; /* the cgroup's and its ancestors', those that have limits */
 	unsigned n;
 	bool v2;

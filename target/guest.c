@@ -18,8 +18,8 @@ enum {
 /* ------------------------------------------------------------------ physical memory */
 
 /*
- * "FlatView #1", " AS "memory", root: system", "  0000000000000000-000000000009ffff (prio 0, ram): pc.ram KVM": what the
- * processors see, by the monitor's `info mtree -f`.
+ * "FlatView #1", " AS "memory", root: system", "  0000000000000000-000000000009ffff (prio 0, ram):
+ * pc.ram KVM": what the processors see, by the monitor's `info mtree -f`.
  */
 static struct err *read_ram(struct guest *g)
 {
@@ -39,12 +39,15 @@ static struct err *read_ram(struct guest *g)
 			on = false;
 		if (strstr(line, "AS \"memory\""))
 			on = true;
-		if (!on || sscanf(line, " %" SCNx64 "-%" SCNx64 " (prio %*d, ram)%n", &start, &end, &at) != 2 || !at ||
-		    strstr(line, "vram") || end < start || end >= g->arch->guest->addr)
+		if (!on ||
+		    sscanf(line, " %" SCNx64 "-%" SCNx64 " (prio %*d, ram)%n", &start, &end, &at) !=
+			    2 ||
+		    !at || strstr(line, "vram") || end < start || end >= g->arch->guest->addr)
 			continue;
 		start &= ~(uint64_t)(GUEST_PAGE - 1);
 		end = (end | (GUEST_PAGE - 1)) + 1;
-		if (g->ram.n && start <= g->ram.v[g->ram.n - 1].end && end > g->ram.v[g->ram.n - 1].start) {
+		if (g->ram.n && start <= g->ram.v[g->ram.n - 1].end &&
+		    end > g->ram.v[g->ram.n - 1].start) {
 			if (end > g->ram.v[g->ram.n - 1].end)
 				g->ram.v[g->ram.n - 1].end = end;
 			continue;
@@ -57,7 +60,8 @@ static struct err *read_ram(struct guest *g)
 			g->pages.end = g->ram.v[i].end;
 	}
 	if (!err && !g->ram.n)
-		err = err_create(ERR_BADDATA, "the stub's monitor names no RAM of the guest (info mtree -f)");
+		err = err_create(ERR_BADDATA,
+				 "the stub's monitor names no RAM of the guest (info mtree -f)");
 	return err;
 }
 
@@ -73,15 +77,16 @@ struct err *guest_read_phys(struct guest *g, struct mem_range *ranges, size_t n)
 
 /* ------------------------------------------------------------------ vCPUs */
 
-static bool find_reg(struct bytes_fmt fmt, const struct rsp_reg *regs, size_t n, const char *name, const struct buf *raw,
-		     const struct buf *avail, uint64_t *ret)
+static bool find_reg(struct bytes_fmt fmt, const struct rsp_reg *regs, size_t n, const char *name,
+		     const struct buf *raw, const struct buf *avail, uint64_t *ret)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct rsp_reg *r = &regs[i];
 
 		if (strcmp(r->name, name))
 			continue;
-		if ((r->size != 4 && r->size != 8) || r->offset > raw->len || raw->len - r->offset < r->size)
+		if ((r->size != 4 && r->size != 8) || r->offset > raw->len ||
+		    raw->len - r->offset < r->size)
 			return false;
 		for (uint32_t j = 0; j < r->size; j++)
 			if (!avail->data[r->offset + j])
@@ -108,7 +113,8 @@ struct err *guest_read_vcpus(struct guest *g)
 		err = rsp_threads(g->rsp, &list);
 	if (!err) {
 		raw = calloc(2 * list.n + 1, sizeof(*raw));
-		err = raw ? rsp_read_registers(g->rsp, list.v, list.n, raw, raw + list.n) : err_nomem();
+		err = raw ? rsp_read_registers(g->rsp, list.v, list.n, raw, raw + list.n) :
+			    err_nomem();
 	}
 	for (size_t i = 0; i < list.n && !err; i++) {
 		const struct buf *b = &raw[i], *avail = &raw[list.n + i];
@@ -118,8 +124,11 @@ struct err *guest_read_vcpus(struct guest *g)
 		if (!find_reg(fmt, regs, n, ag->root, b, avail, &v.root) ||
 		    !find_reg(fmt, regs, n, ag->privilege, b, avail, &v.privilege) ||
 		    !find_reg(fmt, regs, n, ag->levels, b, avail, &levels)) {
-			err = err_create(ERR_UNSUPPORTED, "the stub does not show a vCPU's %s, %s and %s: it cannot be told which "
-					 "process runs", ag->root, ag->privilege, ag->levels);
+			err = err_create(
+				ERR_UNSUPPORTED,
+				"the stub does not show a vCPU's %s, %s and %s: it cannot be told which "
+				"process runs",
+				ag->root, ag->privilege, ag->levels);
 			break;
 		}
 		find_reg(fmt, regs, n, ag->tls, b, avail, &v.tls);
@@ -127,7 +136,8 @@ struct err *guest_read_vcpus(struct guest *g)
 		v.levels += !!(levels & ag->level5);
 		for (unsigned r = 0; r < g->arch->nregs; r++)
 			v.th.have[r] = *g->arch->reg_names[r] &&
-				       find_reg(fmt, regs, n, g->arch->reg_names[r], b, avail, &v.th.regs[r]);
+				       find_reg(fmt, regs, n, g->arch->reg_names[r], b, avail,
+						&v.th.regs[r]);
 		v.th.valid = v.th.have[g->arch->pc] && v.th.have[g->arch->sp];
 		err = vec_push(&g->vcpus, v);
 	}
@@ -166,7 +176,8 @@ struct batch {
 
 static struct err *flush(struct guest *g, struct batch *b)
 {
-	struct err *err = b->pieces.n ? g->memory->readv(g->memory, b->pieces.v, b->pieces.n) : NULL;
+	struct err *err =
+		b->pieces.n ? g->memory->readv(g->memory, b->pieces.v, b->pieces.n) : NULL;
 
 	for (size_t i = 0; i < b->pieces.n && !err; i++) {
 		const struct mem_range *p = &b->pieces.v[i];
@@ -202,11 +213,12 @@ static struct err *translate(struct guest *g, struct mem_range *r, struct batch 
 			return NULL;
 		if (pg.kind == PAGE_UNTOUCHED) {
 			fill_untouched(g, va, r->dst + r->got, len);
-		} else if (last && last->dst + last->len == r->dst + r->got && last->addr + last->len == pg.pa &&
-			   b->owners.v[b->owners.n - 1] == r) {
+		} else if (last && last->dst + last->len == r->dst + r->got &&
+			   last->addr + last->len == pg.pa && b->owners.v[b->owners.n - 1] == r) {
 			last->len += len;
 		} else {
-			err = vec_push(&b->pieces, ((struct mem_range){ pg.pa, len, r->dst + r->got, 0 }));
+			err = vec_push(&b->pieces,
+				       ((struct mem_range){ pg.pa, len, r->dst + r->got, 0 }));
 			if (!err)
 				err = vec_push(&b->owners, r);
 		}
@@ -248,22 +260,26 @@ struct err *guest_peek(struct guest *g, uint64_t root, uint64_t va, void *dst, u
 		if (piece.len > r.len)
 			piece.len = r.len;
 		err = guest_read_phys(g, &piece, 1);
-		r = (struct mem_range){ r.addr + piece.len, r.len - piece.len, r.dst + piece.len, 0 };
+		r = (struct mem_range){ r.addr + piece.len, r.len - piece.len, r.dst + piece.len,
+					0 };
 	}
 	return err;
 }
 
 /* ------------------------------------------------------------------ life */
 
-struct err *guest_create(struct rsp *rsp, const struct arch *arch, struct mem_source *memory, const struct elf *exe,
-			 struct guest **ret)
+struct err *guest_create(struct rsp *rsp, const struct arch *arch, struct mem_source *memory,
+			 const struct elf *exe, struct guest **ret)
 {
 	struct guest *g;
 	struct err *err;
 
 	if (!arch->guest)
-		return err_create(ERR_UNSUPPORTED, "the stub shows a whole machine, and how to find a process in one is not known "
-				  "for %s", arch->name);
+		return err_create(
+			ERR_UNSUPPORTED,
+			"the stub shows a whole machine, and how to find a process in one is not known "
+			"for %s",
+			arch->name);
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return err_nomem();
@@ -318,7 +334,9 @@ void guest_set_progress(struct guest *g, void (*progress)(void *arg, uint64_t by
 	g->arg = arg;
 }
 
-void guest_set_search_progress(struct guest *g, void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg)
+void guest_set_search_progress(struct guest *g,
+			       void (*progress)(void *arg, uint64_t done, uint64_t total),
+			       void *arg)
 {
 	g->search_progress = progress;
 	g->search_arg = arg;
@@ -357,7 +375,8 @@ struct err *guest_auxv(struct guest *g, uint64_t type, uint64_t *ret)
 		if (segs[i].filesz < 64 || memcmp(b, "\177ELF", 4))
 			continue;
 		if (type == AT_PHDR)
-			*ret = segs[i].addr + g->process.bias + (fmt.word == 8 ? bytes_u64(fmt, b + 32) : bytes_u32(fmt, b + 28));
+			*ret = segs[i].addr + g->process.bias +
+			       (fmt.word == 8 ? bytes_u64(fmt, b + 32) : bytes_u32(fmt, b + 28));
 		else if (type == AT_PHNUM)
 			*ret = bytes_u16(fmt, b + (fmt.word == 8 ? 56 : 44));
 		else

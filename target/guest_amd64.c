@@ -13,13 +13,14 @@ const struct arch_guest guest_amd64 = {
 	.user = 1 << 2,
 	.large = 1 << 7,
 	.noexec = 1ull << 63,
-	.hidden = 1 << 8,	/* _PAGE_PROTNONE, e.g. of NUMA balancing */
-	.ignore = 0x60,		/* accessed, dirty */
-	.twin = GUEST_PAGE,	/* page-table isolation */
+	.hidden = 1 << 8,   /* _PAGE_PROTNONE, e.g. of NUMA balancing */
+	.ignore = 0x60,     /* accessed, dirty */
+	.twin = GUEST_PAGE, /* page-table isolation */
 	.user_half = 256,
-	.frame_size = 168,	/* struct pt_regs */
-	.frame = { "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi",
-		   "orig_rax", "rip", "cs", "eflags", "rsp", "ss" },
+	.frame_size = 168, /* struct pt_regs */
+	.frame = { "r15", "r14",      "r13", "r12", "rbp",    "rbx", "r11",
+		   "r10", "r9",       "r8",  "rax", "rcx",    "rdx", "rsi",
+		   "rdi", "orig_rax", "rip", "cs",  "eflags", "rsp", "ss" },
 	.stack_size = 0x4000,
 	.user_cs = 0x33,
 	.user_ss = 0x2b,

@@ -1,7 +1,8 @@
 /*
- * The search of physical memory, in slices: the machine is stopped for SLICE_MS at most, and runs as long in between.
- * Of every page of RAM only the end is read, which is both: the last entry of a top page table, where all of them have
- * the kernel's; and the user registers at the end of a kernel stack.
+ * The search of physical memory, in slices: the machine is stopped for SLICE_MS at most, and runs
+ * as long in between. Of every page of RAM only the end is read, which is both: the last entry of a
+ * top page table, where all of them have the kernel's; and the user registers at the end of a
+ * kernel stack.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,15 +17,16 @@
 
 enum {
 	SLICE_MS = 100,
-	READ_MS = 40,	  /* of a slice: then no more is asked for */
-	BATCH_MIN = 64, BATCH_MAX = 1024, /* pages asked for at a time */
+	READ_MS = 40, /* of a slice: then no more is asked for */
+	BATCH_MIN = 64,
+	BATCH_MAX = 1024, /* pages asked for at a time */
 	BATCH_MS = 4,
 	NEAR_MAX = 1 << 20,
 };
 
 struct search {
 	struct guest *g;
-	size_t ram;    /* which range of RAM is next, and from where */
+	size_t ram; /* which range of RAM is next, and from where */
 	uint64_t at;
 	size_t batch;
 	uint64_t pages, all;
@@ -190,7 +192,8 @@ struct err *guest_search(struct guest *g)
 	for (size_t i = 0; i < g->vcpus.n && !err; i++)
 		err = add_ref(g, g->vcpus.v[i].root);
 	if (!err && !g->refs.n)
-		err = err_create(ERR_BADDATA, "no vCPU of the guest has page tables: let it boot first");
+		err = err_create(ERR_BADDATA,
+				 "no vCPU of the guest has page tables: let it boot first");
 	s.bytes = malloc((size_t)BATCH_MAX * g->arch->guest->frame_size);
 	if (!err && !s.bytes)
 		err = err_nomem();
@@ -220,11 +223,16 @@ static struct err *none(const struct guest *g)
 	char near[160] = "";
 
 	if (g->best.mapped)
-		snprintf(near, sizeof(near), "; the nearest has %" PRIu64 " pages where its text would be, and %" PRIu64 " of %" PRIu64
-			 " looked at are equal", g->best.mapped, g->best.equal, g->best.compared);
-	return err_create(ERR_BADDATA, "no process of this guest runs %s: looked at %u vCPUs and %.0f MB of memory, with %u top page "
-			  "tables%s; give the very file that runs in the guest, and wait until it has started",
-			  elf_path(g->exe), g->stats.vcpus, (double)g->stats.ram / (1 << 20), g->stats.tables, near);
+		snprintf(near, sizeof(near),
+			 "; the nearest has %" PRIu64 " pages where its text would be, and %" PRIu64
+			 " of %" PRIu64 " looked at are equal",
+			 g->best.mapped, g->best.equal, g->best.compared);
+	return err_create(
+		ERR_BADDATA,
+		"no process of this guest runs %s: looked at %u vCPUs and %.0f MB of memory, with %u top page "
+		"tables%s; give the very file that runs in the guest, and wait until it has started",
+		elf_path(g->exe), g->stats.vcpus, (double)g->stats.ram / (1 << 20), g->stats.tables,
+		near);
 }
 
 /* One line each. */
@@ -237,18 +245,18 @@ static struct err *several(const struct guest *g, unsigned nth)
 		const struct guest_process *p = &g->found.v[i];
 		char line[256];
 
-		snprintf(line, sizeof(line), "\n  --nth %zu: page tables at 0x%" PRIx64 ", %s", i + 1, p->root,
-			 *p->args ? p->args : "(arguments not found)");
+		snprintf(line, sizeof(line), "\n  --nth %zu: page tables at 0x%" PRIx64 ", %s",
+			 i + 1, p->root, *p->args ? p->args : "(arguments not found)");
 		err = buf_addstr(&list, line);
 	}
 	if (err)
 		return err;
 	if (nth)
-		return err_create(ERR_BADDATA, "--nth %u: %zu process%s of this guest run%s %s:%s", nth, g->found.n,
-				  g->found.n == 1 ? "" : "es", g->found.n == 1 ? "s" : "", elf_path(g->exe),
-				  (char *)list.data);
-	return err_create(ERR_BADDATA, "%zu processes of this guest run %s; say which:%s", g->found.n, elf_path(g->exe),
-			  (char *)list.data);
+		return err_create(ERR_BADDATA, "--nth %u: %zu process%s of this guest run%s %s:%s",
+				  nth, g->found.n, g->found.n == 1 ? "" : "es",
+				  g->found.n == 1 ? "s" : "", elf_path(g->exe), (char *)list.data);
+	return err_create(ERR_BADDATA, "%zu processes of this guest run %s; say which:%s",
+			  g->found.n, elf_path(g->exe), (char *)list.data);
 }
 
 struct err *guest_find(struct guest *g, unsigned nth)

@@ -8,24 +8,26 @@
 #include "base/vec.h"
 #include "target/guest.h"
 
-/* ------------------------------------------------------------------ architectures (target/guest_*.c) */
+/* ------------------------------------------------------------------ architectures
+ * (target/guest_*.c) */
 
 enum { GUEST_FRAME_REGS = 24, GUEST_PAGE = 4096 };
 
 /* What a kernel saves of a thread, and how its page tables are made. */
 struct arch_guest {
 	/* Registers of a vCPU, as target.xml spells them. */
-	const char *root;	/* the top page table */
-	const char *levels;	/* has level5: five levels, else four */
+	const char *root;   /* the top page table */
+	const char *levels; /* has level5: five levels, else four */
 	uint64_t level5;
-	const char *privilege;	/* of which the low bits are 3 in user mode */
+	const char *privilege; /* of which the low bits are 3 in user mode */
 	const char *tls;
-	uint64_t addr;		/* bits of an entry that are an address */
+	uint64_t addr; /* bits of an entry that are an address */
 	uint64_t present, user, write, large, noexec;
-	uint64_t hidden;	/* not present, and this: mapped, but no access is allowed; its address inverted */
-	uint64_t ignore;	/* bits that the processor sets by itself */
-	uint64_t twin;		/* a second top table, for user mode, may be here: root ^ twin */
-	unsigned user_half;	/* entries of the top table that are the process's */
+	/* not present, and this: mapped, but no access is allowed; its address inverted */
+	uint64_t hidden;
+	uint64_t ignore;    /* bits that the processor sets by itself */
+	uint64_t twin;      /* a second top table, for user mode, may be here: root ^ twin */
+	unsigned user_half; /* entries of the top table that are the process's */
 	/* Behind the last frame of a kernel stack nothing follows: the page ends there. */
 	unsigned frame_size;
 	const char *frame[GUEST_FRAME_REGS]; /* words */
@@ -33,44 +35,49 @@ struct arch_guest {
 	uint64_t user_cs, user_ss;
 };
 
-/* ------------------------------------------------------------------ page tables (target/guest_pages.c) */
+/* ------------------------------------------------------------------ page tables
+ * (target/guest_pages.c) */
 
-/* Page tables as they were when they were read first, by physical address; each GUEST_PAGE bytes. */
+/* Page tables as they were when they were read first, by physical address; each GUEST_PAGE
+ * bytes. */
 struct pages {
 	const struct arch_guest *arch;
 	struct mem_source *memory; /* physical */
-	uint64_t end;		   /* of RAM */
+	uint64_t end;              /* of RAM */
 	unsigned levels;
-	struct map64 index;	   /* table -> its place in v */
+	struct map64 index; /* table -> its place in v */
 	VEC(uint8_t *) v;
 };
 
-void pages_init(struct pages *p, const struct arch_guest *arch, struct mem_source *memory, uint64_t end);
+void pages_init(struct pages *p, const struct arch_guest *arch, struct mem_source *memory,
+		uint64_t end);
 void pages_forget(struct pages *p);
 
 enum page_kind {
-	PAGE_NONE,	/* no top table's entry: nothing near is mapped */
-	PAGE_UNTOUCHED,	/* nothing is behind it (yet) */
+	PAGE_NONE,      /* no top table's entry: nothing near is mapped */
+	PAGE_UNTOUCHED, /* nothing is behind it (yet) */
 	PAGE_SWAPPED,
 	PAGE_MAPPED,
 };
 
 struct page {
 	enum page_kind kind;
-	uint64_t pa;	/* of the address asked for */
-	uint64_t size;	/* of the page; of PAGE_UNTOUCHED: as far as the same table's entry goes */
+	uint64_t pa;   /* of the address asked for */
+	uint64_t size; /* of the page; of PAGE_UNTOUCHED: as far as the same table's entry goes */
 	bool user, write, exec;
 };
 
 /* Reads all tables that these addresses need, level by level. */
-ERR_MUST_CHECK struct err *pages_fetch(struct pages *p, uint64_t root, const struct mem_range *ranges, size_t n);
+ERR_MUST_CHECK struct err *pages_fetch(struct pages *p, uint64_t root,
+				       const struct mem_range *ranges, size_t n);
 /* From what was fetched; a table that was not is no table. */
 struct page pages_walk(const struct pages *p, uint64_t root, uint64_t va);
 
 /* The table that the top one names for va: processes do not share these; 0: none. */
 uint64_t pages_second(const struct pages *p, uint64_t root, uint64_t va);
 
-/* Calls for what of [from, to) is mapped, in order, neighbours of one kind as one; fetches tables.  Ends when it says false. */
+/* Calls for what of [from, to) is mapped, in order, neighbours of one kind as one; fetches
+ * tables.  Ends when it says false. */
 struct mapping {
 	uint64_t va, size;
 	bool write, exec;
@@ -103,15 +110,17 @@ struct guest {
 	struct map64 text; /* 64 bytes within a page of EXE's text -> where that page was linked */
 	/* The search. */
 	bool searched;
-	VEC(uint64_t) refs;  /* what the kernel's part of each top table has */
-	VEC(uint64_t) roots; /* top page tables */
+	VEC(uint64_t) refs;   /* what the kernel's part of each top table has */
+	VEC(uint64_t) roots;  /* top page tables */
 	VEC(uint64_t) stacks; /* last pages of kernel stacks */
 	struct guest_processes found;
 	struct guest_near { /* pages of EXE's text, of the nearest that was not it */
 		uint64_t mapped, compared, equal;
 	} best;
 	struct guest_process process;
-	uint64_t kernel_root, direct; /* the process's table with all of the kernel; where that maps physical memory, 0: not known */
+	/* the process's table with all of the kernel; where that maps physical memory, 0: not
+	 * known */
+	uint64_t kernel_root, direct;
 	void (*progress)(void *arg, uint64_t bytes);
 	void *arg;
 	void (*search_progress)(void *arg, uint64_t done, uint64_t total);
@@ -125,7 +134,8 @@ ERR_MUST_CHECK struct err *guest_read_vcpus(struct guest *g);
 /* n physical pieces, some of which may have no memory behind them: those read as 0. */
 ERR_MUST_CHECK struct err *guest_read_phys(struct guest *g, struct mem_range *ranges, size_t n);
 /* The process behind a top table: bytes of it, whole or ERR_FAULT. */
-ERR_MUST_CHECK struct err *guest_peek(struct guest *g, uint64_t root, uint64_t va, void *dst, uint64_t len);
+ERR_MUST_CHECK struct err *guest_peek(struct guest *g, uint64_t root, uint64_t va, void *dst,
+				      uint64_t len);
 
 /* target/guest_match.c: does this top table map EXE's text?  A new one is added to g->found. */
 ERR_MUST_CHECK struct err *guest_match(struct guest *g, uint64_t root);
@@ -134,7 +144,7 @@ ERR_MUST_CHECK struct err *guest_match(struct guest *g, uint64_t root);
 struct guest_frame {
 	struct thread th;
 	uint64_t stack; /* physical address of its last page */
-	uint64_t task;	/* the kernel's address of its task; 0: not found */
+	uint64_t task;  /* the kernel's address of its task; 0: not found */
 	enum {
 		OWNER_UNKNOWN,
 		OWNER_PROCESS,

@@ -1,6 +1,6 @@
 /*
- * Does a top page table belong to a process that runs EXE?  The text that it maps must be the file's.  A PIE's place
- * is found by what its text pages hold.
+ * Does a top page table belong to a process that runs EXE?  The text that it maps must be the
+ * file's.  A PIE's place is found by what its text pages hold.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,12 +10,14 @@
 #include "target/guest_int.h"
 
 enum {
-	LOOK_AT = 0x800, LOOK = 64, /* these bytes of a page say which it may be */
-	RUN_LOOKS = 32, LOOKS_MAX = 4096,
-	MAPPED_MIN = 4,		    /* pages; with fewer it is not known */
+	LOOK_AT = 0x800,
+	LOOK = 64, /* these bytes of a page say which it may be */
+	RUN_LOOKS = 32,
+	LOOKS_MAX = 4096,
+	MAPPED_MIN = 4, /* pages; with fewer it is not known */
 	COMPARED_MAX = 64,
-	EQUAL_PERCENT = 90,	    /* breakpoints of others, probes */
-	ARGS_BELOW = 1 << 14,	    /* bytes of the stack's end that are looked at */
+	EQUAL_PERCENT = 90,   /* breakpoints of others, probes */
+	ARGS_BELOW = 1 << 14, /* bytes of the stack's end that are looked at */
 };
 
 /* Where the stack may end: below 2^47, 16 GB of randomness and a gap (Linux, fs/binfmt_elf.c). */
@@ -103,8 +105,11 @@ static struct err *index_text(struct guest *g)
 		for (; segs[i].exec && va + GUEST_PAGE <= end; va += GUEST_PAGE) {
 			uint64_t *val, at = va;
 			bool is_new;
-			struct err *err = map64_put(&g->text, hash_str((const char *)segs[i].data + (va - segs[i].addr) +
-								       LOOK_AT, LOOK), at, &val, &is_new);
+			struct err *err = map64_put(
+				&g->text,
+				hash_str((const char *)segs[i].data + (va - segs[i].addr) + LOOK_AT,
+					 LOOK),
+				at, &val, &is_new);
 
 			if (err)
 				return err;
@@ -138,7 +143,8 @@ static bool look_at(void *arg, const struct mapping *m)
 			return false;
 		l->err = vec_push(&l->vas, va);
 		if (!l->err)
-			l->err = vec_push(&l->reads, ((struct mem_range){ pg.pa + LOOK_AT, LOOK, NULL, 0 }));
+			l->err = vec_push(&l->reads,
+					  ((struct mem_range){ pg.pa + LOOK_AT, LOOK, NULL, 0 }));
 	}
 	return !l->err;
 }
@@ -165,7 +171,8 @@ static struct err *find_place(struct guest *g, uint64_t root, uint64_t *bias, st
 	if (!err)
 		err = guest_read_phys(g, l.reads.v, l.reads.n);
 	for (size_t i = 0; i < l.reads.n && !err && !is_it(m); i++) {
-		const uint64_t *va = map64_get(&g->text, hash_str((const char *)l.reads.v[i].dst, LOOK));
+		const uint64_t *va =
+			map64_get(&g->text, hash_str((const char *)l.reads.v[i].dst, LOOK));
 		bool again = false;
 		struct match one;
 
@@ -201,15 +208,16 @@ static bool last_writable(void *arg, const struct mapping *m)
 }
 
 /*
- * The end of the stack: arguments, environment, the path that was executed, eight zeros (Linux, fs/exec.c).  The arguments
- * begin, nearly always, with that path.
+ * The end of the stack: arguments, environment, the path that was executed, eight zeros (Linux,
+ * fs/exec.c).  The arguments begin, nearly always, with that path.
  */
 static struct err *read_args(struct guest *g, uint64_t root, struct guest_process *p)
 {
 	struct mapping last = { 0 };
 	uint8_t b[ARGS_BELOW];
 	size_t len, path, start, n = 0;
-	struct err *err = pages_each(&g->pages, root, STACK_TOP - STACK_RANDOM, STACK_TOP, last_writable, &last);
+	struct err *err = pages_each(&g->pages, root, STACK_TOP - STACK_RANDOM, STACK_TOP,
+				     last_writable, &last);
 
 	if (err || !last.size)
 		return err;
@@ -229,7 +237,8 @@ static struct err *read_args(struct guest *g, uint64_t root, struct guest_proces
 	for (; b[start] && n + 1 < sizeof(p->args); start += strlen((char *)b + start) + 1) {
 		const char *s = (char *)b + start, *eq = strchr(s, '=');
 
-		if (n && eq && eq != s && strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") >= (size_t)(eq - s))
+		if (n && eq && eq != s &&
+		    strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") >= (size_t)(eq - s))
 			break;
 		if (n)
 			p->args[n++] = ' ';

@@ -1,5 +1,6 @@
 /*
- * Page tables: fetched level by level, many at a time, so that a walk costs as many round trips as there are levels.
+ * Page tables: fetched level by level, many at a time, so that a walk costs as many round trips as
+ * there are levels.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 
 enum { ENTRIES = 512, TOP_SHIFT = 12, LEVEL_SHIFT = 9 };
 
-void pages_init(struct pages *p, const struct arch_guest *arch, struct mem_source *memory, uint64_t end)
+void pages_init(struct pages *p, const struct arch_guest *arch, struct mem_source *memory,
+		uint64_t end)
 {
 	*p = (struct pages){ .arch = arch, .memory = memory, .end = end, .levels = 4 };
 }
@@ -71,7 +73,8 @@ static struct err *fetch(struct pages *p, struct ranges *want)
 		}
 		err = map64_put(&p->index, want->v[i].addr, p->v.n - 1, &val, &is_new);
 		if (!err)
-			err = vec_push(&todo, ((struct mem_range){ want->v[i].addr, GUEST_PAGE, t, 0 }));
+			err = vec_push(&todo,
+				       ((struct mem_range){ want->v[i].addr, GUEST_PAGE, t, 0 }));
 	}
 	want->n = 0;
 	if (!err && todo.n)
@@ -120,8 +123,10 @@ struct err *pages_fetch(struct pages *p, uint64_t root, const struct mem_range *
 						break;
 					t = table(p, e & p->arch->addr);
 				}
-				if (t && l == level && leads_on(p, e, l) && va >> shift_of(l) != last)
-					err = vec_push(&want, ((struct range){ e & p->arch->addr, GUEST_PAGE }));
+				if (t && l == level && leads_on(p, e, l) &&
+				    va >> shift_of(l) != last)
+					err = vec_push(&want, ((struct range){ e & p->arch->addr,
+									       GUEST_PAGE }));
 				if (l == level)
 					last = va >> shift_of(l);
 				if (steps++ > LIMIT_GUEST_PAGES)
@@ -151,7 +156,8 @@ struct page pages_walk(const struct pages *p, uint64_t root, uint64_t va)
 			bool last = level == 1 || (level < 4 && e & p->arch->large);
 
 			if (!e && level < 4)
-				ret.kind = PAGE_UNTOUCHED; /* within the reach of a top table's entry of four levels */
+				/* within the reach of a top table's entry of four levels */
+				ret.kind = PAGE_UNTOUCHED;
 			else if (last && e & p->arch->hidden) {
 				ret.kind = PAGE_MAPPED;
 				ret.pa = (~e & p->arch->addr & ~(size - 1)) | (va & (size - 1));
@@ -161,7 +167,8 @@ struct page pages_walk(const struct pages *p, uint64_t root, uint64_t va)
 		}
 		ret.user &= !!(e & p->arch->user);
 		ret.write &= !!(e & p->arch->write);
-		/* With page-table isolation the kernel's copy of the top table forbids what the process may. */
+		/* With page-table isolation the kernel's copy of the top table forbids what the
+		 * process may. */
 		ret.exec &= level == p->levels || !(e & p->arch->noexec);
 		if (!leads_on(p, e, level)) {
 			ret.kind = PAGE_MAPPED;

@@ -72,12 +72,16 @@ static void progress(void *arg, uint64_t bytes)
 
 struct err *guest_target_create(struct target *machine, struct guest *g, struct target **ret)
 {
-	static const struct target_ops ops = { guest_target_destroy, guest_target_threads, guest_target_auxv };
+	static const struct target_ops ops = { guest_target_destroy, guest_target_threads,
+					       guest_target_auxv };
 	struct guest_target *gt = calloc(1, sizeof(*gt));
 
 	if (!gt)
 		return err_nomem();
-	gt->t = (struct target){ .source = { guest_readv }, .ops = &ops, .arch = target_arch(machine), .auxv = BUF_INIT };
+	gt->t = (struct target){ .source = { guest_readv },
+				 .ops = &ops,
+				 .arch = target_arch(machine),
+				 .auxv = BUF_INIT };
 	gt->machine = machine;
 	gt->g = g;
 	guest_set_progress(g, progress, gt);

@@ -1,7 +1,8 @@
 /*
- * Whose is a kernel stack?  Two processes of one program have the same addresses, so that what their threads' registers
- * point to does not tell them apart; and what the kernel saved of a thread that runs in user mode now is old.
- * No symbols are needed: a stack holds pointers to its own task somewhere, and that is told by the pointer it has back.
+ * Whose is a kernel stack?  Two processes of one program have the same addresses, so that what
+ * their threads' registers point to does not tell them apart; and what the kernel saved of a thread
+ * that runs in user mode now is old. No symbols are needed: a stack holds pointers to its own task
+ * somewhere, and that is told by the pointer it has back.
  *
  *	kernel stack ... struct task_struct { ..., void *stack, ..., struct mm_struct *mm, *active_mm, ..., fsbase }
  *	struct mm_struct { ..., pgd_t *pgd, ... }
@@ -17,12 +18,13 @@
 
 enum {
 	TASK_ALIGN = 64,
-	TASK_STACK = 0x80,   /* the pointer to the stack is within so much of a task's begin */
-	TASK_MM = 0x1000,    /* mm and active_mm */
+	TASK_STACK = 0x80, /* the pointer to the stack is within so much of a task's begin */
+	TASK_MM = 0x1000,  /* mm and active_mm */
 	TASK_ALL = 0x3000,
 	MM_PGD = 0x100,
 	KNOWN_PA = 16 << 20, /* an address that is memory in every guest */
-	GB_SHIFT = 30, TOP_ENTRIES = 512,
+	GB_SHIFT = 30,
+	TOP_ENTRIES = 512,
 };
 
 static bool direct_at(const struct pages *p, uint64_t root, uint64_t base)
@@ -32,10 +34,12 @@ static bool direct_at(const struct pages *p, uint64_t root, uint64_t base)
 	return pg.kind == PAGE_MAPPED && pg.pa == KNOWN_PA;
 }
 
-/* Where the kernel maps all of physical memory: the first place that begins with it.  0: not in this table. */
+/* Where the kernel maps all of physical memory: the first place that begins with it.  0: not in
+ * this table. */
 static struct err *find_direct(struct guest *g, uint64_t root, uint64_t *ret)
 {
-	const unsigned per = g->pages.levels > 4 ? 48 : 39; /* log2 of what a top table's entry maps */
+	/* log2 of what a top table's entry maps */
+	const unsigned per = g->pages.levels > 4 ? 48 : 39;
 	struct mem_range r[TOP_ENTRIES];
 
 	*ret = 0;
@@ -49,7 +53,8 @@ static struct err *find_direct(struct guest *g, uint64_t root, uint64_t *ret)
 			struct err *err;
 
 			for (uint64_t k = 0; k < TOP_ENTRIES; k++)
-				r[k] = (struct mem_range){ base + (k << GB_SHIFT) + KNOWN_PA, 1, NULL, 0 };
+				r[k] = (struct mem_range){ base + (k << GB_SHIFT) + KNOWN_PA, 1,
+							   NULL, 0 };
 			err = pages_fetch(&g->pages, root, r, TOP_ENTRIES);
 			if (err)
 				return err;
@@ -75,7 +80,8 @@ static struct err *find_kernel(struct guest *g)
 		return err;
 	/* Page-table isolation, and this is the table of user mode. */
 	err = pages_fetch(&g->pages, twin, &none, 1);
-	if (!err && pages_second(&g->pages, twin, elf_entry(g->exe) + g->process.bias) == g->process.key) {
+	if (!err &&
+	    pages_second(&g->pages, twin, elf_entry(g->exe) + g->process.bias) == g->process.key) {
 		g->kernel_root = twin;
 		err = find_direct(g, twin, &g->direct);
 	}
@@ -93,7 +99,8 @@ struct bytes_at {
 };
 
 /* Reads len bytes at each; the caller frees *all. */
-static struct err *read_all(struct guest *g, struct bytes_at *v, size_t n, size_t len, uint8_t **all)
+static struct err *read_all(struct guest *g, struct bytes_at *v, size_t n, size_t len,
+			    uint8_t **all)
 {
 	struct mem_range *r = calloc(n + 1, sizeof(*r));
 	struct err *err;
@@ -123,7 +130,8 @@ static uint64_t word_at(const struct guest *g, const uint8_t *b, size_t off)
 }
 
 /* Everything on the stacks that may be a task. */
-static struct err *find_suspects(struct guest *g, const struct guest_frame *f, size_t n, struct suspects *ret)
+static struct err *find_suspects(struct guest *g, const struct guest_frame *f, size_t n,
+				 struct suspects *ret)
 {
 	VEC(struct bytes_at) at = VEC_INIT;
 	_cleanup_free_ uint8_t *all = NULL;
@@ -172,7 +180,8 @@ static struct err *confirm(struct guest *g, struct guest_frame *f, const struct 
 				if (v % GUEST_PAGE || v >> 63 == 0)
 					continue;
 				if (!pass) {
-					err = vec_push(&vas, ((struct mem_range){ v + last, 1, NULL, 0 }));
+					err = vec_push(
+						&vas, ((struct mem_range){ v + last, 1, NULL, 0 }));
 					continue;
 				}
 				pg = pages_walk(&g->pages, g->kernel_root, v + last);
@@ -207,7 +216,8 @@ static struct err *find_owners(struct guest *g, struct guest_frame *f, size_t n)
 	for (size_t i = 0; i < tasks.n && !err; i++) {
 		struct guest_frame *fr = &f[of.v[i]];
 
-		/* A thread that runs in user mode has there what its vCPU has: what was saved is old. */
+		/* A thread that runs in user mode has there what its vCPU has: what was saved is
+		 * old. */
 		for (size_t off = 0; off < TASK_ALL; off += 8)
 			for (size_t v = 0; v < g->vcpus.n; v++)
 				if ((g->vcpus.v[v].privilege & 3) == 3 && g->vcpus.v[v].tls &&
@@ -215,7 +225,8 @@ static struct err *find_owners(struct guest *g, struct guest_frame *f, size_t n)
 					bool nearer = false;
 
 					for (size_t j = 0; j < tasks.n; j++)
-						nearer |= tasks.v[j].pa > tasks.v[i].pa && tasks.v[j].pa <= tasks.v[i].pa + off;
+						nearer |= tasks.v[j].pa > tasks.v[i].pa &&
+							  tasks.v[j].pa <= tasks.v[i].pa + off;
 					fr->runs |= !nearer;
 				}
 	}

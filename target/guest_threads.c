@@ -1,8 +1,9 @@
 /*
- * The threads of a process in a guest, as far as registers can be had: vCPUs in user mode; what the kernel saved
- * at the end of a kernel stack when it was entered.  Such a frame stays there when the thread goes back to user mode, and when
- * the stack is freed; target/guest_task.c tells those apart, and the threads of other processes.  Whoever looks a thread up by
- * its stack takes the first that fits: vCPUs come first, and what is least sure last.
+ * The threads of a process in a guest, as far as registers can be had: vCPUs in user mode; what the
+ * kernel saved at the end of a kernel stack when it was entered.  Such a frame stays there when the
+ * thread goes back to user mode, and when the stack is freed; target/guest_task.c tells those
+ * apart, and the threads of other processes.  Whoever looks a thread up by its stack takes the
+ * first that fits: vCPUs come first, and what is least sure last.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static bool ours(struct guest *g, uint64_t root)
 	struct err *err = pages_fetch(&g->pages, root, &top, 1);
 
 	err_destroy(err);
-	return !err && pages_second(&g->pages, root, elf_entry(g->exe) + g->process.bias) == g->process.key;
+	return !err &&
+	       pages_second(&g->pages, root, elf_entry(g->exe) + g->process.bias) == g->process.key;
 }
 
 /* Only where the process has both: its stack and its code. */
@@ -27,7 +29,8 @@ static bool may_be_ours(struct guest *g, const struct thread *th)
 	uint64_t pc = th->regs[g->arch->pc], sp = th->regs[g->arch->sp];
 	const struct mem_range at[] = { { pc, 1, NULL, 0 }, { sp, 1, NULL, 0 } };
 	struct err *err = pages_fetch(&g->pages, g->process.root, at, 2);
-	struct page code = pages_walk(&g->pages, g->process.root, pc), stack = pages_walk(&g->pages, g->process.root, sp);
+	struct page code = pages_walk(&g->pages, g->process.root, pc),
+		    stack = pages_walk(&g->pages, g->process.root, sp);
 
 	err_destroy(err);
 	return !err && code.kind == PAGE_MAPPED && stack.kind == PAGE_MAPPED && stack.write;
@@ -49,7 +52,8 @@ static struct thread from_frame(const struct guest *g, const uint8_t *frame)
 
 VEC_NAMED(stack_pages, uint64_t);
 
-/* The stack of a vCPU that the kernel runs on, for the process: kernel threads have no user registers there. */
+/* The stack of a vCPU that the kernel runs on, for the process: kernel threads have no user
+ * registers there. */
 static struct err *add_current(struct guest *g, const struct vcpu *v, struct stack_pages *current)
 {
 	const struct arch_guest *ag = g->arch->guest;
@@ -80,7 +84,8 @@ static struct err *read_frames(struct guest *g, struct guest_frames *ret)
 	struct err *err = bytes ? NULL : err_nomem();
 
 	for (size_t i = 0; i < g->stacks.n && !err; i++)
-		err = vec_push(&r, ((struct mem_range){ g->stacks.v[i] + GUEST_PAGE - size, size, bytes + i * size, 0 }));
+		err = vec_push(&r, ((struct mem_range){ g->stacks.v[i] + GUEST_PAGE - size, size,
+							bytes + i * size, 0 }));
 	if (!err)
 		err = guest_read_phys(g, r.v, r.n);
 	for (size_t i = 0; i < r.n && !err; i++) {
@@ -122,7 +127,8 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 		for (size_t j = 0; j < current.n; j++)
 			if (frames.v[i].stack == current.v[j] && frames.v[i].owner == OWNER_UNKNOWN)
 				frames.v[i].owner = OWNER_PROCESS;
-	/* Whose owner is not known comes last, and only where it cannot be another process of the same program. */
+	/* Whose owner is not known comes last, and only where it cannot be another process of
+	 * the same program. */
 	for (int pass = OWNER_PROCESS; pass >= OWNER_UNKNOWN && !err; pass--)
 		for (size_t i = 0; i < frames.n && !err; i++)
 			if (frames.v[i].owner == (unsigned)pass && !frames.v[i].runs &&

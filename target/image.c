@@ -1,7 +1,7 @@
 /*
- * The sparse copy of memory.  Pieces are kept sorted by address and never
- * overlap; a lookup is a binary search.  A piece is owned (fetched), stored (fetched, as part of much:
- * target/store.h), lent (an executable's segment) or a hole.
+ * The sparse copy of memory.  Pieces are kept sorted by address and never overlap; a lookup is a
+ * binary search.  A piece is owned (fetched), stored (fetched, as part of much: target/store.h),
+ * lent (an executable's segment) or a hole.
  *
  * A fetched range that overlaps owned pieces swallows them (one copy), so that what was
  * asked for as one range can always be had as one pointer.  Pointers from image_ptr()
@@ -28,7 +28,8 @@ uint8_t *piece_alloc(uint64_t len)
 
 	if (len < PIECE_MMAP)
 		return malloc(len ? len : 1);
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		 0);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -210,7 +211,8 @@ struct err *image_remembered(const struct image *img, struct ranges *ret)
 	for (size_t i = 0; i < want.n && !err; i++) {
 		uint64_t at = want.v[i].addr, end = at + want.v[i].len;
 
-		for (size_t k = image_lookup(img, at); k < img->pieces.n && img->pieces.v[k].addr < end && !err; k++) {
+		for (size_t k = image_lookup(img, at);
+		     k < img->pieces.n && img->pieces.v[k].addr < end && !err; k++) {
 			const struct piece *p = &img->pieces.v[k];
 			uint64_t lo = p->addr > at ? p->addr : at;
 			uint64_t hi = p->addr + p->len < end ? p->addr + p->len : end;
@@ -230,7 +232,8 @@ struct err *image_fetched(const struct image *img, struct ranges *ret)
 
 	for (size_t i = 0; i < img->pieces.n && !err; i++)
 		if (img->pieces.v[i].kind == PIECE_OWNED || img->pieces.v[i].kind == PIECE_STORED)
-			err = vec_push(ret, ((struct range){ img->pieces.v[i].addr, img->pieces.v[i].len }));
+			err = vec_push(ret, ((struct range){ img->pieces.v[i].addr,
+							     img->pieces.v[i].len }));
 	return err;
 }
 

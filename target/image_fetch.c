@@ -1,5 +1,6 @@
 /*
- * What is fetched into an image: what of the ranges asked for it lacks, in one go; what could not be read is a hole.
+ * What is fetched into an image: what of the ranges asked for it lacks, in one go; what could not
+ * be read is a hole.
  */
 #include "target/image_int.h"
 
@@ -13,14 +14,17 @@
 
 enum { PIECE_JOIN = 1 << 20, PAGE = 4096 };
 
-/* Fetched pieces that one range spans become one, if they are so small that a copy costs nothing. */
+/* Fetched pieces that one range spans become one, if they are so small that a copy costs
+ * nothing. */
 static bool pieces_join(const struct piece *a, const struct piece *b)
 {
-	return (a->kind == PIECE_OWNED || a->kind == PIECE_STORED) && (b->kind == PIECE_OWNED || b->kind == PIECE_STORED) &&
-	       a->len <= PIECE_JOIN && b->len <= PIECE_JOIN && a->addr + a->len == b->addr;
+	return (a->kind == PIECE_OWNED || a->kind == PIECE_STORED) &&
+	       (b->kind == PIECE_OWNED || b->kind == PIECE_STORED) && a->len <= PIECE_JOIN &&
+	       b->len <= PIECE_JOIN && a->addr + a->len == b->addr;
 }
 
-/* Whether all of r is in the image (or known to be a hole) already, and to be had as one pointer; a guess also if what lacks was missed before. */
+/* Whether all of r is in the image (or known to be a hole) already, and to be had as one
+ * pointer; a guess also if what lacks was missed before. */
 static bool image_covers(const struct image *img, struct range r, bool guess)
 {
 	uint64_t at = r.addr, end = r.addr + r.len;
@@ -106,8 +110,9 @@ static struct err *piece_plan(const struct image *img, const struct piece *p, bo
 		uint64_t upto = old && old->addr < end ? old->addr : end;
 
 		if (upto > addr) {
-			err = vec_push(todo, ((struct mem_range){ addr, upto - addr,
-								  p->data + (addr - p->addr), 0, guess }));
+			err = vec_push(
+				todo, ((struct mem_range){ addr, upto - addr,
+							   p->data + (addr - p->addr), 0, guess }));
 			if (err)
 				return err;
 		}
@@ -123,7 +128,8 @@ static struct err *piece_plan(const struct image *img, const struct piece *p, bo
  * Fetches todo; what fails is tried again page by page, and the bytes that stay
  * unreadable are appended to holes; what a guess missed to both.
  */
-static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes, struct ranges *missed)
+static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes,
+			       struct ranges *missed)
 {
 	struct mem_ranges again = VEC_INIT;
 	uint64_t start = clock_now_ns();
@@ -155,7 +161,8 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 				err = vec_push(holes, ((struct range){ at, next - at }));
 			else
 				err = vec_push(&again, ((struct mem_range){ at, next - at,
-									    r->dst + (at - r->addr), 0, false }));
+									    r->dst + (at - r->addr),
+									    0, false }));
 			at = next;
 		}
 	}
@@ -166,7 +173,8 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 
 		img->stats.fetched += r->got;
 		if (r->got < r->len)
-			err = vec_push(holes, ((struct range){ r->addr + r->got, r->len - r->got }));
+			err = vec_push(holes,
+				       ((struct range){ r->addr + r->got, r->len - r->got }));
 	}
 	vec_deinit(&again);
 	if (img->stats.fetches < IMAGE_ROUNDS)
@@ -183,7 +191,10 @@ static struct err *hole_push(struct image *out, const struct ranges *missed, str
 
 	for (size_t i = ranges_lookup(missed, at); at < end; i++) {
 		uint64_t upto = i < missed->n && missed->v[i].addr < end ? missed->v[i].addr : end;
-		struct err *err = upto > at ? vec_push(&out->pieces, ((struct piece){ at, upto - at, NULL, PIECE_HOLE })) : NULL;
+		struct err *err =
+			upto > at ? vec_push(&out->pieces,
+					     ((struct piece){ at, upto - at, NULL, PIECE_HOLE })) :
+				    NULL;
 
 		if (err || upto == end)
 			return err;
@@ -193,8 +204,8 @@ static struct err *hole_push(struct image *out, const struct ranges *missed, str
 }
 
 /* Splits a new piece at the holes that lie in it, and appends the result to `out`. */
-static struct err *piece_split(struct piece *p, const struct ranges *holes, const struct ranges *missed, size_t *hole,
-			       struct image *out)
+static struct err *piece_split(struct piece *p, const struct ranges *holes,
+			       const struct ranges *missed, size_t *hole, struct image *out)
 {
 	uint64_t end = p->addr + p->len;
 	struct err *err;
@@ -234,7 +245,8 @@ static struct err *piece_split(struct piece *p, const struct ranges *holes, cons
 }
 
 /* Puts the new pieces in, drops the old ones that they swallowed. */
-static struct err *image_insert(struct image *img, struct image *fresh, struct ranges *holes, struct ranges *missed)
+static struct err *image_insert(struct image *img, struct image *fresh, struct ranges *holes,
+				struct ranges *missed)
 {
 	size_t i, n = 0, hole = 0;
 	struct image out = { .fmt = img->fmt };
@@ -248,7 +260,8 @@ static struct err *image_insert(struct image *img, struct image *fresh, struct r
 	if (!err)
 		err = vec_reserve(&img->pieces, out.pieces.n);
 	if (err) {
-		vec_deinit(&out.pieces); /* out of memory: its few split pieces go with the process */
+		/* out of memory: its few split pieces go with the process */
+		vec_deinit(&out.pieces);
 		return err;
 	}
 	for (i = 0; i < img->pieces.n; i++) {
@@ -310,7 +323,8 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 			return NULL; /* said where it is fetched */
 		total += missing->v[i].len + 16;
 	}
-	err = img->thrifty && total >= STORE_MIN ? store_file(total, 0, ret, &img->stats.no_file) : NULL;
+	err = img->thrifty && total >= STORE_MIN ? store_file(total, 0, ret, &img->stats.no_file) :
+						   NULL;
 	if (!err && !*ret)
 		err = store_for(total, ret, &img->stats.no_file);
 	if (!*ret)
@@ -325,8 +339,8 @@ static struct err *store_ranges(struct image *img, const struct ranges *missing,
 }
 
 /* asked: may be NULL; ahead, too: what is not counted as asked for. */
-static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked, const struct ranges *ahead,
-				      uint64_t gap)
+static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked,
+				      const struct ranges *ahead, uint64_t gap)
 {
 	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT, missed = VEC_INIT;
 	struct mem_ranges todo = VEC_INIT;
@@ -359,8 +373,9 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		struct piece p = { missing.v[i].addr, missing.v[i].len, NULL, PIECE_OWNED };
 
 		if (p.len > LIMIT_READ) {
-			err = err_create(ERR_LIMIT, "a range of %" PRIu64 " bytes to read at 0x%" PRIx64, p.len,
-					 p.addr);
+			err = err_create(ERR_LIMIT,
+					 "a range of %" PRIu64 " bytes to read at 0x%" PRIx64,
+					 p.len, p.addr);
 			break;
 		}
 		p.data = store ? store_alloc(store, p.len) : NULL;
@@ -376,7 +391,8 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		if (err)
 			piece_free(&p);
 		else
-			err = piece_plan(img, &p, !asked || !ranges_touch(asked, p.addr, p.len), &todo);
+			err = piece_plan(img, &p, !asked || !ranges_touch(asked, p.addr, p.len),
+					 &todo);
 	}
 	if (!err && todo.n)
 		err = image_fetch(img, &todo, &holes, &missed);
@@ -406,7 +422,8 @@ struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap)
 	return image_fetch_ranges(img, ranges, NULL, gap);
 }
 
-struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead, uint64_t gap)
+struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
+			     uint64_t gap)
 {
 	if (!img->src)
 		return NULL;

@@ -17,14 +17,15 @@ struct image {
 	struct bytes_fmt fmt;
 	struct mem_source *src;
 	VEC(struct piece) pieces;
-	struct ranges missed; /* by guesses; sorted.  What was read of it since is among the pieces */
+	/* by guesses; sorted.  What was read of it since is among the pieces */
+	struct ranges missed;
 	struct image_stats stats;
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */
 	bool thrifty;
 	bool remember;
 	struct ranges wanted; /* if remember: what was asked for, without bridged gaps */
-	size_t *hints; /* where a piece was found last, by some bits of the address */
+	size_t *hints;        /* where a piece was found last, by some bits of the address */
 };
 
 /* The first piece that ends behind addr. */

@@ -16,11 +16,14 @@ static struct err *peek(struct target *t, uint64_t addr, void *dst, uint64_t len
 	struct err *err = target_peek(t, &r);
 
 	if (!err && r.got < len)
-		err = err_fault(addr + r.got, "no memory at 0x%" PRIx64 ", where the dynamic linker's list leads", addr);
+		err = err_fault(addr + r.got,
+				"no memory at 0x%" PRIx64 ", where the dynamic linker's list leads",
+				addr);
 	return err;
 }
 
-static struct err *peek_words(struct target *t, struct bytes_fmt fmt, uint64_t addr, uint64_t *v, unsigned n)
+static struct err *peek_words(struct target *t, struct bytes_fmt fmt, uint64_t addr, uint64_t *v,
+			      unsigned n)
 {
 	uint8_t b[8 * 8];
 	struct err *err = peek(t, addr, b, (uint64_t)n * fmt.word);
@@ -53,8 +56,8 @@ struct phdr {
 static struct phdr phdr_parse(struct bytes_fmt fmt, const uint8_t *b)
 {
 	if (fmt.word == 8)
-		return (struct phdr){ bytes_u32(fmt, b), bytes_u32(fmt, b + 4), bytes_u64(fmt, b + 16),
-				      bytes_u64(fmt, b + 40) };
+		return (struct phdr){ bytes_u32(fmt, b), bytes_u32(fmt, b + 4),
+				      bytes_u64(fmt, b + 16), bytes_u64(fmt, b + 40) };
 	return (struct phdr){ bytes_u32(fmt, b), bytes_u32(fmt, b + 24), bytes_u32(fmt, b + 8),
 			      bytes_u32(fmt, b + 20) };
 }
@@ -84,8 +87,9 @@ static struct err *read_segments(struct target *t, struct bytes_fmt fmt, struct 
 		struct phdr ph = phdr_parse(fmt, b + off + i * phdr_size(fmt));
 
 		if (ph.type == PT_LOAD)
-			err = vec_push(&l->segments, ((struct library_segment){ ph.vaddr + l->bias, ph.memsz,
-										 ph.flags & PF_W, ph.flags & PF_X }));
+			err = vec_push(&l->segments, ((struct library_segment){
+							     ph.vaddr + l->bias, ph.memsz,
+							     ph.flags & PF_W, ph.flags & PF_X }));
 	}
 	return err;
 }

@@ -1,7 +1,7 @@
 /*
- * The shared objects of a process, as its dynamic linker lists them: a Go plugin, a c-shared library
- * in a C program.
- * Source: glibc's link.h (struct r_debug, struct link_map); musl has the same.
+ * The shared objects of a process, as its dynamic linker lists them: a Go plugin, a c-shared
+ * library in a C program. Source: glibc's link.h (struct r_debug, struct link_map); musl has the
+ * same.
  */
 #ifndef GRF_TARGET_LIBRARY_H
 #define GRF_TARGET_LIBRARY_H
@@ -23,22 +23,24 @@ static inline bool library_has(const struct library_segment *v, size_t n, uint64
 }
 
 struct library {
-	char *path;    /* as it was loaded; "" for the program itself */
-	uint64_t bias; /* run-time minus link-time addresses */
+	char *path;                           /* as it was loaded; "" for the program itself */
+	uint64_t bias;                        /* run-time minus link-time addresses */
 	VEC(struct library_segment) segments; /* none: its headers cannot be read */
 };
 
 VEC_NAMED(libraries, struct library);
 
 /*
- * Reads the list while t is stopped.  None for a program without a dynamic linker.  ERR_NODEBUG: the
- * stub has no auxiliary vector; ERR_BADDATA or ERR_FAULT: the list makes no sense.
+ * Reads the list while t is stopped.  None for a program without a dynamic linker.  ERR_NODEBUG:
+ * the stub has no auxiliary vector; ERR_BADDATA or ERR_FAULT: the list makes no sense.
  */
-ERR_MUST_CHECK struct err *libraries_read(struct target *t, struct bytes_fmt fmt, struct libraries *ret);
+ERR_MUST_CHECK struct err *libraries_read(struct target *t, struct bytes_fmt fmt,
+					  struct libraries *ret);
 void libraries_deinit(struct libraries *l);
 
 /* Is it file that was loaded there?  By its build ids. */
-ERR_MUST_CHECK struct err *library_is(struct target *t, const struct library *l, const struct elf *file, bool *ret);
+ERR_MUST_CHECK struct err *library_is(struct target *t, const struct library *l,
+				      const struct elf *file, bool *ret);
 
 /* The one that has addr in a segment; NULL: none. */
 const struct library *libraries_at(const struct libraries *l, uint64_t addr);

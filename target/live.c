@@ -52,9 +52,10 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 
 		if (err)
 			return err;
-		for (k = 0; k < max && i + k < n && (!k || !t->watch || bytes < WATCHED_BATCH); k++) {
-			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len, ranges[i + k].dst, 0,
-						     ranges[i + k].guess };
+		for (k = 0; k < max && i + k < n && (!k || !t->watch || bytes < WATCHED_BATCH);
+		     k++) {
+			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len,
+						   ranges[i + k].dst, 0, ranges[i + k].guess };
 			bytes += ranges[i + k].len;
 		}
 		err = rsp_read_memory(t->rsp, r, k, t->t.progress ? batch_progress : NULL, t);
@@ -263,7 +264,8 @@ struct err *target_own_tids(struct target *t, struct threads *threads)
 	char path[80];
 
 	for (size_t i = 0; i < threads->n && !err; i++) {
-		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid, threads->v[i].tid);
+		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid,
+			 threads->v[i].tid);
 		err = read_nspid(rsp, path, &levels, &tid);
 		if (!err && levels)
 			threads->v[i].tid = tid;
@@ -293,7 +295,9 @@ struct err *target_create(struct rsp *rsp, const struct arch *arch, struct targe
 
 	if (!l)
 		return err_nomem();
-	l->t = (struct target){ .source = { live_readv }, .ops = &live_ops, .arch = arch, .auxv = BUF_INIT };
+	l->t = (struct target){
+		.source = { live_readv }, .ops = &live_ops, .arch = arch, .auxv = BUF_INIT
+	};
 	l->rsp = rsp;
 	*ret = &l->t;
 	return NULL;

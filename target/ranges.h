@@ -11,7 +11,8 @@ void ranges_sort(struct ranges *r); /* by address */
 void ranges_merge(struct ranges *r, uint64_t gap);
 ERR_MUST_CHECK struct err *ranges_append(struct ranges *to, const struct ranges *from);
 
-/* Of sorted ranges: the first that ends behind addr (r->n: none); whether one has all, or any, of len bytes. */
+/* Of sorted ranges: the first that ends behind addr (r->n: none); whether one has all, or any,
+ * of len bytes. */
 size_t ranges_lookup(const struct ranges *r, uint64_t addr);
 bool ranges_hold(const struct ranges *r, uint64_t addr, uint64_t len);
 bool ranges_touch(const struct ranges *r, uint64_t addr, uint64_t len);

@@ -16,7 +16,8 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-/* On a disk of this machine: elsewhere it would be memory under another name, or a network's wait while the process stands. */
+/* On a disk of this machine: elsewhere it would be memory under another name, or a network's
+ * wait while the process stands. */
 static bool is_local_disk(const struct statfs *fs)
 {
 	switch ((unsigned long)fs->f_type) {
@@ -45,12 +46,13 @@ static int open_nameless(const char *dir)
 }
 
 /*
- * At an address that is a multiple of STORE_PIECE: a fault maps what is in the kernel's cache around it, so much at a
- * time and so aligned, and pieces are to be what it maps.
+ * At an address that is a multiple of STORE_PIECE: a fault maps what is in the kernel's cache
+ * around it, so much at a time and so aligned, and pieces are to be what it maps.
  */
 static void *map_aligned(int fd, uint64_t len)
 {
-	uint8_t *p = mmap(NULL, len + STORE_PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p = mmap(NULL, len + STORE_PIECE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint64_t skip, rest;
 
 	if (p == MAP_FAILED)
@@ -73,7 +75,8 @@ static uint64_t read_number(const char *path, const char *name)
 	FILE *f = fopen(path, "re");
 
 	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, strlen(name)) && sscanf(line + strlen(name), "%" SCNu64, &ret) == 1)
+		if (!strncmp(line, name, strlen(name)) &&
+		    sscanf(line + strlen(name), "%" SCNu64, &ret) == 1)
 			break;
 	if (f)
 		fclose(f);
@@ -83,10 +86,13 @@ static uint64_t read_number(const char *path, const char *name)
 /* What the machine, or the container, has left. */
 static uint64_t memory_left(void)
 {
-	uint64_t kb = read_number("/proc/meminfo", "MemAvailable:"), machine = kb < UINT64_MAX / 1024 ? kb * 1024 : kb;
+	uint64_t kb = read_number("/proc/meminfo", "MemAvailable:"),
+		 machine = kb < UINT64_MAX / 1024 ? kb * 1024 : kb;
 	uint64_t max = read_number("/sys/fs/cgroup/memory.max", "");
 	uint64_t now = read_number("/sys/fs/cgroup/memory.current", "");
-	uint64_t left = max == UINT64_MAX || now == UINT64_MAX ? UINT64_MAX : max > now ? max - now : 0;
+	uint64_t left = max == UINT64_MAX || now == UINT64_MAX ? UINT64_MAX :
+			max > now                              ? max - now :
+								 0;
 
 	return left < machine ? left : machine;
 }
@@ -136,7 +142,8 @@ static struct err *store_memory(uint64_t len, struct store **ret)
 
 	if (!s)
 		return err_nomem();
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		 0);
 	if (p == MAP_FAILED) {
 		free(s);
 		return err_nomem();
@@ -229,8 +236,8 @@ void store_trim(struct store *s)
 }
 
 /*
- * Which one goes is left to chance: frontiers go through the heap from end to end again and again, and the oldest
- * would always be the one that is needed next.
+ * Which one goes is left to chance: frontiers go through the heap from end to end again and again,
+ * and the oldest would always be the one that is needed next.
  */
 static void evict(struct store *s)
 {

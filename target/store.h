@@ -1,10 +1,11 @@
 /*
- * Room for the bytes of a big fetch: memory; or, where that would take too much of what is left of it, a file below
- * $TMPDIR that has no name, mapped, of which only some is in memory at a time.  What is evicted stays in the file (and in
- * the kernel's cache of it, as long as nobody else needs that memory).
+ * Room for the bytes of a big fetch: memory; or, where that would take too much of what is left of
+ * it, a file below $TMPDIR that has no name, mapped, of which only some is in memory at a time.
+ * What is evicted stays in the file (and in the kernel's cache of it, as long as nobody else needs
+ * that memory).
  *
- * The file is the second choice: a disk can be slow while the process stands, and marking and naming go back and forth
- * over all of it (docs/PERFORMANCE.md).
+ * The file is the second choice: a disk can be slow while the process stands, and marking and
+ * naming go back and forth over all of it (docs/PERFORMANCE.md).
  */
 #ifndef GRF_TARGET_STORE_H
 #define GRF_TARGET_STORE_H
@@ -16,9 +17,10 @@
 #include "base/err.h"
 
 enum {
-	STORE_MIN = 4 << 20,	/* less is no store's */
+	STORE_MIN = 4 << 20,     /* less is no store's */
 	STORE_BUDGET = 64 << 20, /* of a file, at least */
-	STORE_SHARE = 2,	/* what is more than one in so many of the memory that is left goes to a file */
+	/* what is more than one in so many of the memory that is left goes to a file */
+	STORE_SHARE = 2,
 };
 
 struct store {
@@ -36,7 +38,8 @@ struct store {
 /* *ret is NULL if len is little.  *why is not, if it is in memory for lack of a disk. */
 ERR_MUST_CHECK struct err *store_for(uint64_t len, struct store **ret, const char **why);
 /* A file; NULL, and *why: no local disk, no space. */
-ERR_MUST_CHECK struct err *store_file(uint64_t len, uint64_t budget, struct store **ret, const char **why);
+ERR_MUST_CHECK struct err *store_file(uint64_t len, uint64_t budget, struct store **ret,
+				      const char **why);
 void store_destroy(struct store *s);
 
 /* 16-byte aligned; NULL: len was not counted in. */

@@ -28,9 +28,10 @@ struct arch_guest;
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
 	const char *nr, *ret; /* registers */
-	/* A register that has the number of a call that was interrupted, below 0: none.  NULL: before a stop the kernel
-	 * has gone back to a call's instruction; then wait, a call that waits as long as it takes where its argument wait_limit
-	 * is 0, and is made again unchanged. */
+	/* A register that has the number of a call that was interrupted, below 0: none.  NULL:
+	 * before a stop the kernel has gone back to a call's instruction; then wait, a call that
+	 * waits as long as it takes where its argument wait_limit is 0, and is made again
+	 * unchanged. */
 	const char *restart;
 	uint32_t wait;
 	uint8_t wait_limit;
@@ -41,7 +42,8 @@ struct arch_fork {
 	uint8_t code_len, call_off, call_len; /* where in it the system call instruction is */
 };
 
-/* n registers of the table from number `reg` on, which the kernel saved from `off` on, every `step` bytes. */
+/* n registers of the table from number `reg` on, which the kernel saved from `off` on, every
+ * `step` bytes. */
 struct arch_saved {
 	uint8_t reg, n;
 	uint16_t off, step;
@@ -55,17 +57,20 @@ struct arch {
 	uint16_t elf_machine; /* EM_* */
 	struct bytes_fmt fmt;
 	uint8_t nregs;
-	const char *reg_names[ARCH_MAX_REGS]; /* as target.xml spells them, in the default `g` order */
+	/* as target.xml spells them, in the default `g` order */
+	const char *reg_names[ARCH_MAX_REGS];
 	uint16_t reg_sizes[ARCH_MAX_REGS];
 	int8_t pc, sp, lr; /* indices; lr -1 where return addresses live on the stack */
-	/* What a signal interrupted: offsets from the handler's sp at its entry (behind the return address, where a call
-	 * pushes one); the kernel's arch/.../kernel/signal.c, runtime/defs_linux_*.go.  Ends with n == 0. */
+	/* What a signal interrupted: offsets from the handler's sp at its entry (behind the
+	 * return address, where a call pushes one); the kernel's arch/.../kernel/signal.c,
+	 * runtime/defs_linux_*.go.  Ends with n == 0. */
 	struct arch_saved saved[ARCH_MAX_SAVED];
 	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
 	uint8_t break_kind;
-	/* NULL, or: how far behind a function's entry is the one that calls from its own module take.  ELFv2 (ppc64le). */
+	/* NULL, or: how far behind a function's entry is the one that calls from its own module
+	 * take.  ELFv2 (ppc64le). */
 	unsigned (*local_entry)(struct bytes_fmt fmt, const uint8_t code[8]);
-	const struct arch_fork *fork; /* NULL: no --fork */
+	const struct arch_fork *fork;   /* NULL: no --fork */
 	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
 
@@ -141,15 +146,16 @@ VEC_NAMED(ranges, struct range);
  */
 ERR_MUST_CHECK struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap);
 ERR_MUST_CHECK struct err *image_need1(struct image *img, uint64_t addr, uint64_t len);
-/* As image_need() with gap 0, for a look that may miss: what cannot be read is not counted as asked for, and may be more than
- * it must (image_need() then asks again). */
+/* As image_need() with gap 0, for a look that may miss: what cannot be read is not counted as
+ * asked for, and may be more than it must (image_need() then asks again). */
 ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
 /* Both in one go: `ahead` as image_try() has it. */
-ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
-					    uint64_t gap);
+ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges,
+					    struct ranges *ahead, uint64_t gap);
 /* Big fetches go to a file, if there is a disk, however much memory is left. */
 void image_spare_memory(struct image *img);
-/* From now on it is remembered what is asked for; and that, as far as it is there and not lent: sorted, apart. */
+/* From now on it is remembered what is asked for; and that, as far as it is there and not lent:
+ * sorted, apart. */
 void image_remember(struct image *img);
 ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);
 /* All that came from the source, with the gaps that were bridged: sorted, apart. */
@@ -165,9 +171,9 @@ ERR_MUST_CHECK struct err *image_read(const struct image *img, uint64_t addr, vo
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left);
 
 /*
- * What is too much for memory goes to a file (target/store.h), of which only a part is in memory at a time.  image_touch():
- * p, into what image_ptr() gave, will be read; who does not say so makes more be in memory than was meant.
- * image_settle(): so many bytes of the current fetch have come.
+ * What is too much for memory goes to a file (target/store.h), of which only a part is in memory at
+ * a time.  image_touch(): p, into what image_ptr() gave, will be read; who does not say so makes
+ * more be in memory than was meant. image_settle(): so many bytes of the current fetch have come.
  */
 void image_touch(const struct image *img, const void *p);
 void image_settle(struct image *img, uint64_t bytes);
@@ -184,17 +190,17 @@ struct image_round {
 };
 
 struct image_stats {
-	uint64_t fetched;     /* bytes held from the source */
-	uint64_t needed;      /* bytes that were wanted of it, without bridged gaps */
-	uint64_t asked;	      /* bytes that it was asked for */
-	uint64_t hole_bytes;  /* asked for and not to be had */
+	uint64_t fetched;    /* bytes held from the source */
+	uint64_t needed;     /* bytes that were wanted of it, without bridged gaps */
+	uint64_t asked;      /* bytes that it was asked for */
+	uint64_t hole_bytes; /* asked for and not to be had */
 	uint64_t holes;
-	uint64_t first_hole;  /* address of one, if there are any */
-	uint64_t fetches;     /* image_need() calls that went to the source */
-	uint64_t planned;     /* bytes that the current or last fetch asked for */
-	uint64_t file_bytes;  /* of it in a file, and how much of that may be in memory at a time */
+	uint64_t first_hole; /* address of one, if there are any */
+	uint64_t fetches;    /* image_need() calls that went to the source */
+	uint64_t planned;    /* bytes that the current or last fetch asked for */
+	uint64_t file_bytes; /* of it in a file, and how much of that may be in memory at a time */
 	uint64_t file_budget;
-	const char *no_file;  /* why none of it is; NULL: it is too little, or there is one */
+	const char *no_file; /* why none of it is; NULL: it is too little, or there is one */
 	struct image_round rounds[IMAGE_ROUNDS]; /* the first of the fetches */
 };
 struct image_stats image_stats(const struct image *img);
@@ -221,15 +227,18 @@ const struct ranges *target_peeked(const struct target *t);
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
 
 /*
- * Where the process is in a pid namespace below the stub's (*levels: 2 or more, for the process's life; 0: not known), what the
- * runtime has noted of its threads are other numbers than the stub's: target_own_tids() gives threads those.  Both read files of
- * the stub's machine; the process need not be stopped.
+ * Where the process is in a pid namespace below the stub's (*levels: 2 or more, for the process's
+ * life; 0: not known), what the runtime has noted of its threads are other numbers than the stub's:
+ * target_own_tids() gives threads those.  Both read files of the stub's machine; the process need
+ * not be stopped.
  */
 ERR_MUST_CHECK struct err *target_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels);
 ERR_MUST_CHECK struct err *target_own_tids(struct target *t, struct threads *threads);
 
-/* Where in the reply to `g` a register of the architecture's table is; false: nowhere, or not a word. */
-ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset, bool *found);
+/* Where in the reply to `g` a register of the architecture's table is; false: nowhere, or not a
+ * word. */
+ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset,
+					    bool *found);
 
 /* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
  * the stub has no auxv or no such entry. */
@@ -237,7 +246,8 @@ ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t
 /* All of it, as the process has it; borrowed. */
 ERR_MUST_CHECK struct err *target_auxv_bytes(struct target *t, const struct buf **ret);
 
-/* Called by the source every 64 MB or so, when nothing is under way; an error ends the fetch.  NULL: none. */
+/* Called by the source every 64 MB or so, when nothing is under way; an error ends the fetch.
+ * NULL: none. */
 void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg);
 /* Called by the source while it fetches; NULL: none. */
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg);

@@ -7,7 +7,8 @@
 struct target_ops {
 	void (*destroy)(struct target *t);
 	struct err *(*threads)(struct target *t, struct threads *ret); /* sorted by tid */
-	struct err *(*auxv)(struct target *t, struct buf *ret);	       /* asked once; ERR_NODEBUG: there is none */
+	/* asked once; ERR_NODEBUG: there is none */
+	struct err *(*auxv)(struct target *t, struct buf *ret);
 };
 
 struct target {

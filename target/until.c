@@ -1,6 +1,7 @@
 /*
- * A breakpoint is passed by taking it away, stepping over it and setting it again: with it in place QEMU stops at once
- * without progress, and other stubs differ.  Whatever else stops the program is a signal of its own, which it gets.
+ * A breakpoint is passed by taking it away, stepping over it and setting it again: with it in place
+ * QEMU stops at once without progress, and other stubs differ.  Whatever else stops the program is
+ * a signal of its own, which it gets.
  */
 #include "target/until.h"
 
@@ -9,7 +10,8 @@
 #include "base/cleanup.h"
 #include "rsp/rsp.h"
 
-static struct err *read_pc(struct target *t, struct rsp *rsp, const struct rsp_thread *thread, uint64_t *pc)
+static struct err *read_pc(struct target *t, struct rsp *rsp, const struct rsp_thread *thread,
+			   uint64_t *pc)
 {
 	const struct arch *a = target_arch(t);
 	_cleanup_buf_ struct buf raw = BUF_INIT;
@@ -22,14 +24,15 @@ static struct err *read_pc(struct target *t, struct rsp *rsp, const struct rsp_t
 	if (err)
 		return err;
 	if (!found || offset > raw.len || raw.len - offset < a->fmt.word)
-		return err_create(ERR_UNSUPPORTED, "the stub does not say where the program stopped");
+		return err_create(ERR_UNSUPPORTED,
+				  "the stub does not say where the program stopped");
 	*pc = bytes_word(a->fmt, raw.data + offset);
 	return NULL;
 }
 
 /* Runs until a thread is at addr; *pc says where t is when that is over. */
-static struct err *run_to(struct target *t, struct rsp *rsp, uint64_t addr, struct rsp_thread *thread, unsigned *signal,
-			  struct until *u)
+static struct err *run_to(struct target *t, struct rsp *rsp, uint64_t addr,
+			  struct rsp_thread *thread, unsigned *signal, struct until *u)
 {
 	bool writes;
 	uint64_t pc;
@@ -49,7 +52,8 @@ static struct err *run_to(struct target *t, struct rsp *rsp, uint64_t addr, stru
 	return err ? err : rsp_break_clear(rsp);
 }
 
-static struct err *step_over(struct target *t, struct rsp *rsp, uint64_t addr, struct rsp_thread *thread, unsigned *signal)
+static struct err *step_over(struct target *t, struct rsp *rsp, uint64_t addr,
+			     struct rsp_thread *thread, unsigned *signal)
 {
 	uint64_t pc;
 	struct err *err = read_pc(t, rsp, thread, &pc);

@@ -1,5 +1,6 @@
 /*
- * The steps of a run up to the moment when the process runs again, in order from the bottom of this file.
+ * The steps of a run up to the moment when the process runs again, in order from the bottom of this
+ * file.
  */
 #include <elf.h>
 #include <inttypes.h>
@@ -52,7 +53,8 @@ static void progress_read(void *arg, uint64_t bytes)
 
 	image_settle(a->img, bytes);
 	if (a->o.progress)
-		a->o.progress(a->o.arg, "reading", (double)bytes / 1e6, (double)image_stats(a->img).planned / 1e6, "MB");
+		a->o.progress(a->o.arg, "reading", (double)bytes / 1e6,
+			      (double)image_stats(a->img).planned / 1e6, "MB");
 }
 
 static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t total)
@@ -60,7 +62,8 @@ static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t 
 	struct acquire *a = arg;
 
 	if (a->o.progress)
-		a->o.progress(a->o.arg, phase, (double)done / 1e6, (double)total / 1e6, "M objects");
+		a->o.progress(a->o.arg, phase, (double)done / 1e6, (double)total / 1e6,
+			      "M objects");
 }
 
 /* ------------------------------------------------------------------ the steps */
@@ -78,8 +81,10 @@ static struct err *find_library(struct acquire *a, uint64_t *bias)
 	}
 	libraries_deinit(&libs);
 	if (!err && !found)
-		err = err_create(ERR_BADDATA, "%s is not among the process's shared libraries (or another build of it is)",
-				 elf_path(a->exe));
+		err = err_create(
+			ERR_BADDATA,
+			"%s is not among the process's shared libraries (or another build of it is)",
+			elf_path(a->exe));
 	return err;
 }
 
@@ -110,7 +115,9 @@ static struct err *run_until(struct acquire *a, uint64_t n)
 	struct err *err = target_run_until(a->target, a->until, n, &u), *e = NULL;
 
 	if (u.writes && !a->until_noted)
-		e = report_note(a->report, "the stub's breakpoint for --until was written into the program's text until it was reached");
+		e = report_note(
+			a->report,
+			"the stub's breakpoint for --until was written into the program's text until it was reached");
 	a->until_noted |= u.writes;
 	if (!e && u.signals)
 		e = report_detail(a->report, "--until: %" PRIu64 " signals passed on", u.signals);
@@ -126,8 +133,10 @@ static struct err *run_for(struct acquire *a, unsigned seconds)
 	struct err *err;
 
 	if (!rsp_features(a->rsp)->stops_again)
-		return err_create(ERR_UNSUPPORTED, "--after: this stub cannot stop a program that runs; --until FUNC can wait for "
-				  "the program to get somewhere");
+		return err_create(
+			ERR_UNSUPPORTED,
+			"--after: this stub cannot stop a program that runs; --until FUNC can wait for "
+			"the program to get somewhere");
 	err = rsp_detach(a->rsp);
 	if (!err) {
 		poll(&p, 1, (int)seconds * 1000);
@@ -143,7 +152,9 @@ static struct err *run_before(struct acquire *a)
 	struct err *err = NULL;
 
 	if (a->o.until && a->guest)
-		return err_create(ERR_UNSUPPORTED, "--until: a breakpoint would stop every process of the machine that has something there");
+		return err_create(
+			ERR_UNSUPPORTED,
+			"--until: a breakpoint would stop every process of the machine that has something there");
 	if (a->o.until) {
 		err = heap_function(a->heap, a->o.until, &a->until);
 		if (!err)
@@ -169,7 +180,8 @@ static struct err *without_fork(struct acquire *a, struct err *err)
 
 	if (a->o.fork != FORK_AUTO)
 		return err_wrapf(err, "--fork");
-	e = report_note(a->report, "read while the process was stopped, not from a fork: %s", err->msg);
+	e = report_note(a->report, "read while the process was stopped, not from a fork: %s",
+			err->msg);
 	err_destroy(err);
 	fork_destroy(a->fork);
 	a->fork = NULL;
@@ -189,8 +201,9 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
 }
 
-/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long goroutines have waited is counted
- * from there.  (The clock of /proc/uptime goes on while the machine sleeps.) */
+/* CLOCK_MONOTONIC of the process's machine, if its stub gives files; 0 else.  How long
+ * goroutines have waited is counted from there.  (The clock of /proc/uptime goes on while the
+ * machine sleeps.) */
 static struct err *read_clock(struct acquire *a, struct rsp *rsp)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -230,7 +243,8 @@ static struct err *take_stop(struct acquire *a)
 	return err || a->pid_levels < 2 ? err : target_own_tids(a->target, &a->threads);
 }
 
-/* Stops the process once more, for another capture.  why: what was wrong with the last one; NULL: the layout. */
+/* Stops the process once more, for another capture.  why: what was wrong with the last one;
+ * NULL: the layout. */
 static struct err *stop_again(struct acquire *a, const char *why)
 {
 	struct err *err = rsp_stop(a->rsp);
@@ -246,10 +260,14 @@ static struct err *stop_again(struct acquire *a, const char *why)
 		return err;
 	err_destroy(err);
 	if (why)
-		return err_create(ERR_UNSUPPORTED, "the stop cannot be read exactly (%s), and this stub cannot "
-				  "stop the process again: try once more", why);
-	return err_create(ERR_UNSUPPORTED, "the runtime is not laid out as the table has it, and this stub cannot stop the "
-			  "process again: one that can is needed (gdbserver --multi, and -p PID)");
+		return err_create(ERR_UNSUPPORTED,
+				  "the stop cannot be read exactly (%s), and this stub cannot "
+				  "stop the process again: try once more",
+				  why);
+	return err_create(
+		ERR_UNSUPPORTED,
+		"the runtime is not laid out as the table has it, and this stub cannot stop the "
+		"process again: one that can is needed (gdbserver --multi, and -p PID)");
 }
 
 /* Where a stop does not hold all threads: what they did meanwhile. */
@@ -263,8 +281,12 @@ static struct err *look_back(struct acquire *a)
 	err = heap_moved(a->heap, target_memory(a->target), &moved);
 	if (err || !moved)
 		return err;
-	return report_note(a->report, "the heap moved while it was read (%" PRIu64 " spans), as this stub stops one thread only: the "
-			   "profile is not exact; start the program with GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1", moved);
+	return report_note(
+		a->report,
+		"the heap moved while it was read (%" PRIu64
+		" spans), as this stub stops one thread only: the "
+		"profile is not exact; start the program with GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1",
+		moved);
 }
 
 /* What was captured from is not needed any more. */
@@ -285,7 +307,8 @@ static struct err *let_go(struct acquire *a)
 	return err;
 }
 
-/* The snapshot may be lost under our hands: killed for want of memory, or given up before it comes to that. */
+/* The snapshot may be lost under our hands: killed for want of memory, or given up before it
+ * comes to that. */
 static struct err *snapshot_lost(struct acquire *a, struct err *err, bool *again)
 {
 	struct err *e;
@@ -295,7 +318,9 @@ static struct err *snapshot_lost(struct acquire *a, struct err *err, bool *again
 		return err;
 	if (err_is(err, ERR_EXITED)) {
 		err_destroy(err);
-		err = err_create(ERR_REMOTE, "the snapshot is gone: it was killed, for want of memory most likely");
+		err = err_create(
+			ERR_REMOTE,
+			"the snapshot is gone: it was killed, for want of memory most likely");
 	}
 	e = let_go(a);
 	if (e) {
@@ -327,11 +352,14 @@ static struct err *capture(struct acquire *a)
 		}
 		if (!u.why)
 			return save_fetch(a);
-		err = report_detail(a->report, "stop %u: %s at 0x%" PRIx64, a->report->stops, u.why, u.addr);
+		err = report_detail(a->report, "stop %u: %s at 0x%" PRIx64, a->report->stops, u.why,
+				    u.addr);
 		if (err)
 			return err;
 		if (last) {
-			err = report_note(a->report, "after %u stops the heap is still not exact: %s", stop, u.why);
+			err = report_note(a->report,
+					  "after %u stops the heap is still not exact: %s", stop,
+					  u.why);
 			return err ? err : save_fetch(a);
 		}
 		/* Let it run for a moment and stop it elsewhere. */
@@ -401,7 +429,8 @@ struct err *acquire_open_exe(struct acquire *a, const char *path)
 	if (err)
 		return err;
 	a->report->exe = elf_path(a->exe);
-	a->report->build_id = *elf_go_build_id(a->exe) ? elf_go_build_id(a->exe) : elf_gnu_build_id(a->exe);
+	a->report->build_id =
+		*elf_go_build_id(a->exe) ? elf_go_build_id(a->exe) : elf_gnu_build_id(a->exe);
 	heap_set_progress(a->heap, progress_heap, a);
 	return NULL;
 }
@@ -446,8 +475,11 @@ static struct err *connect_target(struct acquire *a)
 	bool fork = a->o.fork != FORK_NO && !a->o.pid;
 
 	if (!err && !a->exe && rsp_features(a->rsp)->phys_mem)
-		return err_create(ERR_UNSUPPORTED, "%s is a whole machine, whose files the stub does not show: give EXE, the "
-				  "file that runs in it", a->o.target);
+		return err_create(
+			ERR_UNSUPPORTED,
+			"%s is a whole machine, whose files the stub does not show: give EXE, the "
+			"file that runs in it",
+			a->o.target);
 	if (err || (a->exe && !fork))
 		return err;
 	/* A stub that could not stop it again cannot fork it either. */
@@ -474,7 +506,8 @@ struct err *acquire_verify(struct acquire *a, size_t *compared)
 	if (a->o.force)
 		e = report_note(a->report, "%s (--force)", err->msg);
 	else
-		e = err_create(err->code, "%s; give the file that was started, or --force to go on", err->msg);
+		e = err_create(err->code, "%s; give the file that was started, or --force to go on",
+			       err->msg);
 	err_destroy(err);
 	return e;
 }
@@ -535,7 +568,8 @@ static struct err *acquire_live(struct acquire *a)
 	a->report->capture_ns = clock_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
-	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n; /* a machine lists none: as the runtime has them */
+	/* a machine lists none: as the runtime has them */
+	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n;
 	return NULL;
 }
 
@@ -563,21 +597,27 @@ struct err *acquire_details(struct acquire *a)
 
 	getrusage(RUSAGE_SELF, &ru);
 	if (a->rsp)
-		err = report_detail(a->report, "wire: %" PRIu64 " requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
-				    st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
-				    st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
+		err = report_detail(
+			a->report,
+			"wire: %" PRIu64
+			" requests, %.1f MB of memory in %.1f MB of packets, %.1f MB/s",
+			st.packets_out, (double)st.memory_bytes / 1e6, (double)st.bytes_in / 1e6,
+			st.memory_ns ? (double)st.memory_bytes * 1e3 / (double)st.memory_ns : 0);
 	if (!err)
-		err = report_detail(a->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
+		err = report_detail(a->report,
+				    "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
 				    (double)is.needed / 1e6, (double)is.asked / 1e6,
 				    is.needed ? (double)is.asked / (double)is.needed : 0);
 	for (uint64_t i = 0; i < is.fetches && i < IMAGE_ROUNDS; i++)
-		n += (size_t)snprintf(rounds + n, sizeof(rounds) - n, "%s%.2f MB %.1f ms", i ? ", " : "",
-				      (double)is.rounds[i].bytes / 1e6, (double)is.rounds[i].ns / 1e6);
+		n += (size_t)snprintf(rounds + n, sizeof(rounds) - n, "%s%.2f MB %.1f ms",
+				      i ? ", " : "", (double)is.rounds[i].bytes / 1e6,
+				      (double)is.rounds[i].ns / 1e6);
 	if (!err)
 		err = report_detail(a->report, "rounds of the last stop: %s", rounds);
 	if (!err)
 		err = report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",
-				    (double)a->report->analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3);
+				    (double)a->report->analyse_ns / 1e9,
+				    (double)ru.ru_maxrss / 1e3);
 	if (!err && a->guest)
 		err = acquire_guest_details(a);
 	return err;

@@ -21,20 +21,23 @@ enum fork_mode {
 };
 
 struct acquire_options {
-	const char *target;	  /* as rsp_create() takes it, or a core file */
-	const char *exe;	  /* NULL: fetched from the stub */
+	const char *target;       /* as rsp_create() takes it, or a core file */
+	const char *exe;          /* NULL: fetched from the stub */
 	const char *const *debug; /* as heap_create() takes it */
 	size_t ndebug;
 	uint64_t pid; /* 0: the stub holds the process */
 	int timeout_ms;
 	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
-	bool save;  /* what is captured will be saved: heap/acquire/save.h */
+	bool save;         /* what is captured will be saved: heap/acquire/save.h */
 	bool spare_memory; /* what is captured goes to a file, if there is a disk */
-	bool scrub; /* every word that is no pointer is saved as zero, but for the runtime's own (heap/acquire/scrub.h) */
+	/* every word that is no pointer is saved as zero, but for the runtime's own
+	 * (heap/acquire/scrub.h) */
+	bool scrub;
 	bool full;  /* all memory, not only what the analysis needs */
 	bool force; /* go on although exe is not what runs */
-	/* Before the capture the process runs until it enters this function for the until_n-th time; NULL: it does not. */
+	/* Before the capture the process runs until it enters this function for the until_n-th
+	 * time; NULL: it does not. */
 	const char *until;
 	uint64_t until_n;
 	unsigned after_s; /* or for so many seconds; 0: it does not */
@@ -69,8 +72,8 @@ struct acquire {
 void acquire_init(struct acquire *a, const struct acquire_options *o);
 void acquire_deinit(struct acquire *a);
 
-/* Fills the report's part about EXE, the process and its stops; report is borrowed.  Errors: those of rsp_create(),
- * heap_create(), heap_verify(), heap_capture(). */
+/* Fills the report's part about EXE, the process and its stops; report is borrowed.  Errors:
+ * those of rsp_create(), heap_create(), heap_verify(), heap_capture(). */
 ERR_MUST_CHECK struct err *acquire(struct acquire *a, struct report *report);
 
 ERR_MUST_CHECK struct err *acquire_details(struct acquire *a);

@@ -1,4 +1,5 @@
-/* A core file: an image that already exists.  The stop cannot be taken again: it is read as it is. */
+/* A core file: an image that already exists.  The stop cannot be taken again: it is read as it
+ * is. */
 #include <inttypes.h>
 
 #include "heap/acquire/acquire_int.h"
@@ -15,7 +16,9 @@ static struct err *open_exe(struct acquire *a)
 	if (a->exe)
 		return NULL;
 	if (!path)
-		return err_create(ERR_NODEBUG, "%s does not say which program it is of: give EXE, too", a->o.target);
+		return err_create(ERR_NODEBUG,
+				  "%s does not say which program it is of: give EXE, too",
+				  a->o.target);
 	err = acquire_open_exe(a, path);
 	return err_wrapf(err, "EXE was not given, and what %s names cannot be used", a->o.target);
 }
@@ -26,8 +29,11 @@ static struct err *say_missing(struct acquire *a)
 
 	if (!cut)
 		return NULL;
-	return report_note(a->report, "%s is cut: %" PRIu64 " bytes of memory are missing, the first at 0x%" PRIx64
-			   "; what is reached through them only is not in the profile", a->o.target, cut, at);
+	return report_note(a->report,
+			   "%s is cut: %" PRIu64
+			   " bytes of memory are missing, the first at 0x%" PRIx64
+			   "; what is reached through them only is not in the profile",
+			   a->o.target, cut, at);
 }
 
 static struct err *capture(struct acquire *a)
@@ -50,8 +56,10 @@ static struct err *capture(struct acquire *a)
 	if (!err)
 		err = save_fetch(a);
 	if (!err && u.why)
-		err = report_note(a->report, "the process was at a point where its heap is not exact: %s at 0x%" PRIx64,
-				  u.why, u.addr);
+		err = report_note(
+			a->report,
+			"the process was at a point where its heap is not exact: %s at 0x%" PRIx64,
+			u.why, u.addr);
 	return err;
 }
 
@@ -63,10 +71,14 @@ static struct err *explain(struct acquire *a, struct err *err, bool known)
 	if (!err || !heap_capture_misfit(err))
 		return err;
 	if (!cut)
-		return known ? err : err_wrapf(err, "%s has nothing of %s: it may be of another program", a->o.target,
-					       elf_path(a->exe));
-	return err_wrapf(err, "%s is cut (%" PRIu64 " bytes are missing, from 0x%" PRIx64 " on), and the runtime's tables are "
-			 "in the missing part: a whole core is needed", a->o.target, cut, at);
+		return known ? err :
+			       err_wrapf(err, "%s has nothing of %s: it may be of another program",
+					 a->o.target, elf_path(a->exe));
+	return err_wrapf(err,
+			 "%s is cut (%" PRIu64 " bytes are missing, from 0x%" PRIx64
+			 " on), and the runtime's tables are "
+			 "in the missing part: a whole core is needed",
+			 a->o.target, cut, at);
 }
 
 struct err *acquire_core(struct acquire *a)
@@ -90,8 +102,10 @@ struct err *acquire_core(struct acquire *a)
 	if (!err)
 		err = acquire_verify(a, &compared);
 	if (!err && !compared)
-		err = report_note(a->report, "%s has nothing of EXE's code or build id: that they belong together is taken on trust",
-				  a->o.target);
+		err = report_note(
+			a->report,
+			"%s has nothing of EXE's code or build id: that they belong together is taken on trust",
+			a->o.target);
 	if (err)
 		return err;
 	core_set_exe(a->core, a->exe, a->bias);
@@ -99,7 +113,9 @@ struct err *acquire_core(struct acquire *a)
 	if (!err)
 		err = explain(a, capture(a), compared);
 	if (!err && core_from_exe(a->core))
-		err = report_note(a->report, "%" PRIu64 " bytes of variables are not in the core: taken as EXE has them",
+		err = report_note(a->report,
+				  "%" PRIu64
+				  " bytes of variables are not in the core: taken as EXE has them",
 				  core_from_exe(a->core));
 	if (err)
 		return err;

@@ -18,9 +18,12 @@ struct err *acquire_guest_open(struct acquire *a)
 	struct err *err;
 
 	if (a->o.until)
-		return err_create(ERR_UNSUPPORTED, "--until: a machine's stub would stop whatever process gets to that address; "
-				  "--after can be used");
-	err = guest_create(a->rsp, heap_machine(a->heap), target_memory(a->target), a->exe, &a->guest);
+		return err_create(
+			ERR_UNSUPPORTED,
+			"--until: a machine's stub would stop whatever process gets to that address; "
+			"--after can be used");
+	err = guest_create(a->rsp, heap_machine(a->heap), target_memory(a->target), a->exe,
+			   &a->guest);
 	if (err)
 		return err;
 	err = guest_target_create(a->target, a->guest, &a->target);
@@ -39,21 +42,35 @@ struct err *acquire_guest_details(struct acquire *a)
 	struct err *err = NULL;
 
 	if (s.swapped)
-		err = report_note(a->report, "%.1f KB that were asked for are swapped out in the guest and could not be read: what is "
-				  "kept from there alone counts as unreachable",
-				  (double)s.swapped / 1e3);
+		err = report_note(
+			a->report,
+			"%.1f KB that were asked for are swapped out in the guest and could not be read: what is "
+			"kept from there alone counts as unreachable",
+			(double)s.swapped / 1e3);
 	if (!err && !guest_searched(a->guest))
-		err = report_note(a->report, "the process that a vCPU had loaded; the guest's memory was not looked through for others "
-				  "that run EXE (--nth 1 does)");
+		err = report_note(
+			a->report,
+			"the process that a vCPU had loaded; the guest's memory was not looked through for others "
+			"that run EXE (--nth 1 does)");
 	if (!err && guest_searched(a->guest) && s.processes > 1 && !a->o.nth)
-		err = report_note(a->report, "the process that a vCPU had loaded, of %u that run EXE: --nth %u", s.processes, s.nth);
+		err = report_note(
+			a->report,
+			"the process that a vCPU had loaded, of %u that run EXE: --nth %u",
+			s.processes, s.nth);
 	if (!err)
-		err = report_detail(a->report, "guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the process; page tables at "
-				    "0x%" PRIx64 ", loaded at 0x%" PRIx64 "; %.1f KB it never touched, read as what it would see",
-				    (double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias, (double)s.untouched / 1e3);
+		err = report_detail(
+			a->report,
+			"guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the process; page tables at "
+			"0x%" PRIx64 ", loaded at 0x%" PRIx64
+			"; %.1f KB it never touched, read as what it would see",
+			(double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias,
+			(double)s.untouched / 1e3);
 	if (!err && guest_searched(a->guest))
-		err = report_detail(a->report, "search: %u slices, the longest %.0f ms; %u top page tables looked at, "
-				    "number %u of %u that run EXE; %u kernel stacks with user registers, %u of them this process's and %u perhaps",
-				    s.slices, (double)s.slice_ns / 1e6, s.tables, s.nth, s.processes, s.kernel_stacks, s.owned, s.frames - s.owned);
+		err = report_detail(
+			a->report,
+			"search: %u slices, the longest %.0f ms; %u top page tables looked at, "
+			"number %u of %u that run EXE; %u kernel stacks with user registers, %u of them this process's and %u perhaps",
+			s.slices, (double)s.slice_ns / 1e6, s.tables, s.nth, s.processes,
+			s.kernel_stacks, s.owned, s.frames - s.owned);
 	return err;
 }

@@ -15,16 +15,20 @@
 
 /* ------------------------------------------------------------------ all memory */
 
-/* A line of /proc/PID/maps: "start-end perms offset dev inode path".  What can be read and is no unchanged file. */
+/* A line of /proc/PID/maps: "start-end perms offset dev inode path".  What can be read and is no
+ * unchanged file. */
 static bool map_line(const char *line, struct range *ret)
 {
 	uint64_t start, end;
 	char perms[5], path[16] = "";
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s %15s", &start, &end, perms, path) < 3 || end <= start)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s %15s", &start, &end, perms,
+		   path) < 3 ||
+	    end <= start)
 		return false;
 	*ret = (struct range){ start, end - start };
-	return perms[0] == 'r' && (perms[1] == 'w' || !*path) && strncmp(path, "[vv", 3) && strncmp(path, "[vs", 3);
+	return perms[0] == 'r' && (perms[1] == 'w' || !*path) && strncmp(path, "[vv", 3) &&
+	       strncmp(path, "[vs", 3);
 }
 
 static struct err *live_ranges(struct acquire *a, struct ranges *ret)
@@ -34,7 +38,9 @@ static struct err *live_ranges(struct acquire *a, struct ranges *ret)
 	char path[64], *line, *save;
 
 	if (!rsp_features(a->rsp)->vfile || !rsp_pid(a->rsp))
-		return err_create(ERR_UNSUPPORTED, "--full needs the process's /proc/PID/maps, and this stub gives no files");
+		return err_create(
+			ERR_UNSUPPORTED,
+			"--full needs the process's /proc/PID/maps, and this stub gives no files");
 	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/maps", rsp_pid(a->rsp));
 	err = rsp_file_read(a->rsp, path, LIMIT_MAPS, &text);
 	if (err)
@@ -74,7 +80,8 @@ struct err *save_fetch(struct acquire *a)
 	for (size_t i = 0; i < peeked->n && !err; i++)
 		err = vec_push(&want, peeked->v[i]);
 	/* One of ours is copied whole, unless it is meant to become small. */
-	if (!err && (a->o.full || (a->core && core_info(a->core).ours && !core_info(a->core).full && !a->o.scrub)))
+	if (!err && (a->o.full || (a->core && core_info(a->core).ours && !core_info(a->core).full &&
+				   !a->o.scrub)))
 		err = a->core ? core_ranges(a->core, &want) : live_ranges(a, &want);
 	if (!err)
 		err = image_try(a->img, &want);
@@ -97,7 +104,8 @@ static struct err *exe_files(const struct acquire *a, const char *path, struct c
 
 	for (size_t i = 0; i < n && !err; i++) {
 		uint64_t start = (segs[i].addr + a->bias) & ~(uint64_t)(PAGE - 1);
-		uint64_t end = (segs[i].addr + a->bias + segs[i].filesz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+		uint64_t end = (segs[i].addr + a->bias + segs[i].filesz + PAGE - 1) &
+			       ~(uint64_t)(PAGE - 1);
 		uint64_t off = elf_segment_offset(a->exe, &segs[i]) & ~(uint64_t)(PAGE - 1);
 
 		if (segs[i].filesz)
@@ -107,8 +115,8 @@ static struct err *exe_files(const struct acquire *a, const char *path, struct c
 }
 
 /*
- * What lies between what was asked for came along, and may have been looked at.  Of pointer-free objects, and of a scrubbed
- * core, it stays out.
+ * What lies between what was asked for came along, and may have been looked at.  Of pointer-free
+ * objects, and of a scrubbed core, it stays out.
  */
 static struct err *add_gaps(const struct acquire *a, struct ranges *ret)
 {
@@ -130,8 +138,10 @@ static struct err *add_gaps(const struct acquire *a, struct ranges *ret)
 				continue;
 			if (upto > at)
 				err = vec_push(ret, ((struct range){ at, upto - at }));
-			at = in && s->v[n].base + s->v[n].npages * GO_PAGE > at ? s->v[n].base + s->v[n].npages * GO_PAGE :
-										    in ? at : end;
+			at = in && s->v[n].base + s->v[n].npages * GO_PAGE > at ?
+				     s->v[n].base + s->v[n].npages * GO_PAGE :
+			     in ? at :
+				  end;
 		}
 	}
 	vec_deinit(&all);
@@ -173,7 +183,8 @@ static struct err *save_ranges(const struct acquire *a, bool scrub, struct range
 struct err *save_write(const struct acquire *a, FILE *f)
 {
 	bool scrub = a->o.scrub;
-	_cleanup_free_ char *path = a->remote_exe ? strdup(a->remote_exe) : realpath(elf_path(a->exe), NULL);
+	_cleanup_free_ char *path =
+		a->remote_exe ? strdup(a->remote_exe) : realpath(elf_path(a->exe), NULL);
 	_cleanup_(scrub_destroy) struct scrub *s = NULL;
 	struct ranges ranges = VEC_INIT;
 	struct core_files files = VEC_INIT;

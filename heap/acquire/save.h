@@ -9,7 +9,8 @@
 #include "base/err.h"
 #include "heap/acquire/acquire.h"
 
-/* While memory can still be read: what a core needs beside what the analysis needs; with a->o.full all memory. */
+/* While memory can still be read: what a core needs beside what the analysis needs; with
+ * a->o.full all memory. */
 ERR_MUST_CHECK struct err *save_fetch(struct acquire *a);
 
 ERR_MUST_CHECK struct err *save_write(const struct acquire *a, FILE *f);

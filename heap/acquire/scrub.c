@@ -12,10 +12,10 @@ enum { STACK_TOP = 16 << 10 }; /* as machines_check() */
 
 struct scrub {
 	struct heap *h;
-	struct map64 whole;	/* addresses of slots that stay as they are */
-	struct ranges stacks;	/* sorted, apart */
-	struct ranges labels;	/* texts of goroutines' labels: the same */
-	struct map64 itabs;	/* made at run time */
+	struct map64 whole;     /* addresses of slots that stay as they are */
+	struct ranges stacks;   /* sorted, apart */
+	struct ranges labels;   /* texts of goroutines' labels: the same */
+	struct map64 itabs;     /* made at run time */
 	struct ranges runtimes; /* the runtime's variables: sorted, apart */
 };
 
@@ -133,8 +133,8 @@ static struct err *know_itabs(struct scrub *s)
 	uint64_t table, size, itab, *val, word = p->fmt.word;
 	struct err *err = NULL;
 
-	if (!p->var.itabTable || !proc_try_word(p, p->var.itabTable, &table) || !proc_try_word(p, table, &size) ||
-	    size > LIMIT_ITABS)
+	if (!p->var.itabTable || !proc_try_word(p, p->var.itabTable, &table) ||
+	    !proc_try_word(p, table, &size) || size > LIMIT_ITABS)
 		return NULL;
 	for (uint64_t i = 0; i < size && !err; i++) /* itabTableType: size, count, entries */
 		if (proc_try_word(p, table + (2 + i) * word, &itab) && itab)
@@ -145,8 +145,16 @@ static struct err *know_itabs(struct scrub *s)
 /* Packages that the runtime is made of, and what the linker makes for it. */
 static bool is_runtime(const char *name)
 {
-	static const char *const packages[] = { "runtime.", "runtime/internal/", "internal/runtime/", "internal/cpu.",
-						"internal/abi.", "internal/bytealg.", "go:", "go.", "type:", "type." };
+	static const char *const packages[] = { "runtime.",
+						"runtime/internal/",
+						"internal/runtime/",
+						"internal/cpu.",
+						"internal/abi.",
+						"internal/bytealg.",
+						"go:",
+						"go.",
+						"type:",
+						"type." };
 
 	for (size_t i = 0; i < sizeof(packages) / sizeof(*packages); i++)
 		if (!strncmp(name, packages[i], strlen(packages[i])))
@@ -163,11 +171,16 @@ static struct err *keep_variables(struct scrub *s, const struct binary *b)
 	const char *name;
 
 	if (!n)
-		return err_create(ERR_UNSUPPORTED, "--scrub tells the runtime's variables by the symbol table, and %s has none: "
-				  "give --debug an unstripped build", b->elf ? elf_path(b->elf) : b->path);
+		return err_create(
+			ERR_UNSUPPORTED,
+			"--scrub tells the runtime's variables by the symbol table, and %s has none: "
+			"give --debug an unstripped build",
+			b->elf ? elf_path(b->elf) : b->path);
 	for (uint64_t i = 0; i < n && !err; i++)
 		if (elf_symbol_get(e, i, &name, &addr, &size) && size && is_runtime(name))
-			err = vec_push(&s->runtimes, ((struct range){ own ? addr + b->bias : binary_data(b, addr), size }));
+			err = vec_push(&s->runtimes,
+				       ((struct range){ own ? addr + b->bias : binary_data(b, addr),
+							size }));
 	return err;
 }
 
@@ -254,7 +267,8 @@ static bool is_type_word(const struct scrub *s, uint64_t v)
 }
 
 /* Words of an object that are no pointers to objects; at hi is one, if ptr. */
-static struct err *scrub_rest(const struct scrub *s, const struct window *w, uint64_t lo, uint64_t hi, bool ptr)
+static struct err *scrub_rest(const struct scrub *s, const struct window *w, uint64_t lo,
+			      uint64_t hi, bool ptr)
 {
 	uint64_t before = ptr ? hi - s->h->proc.fmt.word : 0;
 	struct bytes_fmt fmt = s->h->proc.fmt;
@@ -274,9 +288,11 @@ static struct err *scrub_rest(const struct scrub *s, const struct window *w, uin
 	return err;
 }
 
-static struct err *scrub_object(const struct scrub *s, const struct span *sp, uint32_t index, const struct window *w)
+static struct err *scrub_object(const struct scrub *s, const struct span *sp, uint32_t index,
+				const struct window *w)
 {
-	uint64_t slot = span_slot(sp, index), end = slot + sp->elemsize, done = slot + span_data_off(sp), word;
+	uint64_t slot = span_slot(sp, index), end = slot + sp->elemsize,
+		 done = slot + span_data_off(sp), word;
 	unsigned size = s->h->proc.fmt.word;
 	struct err *err = NULL;
 	struct ptr_iter it;
@@ -301,7 +317,8 @@ static struct err *scrub_span(const struct scrub *s, const struct span *sp, cons
 	uint64_t slots = sp->base + (uint64_t)sp->nelems * sp->elemsize;
 	struct err *err = NULL;
 
-	if (sp->ptrs == SPAN_NOSCAN) { /* only what the runtime keeps there was asked for, and labels */
+	/* only what the runtime keeps there was asked for, and labels */
+	if (sp->ptrs == SPAN_NOSCAN) {
 		const struct range *r = range_from(&s->labels, w->addr);
 
 		for (; r && r < s->labels.v + s->labels.n && r->addr < w->end; r++)
@@ -323,7 +340,8 @@ static bool masked(const uint8_t *mask, const struct bitmap_root *seg, uint64_t 
 }
 
 /* Variables by a module's mask. */
-static void scrub_masked(const struct scrub *s, const struct bitmap_root *seg, const struct window *w)
+static void scrub_masked(const struct scrub *s, const struct bitmap_root *seg,
+			 const struct window *w)
 {
 	const struct proc *p = &s->h->proc;
 	const uint8_t *mask = image_ptr(p->img, seg->mask, (seg->nbits + 7) / 8, NULL);
@@ -354,7 +372,8 @@ static void scrub_variables(const struct scrub *s, struct window w)
 			for (size_t k = 0; k < 2; k++) {
 				if (w.addr >= segs[k]->start && w.addr < segs[k]->end) {
 					in = segs[k];
-					part.end = segs[k]->end < part.end ? segs[k]->end : part.end;
+					part.end =
+						segs[k]->end < part.end ? segs[k]->end : part.end;
 				} else if (segs[k]->start > w.addr && segs[k]->start < part.end) {
 					part.end = segs[k]->start;
 				}
@@ -423,7 +442,8 @@ struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len)
 			scrub_stack(s, &w);
 		else if (bin)
 			for (size_t i = 0; i < bin->segments.n; i++)
-				if (bin->segments.v[i].write && addr - bin->segments.v[i].addr < bin->segments.v[i].len)
+				if (bin->segments.v[i].write &&
+				    addr - bin->segments.v[i].addr < bin->segments.v[i].len)
 					scrub_segment(s, w);
 		b += w.end - addr;
 		addr = w.end;

@@ -1,6 +1,7 @@
 /*
- * What a scrubbed core keeps of captured words: pointers, and what the runtime needs to be read at all.  Numbers, and
- * whatever else a program keeps in its variables, objects and stacks, become zero.
+ * What a scrubbed core keeps of captured words: pointers, and what the runtime needs to be read at
+ * all.  Numbers, and whatever else a program keeps in its variables, objects and stacks, become
+ * zero.
  *
  *	objects		pointers by the collector's maps; free slots: nothing.  Whole: gs, ms, ps, defers.
  *	variables	pointers by the modules' masks; whole: the runtime's own, by the symbol table

@@ -33,7 +33,8 @@ static struct err *writable_ranges(const struct heap *h, struct ranges *want)
 
 	for (size_t i = 0; i < n && !err; i++)
 		if (segs[i].write)
-			err = vec_push(want, ((struct range){ segs[i].addr + h->proc.bias, segs[i].memsz }));
+			err = vec_push(want, ((struct range){ segs[i].addr + h->proc.bias,
+							      segs[i].memsz }));
 	return err;
 }
 
@@ -45,7 +46,8 @@ static struct err *need(struct heap *h, struct ranges *want, uint64_t gap)
 	return err;
 }
 
-static struct err *need_ahead(struct heap *h, struct ranges *want, struct ranges *ahead, uint64_t gap)
+static struct err *need_ahead(struct heap *h, struct ranges *want, struct ranges *ahead,
+			      uint64_t gap)
 {
 	struct err *err = image_need_ahead(h->proc.img, want, ahead, gap);
 
@@ -64,7 +66,8 @@ static struct err *plan_masks(struct heap *h, struct ranges *want)
 
 		err = vec_push(want, ((struct range){ m->data.mask, (m->data.nbits + 7) / 8 }));
 		if (!err)
-			err = vec_push(want, ((struct range){ m->bss.mask, (m->bss.nbits + 7) / 8 }));
+			err = vec_push(want,
+				       ((struct range){ m->bss.mask, (m->bss.nbits + 7) / 8 }));
 	}
 	return err;
 }
@@ -82,12 +85,15 @@ static struct err *plan_channels(struct heap *h, struct ranges *want)
 		const struct goroutine *g = &h->stacks.gs.v[i];
 		uint64_t s, c, steps = 0;
 
-		if (g->status != G_WAITING || !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
+		if (g->status != G_WAITING ||
+		    !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
 			continue;
 		while (s && steps++ < LIMIT_WAITING && !err) {
 			if (proc_try_word(p, s + layout_off(&p->layout, L_sudog_c), &c) &&
-			    spans_find(&h->spans, c) && spans_find(&h->spans, c)->ptrs == SPAN_NOSCAN)
-				err = vec_push(want, ((struct range){ c, layout_size(&p->layout, LS_hchan) }));
+			    spans_find(&h->spans, c) &&
+			    spans_find(&h->spans, c)->ptrs == SPAN_NOSCAN)
+				err = vec_push(want, ((struct range){ c, layout_size(&p->layout,
+										     LS_hchan) }));
 			if (!proc_try_word(p, s + layout_off(&p->layout, L_sudog_waitlink), &s))
 				break;
 		}
@@ -103,7 +109,8 @@ static struct err *read_libraries(void *arg, struct libraries *ret)
 }
 
 /* The variables of a stripped program; then what ahead_scheduler() could not know before. */
-static struct err *find_vars_stripped(struct heap *h, const struct threads *threads, struct ranges *ahead)
+static struct err *find_vars_stripped(struct heap *h, const struct threads *threads,
+				      struct ranges *ahead)
 {
 	struct proc *p = &h->proc;
 	struct ranges none = VEC_INIT;
@@ -122,7 +129,8 @@ static struct err *find_vars_stripped(struct heap *h, const struct threads *thre
 	return err;
 }
 
-struct err *heap_capture(struct heap *h, const struct threads *threads, bool last, struct unstable *u)
+struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
+			 struct unstable *u)
 {
 	struct proc *p = &h->proc;
 	struct ranges want = VEC_INIT, ahead = VEC_INIT;
@@ -141,8 +149,10 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = need_ahead(h, &want, &ahead, 0);
 	if (!err && shape_unborn(p, threads->n))
-		err = err_create(ERR_UNSUPPORTED, "the program has not started its Go runtime yet: let it run first, with --until "
-				 "FUNC (main.main, or what it calls when it is up) or --after SECONDS");
+		err = err_create(
+			ERR_UNSUPPORTED,
+			"the program has not started its Go runtime yet: let it run first, with --until "
+			"FUNC (main.main, or what it calls when it is up) or --after SECONDS");
 	if (!err)
 		err = binaries_fetch(p, &h->libs, read_libraries, h);
 	if (!err)
@@ -158,7 +168,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = plan_masks(h, &want);
 	if (!err)
-		err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
+		err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr,
+				 &len);
 	if (!err)
 		err = vec_push(&want, ((struct range){ ptr, len * p->fmt.word }));
 	if (!err)
@@ -183,7 +194,8 @@ struct err *heap_capture(struct heap *h, const struct threads *threads, bool las
 	if (!err)
 		err = ahead_spans(h, &ahead);
 	if (!err)
-		err = p->stripped ? find_plan_vars(p, &h->spans, &ahead) : roots_plan(p, &h->spans, &ahead);
+		err = p->stripped ? find_plan_vars(p, &h->spans, &ahead) :
+				    roots_plan(p, &h->spans, &ahead);
 	if (!err)
 		err = need_ahead(h, &want, &ahead, GAP);
 	if (!err && p->stripped)

@@ -1,6 +1,6 @@
 /*
- * What is made at run time outside the captured spans: reflect's types have their masks and names in
- * pointer-free objects, its function stubs their argument maps; itabs are in persistent memory.
+ * What is made at run time outside the captured spans: reflect's types have their masks and names
+ * in pointer-free objects, its function stubs their argument maps; itabs are in persistent memory.
  * Source: reflect/type.go (StructOf, ...), reflect/makefunc.go.
  */
 #include <inttypes.h>
@@ -10,12 +10,13 @@
 #include "heap/heap_int.h"
 
 /*
- * Which of reflect's functions are linked in, and where: by the symbol table; a stripped program's are looked up in
- * pclntab, once.
+ * Which of reflect's functions are linked in, and where: by the symbol table; a stripped program's
+ * are looked up in pclntab, once.
  */
 struct err *capture_find_reflect(struct heap *h)
 {
-	static const char *const names[] = { "reflect.makeFuncStub", "reflect.methodValueCall", "reflect.StructOf" };
+	static const char *const names[] = { "reflect.makeFuncStub", "reflect.methodValueCall",
+					     "reflect.StructOf" };
 	struct proc *p = &h->proc;
 	struct err *err = NULL;
 
@@ -69,13 +70,16 @@ struct err *capture_plan_types(struct heap *h, struct ranges *want)
 				continue;
 			if (x->ptrs == SPAN_HEADER) {
 				uint64_t left;
-				const uint8_t *b = image_ptr(p->img, span_slot(x, j), p->fmt.word, &left);
+				const uint8_t *b =
+					image_ptr(p->img, span_slot(x, j), p->fmt.word, &left);
 
 				if (!b)
 					continue;
 				type = bytes_word(p->fmt, b);
 				if (!spans_find(&h->spans, type))
-					continue; /* in a module; or what was there before the slot was used */
+					/* in a module; or what was there before the slot was
+					 * used */
+					continue;
 			}
 			if (!type)
 				continue; /* allocated, not published yet */
@@ -109,8 +113,8 @@ static bool shows_stub(const struct heap *h, const struct goroutine *g)
 }
 
 /*
- * The argument maps of reflect's stubs (makeFuncStub, methodValueCall): pointer-free memory that a frame's first word
- * leads to.  Only stacks that show one are walked.
+ * The argument maps of reflect's stubs (makeFuncStub, methodValueCall): pointer-free memory that a
+ * frame's first word leads to.  Only stacks that show one are walked.
  */
 static struct err *plan_frames(struct heap *h, struct ranges *want)
 {
@@ -132,8 +136,10 @@ static struct err *plan_frames(struct heap *h, struct ranges *want)
 			if (one.frames.v[k].func->cls != FUNC_REFLECT_STUB ||
 			    !proc_try_word(p, one.frames.v[k].sp + p->arch->min_frame, &mv) ||
 			    !proc_try_word(p, mv + word, &bv) || !proc_try_uint(p, bv, 4, &n) ||
-			    !proc_try_word(p, bv + word, &data) || n > UINT16_MAX || !spans_find(&h->spans, data))
-				continue; /* a stale word; reflect makes its bit vectors on the heap */
+			    !proc_try_word(p, bv + word, &data) || n > UINT16_MAX ||
+			    !spans_find(&h->spans, data))
+				/* a stale word; reflect makes its bit vectors on the heap */
+				continue;
 			err = vec_push(want, ((struct range){ data, (n + 7) / 8 }));
 		}
 		vec_deinit(&one.gs);
@@ -166,8 +172,10 @@ struct err *capture_itabs(struct heap *h)
 		err = image_need1(p->img, table + 2 * word, size * word);
 	for (uint64_t i = 0; !err && i < size; i++) {
 		err = image_read_word(p->img, table + (2 + i) * word, &itab);
-		if (!err && itab && !image_ptr(p->img, itab, layout_size(&p->layout, LS_itab), NULL))
-			err = vec_push(&want, ((struct range){ itab, layout_size(&p->layout, LS_itab) }));
+		if (!err && itab &&
+		    !image_ptr(p->img, itab, layout_size(&p->layout, LS_itab), NULL))
+			err = vec_push(&want,
+				       ((struct range){ itab, layout_size(&p->layout, LS_itab) }));
 	}
 	if (!err)
 		err = image_need(p->img, &want, 256);
@@ -205,15 +213,19 @@ static struct err *plan_names(struct heap *h, struct ranges *want)
 		for (uint32_t j = 0; j < x->nelems && !err; j++) {
 			const uint8_t *b = image_ptr(p->img, span_slot(x, j), size, NULL);
 
-			if (!b || !span_alive(x, j) || (proc_peek(p, b, L_type_kind) & 31) != STRUCT)
+			if (!b || !span_alive(x, j) ||
+			    (proc_peek(p, b, L_type_kind) & 31) != STRUCT)
 				continue;
 			f = bytes_word(p->fmt, b + layout_off(l, L_structtype_fields));
-			n = bytes_word(p->fmt, b + layout_off(l, L_structtype_fields) + p->fmt.word);
+			n = bytes_word(p->fmt,
+				       b + layout_off(l, L_structtype_fields) + p->fmt.word);
 			if (!spans_find(&h->spans, f) || !n || n > FIELDS_MAX)
 				continue;
 			for (uint64_t k = 0; k < n && !err; k++)
-				if (proc_try_word(p, f + k * layout_size(l, LS_structfield) +
-							     layout_off(l, L_structfield_name), &name))
+				if (proc_try_word(p,
+						  f + k * layout_size(l, LS_structfield) +
+							  layout_off(l, L_structfield_name),
+						  &name))
 					err = plan_name(h, name, want);
 		}
 	}

@@ -1,6 +1,7 @@
 /*
- * Did the heap change while it was read?  A stub that holds one thread lets the others run on (QEMU's user mode).  Every
- * allocation and every sweep changes a span's head, so all of them are read once more, last of all.
+ * Did the heap change while it was read?  A stub that holds one thread lets the others run on
+ * (QEMU's user mode).  Every allocation and every sweep changes a span's head, so all of them are
+ * read once more, last of all.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 /* The part of an mspan that changes: from the first of these fields to the last. */
 static struct range moving_part(const struct layout *l)
 {
-	static const enum layout_id ids[] = { L_mspan_freeindex, L_mspan_allocCount, L_mspan_sweepgen, L_mspan_state };
+	static const enum layout_id ids[] = { L_mspan_freeindex, L_mspan_allocCount,
+					      L_mspan_sweepgen, L_mspan_state };
 	uint64_t lo = UINT64_MAX, hi = 0;
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {

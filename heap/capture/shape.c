@@ -21,13 +21,17 @@ static struct err *judge(const struct tally *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (t[i].n && (t[i].bad == t[i].n || t[i].bad > 1 + t[i].n / 4))
-			return err_create(ERR_VERSION, "runtime.%s makes no sense in %" PRIu64 " of %" PRIu64 " places",
+			return err_create(ERR_VERSION,
+					  "runtime.%s makes no sense in %" PRIu64 " of %" PRIu64
+					  " places",
 					  t[i].field, t[i].bad, t[i].n);
 	return NULL;
 }
 
-/* The i-th pointer of the slice at var, and what it points to, size bytes; NULL: not in the image. */
-static const uint8_t *element(const struct proc *p, uint64_t ptr, uint64_t i, uint64_t size, uint64_t *at)
+/* The i-th pointer of the slice at var, and what it points to, size bytes; NULL: not in the
+ * image. */
+static const uint8_t *element(const struct proc *p, uint64_t ptr, uint64_t i, uint64_t size,
+			      uint64_t *at)
 {
 	if (!proc_try_word(p, ptr + i * p->fmt.word, at) || !*at)
 		return NULL;
@@ -60,7 +64,8 @@ struct err *shape_modules(const struct proc *p)
 	static const struct {
 		const char *field;
 		enum layout_id lo, hi;
-		bool exec, any; /* in code; wherever: linkers put what is only read beside the code, too */
+		/* in code; wherever: linkers put what is only read beside the code, too */
+		bool exec, any;
 	} ranges[] = {
 		{ "moduledata.text", L_moduledata_text, L_moduledata_etext, true },
 		{ "moduledata.noptrdata", L_moduledata_noptrdata, L_moduledata_enoptrdata, false },
@@ -75,7 +80,8 @@ struct err *shape_modules(const struct proc *p)
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
 		t = (struct tally){ ranges[i].field, 0, 0 };
 		if (word_at(p, md, ranges[i].lo, &lo) && word_at(p, md, ranges[i].hi, &hi))
-			look(&t, in_segment(p, lo, hi, ranges[i].exec) || (ranges[i].any && in_segment(p, lo, hi, true)));
+			look(&t, in_segment(p, lo, hi, ranges[i].exec) ||
+					 (ranges[i].any && in_segment(p, lo, hi, true)));
 		if (t.bad)
 			break;
 	}
@@ -83,8 +89,9 @@ struct err *shape_modules(const struct proc *p)
 }
 
 /*
- * mallocinit, then modulesinit, which makes the masks of variables, are schedinit's; a PIE may not be relocated before.  Without
- * symbols a layout that does not fit looks alike, but a program that has started has several threads.
+ * mallocinit, then modulesinit, which makes the masks of variables, are schedinit's; a PIE may not
+ * be relocated before.  Without symbols a layout that does not fit looks alike, but a program that
+ * has started has several threads.
  */
 bool shape_unborn(const struct proc *p, size_t nthreads)
 {
@@ -99,12 +106,14 @@ bool shape_unborn(const struct proc *p, size_t nthreads)
 
 struct err *shape_mheap(const struct proc *p)
 {
-	uint64_t spans = p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), ptr, len, cap, gen = 1;
+	uint64_t spans = p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), ptr, len, cap,
+		 gen = 1;
 	struct tally t[] = { { "mheap.allspans", 1, 1 }, { "mheap.sweepgen", 1, 1 } };
 
 	if (proc_try_word(p, spans, &ptr) && proc_try_word(p, spans + p->fmt.word, &len) &&
 	    proc_try_word(p, spans + 2 * p->fmt.word, &cap))
-		t[0].bad = !(ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap && len <= LIMIT_SPANS);
+		t[0].bad = !(ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap &&
+			     len <= LIMIT_SPANS);
 	if (proc_try_uint(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_sweepgen), 4, &gen))
 		t[1].bad = gen & 1;
 	return judge(t, 2);
@@ -119,10 +128,24 @@ struct span_class {
 	uint64_t elemsize, npages;
 };
 
-enum { T_STATE, T_START, T_PAGES, T_LIMIT, T_CLASS, T_SIZE, T_NELEMS, T_FREE, T_COUNT, T_BITS, T_MARKS, T_GEN, NT_SPAN };
+enum {
+	T_STATE,
+	T_START,
+	T_PAGES,
+	T_LIMIT,
+	T_CLASS,
+	T_SIZE,
+	T_NELEMS,
+	T_FREE,
+	T_COUNT,
+	T_BITS,
+	T_MARKS,
+	T_GEN,
+	NT_SPAN
+};
 
-static void look_span(const struct proc *p, const uint8_t *b, uint64_t sweepgen, struct span_class *classes,
-		      struct tally *t)
+static void look_span(const struct proc *p, const uint8_t *b, uint64_t sweepgen,
+		      struct span_class *classes, struct tally *t)
 {
 	uint64_t state = proc_peek(p, b, L_mspan_state), start, bytes, npages, class, size, n;
 	struct span_class *c;
@@ -144,13 +167,16 @@ static void look_span(const struct proc *p, const uint8_t *b, uint64_t sweepgen,
 	look(&t[T_LIMIT], proc_peek(p, b, L_mspan_limit) - start <= bytes);
 	look(&t[T_CLASS], class < SPAN_CLASSES);
 	if (class < SPAN_CLASSES && class >> 1) {
-		/* All of a class are alike, and larger classes have larger slots: the first of each is the measure. */
+		/* All of a class are alike, and larger classes have larger slots: the first of
+		 * each is the measure. */
 		c = &classes[class >> 1];
 		if (!c->npages)
 			*c = (struct span_class){ size, npages };
-		look(&t[T_SIZE], size >= 8 && size <= 32768 && !(size & 7) && c->elemsize == size && c->npages == npages);
+		look(&t[T_SIZE], size >= 8 && size <= 32768 && !(size & 7) && c->elemsize == size &&
+					 c->npages == npages);
 		/* bitmaps and inline marks take up to a sixteenth */
-		look(&t[T_NELEMS], n && size && n <= bytes / size && (n + 1) * size > bytes - bytes / 16);
+		look(&t[T_NELEMS],
+		     n && size && n <= bytes / size && (n + 1) * size > bytes - bytes / 16);
 	} else {
 		look(&t[T_SIZE], size && size <= bytes);
 		look(&t[T_NELEMS], n == 1);
@@ -166,17 +192,20 @@ static void look_span(const struct proc *p, const uint8_t *b, uint64_t sweepgen,
 struct err *shape_spans(const struct proc *p)
 {
 	struct tally t[NT_SPAN] = {
-		[T_STATE] = { "mspan.state" },	 [T_START] = { "mspan.startAddr" },    [T_PAGES] = { "mspan.npages" },
-		[T_LIMIT] = { "mspan.limit" },	 [T_CLASS] = { "mspan.spanclass" },    [T_SIZE] = { "mspan.elemsize" },
-		[T_NELEMS] = { "mspan.nelems" }, [T_FREE] = { "mspan.freeindex" },     [T_COUNT] = { "mspan.allocCount" },
-		[T_BITS] = { "mspan.allocBits" }, [T_MARKS] = { "mspan.gcmarkBits" }, [T_GEN] = { "mspan.sweepgen" },
+		[T_STATE] = { "mspan.state" },      [T_START] = { "mspan.startAddr" },
+		[T_PAGES] = { "mspan.npages" },     [T_LIMIT] = { "mspan.limit" },
+		[T_CLASS] = { "mspan.spanclass" },  [T_SIZE] = { "mspan.elemsize" },
+		[T_NELEMS] = { "mspan.nelems" },    [T_FREE] = { "mspan.freeindex" },
+		[T_COUNT] = { "mspan.allocCount" }, [T_BITS] = { "mspan.allocBits" },
+		[T_MARKS] = { "mspan.gcmarkBits" }, [T_GEN] = { "mspan.sweepgen" },
 	};
 	uint32_t size = layout_size(&p->layout, LS_mspan);
 	struct span_class classes[SPAN_CLASSES / 2] = { 0 };
 	uint64_t ptr, len, at, sweepgen;
 	struct err *err;
 
-	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len)) ||
+	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr,
+			      &len)) ||
 	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &sweepgen)))
 		return err;
 	for (uint64_t i = 0; i < len; i++) {
@@ -208,8 +237,10 @@ struct err *shape_bits(const struct proc *p, const struct spans *s)
 
 /* ------------------------------------------------------------------ ms, gs, ps */
 
-/* Whether the field of the struct at addr leads back, or, where `unset`, is just being set or cleared. */
-static bool leads_back(const struct proc *p, uint64_t addr, enum layout_id id, uint64_t back, bool unset)
+/* Whether the field of the struct at addr leads back, or, where `unset`, is just being set or
+ * cleared. */
+static bool leads_back(const struct proc *p, uint64_t addr, enum layout_id id, uint64_t back,
+		       bool unset)
 {
 	uint64_t v;
 
@@ -224,7 +255,8 @@ struct err *shape_machines(const struct proc *p, const struct stacks *s)
 	for (size_t i = 0; i < s->ms.n; i++) {
 		uint64_t m = s->ms.v[i].addr;
 
-		/* One that is being made has no g0 yet; curg is set before curg.m, and cleared after it. */
+		/* One that is being made has no g0 yet; curg is set before curg.m, and cleared
+		 * after it. */
 		if (word_at(p, m, L_m_g0, &v) && v)
 			look(&t[0], leads_back(p, v, L_g_m, m, false));
 		if (word_at(p, m, L_m_curg, &v) && v)
@@ -232,7 +264,8 @@ struct err *shape_machines(const struct proc *p, const struct stacks *s)
 		if (word_at(p, m, L_m_gsignal, &v) && v)
 			look(&t[2], leads_back(p, v, L_g_m, m, true));
 		/* the last one is the first that was made, and it alone is number 0 */
-		if (proc_try_uint(p, m + layout_off(&p->layout, L_m_id), 8, &id) && word_at(p, m, L_m_alllink, &next))
+		if (proc_try_uint(p, m + layout_off(&p->layout, L_m_id), 8, &id) &&
+		    word_at(p, m, L_m_alllink, &next))
 			look(&t[3], id < UINT32_MAX && !id == !next);
 	}
 	return judge(t, sizeof(t) / sizeof(*t));
@@ -255,14 +288,17 @@ static bool is_slot_of(const struct spans *spans, uint64_t addr, uint64_t size)
 	       sp->elemsize - span_data_off(sp) >= size;
 }
 
-struct err *shape_goroutines(const struct proc *p, const struct spans *spans, const struct stacks *s)
+struct err *shape_goroutines(const struct proc *p, const struct spans *spans,
+			     const struct stacks *s)
 {
 	enum { SLOT, STATUS, STACK, GOID, SELF, SP, PC, TOP, START, GOPC, M, NT };
 	struct tally t[NT] = {
-		[SLOT] = { "allgs" },	   [STATUS] = { "g.atomicstatus" }, [STACK] = { "g.stack" },
-		[GOID] = { "g.goid" },	   [SELF] = { "g.sched.g" },	    [SP] = { "g.sched.sp" },
-		[PC] = { "g.sched.pc" },   [TOP] = { "g.stktopsp" },	    [START] = { "g.startpc" },
-		[GOPC] = { "g.gopc" },	   [M] = { "g.m" },
+		[SLOT] = { "allgs" },      [STATUS] = { "g.atomicstatus" },
+		[STACK] = { "g.stack" },   [GOID] = { "g.goid" },
+		[SELF] = { "g.sched.g" },  [SP] = { "g.sched.sp" },
+		[PC] = { "g.sched.pc" },   [TOP] = { "g.stktopsp" },
+		[START] = { "g.startpc" }, [GOPC] = { "g.gopc" },
+		[M] = { "g.m" },
 	};
 	uint32_t size = layout_size(&p->layout, LS_g);
 
@@ -285,8 +321,9 @@ struct err *shape_goroutines(const struct proc *p, const struct spans *spans, co
 		look(&t[SELF], !self || self == g->addr);
 		look(&t[TOP], g->top_sp > g->lo && g->top_sp <= g->hi);
 		look(&t[START], !start || is_code(p, start)); /* 0: the g of a thread that C made */
-		look(&t[GOPC], !gopc || is_code(p, gopc)); /* 0: main's */
-		if (g->m) /* also of one that waits: mark workers.  m.curg is set first and cleared last */
+		look(&t[GOPC], !gopc || is_code(p, gopc));    /* 0: main's */
+		/* also of one that waits: mark workers.  m.curg is set first and cleared last */
+		if (g->m)
 			look(&t[M], leads_back(p, g->m, L_m_curg, g->addr, false));
 		if (!g->m && (g->status == G_WAITING || g->status == G_RUNNABLE)) {
 			look(&t[SP], g->sched_sp > g->lo && g->sched_sp <= g->hi);
@@ -322,7 +359,8 @@ struct err *shape_ps(const struct proc *p, const struct spans *spans)
 		if (m)
 			look(&t[3], leads_back(p, m, L_m_p, at, true));
 		/* off the heap; only a dead p has none */
-		look(&t[4], mcache ? mcache >= 4096 && !(mcache & (p->fmt.word - 1)) && !spans_find(spans, mcache) :
+		look(&t[4], mcache ? mcache >= 4096 && !(mcache & (p->fmt.word - 1)) &&
+					     !spans_find(spans, mcache) :
 				     proc_peek(p, b, L_p_status) == P_DEAD);
 	}
 	return judge(t, sizeof(t) / sizeof(*t));
@@ -335,7 +373,8 @@ static uint64_t cache_of(const struct proc *p, uint64_t i, uint64_t allp)
 {
 	uint64_t pp, mcache;
 
-	if (!proc_try_word(p, allp + i * p->fmt.word, &pp) || !pp || !word_at(p, pp, L_p_mcache, &mcache))
+	if (!proc_try_word(p, allp + i * p->fmt.word, &pp) || !pp ||
+	    !word_at(p, pp, L_p_mcache, &mcache))
 		return 0;
 	return mcache & (p->fmt.word - 1) ? 0 : mcache;
 }
@@ -347,7 +386,8 @@ struct err *shape_plan_caches(const struct proc *p, struct ranges *want)
 
 	for (uint64_t i = 0; i < len && i < LIMIT_PS && !err; i++)
 		if ((mcache = cache_of(p, i, ptr)))
-			err = vec_push(want, ((struct range){ mcache, layout_size(&p->layout, LS_mcache) }));
+			err = vec_push(want, ((struct range){
+						     mcache, layout_size(&p->layout, LS_mcache) }));
 	return err;
 }
 
@@ -361,8 +401,9 @@ struct err *shape_caches(const struct proc *p)
 	for (uint64_t i = 0; i < len && i < LIMIT_PS && !err; i++) {
 		mcache = cache_of(p, i, ptr);
 		for (uint64_t j = 0; mcache && j < n; j++) {
-			const uint8_t *b = element(p, mcache + layout_off(&p->layout, L_mcache_alloc), j,
-						   layout_size(&p->layout, LS_mspan), &at);
+			const uint8_t *b =
+				element(p, mcache + layout_off(&p->layout, L_mcache_alloc), j,
+					layout_size(&p->layout, LS_mspan), &at);
 
 			if (b && proc_peek(p, b, L_mspan_state) == SPAN_IN_USE)
 				look(&t, proc_peek(p, b, L_mspan_spanclass) == j);
@@ -379,10 +420,13 @@ struct err *shape_specials(const struct proc *p, const struct spans *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const uint8_t *b;
 
-		if (!s->v[i].specials || !(b = image_ptr(p->img, s->v[i].specials, layout_size(&p->layout, LS_special), NULL)))
+		if (!s->v[i].specials ||
+		    !(b = image_ptr(p->img, s->v[i].specials, layout_size(&p->layout, LS_special),
+				    NULL)))
 			continue;
 		look(&t[0], proc_peek(p, b, L_special_offset) < s->v[i].npages * GO_PAGE);
-		look(&t[1], proc_peek(p, b, L_special_kind) && proc_peek(p, b, L_special_kind) < 32);
+		look(&t[1],
+		     proc_peek(p, b, L_special_kind) && proc_peek(p, b, L_special_kind) < 32);
 	}
 	return judge(t, 2);
 }

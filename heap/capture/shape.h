@@ -2,8 +2,8 @@
  * Whether the runtime's structures in memory have the shape that the layout says: each field
  * that matters is held against what it must be, or against what refers back to it.
  *
- * Only what a capture has in the image anyway is looked at.  Stopped anywhere, a few structures may be
- * half-made: most of them must agree.  ERR_VERSION names the field that does not.
+ * Only what a capture has in the image anyway is looked at.  Stopped anywhere, a few structures may
+ * be half-made: most of them must agree.  ERR_VERSION names the field that does not.
  */
 #ifndef GRF_HEAP_CAPTURE_SHAPE_H
 #define GRF_HEAP_CAPTURE_SHAPE_H
@@ -13,7 +13,8 @@
 #include "heap/runtime/proc.h"
 #include "heap/runtime/span.h"
 
-/* With the variables: whether the program has not set up its runtime yet, so that nothing else can be looked at. */
+/* With the variables: whether the program has not set up its runtime yet, so that nothing else
+ * can be looked at. */
 bool shape_unborn(const struct proc *p, size_t nthreads);
 /* moduledata's ranges, mheap's own fields. */
 ERR_MUST_CHECK struct err *shape_modules(const struct proc *p);
@@ -25,7 +26,8 @@ ERR_MUST_CHECK struct err *shape_bits(const struct proc *p, const struct spans *
 /* With the ms, their g0s and current gs. */
 ERR_MUST_CHECK struct err *shape_machines(const struct proc *p, const struct stacks *s);
 /* With the spans' contents: goroutines, ps. */
-ERR_MUST_CHECK struct err *shape_goroutines(const struct proc *p, const struct spans *spans, const struct stacks *s);
+ERR_MUST_CHECK struct err *shape_goroutines(const struct proc *p, const struct spans *spans,
+					    const struct stacks *s);
 ERR_MUST_CHECK struct err *shape_ps(const struct proc *p, const struct spans *spans);
 /* What shape_caches() will look at, to be fetched with something else. */
 ERR_MUST_CHECK struct err *shape_plan_caches(const struct proc *p, struct ranges *want);

@@ -13,16 +13,18 @@ struct goarch {
 	const char *name;
 	uint8_t min_frame;   /* sys.MinFrameSize; > 0: a link-register machine */
 	uint8_t stack_align; /* sys.StackAlign */
-	uint8_t min_locals;  /* what a frame has more than this of are locals (stkframe.go, getStackMap's minsize) */
-	bool saved_fp;	     /* a frame's locals end one word lower, at the saved frame pointer */
-	/* internal/abi: IntArgRegs, FloatArgRegs, as the newest release has them; 0: arguments are on the stack.  Releases before
-	 * an architecture's register ABI have 0, too. */
+	/* what a frame has more than this of are locals (stkframe.go, getStackMap's minsize) */
+	uint8_t min_locals;
+	bool saved_fp; /* a frame's locals end one word lower, at the saved frame pointer */
+	/* internal/abi: IntArgRegs, FloatArgRegs, as the newest release has them; 0: arguments
+	 * are on the stack.  Releases before an architecture's register ABI have 0, too. */
 	uint8_t int_arg_regs, float_arg_regs;
 	uint8_t arena_shift; /* log2(heapArenaBytes) */
 	uint32_t arena_l2;   /* entries of mheap.arenas' second level */
 	uint64_t arena_base; /* arenaBaseOffset */
 	const char *g_reg;   /* register that holds g in Go code; NULL: none */
-	const char *race_reg; /* where race_*.s keeps the goroutine's sp while C code runs; NULL: not known */
+	/* where race_*.s keeps the goroutine's sp while C code runs; NULL: not known */
+	const char *race_reg;
 };
 
 /* NULL: unknown. */

@@ -96,8 +96,8 @@ static bool next_alternate(const char **list, char *buf, size_t cap, char sep)
 }
 
 /* "a.b" in the struct die; *found false if it is not there. */
-static struct err *find_path(struct dwarf *d, struct members *m, uint64_t die, const char *path, struct layout_field *ret,
-			     bool *found)
+static struct err *find_path(struct dwarf *d, struct members *m, uint64_t die, const char *path,
+			     struct layout_field *ret, bool *found)
 {
 	struct members sub = { 0 };
 	struct members *cur = m;
@@ -187,7 +187,8 @@ struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, s
 		struct err *err = find_entry(d, &m, e, &l.f[i], &have);
 
 		if (err)
-			return err_wrapf(err, "%s%s%s", e->strct, e->field ? "." : "", e->field ? e->field : "");
+			return err_wrapf(err, "%s%s%s", e->strct, e->field ? "." : "",
+					 e->field ? e->field : "");
 		any |= have;
 		if (!have && base)
 			l.f[i] = base->f[i];
@@ -197,8 +198,8 @@ struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, s
 	if (!any)
 		return err_create(ERR_NODEBUG, "no Go types in DWARF");
 	if (missing)
-		return err_create(ERR_VERSION, "no %s%s%s in DWARF", missing->strct, missing->field ? "." : "",
-				  missing->field ? missing->field : "");
+		return err_create(ERR_VERSION, "no %s%s%s in DWARF", missing->strct,
+				  missing->field ? "." : "", missing->field ? missing->field : "");
 	*ret = l;
 	return NULL;
 }
@@ -248,8 +249,9 @@ struct layout_delta {
 struct layout_row {
 	uint8_t minor;
 	uint8_t patch_lo, patch_hi; /* measured to be one layout at both ends */
-	const char *arch;	    /* GOARCH */
-	const char *exps;	    /* GOEXPERIMENTs other than the default that change it; "" none; sorted, comma-separated */
+	const char *arch;           /* GOARCH */
+	/* GOEXPERIMENTs other than the default that change it; "" none; sorted, comma-separated */
+	const char *exps;
 	uint16_t layout;
 };
 
@@ -288,18 +290,20 @@ static void layout_load(int i, struct layout *ret)
 	}
 }
 
-/* Changes every struct with a lock, in every release; for work on the runtime itself, and not in the table. */
+/* Changes every struct with a lock, in every release; for work on the runtime itself, and not in
+ * the table. */
 #define LOCK_RANKING "staticlockranking"
 
 struct version {
 	unsigned minor, patch;
-	bool exact;	  /* a plain release, no pre-release or development version */
+	bool exact;       /* a plain release, no pre-release or development version */
 	const char *exps; /* behind "X:"; "" */
 };
 
 /*
- * runtime.Version(): "go1.21", "go1.21.3", "go1.23rc1", "devel go1.24-1a2b3c4 Tue ...", a distribution's own
- * ("go1.22.5 (Red Hat ...)"), and experiments, " X:a,b" up to go1.25 and "-X:a,b" from 1.26.
+ * runtime.Version(): "go1.21", "go1.21.3", "go1.23rc1", "devel go1.24-1a2b3c4 Tue ...", a
+ * distribution's own ("go1.22.5 (Red Hat ...)"), and experiments, " X:a,b" up to go1.25 and
+ * "-X:a,b" from 1.26.
  */
 static bool parse_version(const char *s, struct version *ret)
 {
@@ -348,7 +352,9 @@ static bool list_within(const char *a, const char *b)
 
 static unsigned row_distance(const struct layout_row *r, unsigned patch)
 {
-	return patch < r->patch_lo ? r->patch_lo - patch : patch > r->patch_hi ? patch - r->patch_hi : 0;
+	return patch < r->patch_lo ? r->patch_lo - patch :
+	       patch > r->patch_hi ? patch - r->patch_hi :
+				     0;
 }
 
 /*
@@ -391,16 +397,18 @@ static struct err *no_layout(const char *version, const char *goarch)
 			return err;
 		last = layout_rows[i].minor;
 	}
-	return err_create(ERR_VERSION, "no layout of the runtime's structures for %s %s (there are%s%s: %s)", version,
-			  goarch, arch ? " for " : "", arch ? goarch : " other architectures'", (char *)b.data);
+	return err_create(ERR_VERSION,
+			  "no layout of the runtime's structures for %s %s (there are%s%s: %s)",
+			  version, goarch, arch ? " for " : "",
+			  arch ? goarch : " other architectures'", (char *)b.data);
 }
 
 /*
  * Most experiments change no layout, so a row lists only those that do, and of the rows whose
  * experiments the program all has the one with the most is meant.
  */
-struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret, bool *exact,
-			    char name[LAYOUT_ROW_NAME])
+struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret,
+			    bool *exact, char name[LAYOUT_ROW_NAME])
 {
 	const struct layout_row *best = NULL;
 	struct version v;
@@ -427,7 +435,9 @@ struct err *layout_find_row(const char *version, const char *goarch, struct layo
 		return no_layout(version, goarch);
 	layout_load(best->layout, ret);
 	snprintf(name, LAYOUT_ROW_NAME, "go1.%u.%u%s%s", best->minor,
-		 v.patch < best->patch_lo ? best->patch_lo : v.patch > best->patch_hi ? best->patch_hi : v.patch,
+		 v.patch < best->patch_lo ? best->patch_lo :
+		 v.patch > best->patch_hi ? best->patch_hi :
+					    v.patch,
 		 *best->exps ? " X:" : "", best->exps);
 	*exact = v.exact && !row_distance(best, v.patch) && !untried(&v, goarch) &&
 		 !list_has(v.exps, LOCK_RANKING, strlen(LOCK_RANKING));

@@ -4,7 +4,8 @@
  * field exist"), never on a version number.
  *
  * The rows are generated from the toolchains' own DWARF (`make layouts` writes
- * heap/layout/layout_table.inc) and checked in, so that capture needs no DWARF and stripped programs work.
+ * heap/layout/layout_table.inc) and checked in, so that capture needs no DWARF and stripped
+ * programs work.
  *
  * LAYOUT_FIELDS lists F(id, struct, field, required) and S(id, struct, required): names as in
  * DWARF; "a|b" are alternates (renamed structs and fields), "a.b" goes into an embedded struct;
@@ -293,10 +294,12 @@ enum layout_id {
 #define LAYOUT_F_(id, s, f, r) L_##id,
 #define LAYOUT_S_(id, s, r) LS_##id,
 	/* clang-format off */
+	/* clang-format off */
 	LAYOUT_FIELDS(LAYOUT_F_, LAYOUT_S_)
 #undef LAYOUT_F_
 #undef LAYOUT_S_
 	LAYOUT_N
+	/* clang-format on */
 	/* clang-format on */
 };
 
@@ -306,7 +309,9 @@ enum layout_id {
 const char *layout_name(enum layout_id id);
 
 struct layout_field {
-	uint32_t off;  /* bytes; LAYOUT_ABSENT: this release has no such field (0 for an S() entry that is there) */
+	/* bytes; LAYOUT_ABSENT: this release has no such field (0 for an S() entry that is
+	 * there) */
+	uint32_t off;
 	uint32_t size; /* bytes of the field, or of the struct for S() */
 };
 
@@ -341,19 +346,24 @@ ERR_MUST_CHECK struct err *layout_find(const char *version, const char *goarch, 
 				       bool *exact);
 /* The same, and the row's name ("go1.26.8", "go1.25.5 X:noswissmap"). */
 enum { LAYOUT_ROW_NAME = 160 };
-ERR_MUST_CHECK struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret, bool *exact,
+ERR_MUST_CHECK struct err *layout_find_row(const char *version, const char *goarch,
+					   struct layout *ret, bool *exact,
 					   char name[LAYOUT_ROW_NAME]);
 
-/* The minor release that is meant; false: it cannot be told.  *newest: the table's last for this GOARCH. */
+/* The minor release that is meant; false: it cannot be told.  *newest: the table's last for this
+ * GOARCH. */
 bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest);
 
-/* From the program's own DWARF.  ERR_NODEBUG: it has no Go types; ERR_VERSION names the first required field
- * that is missing. */
+/* From the program's own DWARF.  ERR_NODEBUG: it has no Go types; ERR_VERSION names the first
+ * required field that is missing. */
 ERR_MUST_CHECK struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret);
-/* A struct that DWARF does not have at all (the linker drops types that nothing uses) is as in base. */
-ERR_MUST_CHECK struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, struct layout *ret);
+/* A struct that DWARF does not have at all (the linker drops types that nothing uses) is as in
+ * base. */
+ERR_MUST_CHECK struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base,
+						  struct layout *ret);
 
-/* A field of the table's layout that DWARF's contradicts; NULL: none.  What only DWARF knows is no contradiction. */
+/* A field of the table's layout that DWARF's contradicts; NULL: none.  What only DWARF knows is
+ * no contradiction. */
 const char *layout_contradicts(const struct layout *table, const struct layout *dwarf);
 
 #endif

@@ -13,7 +13,8 @@ void layout_choice_deinit(struct layout_choice *c)
 	*c = (struct layout_choice){ 0 };
 }
 
-ERR_MUST_CHECK static struct err *choice_note(struct layout_choice *c, const char *fmt, ...) ERR_PRINTF(2, 3);
+ERR_MUST_CHECK static struct err *choice_note(struct layout_choice *c, const char *fmt, ...)
+	ERR_PRINTF(2, 3);
 
 static struct err *choice_note(struct layout_choice *c, const char *fmt, ...)
 {
@@ -32,7 +33,8 @@ static struct err *choice_note(struct layout_choice *c, const char *fmt, ...)
 }
 
 /* base: the table's nearest, for types that the linker dropped; NULL: there is none. */
-static struct err *from_own(const struct layout_program *x, const struct layout *base, struct layout *l)
+static struct err *from_own(const struct layout_program *x, const struct layout *base,
+			    struct layout *l)
 {
 	struct dwarf *d;
 	struct err *err = x->dwarf(x->arg, &d);
@@ -44,11 +46,17 @@ static struct err *from_own(const struct layout_program *x, const struct layout 
 static struct err *no_layout(const struct layout_program *x, bool newer, unsigned newest)
 {
 	if (newer)
-		return err_create(ERR_VERSION, "%s is newer than this grf-rsp (its table of layouts ends with go1.%u), and "
-				  "the program has no debug information to go by: " WITH_DEBUG ", or update grf-rsp",
-				  x->version, newest);
-	return err_create(ERR_VERSION, "%s is not in the table of layouts for %s, and the program has no debug information "
-			  "to go by: " WITH_DEBUG, x->version, x->goarch);
+		return err_create(
+			ERR_VERSION,
+			"%s is newer than this grf-rsp (its table of layouts ends with go1.%u), and "
+			"the program has no debug information to go by: " WITH_DEBUG
+			", or update grf-rsp",
+			x->version, newest);
+	return err_create(
+		ERR_VERSION,
+		"%s is not in the table of layouts for %s, and the program has no debug information "
+		"to go by: " WITH_DEBUG,
+		x->version, x->goarch);
 }
 
 struct err *layout_pick(const struct layout_program *x, struct layout *l, struct layout_choice *c)
@@ -61,8 +69,9 @@ struct err *layout_pick(const struct layout_program *x, struct layout *l, struct
 
 	*c = (struct layout_choice){ 0 };
 	if (known && minor < LAYOUT_OLDEST)
-		return err_create(ERR_VERSION, "%s is too old: the heaps of go1.%u and later can be read", x->version,
-				  LAYOUT_OLDEST);
+		return err_create(ERR_VERSION,
+				  "%s is too old: the heaps of go1.%u and later can be read",
+				  x->version, LAYOUT_OLDEST);
 	err = layout_find_row(x->version, x->goarch, &near, &exact, name);
 	if (err && !err_is(err, ERR_VERSION))
 		return err;
@@ -77,23 +86,32 @@ struct err *layout_pick(const struct layout_program *x, struct layout *l, struct
 	err = from_own(x, row ? &near : NULL, l);
 	if (!err) {
 		c->own = true;
-		return choice_note(c, "%s is not in the table of layouts: the program's own debug information is used",
-				   x->version);
+		return choice_note(
+			c,
+			"%s is not in the table of layouts: the program's own debug information is used",
+			x->version);
 	}
 	if (err_is(err, ERR_VERSION))
-		return err_wrapf(err, "%s is not in the table of layouts, and its debug information does not have what is "
-				 "needed (update grf-rsp)", x->version);
+		return err_wrapf(
+			err,
+			"%s is not in the table of layouts, and its debug information does not have what is "
+			"needed (update grf-rsp)",
+			x->version);
 	if (!err_is(err, ERR_NODEBUG))
 		return err;
 	err_destroy(err);
 	if (!row)
 		return no_layout(x, known && minor > newest, newest);
 	*l = near;
-	return choice_note(c, "%s is not in the table of layouts, and the program has no debug information: the layout of "
-			   "%s is used, which fits by shape", x->version, name);
+	return choice_note(
+		c,
+		"%s is not in the table of layouts, and the program has no debug information: the layout of "
+		"%s is used, which fits by shape",
+		x->version, name);
 }
 
-struct err *layout_compare(const struct layout_program *x, struct layout *l, struct layout_choice *c, bool *changed)
+struct err *layout_compare(const struct layout_program *x, struct layout *l,
+			   struct layout_choice *c, bool *changed)
 {
 	const char *field;
 	struct layout own;
@@ -110,7 +128,9 @@ struct err *layout_compare(const struct layout_program *x, struct layout *l, str
 		return NULL;
 	}
 	if (err)
-		return err_wrapf(err, "%s: the program's debug information contradicts the table of layouts", x->version);
+		return err_wrapf(
+			err, "%s: the program's debug information contradicts the table of layouts",
+			x->version);
 	field = layout_contradicts(l, &own);
 	if (!field) {
 		c->agrees = true;
@@ -118,23 +138,35 @@ struct err *layout_compare(const struct layout_program *x, struct layout *l, str
 	}
 	*l = own;
 	c->own = *changed = true;
-	return choice_note(c, "the runtime of this %s is not laid out as the table has it (%s): the program's own debug "
-			   "information is used", x->version, field);
+	return choice_note(
+		c,
+		"the runtime of this %s is not laid out as the table has it (%s): the program's own debug "
+		"information is used",
+		x->version, field);
 }
 
-struct err *layout_misfit(const struct layout_program *x, const struct layout_choice *c, struct err *err)
+struct err *layout_misfit(const struct layout_program *x, const struct layout_choice *c,
+			  struct err *err)
 {
 	struct err *ret;
 
 	if (c->agrees)
-		return err_is(err, ERR_VERSION) ? err_wrapf(err, "the program's debug information agrees with the layout "
-							    "that was used, but") : err;
+		return err_is(err, ERR_VERSION) ?
+			       err_wrapf(err,
+					 "the program's debug information agrees with the layout "
+					 "that was used, but") :
+			       err;
 	if (c->own)
-		ret = err_create(ERR_VERSION, "%s: the program's own debug information does not fit this process", err->msg);
+		ret = err_create(
+			ERR_VERSION,
+			"%s: the program's own debug information does not fit this process",
+			err->msg);
 	else
-		ret = err_create(ERR_VERSION, "%s: %sthe table's layout of %s does not fit this process, and the program has "
-				 "no debug information to go by: " WITH_DEBUG, err->msg,
-				 err_is(err, ERR_VERSION) ? "" : "it may be that ", x->version);
+		ret = err_create(
+			ERR_VERSION,
+			"%s: %sthe table's layout of %s does not fit this process, and the program has "
+			"no debug information to go by: " WITH_DEBUG,
+			err->msg, err_is(err, ERR_VERSION) ? "" : "it may be that ", x->version);
 	err_destroy(err);
 	return ret;
 }

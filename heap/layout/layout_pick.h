@@ -30,14 +30,16 @@ struct layout_choice {
 void layout_choice_deinit(struct layout_choice *c);
 
 /* ERR_VERSION: no layout; the message says what to do. */
-ERR_MUST_CHECK struct err *layout_pick(const struct layout_program *x, struct layout *l, struct layout_choice *c);
+ERR_MUST_CHECK struct err *layout_pick(const struct layout_program *x, struct layout *l,
+				       struct layout_choice *c);
 
-/* Holds l against the program's DWARF, the first time it is called.  *changed: they differed, and l is DWARF's now. */
-ERR_MUST_CHECK struct err *layout_compare(const struct layout_program *x, struct layout *l, struct layout_choice *c,
-					  bool *changed);
+/* Holds l against the program's DWARF, the first time it is called.  *changed: they differed,
+ * and l is DWARF's now. */
+ERR_MUST_CHECK struct err *layout_compare(const struct layout_program *x, struct layout *l,
+					  struct layout_choice *c, bool *changed);
 
 /* After layout_compare: what could not be read with this layout, and what to do about it. */
-ERR_MUST_CHECK struct err *layout_misfit(const struct layout_program *x, const struct layout_choice *c,
-					 struct err *err);
+ERR_MUST_CHECK struct err *layout_misfit(const struct layout_program *x,
+					 const struct layout_choice *c, struct err *err);
 
 #endif

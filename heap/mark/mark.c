@@ -8,8 +8,9 @@
 struct marking {
 	struct walk walk; /* first: the walk's callbacks get it */
 	struct mark *m;
-	uint32_t place;	 /* of the object whose pointers are being visited, as it was at the first of them */
-	bool only_types; /* they were visited before, with a worse place */
+	/* of the object whose pointers are being visited, as it was at the first of them */
+	uint32_t place;
+	bool only_types;      /* they were visited before, with a worse place */
 	VEC(uint32_t) retype; /* expanded objects whose place became better */
 };
 
@@ -19,8 +20,7 @@ struct marking {
  * Takes the place that an edge suggests if it explains more of the object's pointer words than the
  * one it has.  Large objects are judged by their header's type, small ones by their bits.
  */
-static struct err *suggest(struct marking *k, const struct span *sp, uint32_t index,
-			   uint32_t place)
+static struct err *suggest(struct marking *k, const struct span *sp, uint32_t index, uint32_t place)
 {
 	struct mark *m = k->m;
 	uint32_t id = sp->first_scan + index, old = mark_place(m, id), header;
@@ -55,7 +55,8 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 			/* A pointer to the first of several. */
 			uint32_t tile;
 
-			err = place_get(ps, PLACE_TILE, ps->v.v[place].type, ps->v.v[place].off, &tile);
+			err = place_get(ps, PLACE_TILE, ps->v.v[place].type, ps->v.v[place].off,
+					&tile);
 			if (err)
 				return err;
 			if (place_fit(ps, tile, sp, bits) == __builtin_popcountll(bits)) {
@@ -75,7 +76,8 @@ static struct err *suggest(struct marking *k, const struct span *sp, uint32_t in
 		return err;
 	/* The edge's own view wins where it is of the same type and as wide: a slice says [i]. */
 	if (place && header && ps->v.v[place].mode <= PLACE_TILE &&
-	    (ps->v.v[place].type != ps->v.v[header].type || ps->v.v[place].mode < ps->v.v[header].mode))
+	    (ps->v.v[place].type != ps->v.v[header].type ||
+	     ps->v.v[place].mode < ps->v.v[header].mode))
 		place = 0;
 	if (!place)
 		place = header;
@@ -155,10 +157,14 @@ static struct err *retype(struct walk *w)
 	return err;
 }
 
-struct err *mark_run(struct mark *m, struct heap *h, struct places *places,
-		     struct mark_root *roots, size_t nroots)
+struct err *mark_run(struct mark *m, struct heap *h, struct places *places, struct mark_root *roots,
+		     size_t nroots)
 {
-	struct marking k = { .walk = { .h = h, .roots = roots, .nroots = nroots, .phase = "marking", .visit = visit_all,
+	struct marking k = { .walk = { .h = h,
+				       .roots = roots,
+				       .nroots = nroots,
+				       .phase = "marking",
+				       .visit = visit_all,
 				       .level_done = retype },
 			     .m = m };
 	struct err *err;

@@ -1,13 +1,13 @@
 /*
- * Marking: what is live, and of which type; the order in which it is found says for each live object which one path
- * from a root the profile shows.
+ * Marking: what is live, and of which type; the order in which it is found says for each live
+ * object which one path from a root the profile shows.
  *
- * Breadth-first from the roots in complete passes (package variables; goroutines; specials
- * and queues; the runtime's own variables), so that no later pass takes what an earlier one
- * reached.  gs, ms and ps, which reach every goroutine's and timer's payload, are entered in the
- * last pass only, whoever points to them.  Within a pass an object belongs to the shortest path; ties go to the lower root
- * address, then the lower parent address, then the lower offset: each frontier is kept in
- * (root, address) order and the first to come wins.
+ * Breadth-first from the roots in complete passes (package variables; goroutines; specials and
+ * queues; the runtime's own variables), so that no later pass takes what an earlier one reached.
+ * gs, ms and ps, which reach every goroutine's and timer's payload, are entered in the last pass
+ * only, whoever points to them.  Within a pass an object belongs to the shortest path; ties go to
+ * the lower root address, then the lower parent address, then the lower offset: each frontier is
+ * kept in (root, address) order and the first to come wins.
  */
 #ifndef GRF_HEAP_MARK_MARK_H
 #define GRF_HEAP_MARK_MARK_H
@@ -21,10 +21,10 @@ struct mark {
 	struct mark_root *roots; /* sorted by pass, address */
 	size_t nroots;
 	uint32_t *place; /* by scan id, of the object; PLACE_FINAL: nothing better will come */
-	uint8_t *seen; /* a bit per object id: live */
+	uint8_t *seen;   /* a bit per object id: live */
 	uint64_t live_bytes, live_objects;
 	uint64_t unread; /* objects whose contents or map could not be read */
-	size_t widest;	 /* frontier, objects */
+	size_t widest;   /* frontier, objects */
 };
 
 #define PLACE_FINAL 0x80000000u

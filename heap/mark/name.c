@@ -12,11 +12,11 @@ struct naming {
 	struct profile *p;
 	unsigned max_depth;
 	bool stack_paths;
-	uint32_t label;		/* of the root whose path is being made */
-	uint32_t *g_labels;	/* by goroutine: its label; UINT32_MAX: not looked up yet */
-	uint32_t deeper;	/* string id of "[deeper]" */
-	struct map64 steps;	/* node, edge and index -> node */
-	uint32_t *root_nodes;	/* by root; 0: not made yet */
+	uint32_t label;       /* of the root whose path is being made */
+	uint32_t *g_labels;   /* by goroutine: its label; UINT32_MAX: not looked up yet */
+	uint32_t deeper;      /* string id of "[deeper]" */
+	struct map64 steps;   /* node, edge and index -> node */
+	uint32_t *root_nodes; /* by root; 0: not made yet */
 	struct slot_use use;
 };
 
@@ -201,7 +201,8 @@ static bool edge_may_close(const struct edge *e)
 }
 
 /* *edge: the word that p is in; NULL: not known. */
-static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint32_t *node, const struct edge **edge)
+static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint32_t *node,
+			       const struct edge **edge)
 {
 	struct mark *m = n->m;
 	const struct mark_root *r = &m->roots[p->root];
@@ -221,7 +222,8 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint3
 		if (!err && !e->unnamed)
 			err = step(n, *node, e, -1, NULL, node);
 		if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
-			err = edge_resolve(m->places, e, r->r.addr, r->r.value, p->sp, p->index, &place, &f);
+			err = edge_resolve(m->places, e, r->r.addr, r->r.value, p->sp, p->index,
+					   &place, &f);
 	}
 	if (!err && f)
 		err = child_str(n, *node, f->name, node);
@@ -229,7 +231,8 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint3
 }
 
 /* p->tag: the holder's node */
-static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node, const struct edge **edge)
+static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node,
+			     const struct edge **edge)
 {
 	struct mark *m = n->m;
 	uint32_t place = mark_place(m, p->holder);
@@ -260,7 +263,8 @@ static struct err *visit(struct naming *n, const struct walk_ptr *p)
 	case WALK_LATER:
 		return walk_later(&n->walk, p, NULL);
 	case WALK_NEW:
-		err = p->holder == WALK_ROOT ? name_rooted(n, p, &node, &e) : name_held(n, p, &node, &e);
+		err = p->holder == WALK_ROOT ? name_rooted(n, p, &node, &e) :
+					       name_held(n, p, &node, &e);
 		if (err)
 			return err;
 		slot_use_add(&n->use, p, e);
@@ -301,11 +305,19 @@ static uint64_t count_unnamed(const struct naming *n)
 	return bytes;
 }
 
-struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p, struct report *r)
+struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
+			 struct report *r)
 {
-	struct naming n = { .walk = { .h = m->h, .roots = m->roots, .nroots = m->nroots, .phase = "naming",
-				      .visit = visit_all, .by_scan = m->place },
-			    .m = m, .p = p, .max_depth = o->max_depth, .stack_paths = o->stack_paths };
+	struct naming n = { .walk = { .h = m->h,
+				      .roots = m->roots,
+				      .nroots = m->nroots,
+				      .phase = "naming",
+				      .visit = visit_all,
+				      .by_scan = m->place },
+			    .m = m,
+			    .p = p,
+			    .max_depth = o->max_depth,
+			    .stack_paths = o->stack_paths };
 	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
 
 	slot_use_init(&n.use, m);
@@ -318,8 +330,9 @@ struct err *name_objects(struct mark *m, const struct analyse_options *o, struct
 	if (!err)
 		err = walk_run(&n.walk);
 	if (!err && n.walk.objects != m->live_objects)
-		err = err_create(ERR_BADDATA, "%" PRIu64 " objects were marked and %" PRIu64 " named", m->live_objects,
-				 n.walk.objects);
+		err = err_create(ERR_BADDATA,
+				 "%" PRIu64 " objects were marked and %" PRIu64 " named",
+				 m->live_objects, n.walk.objects);
 	if (!err)
 		r->unnamed_bytes = count_unnamed(&n);
 	r->account.sized = n.use.known;

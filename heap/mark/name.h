@@ -8,8 +8,10 @@
 #include "heap/mark/mark.h"
 #include "heap/profile/profile.h"
 
-/* Goes the way that marking went once more, with the types that it has found.  Of r: unnamed_bytes, what size classes cost. */
-ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p, struct report *r);
+/* Goes the way that marking went once more, with the types that it has found.  Of r:
+ * unnamed_bytes, what size classes cost. */
+ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct analyse_options *o,
+					struct profile *p, struct report *r);
 
 /*
  * Roots as marking wants them: the variable or local each lies in, its pass, its order.

@@ -34,10 +34,10 @@ struct namer {
 	struct places *places;
 	struct static_vars vars;     /* by DWARF */
 	struct static_vars nameless; /* what they lead to */
-	VEC(struct symbol) symbols; /* sorted; only what DWARF does not name is looked up here */
+	VEC(struct symbol) symbols;  /* sorted; only what DWARF does not name is looked up here */
 	bool symbols_read;
 	VEC(struct typed_slot) slots; /* sorted */
-	struct map64 locals; /* pc -> index into pcs */
+	struct map64 locals;          /* pc -> index into pcs */
 	VEC(struct locals) pcs;
 };
 
@@ -69,7 +69,8 @@ static int symbol_cmp(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-/* Variables in the symbol table: without DWARF all of them, with it the compiler's own ("main..stmp_3"). */
+/* Variables in the symbol table: without DWARF all of them, with it the compiler's own
+ * ("main..stmp_3"). */
 static struct err *read_symbols(struct namer *n)
 {
 	const struct binaries *bs = &n->h->proc.binaries;
@@ -111,7 +112,8 @@ static const char *section_label(struct namer *n, uint64_t addr)
 	s = b->elf ? elf_section_at(b->elf, addr - b->bias) : NULL;
 	if (!s)
 		return arena_printf(n->arena, "%s+0x%" PRIx64, file, addr - b->bias);
-	return arena_printf(n->arena, "%s%s%s+0x%" PRIx64, file, *file ? " " : "", s->name, addr - b->bias - s->addr);
+	return arena_printf(n->arena, "%s%s%s+0x%" PRIx64, file, *file ? " " : "", s->name,
+			    addr - b->bias - s->addr);
 }
 
 /* A variable that DWARF does not name: its symbol; else its section and offset in it. */
@@ -150,7 +152,8 @@ static const char *found_variable(const struct proc *p, uint64_t addr)
 		{ "runtime.allm", v->allm, p->fmt.word },
 		{ "runtime.allp", v->allp, 3u * p->fmt.word },
 		{ "runtime.allfin", v->allfin, p->fmt.word },
-		{ "runtime.gcCleanups", v->gcCleanups, layout_off(&p->layout, L_cleanupQueue_all) + p->fmt.word },
+		{ "runtime.gcCleanups", v->gcCleanups,
+		  layout_off(&p->layout, L_cleanupQueue_all) + p->fmt.word },
 		{ "runtime.itabTable", v->itabTable, p->fmt.word },
 	};
 
@@ -206,12 +209,13 @@ static struct err *read_variables(struct namer *n)
 			continue;
 		err = dwarf_globals(b->dwarf, &vars, &nvars);
 		for (size_t k = 0; !err && k < nvars; k++)
-			err = vec_push(&n->vars, ((struct static_var){ .addr = binary_data(b, vars[k].addr),
-								       .size = vars[k].size ? vars[k].size :
-											      n->h->proc.fmt.word,
-								       .name = vars[k].name,
-								       .module = b->module,
-								       .die = vars[k].type }));
+			err = vec_push(&n->vars, ((struct static_var){
+							 .addr = binary_data(b, vars[k].addr),
+							 .size = vars[k].size ? vars[k].size :
+										n->h->proc.fmt.word,
+							 .name = vars[k].name,
+							 .module = b->module,
+							 .die = vars[k].type }));
 	}
 	if (n->vars.n > 1)
 		qsort(n->vars.v, n->vars.n, sizeof(*n->vars.v), var_cmp);
@@ -224,7 +228,8 @@ static const struct binary *binary_of(const struct namer *n, const struct func *
 	return &n->h->proc.binaries.v[f->mod->binary];
 }
 
-static struct err *locals_at(struct namer *n, const struct func *f, uint64_t pc, const struct locals **ret)
+static struct err *locals_at(struct namer *n, const struct func *f, uint64_t pc,
+			     const struct locals **ret)
 {
 	uint64_t *slot;
 	bool is_new;
@@ -233,7 +238,8 @@ static struct err *locals_at(struct namer *n, const struct func *f, uint64_t pc,
 	if (!err && is_new) {
 		struct locals l = { NULL, 0 };
 
-		err = dwarf_locals(binary_of(n, f)->dwarf, binary_pc(binary_of(n, f), pc), &l.v, &l.n);
+		err = dwarf_locals(binary_of(n, f)->dwarf, binary_pc(binary_of(n, f), pc), &l.v,
+				   &l.n);
 		if (!err)
 			err = vec_push(&n->pcs, l);
 		if (err)
@@ -252,8 +258,8 @@ static int slot_cmp(const void *a, const void *b)
 }
 
 /*
- * What a goroutine that waits for a channel is about to send, or where it will receive, is in a slot
- * of its stack that no variable describes; its sudog (g.waiting) points there, and the channel
+ * What a goroutine that waits for a channel is about to send, or where it will receive, is in a
+ * slot of its stack that no variable describes; its sudog (g.waiting) points there, and the channel
  * knows the type.
  */
 static struct err *read_waiting(struct namer *n)
@@ -268,13 +274,16 @@ static struct err *read_waiting(struct namer *n)
 		uint64_t s, chan, rtype, steps = 0;
 		struct typed_slot slot;
 
-		if (g->status != G_WAITING || !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
+		if (g->status != G_WAITING ||
+		    !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
 			continue;
-		for (; s && steps++ < LIMIT_WAITING && !err; s = proc_try_word(p, s + link, &s) ? s : 0) {
+		for (; s && steps++ < LIMIT_WAITING && !err;
+		     s = proc_try_word(p, s + link, &s) ? s : 0) {
 			if (!proc_try_word(p, s + elem, &slot.addr) ||
-			    !proc_try_word(p, s + c, &chan) ||
-			    slot.addr < g->lo || slot.addr >= g->hi ||
-			    !proc_try_word(p, chan + layout_off(&p->layout, L_hchan_elemtype), &rtype))
+			    !proc_try_word(p, s + c, &chan) || slot.addr < g->lo ||
+			    slot.addr >= g->hi ||
+			    !proc_try_word(p, chan + layout_off(&p->layout, L_hchan_elemtype),
+					   &rtype))
 				continue;
 			err = types_from_runtime(n->types, rtype, &slot.type);
 			if (!err && slot.type)
@@ -305,10 +314,11 @@ static void type_by_slot(const struct namer *n, struct mark_root *r)
 }
 
 /*
- * An interface's data word is typed by the word before it, which the compiler leaves out of the frame where it knows the
- * type: then nobody knows it here.
+ * An interface's data word is typed by the word before it, which the compiler leaves out of the
+ * frame where it knows the type: then nobody knows it here.
  */
-static struct err *drop_lone_data(struct namer *n, const struct locals *l, const struct dwarf_local *v, struct mark_root *r)
+static struct err *drop_lone_data(struct namer *n, const struct locals *l,
+				  const struct dwarf_local *v, struct mark_root *r)
 {
 	uint64_t word = n->h->proc.fmt.word;
 	const struct edge *e;
@@ -346,11 +356,14 @@ static struct err *local_type(struct namer *n, const struct gframe *f, const str
 	if (v->type)
 		err = types_from_die(n->types, binary_of(n, f->func)->module, v->type, &r->type);
 	if (!err && v->dict && r->type) {
-		/* The caller's frame has room for each argument that came in a register (abi-internal.md, "spill space"). */
+		/* The caller's frame has room for each argument that came in a register
+		 * (abi-internal.md, "spill space"). */
 		while (nwords < WORDS &&
-		       proc_try_word(p, f->fp + (uint64_t)p->arch->min_frame + nwords * p->fmt.word, &words[nwords]))
+		       proc_try_word(p, f->fp + (uint64_t)p->arch->min_frame + nwords * p->fmt.word,
+				     &words[nwords]))
 			nwords++;
-		err = types_instance(n->types, func, v->dict - 1, r->type, words, nwords, &real, &instance);
+		err = types_instance(n->types, func, v->dict - 1, r->type, words, nwords, &real,
+				     &instance);
 	}
 	if (err)
 		return err;
@@ -417,7 +430,8 @@ static struct err *name_cleanup_arg(struct namer *n, struct mark_root *r)
 	if (proc_try_word(&n->h->proc, r->r.object, &entry))
 		err = func_find(&n->h->proc, entry, &f);
 	if (!err && f && binary_of(n, f)->dwarf)
-		err = dwarf_first_param(binary_of(n, f)->dwarf, binary_pc(binary_of(n, f), entry), &die);
+		err = dwarf_first_param(binary_of(n, f)->dwarf, binary_pc(binary_of(n, f), entry),
+					&die);
 	if (!err && die)
 		err = types_from_die(n->types, binary_of(n, f)->module, die, &t);
 	return err || !t ? err : types_pointer_to(n->types, t, &r->type);

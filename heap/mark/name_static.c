@@ -123,8 +123,9 @@ static struct err *follow(struct heap *h, struct places *places, const struct st
 	return vec_push(ret, to);
 }
 
-static struct err *follow_all(struct heap *h, struct places *places, const struct static_vars *named,
-			      const struct static_vars *from, struct static_vars *ret)
+static struct err *follow_all(struct heap *h, struct places *places,
+			      const struct static_vars *named, const struct static_vars *from,
+			      struct static_vars *ret)
 {
 	uint64_t word = h->proc.fmt.word;
 	struct err *err = NULL;
@@ -134,7 +135,8 @@ static struct err *follow_all(struct heap *h, struct places *places, const struc
 						     &h->proc.modules.v.v[i].bss };
 
 		for (unsigned s = 0; s < 2 && !err; s++) {
-			const uint8_t *mask = image_ptr(h->proc.img, segs[s]->mask, (segs[s]->nbits + 7) / 8, NULL);
+			const uint8_t *mask = image_ptr(h->proc.img, segs[s]->mask,
+							(segs[s]->nbits + 7) / 8, NULL);
 
 			for (uint64_t b = 0; mask && b < segs[s]->nbits && !err; b++) {
 				uint64_t addr = segs[s]->start + b * word;
@@ -154,7 +156,8 @@ struct err *static_vars_find(struct heap *h, struct places *places, const struct
 	struct err *err = follow_all(h, places, named, named, ret);
 
 	static_vars_sort(ret);
-	/* What a nameless one leads to is nameless too; a few steps are enough for literals in literals. */
+	/* What a nameless one leads to is nameless too; a few steps are enough for literals in
+	 * literals. */
 	for (int depth = 0; depth < 4 && !err; depth++) {
 		size_t before = ret->n;
 		struct static_vars more = VEC_INIT;

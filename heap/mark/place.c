@@ -34,7 +34,8 @@ void places_deinit(struct places *p)
 
 /* ------------------------------------------------------------------ masks by type */
 
-/* A pointer to memory outside the heap is none to the collector: types that begin with sys.NotInHeap. */
+/* A pointer to memory outside the heap is none to the collector: types that begin with
+ * sys.NotInHeap. */
 static bool points_off_heap(struct places *p, struct go_type *t)
 {
 	const char *name;
@@ -46,7 +47,8 @@ static bool points_off_heap(struct places *p, struct go_type *t)
 	if (!t->elem->nfields || !t->elem->fields[0].type)
 		return false;
 	name = t->elem->fields[0].type->name;
-	return !strcmp(name, "internal/runtime/sys.NotInHeap") || !strcmp(name, "runtime/internal/sys.NotInHeap");
+	return !strcmp(name, "internal/runtime/sys.NotInHeap") ||
+	       !strcmp(name, "runtime/internal/sys.NotInHeap");
 }
 
 /* The pointer words among the first 64 of a type: by shape, where its descriptor is unknown. */
@@ -68,7 +70,8 @@ static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_
 	case KIND_STRUCT:
 		for (uint32_t i = 0; i < t->nfields; i++)
 			if (!t->fields[i].type ||
-			    !shape_mask(p, t->fields[i].type, at + t->fields[i].offset, mask, depth + 1))
+			    !shape_mask(p, t->fields[i].type, at + t->fields[i].offset, mask,
+					depth + 1))
 				return false;
 		return true;
 	case KIND_ARRAY:
@@ -78,7 +81,8 @@ static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_
 			if (!shape_mask(p, t->elem, at + i * t->elem->size, mask, depth + 1))
 				return false;
 		return true;
-	case KIND_INTERFACE: /* its first word is none to the collector (cmd/compile, typebits.set) */
+	/* its first word is none to the collector (cmd/compile, typebits.set) */
+	case KIND_INTERFACE:
 		if (w + 1 < 64)
 			*mask |= 2ull << w;
 		return true;
@@ -174,8 +178,8 @@ struct err *place_get(struct places *p, enum place_mode mode, struct go_type *ty
 }
 
 /*
- * A chunk holds objects of all types, one beside the other.  A pointer says what lies where it points; of the rest it is
- * known only that the same arena has it.
+ * A chunk holds objects of all types, one beside the other.  A pointer says what lies where it
+ * points; of the rest it is known only that the same arena has it.
  */
 struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret)
 {
@@ -188,7 +192,9 @@ struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret)
 		pl.type = from.type;
 		pl.off = from.off;
 	}
-	err = map64_put(&p->by_key, (uint64_t)(pl.type ? pl.type->id : 0) << 36 | (uint64_t)pl.mode << 32 | pl.off,
+	err = map64_put(&p->by_key,
+			(uint64_t)(pl.type ? pl.type->id : 0) << 36 | (uint64_t)pl.mode << 32 |
+				pl.off,
 			0, &slot, &is_new);
 	if (!err && is_new) {
 		*slot = p->v.n;
@@ -202,7 +208,8 @@ struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret)
 int place_fit(struct places *p, uint32_t place, const struct span *sp, uint64_t bits)
 {
 	const struct place *pl = &p->v.v[place];
-	uint64_t word = p->h->proc.fmt.word, words = sp->elemsize / word, n = pl->type ? pl->type->size / word : 0;
+	uint64_t word = p->h->proc.fmt.word, words = sp->elemsize / word,
+		 n = pl->type ? pl->type->size / word : 0;
 	uint64_t mask = 0, at = pl->off / word;
 
 	if (pl->mode == PLACE_UNKNOWN)
@@ -303,7 +310,8 @@ static struct err *edge_descend(struct places *p, struct go_type *t, uint64_t of
 			if (!f)
 				break;
 			ft = f->type;
-			if (f->offset && (known_interface(t->name) || !strcmp(t->name, "reflect.Value"))) {
+			if (f->offset &&
+			    (known_interface(t->name) || !strcmp(t->name, "reflect.Value"))) {
 				e->target = EDGE_LEAF;
 				e->type = t;
 				e->leaf_off = (uint32_t)off;
@@ -313,7 +321,8 @@ static struct err *edge_descend(struct places *p, struct go_type *t, uint64_t of
 				ft = phantom_pointer(p, t);
 			if ((err = frame_add(p, out, f->name, ft)))
 				return err;
-			if (ft->kind == KIND_UNSAFE_POINTER && (known = known_field(t->name, f->name))) {
+			if (ft->kind == KIND_UNSAFE_POINTER &&
+			    (known = known_field(t->name, f->name))) {
 				err = types_by_name(p->types, known->type, &e->type);
 				if (!err && e->type) {
 					e->target = EDGE_PLACE;
@@ -345,8 +354,8 @@ static struct err *edge_descend(struct places *p, struct go_type *t, uint64_t of
 }
 
 /* A key or element slot of a group or bucket. */
-static struct err *edge_map_slot(struct places *p, struct go_type *map, uint64_t off, struct edge *e,
-				 struct frame_ids *out)
+static struct err *edge_map_slot(struct places *p, struct go_type *map, uint64_t off,
+				 struct edge *e, struct frame_ids *out)
 {
 	const struct go_map *m = map->map;
 	uint64_t word = p->h->proc.fmt.word;
@@ -399,7 +408,8 @@ static struct err *edge_map_header(struct places *p, struct go_type *map, uint64
 		e->mode = PLACE_MAP_GROUPS;
 	} else {
 		if (off != layout_off(l, L_hmap_buckets) && off != layout_off(l, L_hmap_oldbuckets))
-			return NULL; /* extra: overflow buckets, which the buckets lead to as well */
+			/* extra: overflow buckets, which the buckets lead to as well */
+			return NULL;
 		e->mode = PLACE_MAP_GROUPS;
 	}
 	if (map->map->swiss && !e->dir)
@@ -494,7 +504,8 @@ static struct err *edge_make(struct places *p, enum place_mode mode, struct go_t
 static struct err *edge_lookup(struct places *p, enum place_mode mode, struct go_type *type,
 			       uint64_t off, const struct edge **ret)
 {
-	uint64_t key = (uint64_t)(type ? type->id : 0) << 40 | (uint64_t)mode << 36 | (off & 0xfffffffff);
+	uint64_t key =
+		(uint64_t)(type ? type->id : 0) << 40 | (uint64_t)mode << 36 | (off & 0xfffffffff);
 	uint64_t *slot;
 	struct edge *e;
 	bool is_new;
@@ -518,7 +529,8 @@ static struct err *edge_lookup(struct places *p, enum place_mode mode, struct go
 enum { EDGES_MAX = 64 };
 
 /* Remembers the edge of one word of the place. */
-static struct err *edge_keep(struct places *p, struct place *pl, uint64_t word, const struct edge *e)
+static struct err *edge_keep(struct places *p, struct place *pl, uint64_t word,
+			     const struct edge *e)
 {
 	if (!pl->edges) {
 		uint64_t n = (pl->unit ? pl->unit : pl->type->size) / p->h->proc.fmt.word;

@@ -23,8 +23,9 @@ enum place_mode {
 	PLACE_MAP_DIR, /* swiss: the directory, []*table */
 	PLACE_MAP_TABLE,
 	PLACE_MAP_GROUPS, /* groups or buckets, one after another */
-	PLACE_CHAN,	  /* hchan; type is the channel's */
-	PLACE_ARENA,	  /* a chunk of a user arena: one T at off, other objects around it; type may be NULL */
+	PLACE_CHAN,       /* hchan; type is the channel's */
+	/* a chunk of a user arena: one T at off, other objects around it; type may be NULL */
+	PLACE_ARENA,
 };
 
 struct place {
@@ -34,26 +35,27 @@ struct place {
 	uint64_t mask; /* of the first 64 words of one T, for ONE and TILE; see places_fit() */
 	bool mask_known;
 	uint64_t unit; /* bytes after which it repeats; 0: never */
-	const struct edge **edges; /* of the first EDGES_MAX words of one T, as far as they were asked for; may be NULL */
+	/* of the first EDGES_MAX words of one T, as far as they were asked for; may be NULL */
+	const struct edge **edges;
 	uint32_t nedges;
 };
 
 enum edge_target {
-	EDGE_UNKNOWN,	/* nothing is known of what it points to */
-	EDGE_LEAF,	/* by the leaf's type */
-	EDGE_PLACE,	/* a place at the target's own start: mode and type are given */
+	EDGE_UNKNOWN, /* nothing is known of what it points to */
+	EDGE_LEAF,    /* by the leaf's type */
+	EDGE_PLACE,   /* a place at the target's own start: mode and type are given */
 };
 
 struct edge {
 	enum edge_target target;
-	enum place_mode mode;	/* EDGE_PLACE */
-	struct go_type *type;	/* EDGE_LEAF: the leaf's; EDGE_PLACE: the place's */
-	uint32_t leaf_off;	/* EDGE_LEAF: which word of the leaf it is, bytes */
+	enum place_mode mode; /* EDGE_PLACE */
+	struct go_type *type; /* EDGE_LEAF: the leaf's; EDGE_PLACE: the place's */
+	uint32_t leaf_off;    /* EDGE_LEAF: which word of the leaf it is, bytes */
 	uint32_t nframes;
-	uint32_t *frames;	/* string ids; outermost first */
-	bool dir;		/* a map's dirPtr: group or directory, by dirLen */
-	bool unnamed;		/* frames end in $sub_objects$ */
-	uint32_t id;		/* dense, for caches */
+	uint32_t *frames; /* string ids; outermost first */
+	bool dir;         /* a map's dirPtr: group or directory, by dirLen */
+	bool unnamed;     /* frames end in $sub_objects$ */
+	uint32_t id;      /* dense, for caches */
 };
 
 struct places {
@@ -63,11 +65,11 @@ struct places {
 	struct arena arena;
 	VEC(struct place) v;
 	VEC(struct edge *) edges;
-	struct map64 by_key;	 /* type id, mode, off -> place */
+	struct map64 by_key;     /* type id, mode, off -> place */
 	struct map64 edge_cache; /* type id, mode, offset -> edge */
 	const struct edge *unknown;
-	uint32_t sub_objects;	 /* string id of "$sub_objects$" */
-	uint32_t arena_frame;	 /* "$arena$" */
+	uint32_t sub_objects; /* string id of "$sub_objects$" */
+	uint32_t arena_frame; /* "$arena$" */
 };
 
 ERR_MUST_CHECK struct err *places_init(struct places *p, struct heap *h, struct types *types,
@@ -77,11 +79,12 @@ void places_deinit(struct places *p);
 ERR_MUST_CHECK struct err *place_get(struct places *p, enum place_mode mode, struct go_type *type,
 				     uint64_t off, uint32_t *ret);
 
-/* What a pointer that suggests this place (0: nothing) says of the arena's chunk that it leads into. */
+/* What a pointer that suggests this place (0: nothing) says of the arena's chunk that it leads
+ * into. */
 ERR_MUST_CHECK struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret);
 
-/* The pointer word at offset `off` of an object with this place.  *index: for a tile, which element (its
- * frame comes before the edge's own); -1: no index frame. */
+/* The pointer word at offset `off` of an object with this place.  *index: for a tile, which
+ * element (its frame comes before the edge's own); -1: no index frame. */
 ERR_MUST_CHECK struct err *edge_get(struct places *p, uint32_t place, uint64_t off,
 				    const struct edge **ret, int64_t *index);
 /* As edge_get() for a variable of this type. */
@@ -93,8 +96,8 @@ ERR_MUST_CHECK struct err *index_frame(struct places *p, struct go_type *elem, i
 				       uint32_t *ret);
 
 /*
- * What the pointer `value` in the word at `addr` says of the object it leads to, slot `index` of sp: a
- * place, 0 if nothing.  *closure, if not NULL, gets the function whose closure it is (for the
+ * What the pointer `value` in the word at `addr` says of the object it leads to, slot `index` of
+ * sp: a place, 0 if nothing.  *closure, if not NULL, gets the function whose closure it is (for the
  * frame), else NULL.
  */
 ERR_MUST_CHECK struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr,
@@ -110,8 +113,8 @@ ERR_MUST_CHECK struct err *func_resolve(struct places *p, uint64_t value, const 
 ERR_MUST_CHECK struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr,
 					 struct go_type **ret);
 
-/* A small object that begins with the address of a function, in a word that is no pointer to the collector, is
- * that function's closure: its place, 0 if it is none. */
+/* A small object that begins with the address of a function, in a word that is no pointer to the
+ * collector, is that function's closure: its place, 0 if it is none. */
 ERR_MUST_CHECK struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t index,
 					    uint64_t bits, uint32_t *place);
 
@@ -119,7 +122,8 @@ ERR_MUST_CHECK struct err *place_of_closure(struct places *p, const struct span 
 ERR_MUST_CHECK struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index,
 					   uint32_t *place);
 
-/* How many of the object's pointer words (bits, of small objects) the place explains; -1: it contradicts them. */
+/* How many of the object's pointer words (bits, of small objects) the place explains; -1: it
+ * contradicts them. */
 int place_fit(struct places *p, uint32_t place, const struct span *sp, uint64_t bits);
 
 #endif

@@ -18,7 +18,8 @@ static struct err *shape_args(const char *args, struct buf *out)
 	int depth = 0;
 
 	for (const char *s = args; *s && !err; s++) {
-		depth += (*s == '[' || *s == '{' || *s == '(') - (*s == ']' || *s == '}' || *s == ')');
+		depth += (*s == '[' || *s == '{' || *s == '(') -
+			 (*s == ']' || *s == '}' || *s == ')');
 		err = buf_add(out, s, 1);
 		if (!err && depth == 1 && (s == args || *s == ','))
 			err = buf_addstr(out, "go.shape.");
@@ -27,8 +28,8 @@ static struct err *shape_args(const char *args, struct buf *out)
 }
 
 /*
- * internal/sync.HashTrieMap's node is a header that says which of two types it begins:
- * node{isEntry bool}, entry[K,V], indirect[K,V].  Since 1.27 linkers leave entry[K,V] out, as only the code of
+ * internal/sync.HashTrieMap's node is a header that says which of two types it begins: node{isEntry
+ * bool}, entry[K,V], indirect[K,V].  Since 1.27 linkers leave entry[K,V] out, as only the code of
  * its shape uses it.
  */
 static struct err *trie_node(struct places *p, uint64_t value, struct go_type **type)
@@ -105,9 +106,9 @@ static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t v
 }
 
 /*
- * Of the layouts that the closure may have, the one that explains most of the object's pointers.  A generic
- * function's closures captured its dictionary in 1.18 and 1.19: a word before the others that DWARF
- * does not mention.
+ * Of the layouts that the closure may have, the one that explains most of the object's pointers.  A
+ * generic function's closures captured its dictionary in 1.18 and 1.19: a word before the others
+ * that DWARF does not mention.
  */
 static struct err *place_captures(struct places *p, const struct func *f, uint64_t value,
 				  const struct span *sp, uint32_t index, uint32_t *place)
@@ -175,11 +176,13 @@ struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t i
 	return bits & 1 ? NULL : func_resolve(p, span_slot(sp, index), sp, index, place, &f);
 }
 
-static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
-				uint64_t value, const struct span *sp, uint32_t index,
-				uint32_t *place, const struct func **closure, int depth);
+static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off,
+				uint64_t addr, uint64_t value, const struct span *sp,
+				uint32_t index, uint32_t *place, const struct func **closure,
+				int depth);
 
-struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr, struct go_type **ret)
+struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr,
+			  struct go_type **ret)
 {
 	const struct proc *pr = &p->h->proc;
 	uint64_t rtype;
@@ -208,7 +211,8 @@ static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t a
 	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
 }
 
-/* reflect.Value {typ_, ptr, flag}: ptr is the value itself only if it is pointer-shaped and not flagIndir. */
+/* reflect.Value {typ_, ptr, flag}: ptr is the value itself only if it is pointer-shaped and not
+ * flagIndir. */
 static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t value,
 				   const struct span *sp, uint32_t index, uint32_t *place,
 				   const struct func **closure, int depth)
@@ -230,9 +234,10 @@ static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t val
 	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
 }
 
-static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off, uint64_t addr,
-				uint64_t value, const struct span *sp, uint32_t index,
-				uint32_t *place, const struct func **closure, int depth)
+static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off,
+				uint64_t addr, uint64_t value, const struct span *sp,
+				uint32_t index, uint32_t *place, const struct func **closure,
+				int depth)
 {
 	uint64_t slot = span_slot(sp, index), off = value - slot;
 	struct err *err;
@@ -260,7 +265,8 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 		if (leaf_off != p->h->proc.fmt.word)
 			return NULL; /* a type made by reflect */
 		return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
-	case KIND_STRUCT: /* a pointer-shaped struct in an interface, or an interface in all but name */
+	/* a pointer-shaped struct in an interface, or an interface in all but name */
+	case KIND_STRUCT:
 		if (leaf_off && !strcmp(t->name, "reflect.Value"))
 			return resolve_reflect(p, addr, value, sp, index, place, closure, depth);
 		if (leaf_off)
@@ -310,7 +316,8 @@ struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, 
 	return err;
 }
 
-struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index, uint32_t *place)
+struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index,
+			    uint32_t *place)
 {
 	const struct proc *pr = &p->h->proc;
 	uint64_t rtype = sp->large_type, off = span_data_off(sp), room = sp->elemsize - off;

@@ -24,7 +24,8 @@ static uint64_t by_place(const struct slot_use *u, const struct walk_ptr *p)
 }
 
 /* The word n words behind the one that p is in. */
-static bool word_behind(const struct slot_use *u, const struct walk_ptr *p, unsigned n, uint64_t *ret)
+static bool word_behind(const struct slot_use *u, const struct walk_ptr *p, unsigned n,
+			uint64_t *ret)
 {
 	const struct proc *proc = &u->m->h->proc;
 	uint64_t at = p->addr + n * proc->fmt.word;
@@ -32,14 +33,16 @@ static bool word_behind(const struct slot_use *u, const struct walk_ptr *p, unsi
 
 	if (p->holder == WALK_ROOT)
 		return proc_try_word(proc, at, ret);
-	h = spans_of_scan(&u->m->h->spans, p->holder); /* it was just read: no need to search the image */
+	/* it was just read: no need to search the image */
+	h = spans_of_scan(&u->m->h->spans, p->holder);
 	if (!h->data || at - h->base + proc->fmt.word > h->data_len)
 		return false;
 	*ret = bytes_word(proc->fmt, h->data + (at - h->base));
 	return true;
 }
 
-/* By what points to its start: a slice says its capacity, a string its length, a pointer its type. */
+/* By what points to its start: a slice says its capacity, a string its length, a pointer its
+ * type. */
 static uint64_t by_edge(const struct slot_use *u, const struct walk_ptr *p, const struct edge *e)
 {
 	const struct go_type *t = e && e->target == EDGE_LEAF ? e->type : NULL;
@@ -51,7 +54,8 @@ static uint64_t by_edge(const struct slot_use *u, const struct walk_ptr *p, cons
 	case KIND_STRING:
 		return word_behind(u, p, 1, &n) ? n : 0;
 	case KIND_SLICE:
-		if (!t->elem || !word_behind(u, p, 2, &n) || (t->elem->size && n > p->sp->elemsize / t->elem->size))
+		if (!t->elem || !word_behind(u, p, 2, &n) ||
+		    (t->elem->size && n > p->sp->elemsize / t->elem->size))
 			return 0;
 		return span_data_off(p->sp) + n * t->elem->size;
 	case KIND_POINTER:
@@ -66,7 +70,8 @@ void slot_use_add(struct slot_use *u, const struct walk_ptr *p, const struct edg
 	unsigned class = p->sp->spanclass >> 1;
 	uint64_t used = 0;
 
-	if (!class || class >= SIZE_CLASSES || p->sp->arena_chunk || p->sp->spanclass == (TINY_CLASS << 1 | 1))
+	if (!class || class >= SIZE_CLASSES || p->sp->arena_chunk ||
+	    p->sp->spanclass == (TINY_CLASS << 1 | 1))
 		return;
 	if (p->sp->ptrs != SPAN_NOSCAN)
 		used = by_place(u, p);

@@ -1,7 +1,8 @@
 /*
- * How much of small objects' slots their contents take: the rest is what size classes cost.  Known of objects whose type, or
- * whose slice or string, the first way that leads to them tells; a size that would have been put into a smaller class is
- * not the whole object's.  Large objects and tiny blocks are counted elsewhere (heap/profile/account.h).
+ * How much of small objects' slots their contents take: the rest is what size classes cost.  Known
+ * of objects whose type, or whose slice or string, the first way that leads to them tells; a size
+ * that would have been put into a smaller class is not the whole object's.  Large objects and tiny
+ * blocks are counted elsewhere (heap/profile/account.h).
  */
 #ifndef GRF_HEAP_MARK_SLOT_USE_H
 #define GRF_HEAP_MARK_SLOT_USE_H
@@ -13,9 +14,10 @@
 
 struct slot_use {
 	const struct mark *m;
-	uint32_t smaller[SIZE_CLASSES]; /* the next smaller class's slots, bytes; 0: none is in use */
-	struct amount known;		/* slots */
-	uint64_t waste;			/* bytes of them */
+	/* the next smaller class's slots, bytes; 0: none is in use */
+	uint32_t smaller[SIZE_CLASSES];
+	struct amount known; /* slots */
+	uint64_t waste;      /* bytes of them */
 };
 
 void slot_use_init(struct slot_use *u, const struct mark *m);

@@ -6,8 +6,8 @@
 #include "base/intr.h"
 
 enum {
-	PENDING = 256, /* pointers of a batch */
-	AHEAD = 16,    /* objects */
+	PENDING = 256,   /* pointers of a batch */
+	AHEAD = 16,      /* objects */
 	TOUCH = 1 << 12, /* of a large object, at a time */
 };
 
@@ -60,8 +60,8 @@ static struct err *pend(struct walk *w, const struct walk_ptr *p)
 }
 
 /* All pointers of one object, slot `index` of sp. */
-static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_id, uint32_t root, uint32_t tag,
-			  bool again)
+static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_id, uint32_t root,
+			  uint32_t tag, bool again)
 {
 	const struct proc *p = &w->h->proc;
 	uint32_t index = scan_id - sp->first_scan;
@@ -186,8 +186,8 @@ static struct err *check(struct walk *w)
 }
 
 /*
- * Some entries ahead of the one that is expanded its span is looked up, and then its contents are asked for, so that
- * both are there when its turn comes.
+ * Some entries ahead of the one that is expanded its span is looked up, and then its contents are
+ * asked for, so that both are there when its turn comes.
  */
 static struct err *expand_level(struct walk *w)
 {
@@ -198,7 +198,8 @@ static struct err *expand_level(struct walk *w)
 
 	for (size_t i = 0; i < n + 2 * AHEAD && !err; i++) {
 		if (i < n) {
-			const struct span *sp = spans_of_scan(&w->h->spans, (uint32_t)(w->now.v[i] >> 32));
+			const struct span *sp =
+				spans_of_scan(&w->h->spans, (uint32_t)(w->now.v[i] >> 32));
 
 			ring[i % RING] = sp;
 			__builtin_prefetch(sp);
@@ -215,8 +216,8 @@ static struct err *expand_level(struct walk *w)
 
 			while (k >= w->now_runs.v[run].end)
 				run++;
-			err = expand(w, ring[k % RING], (uint32_t)(w->now.v[k] >> 32), w->now_runs.v[run].root,
-				     (uint32_t)w->now.v[k], false);
+			err = expand(w, ring[k % RING], (uint32_t)(w->now.v[k] >> 32),
+				     w->now_runs.v[run].root, (uint32_t)w->now.v[k], false);
 			if (!err && ++w->since_check > 100000)
 				err = check(w);
 		}
@@ -250,8 +251,11 @@ static struct err *walk_pass(struct walk *w, size_t *at, uint8_t pass)
 	for (; *at < w->nroots && w->roots[*at].pass == pass && !err; ++*at) {
 		const struct mark_root *r = &w->roots[*at];
 
-		err = pend(w, &(struct walk_ptr){ .value = r->r.value, .addr = r->r.addr, .holder = WALK_ROOT,
-						  .root = (uint32_t)*at, .first = true });
+		err = pend(w, &(struct walk_ptr){ .value = r->r.value,
+						  .addr = r->r.addr,
+						  .holder = WALK_ROOT,
+						  .root = (uint32_t)*at,
+						  .first = true });
 	}
 	if (!err)
 		err = walk_levels(w);

@@ -2,8 +2,9 @@
  * The breadth-first walk over the heap, which marking and naming both make, one as the other: what
  * the first decides at each pointer need not be kept for the second, which finds it again.
  *
- * Pointers come in batches.  Where they lead is looked up for a whole batch before the first of them is
- * decided on, so that the misses of memory overlap; decided on they are one by one, in order.
+ * Pointers come in batches.  Where they lead is looked up for a whole batch before the first of
+ * them is decided on, so that the misses of memory overlap; decided on they are one by one, in
+ * order.
  */
 #ifndef GRF_HEAP_MARK_WALK_H
 #define GRF_HEAP_MARK_WALK_H
@@ -13,8 +14,10 @@
 enum mark_pass {
 	PASS_VARIABLES,
 	PASS_GOROUTINES,
-	PASS_GOROUTINES_RUNTIME, /* frames of the runtime itself: what the program's own frames don't hold */
-	PASS_GOROUTINES_GUESSED, /* words of a conservative look that are no variable's: often stale */
+	/* frames of the runtime itself: what the program's own frames don't hold */
+	PASS_GOROUTINES_RUNTIME,
+	/* words of a conservative look that are no variable's: often stale */
+	PASS_GOROUTINES_GUESSED,
 	PASS_SPECIALS,
 	PASS_RUNTIME,
 	PASS_N
@@ -35,14 +38,15 @@ struct mark_root {
 /* One pointer word, in an object or a root. */
 struct walk_ptr {
 	uint64_t value;
-	const struct span *sp; /* what it leads to is alive: slot `index` of sp; NULL: to nothing of the heap */
+	/* what it leads to is alive: slot `index` of sp; NULL: to nothing of the heap */
+	const struct span *sp;
 	uint32_t index;
-	uint32_t holder; /* scan id (span.h) of the object that it is in; WALK_ROOT: a root */
-	uint32_t root;	 /* where the path began */
-	uint32_t tag;	 /* the holder's, from walk_enter() */
-	uint64_t addr;	 /* of the word */
-	uint64_t off;	 /* in the holder, bytes */
-	bool first;	 /* of its holder */
+	uint32_t holder;  /* scan id (span.h) of the object that it is in; WALK_ROOT: a root */
+	uint32_t root;    /* where the path began */
+	uint32_t tag;     /* the holder's, from walk_enter() */
+	uint64_t addr;    /* of the word */
+	uint64_t off;     /* in the holder, bytes */
+	bool first;       /* of its holder */
 	const void *kept; /* from walk_later(); else NULL */
 };
 
@@ -67,7 +71,8 @@ struct walk {
 
 	/* What to do with these pointers, in order. */
 	struct err *(*visit)(struct walk *w, struct walk_ptr *v, size_t n);
-	const uint32_t *by_scan; /* what visit will look at of each holder and of what it points to, by scan id */
+	/* what visit will look at of each holder and of what it points to, by scan id */
+	const uint32_t *by_scan;
 	/* NULL, or: a level is done. */
 	struct err *(*level_done)(struct walk *w);
 
@@ -75,10 +80,11 @@ struct walk {
 	uint8_t *seen; /* a bit per object id */
 	struct walk_entries now, next;
 	struct walk_runs now_runs, next_runs;
-	VEC(struct walk_ptr) later; /* ways into the scheduler's structures, kept for the last pass */
-	uint64_t objects, bytes;    /* seen */
-	uint64_t unread;	    /* objects whose contents or map could not be read */
-	size_t widest;		    /* frontier */
+	/* ways into the scheduler's structures, kept for the last pass */
+	VEC(struct walk_ptr) later;
+	uint64_t objects, bytes; /* seen */
+	uint64_t unread;         /* objects whose contents or map could not be read */
+	size_t widest;           /* frontier */
 	uint64_t since_check;
 	size_t npending;
 	struct walk_ptr *pending;
@@ -107,7 +113,8 @@ static inline enum walk_state walk_state(const struct walk *w, const struct walk
 }
 
 /* It is new, and on p's path. */
-ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct walk_ptr *p, uint32_t tag)
+ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct walk_ptr *p,
+						    uint32_t tag)
 {
 	uint32_t id = p->sp->first_id + p->index;
 
@@ -117,7 +124,8 @@ ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct
 	if (p->sp->ptrs == SPAN_NOSCAN)
 		return NULL;
 	if (!w->next_runs.n || w->next_runs.v[w->next_runs.n - 1].root != p->root) {
-		struct err *err = vec_push(&w->next_runs, ((struct walk_run){ p->root, w->next.n }));
+		struct err *err =
+			vec_push(&w->next_runs, ((struct walk_run){ p->root, w->next.n }));
 
 		if (err)
 			return err;
@@ -127,7 +135,8 @@ ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct
 }
 
 /* visit gets it again in the last pass, with `kept`. */
-ERR_MUST_CHECK static inline struct err *walk_later(struct walk *w, const struct walk_ptr *p, const void *kept)
+ERR_MUST_CHECK static inline struct err *walk_later(struct walk *w, const struct walk_ptr *p,
+						    const void *kept)
 {
 	struct err *err = vec_push(&w->later, *p);
 

@@ -1,6 +1,7 @@
 /*
- * Where all of a Go process's memory is, to the byte: what is live and what else there is.  What the runtime counts of
- * itself (runtime.MemStats) and what is counted here from its tables must agree; where they do not, it is said.
+ * Where all of a Go process's memory is, to the byte: what is live and what else there is.  What
+ * the runtime counts of itself (runtime.MemStats) and what is counted here from its tables must
+ * agree; where they do not, it is said.
  *
  *	sys = heap_inuse + heap_idle + stack_inuse + stack_sys_own + mspan_sys + mcache_sys + buckhash_sys + gc_sys + other_sys
  *	heap_inuse = live + unreachable + free slots + tails
@@ -13,15 +14,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What an object lives by: its path's root.  In the order of marking's passes (heap/mark/mark.h). */
+/* What an object lives by: its path's root.  In the order of marking's passes
+ * (heap/mark/mark.h). */
 enum live_kind {
-	LIVE_VARIABLES,	 /* package variables outside the runtime */
+	LIVE_VARIABLES, /* package variables outside the runtime */
 	LIVE_GOROUTINES,
 	LIVE_FINALIZERS, /* finalizers, and what their objects point to */
 	LIVE_CLEANUPS,
-	LIVE_QUEUED,	 /* finalizers and cleanups that are due */
-	LIVE_WEAK,	 /* weak handles */
-	LIVE_RUNTIME,	 /* the runtime's own variables, sync.Pool, tiny blocks being filled */
+	LIVE_QUEUED,  /* finalizers and cleanups that are due */
+	LIVE_WEAK,    /* weak handles */
+	LIVE_RUNTIME, /* the runtime's own variables, sync.Pool, tiny blocks being filled */
 	LIVE_N
 };
 const char *live_kind_name(enum live_kind kind); /* LIVE_N: of what is not live */
@@ -30,7 +32,14 @@ struct amount {
 	uint64_t bytes, objects;
 };
 
-enum stack_state { STACK_RUNNING, STACK_RUNNABLE, STACK_WAITING, STACK_SYSCALL, STACK_OTHER, STACK_N };
+enum stack_state {
+	STACK_RUNNING,
+	STACK_RUNNABLE,
+	STACK_WAITING,
+	STACK_SYSCALL,
+	STACK_OTHER,
+	STACK_N
+};
 const char *stack_state_name(enum stack_state state);
 
 struct stack_amount {
@@ -44,17 +53,19 @@ struct account {
 
 	/* the heap's spans in use; bytes are slots */
 	struct amount live[LIVE_N];
-	struct amount unswept;	 /* unreachable: dead in the last collection, and not swept yet */
-	struct amount waiting;	 /* unreachable but for their finalizers, which will run */
-	struct amount garbage;	 /* unreachable, neither of these */
+	struct amount unswept;    /* unreachable: dead in the last collection, and not swept yet */
+	struct amount waiting;    /* unreachable but for their finalizers, which will run */
+	struct amount garbage;    /* unreachable, neither of these */
 	struct amount free_slots; /* objects: slots */
 	struct amount free_class[SIZE_CLASSES]; /* the same by size class; 0: none */
 	uint64_t class_size[SIZE_CLASSES];
-	uint64_t tails;		 /* ends of spans: no slot fits, or the pointer bitmaps are there */
+	uint64_t tails;          /* ends of spans: no slot fits, or the pointer bitmaps are there */
 	uint64_t large_rounding; /* of allocated bytes: large objects' last pages */
-	struct amount sized;	 /* of live ones: slots of small objects whose size is known (heap/mark/slot_use.h) */
-	uint64_t class_waste;	 /* what of them those do not need */
-	struct amount tiny;	 /* of allocated bytes: blocks that hold several small pointer-free objects */
+	/* of live ones: slots of small objects whose size is known (heap/mark/slot_use.h) */
+	struct amount sized;
+	uint64_t class_waste; /* what of them those do not need */
+	/* of allocated bytes: blocks that hold several small pointer-free objects */
+	struct amount tiny;
 
 	/* spans */
 	uint64_t heap_alloc, heap_inuse, heap_idle, heap_released; /* released: part of idle */
@@ -65,11 +76,12 @@ struct account {
 	struct stack_amount stacks[STACK_N]; /* goroutines' */
 	struct stack_amount dead_stacks;     /* of ended goroutines, kept for new ones */
 	struct stack_amount thread_stacks;   /* g0s and signal stacks among stack_inuse */
-	uint64_t stack_pool;		     /* free */
-	uint64_t stack_sys_own;		     /* mapped for threads */
+	uint64_t stack_pool;                 /* free */
+	uint64_t stack_sys_own;              /* mapped for threads */
 
 	/* the runtime's structures */
-	uint64_t mspan_inuse, mspan_sys, mcache_inuse, mcache_sys, buckhash_sys, gc_misc_sys, other_sys;
+	uint64_t mspan_inuse, mspan_sys, mcache_inuse, mcache_sys, buckhash_sys, gc_misc_sys,
+		other_sys;
 	uint64_t sys;
 
 	/* finalizers and cleanups */

@@ -15,16 +15,17 @@
 /* Goroutines with the same functions on their stacks, in the same state, made at the same place. */
 struct goroutine_group {
 	uint64_t count;
-	uint64_t goid;		/* the lowest */
-	const char *state;	/* "running", "chan receive", "in a system call" */
+	uint64_t goid;             /* the lowest */
+	const char *state;         /* "running", "chan receive", "in a system call" */
 	const char *const *frames; /* outermost first */
 	uint32_t nframes;
-	const char *created_by;	/* NULL: nobody, or unknown */
+	const char *created_by; /* NULL: nobody, or unknown */
 	uint64_t stack_bytes;
-	/* The runtime notes that one waits when it next collects: it has waited at least so long.  0: not noted. */
+	/* The runtime notes that one waits when it next collects: it has waited at least so
+	 * long.  0: not noted. */
 	uint64_t wait_min_ns, wait_max_ns;
-	struct amount alone;	/* objects that nothing else leads to */
-	uint32_t first, last;	/* while it is made: members, linked */
+	struct amount alone;  /* objects that nothing else leads to */
+	uint32_t first, last; /* while it is made: members, linked */
 };
 
 VEC_NAMED(goroutine_groups, struct goroutine_group);
@@ -33,15 +34,15 @@ VEC_NAMED(goroutine_groups, struct goroutine_group);
 struct finalizer_worker {
 	uint64_t goid;
 	bool cleanups;
-	bool busy;		/* in a function of the program */
+	bool busy; /* in a function of the program */
 	const char *state;
-	const char *function;	/* busy: what it runs, the outermost; */
-	const char *blocked_in;	/* and the program's innermost */
-	uint64_t wait_ns;	/* at least; 0: unknown */
+	const char *function;   /* busy: what it runs, the outermost; */
+	const char *blocked_in; /* and the program's innermost */
+	uint64_t wait_ns;       /* at least; 0: unknown */
 };
 
 struct goroutine_report {
-	bool grouped; /* it was asked for */
+	bool grouped;                   /* it was asked for */
 	struct goroutine_groups groups; /* most objects alone first, then most goroutines */
 	VEC(struct finalizer_worker) workers;
 	struct arena arena;

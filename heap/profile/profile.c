@@ -33,7 +33,8 @@ struct err *profile_child(struct profile *p, uint32_t parent, const char *frame,
 	return profile_child_id(p, parent, id, ret);
 }
 
-static struct err *node_get(struct profile *p, uint32_t key, struct profile_node node, uint32_t *ret)
+static struct err *node_get(struct profile *p, uint32_t key, struct profile_node node,
+			    uint32_t *ret)
 {
 	struct err *err;
 	uint64_t *slot;
@@ -64,7 +65,8 @@ struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame,
 /* Labels count down from the highest number, which no node has. */
 struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint32_t *ret)
 {
-	return node_get(p, label ? UINT32_MAX - label : 0, (struct profile_node){ .frame = frame, .label = label }, ret);
+	return node_get(p, label ? UINT32_MAX - label : 0,
+			(struct profile_node){ .frame = frame, .label = label }, ret);
 }
 
 static ERR_PRINTF(4, 0) struct err *add_line(char ***v, size_t *n, size_t *cap, const char *fmt,

@@ -19,12 +19,12 @@
 
 struct profile_node {
 	uint32_t parent;
-	uint32_t frame;	 /* string id in frames; of node 0: unused */
-	uint32_t depth;	 /* frames from the root: node 0 has 0 */
+	uint32_t frame; /* string id in frames; of node 0: unused */
+	uint32_t depth; /* frames from the root: node 0 has 0 */
 	/* of depth 1: */
-	uint32_t label;	 /* 1 + id in labels of the goroutine's labels; 0: none */
-	uint8_t kind;	 /* enum live_kind; LIVE_N: no live objects */
-	uint64_t bytes;	 /* slot sizes (elemsize) of the objects held here */
+	uint32_t label; /* 1 + id in labels of the goroutine's labels; 0: none */
+	uint8_t kind;   /* enum live_kind; LIVE_N: no live objects */
+	uint64_t bytes; /* slot sizes (elemsize) of the objects held here */
 	uint64_t objects;
 };
 
@@ -33,7 +33,7 @@ VEC_NAMED(profile_nodes, struct profile_node);
 struct profile {
 	struct profile_nodes nodes;
 	struct strtab frames;
-	struct strtab labels; /* goroutines' labels: "key=value", one to a line */
+	struct strtab labels;  /* goroutines' labels: "key=value", one to a line */
 	struct map64 children; /* (parent << 32 | frame) -> node */
 };
 
@@ -46,41 +46,44 @@ ERR_MUST_CHECK struct err *profile_child_id(struct profile *p, uint32_t parent, 
 					    uint32_t *ret);
 
 /* The root with this frame and label (as struct profile_node has it). */
-ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint32_t *ret);
+ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame,
+					uint32_t *ret);
 
 /* Roots "[unreachable]", "[free slots]", ...: what is not live (heap/profile/profile_account.c). */
 ERR_MUST_CHECK struct err *profile_add_account(struct profile *p, const struct account *a);
 
 /* What the summary and the profile's comments say about the process and the run. */
 struct report {
-	const char *target;	/* as given: "localhost:2345" */
-	const char *exe;	/* path */
-	const char *version;	/* "go1.26.8" */
+	const char *target;  /* as given: "localhost:2345" */
+	const char *exe;     /* path */
+	const char *version; /* "go1.26.8" */
 	const char *goarch;
-	const char *build_id;	/* Go or GNU build id, "" unknown */
-	uint64_t pid;		/* 0 unknown */
+	const char *build_id; /* Go or GNU build id, "" unknown */
+	uint64_t pid;         /* 0 unknown */
 	uint32_t threads;
-	uint32_t goroutines;	/* not dead */
+	uint32_t goroutines; /* not dead */
 
 	/* coverage */
 	uint64_t live_bytes, live_objects;
 	uint64_t unreachable_bytes, unreachable_objects;
-	uint64_t allocated_bytes, allocated_objects; /* sum of allocCount * elemsize, read on its own */
-	uint64_t unnamed_bytes;	 /* under $sub_objects$, a size-class stand-in, or a section+offset root */
+	/* sum of allocCount * elemsize, read on its own */
+	uint64_t allocated_bytes, allocated_objects;
+	/* under $sub_objects$, a size-class stand-in, or a section+offset root */
+	uint64_t unnamed_bytes;
 	uint64_t failed_reads, failed_bytes;
-	uint32_t goroutines_partial;	/* not walked to their end, scanned conservatively */
+	uint32_t goroutines_partial; /* not walked to their end, scanned conservatively */
 
 	struct account account;
 	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
 
 	/* the stop */
-	uint64_t stopped_ns;	/* the stop that was captured */
+	uint64_t stopped_ns; /* the stop that was captured */
 	uint64_t stopped_total_ns;
-	uint32_t stops;		/* 1, or more when a stop was let go and taken again */
+	uint32_t stops; /* 1, or more when a stop was let go and taken again */
 	uint64_t captured_bytes;
 	uint64_t capture_ns, analyse_ns;
-	int64_t time_unix_ns;	/* when it was captured */
-	uint64_t time_mono_ns;	/* the same by the clock that the process counts with; 0 unknown */
+	int64_t time_unix_ns;  /* when it was captured */
+	uint64_t time_mono_ns; /* the same by the clock that the process counts with; 0 unknown */
 
 	/* more lines for the summary, each whole, without newline: notes and, under -v, details */
 	struct {

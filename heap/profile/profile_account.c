@@ -1,11 +1,13 @@
-/* What is not live, as roots of their own: with them a profile adds up to what the process has of the system. */
+/* What is not live, as roots of their own: with them a profile adds up to what the process has
+ * of the system. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "heap/profile/profile.h"
 
 /* Below node `at` (0: a root), with what it holds itself. */
-static struct err *add(struct profile *p, uint32_t at, const char *frame, uint64_t bytes, uint64_t objects)
+static struct err *add(struct profile *p, uint32_t at, const char *frame, uint64_t bytes,
+		       uint64_t objects)
 {
 	struct err *err;
 	uint32_t node;
@@ -31,7 +33,8 @@ static struct err *root(struct profile *p, const char *frame, uint32_t *ret)
 	return err;
 }
 
-static struct err *add_stack(struct profile *p, uint32_t at, const char *of, const struct stack_amount *a)
+static struct err *add_stack(struct profile *p, uint32_t at, const char *of,
+			     const struct stack_amount *a)
 {
 	uint32_t node;
 	struct err *err;
@@ -88,7 +91,8 @@ struct err *profile_add_account(struct profile *p, const struct account *a)
 	if (!err)
 		err = add(p, at, "not swept yet", a->unswept.bytes, a->unswept.objects);
 	if (!err)
-		err = add(p, at, "waiting for their finalizers", a->waiting.bytes, a->waiting.objects);
+		err = add(p, at, "waiting for their finalizers", a->waiting.bytes,
+			  a->waiting.objects);
 	if (!err)
 		err = add_free(p, a);
 	if (!err)

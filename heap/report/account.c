@@ -9,8 +9,13 @@
 
 const char *live_kind_name(enum live_kind kind)
 {
-	static const char *const names[] = { "package variables", "goroutines", "finalizers", "cleanups",
-					     "queued finalizers and cleanups", "weak handles", "the runtime",
+	static const char *const names[] = { "package variables",
+					     "goroutines",
+					     "finalizers",
+					     "cleanups",
+					     "queued finalizers and cleanups",
+					     "weak handles",
+					     "the runtime",
 					     "nothing: not live" };
 
 	return names[kind];
@@ -18,7 +23,8 @@ const char *live_kind_name(enum live_kind kind)
 
 const char *stack_state_name(enum stack_state state)
 {
-	static const char *const names[] = { "running", "runnable", "waiting", "in system calls", "other" };
+	static const char *const names[] = { "running", "runnable", "waiting", "in system calls",
+					     "other" };
 
 	return names[state];
 }
@@ -51,7 +57,8 @@ static void count_span(struct account *a, const struct mark *m, const struct spa
 	a->garbage.objects += alive - live;
 	a->garbage.bytes += (alive - live) * s->elemsize;
 	if (!class) {
-		a->large_rounding += s->base + s->elemsize > s->limit ? s->base + s->elemsize - s->limit : 0;
+		a->large_rounding +=
+			s->base + s->elemsize > s->limit ? s->base + s->elemsize - s->limit : 0;
 	} else if (s->nelems > s->alloc_count) {
 		uint64_t n = s->nelems - s->alloc_count;
 
@@ -111,14 +118,18 @@ static struct err *manual_spans(const struct proc *p, struct ranges *ret)
 {
 	uint32_t size = layout_size(&p->layout, LS_mspan);
 	uint64_t ptr, len, at;
-	struct err *err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
+	struct err *err =
+		proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
 
 	for (uint64_t i = 0; i < len && !err; i++) {
-		const uint8_t *b = proc_try_word(p, ptr + i * p->fmt.word, &at) ? image_ptr(p->img, at, size, NULL) : NULL;
+		const uint8_t *b = proc_try_word(p, ptr + i * p->fmt.word, &at) ?
+					   image_ptr(p->img, at, size, NULL) :
+					   NULL;
 
 		if (b && proc_peek(p, b, L_mspan_state) == SPAN_MANUAL)
-			err = vec_push(ret, ((struct range){ proc_peek(p, b, L_mspan_startAddr),
-							     proc_peek(p, b, L_mspan_npages) * GO_PAGE }));
+			err = vec_push(
+				ret, ((struct range){ proc_peek(p, b, L_mspan_startAddr),
+						      proc_peek(p, b, L_mspan_npages) * GO_PAGE }));
 	}
 	return err;
 }
@@ -162,20 +173,24 @@ static void count_stacks(const struct heap *h, const struct ranges *manual, stru
 
 	for (size_t i = 0; i < s->gs.n; i++) {
 		const struct goroutine *g = &s->gs.v[i];
-		uint64_t sp = g->nframes ? s->frames.v[g->first_frame].sp : g->syscall_sp ? g->syscall_sp : g->sched_sp;
+		uint64_t sp = g->nframes    ? s->frames.v[g->first_frame].sp :
+			      g->syscall_sp ? g->syscall_sp :
+					      g->sched_sp;
 
 		if (!g->lo || g->hi <= g->lo)
 			continue;
 		if (goroutine_is_dead(g))
 			add_stack(&a->dead_stacks, g->hi - g->lo, 0);
 		else
-			add_stack(&a->stacks[stack_state(g->status)], g->hi - g->lo, sp > g->lo && sp < g->hi ? g->hi - sp : 0);
+			add_stack(&a->stacks[stack_state(g->status)], g->hi - g->lo,
+				  sp > g->lo && sp < g->hi ? g->hi - sp : 0);
 	}
 	for (size_t i = 0; i < s->ms.n; i++) {
 		const struct machine *m = &s->ms.v[i];
 
 		if (m->g0_lo && among(manual, m->g0_lo))
-			add_stack(&a->thread_stacks, m->g0_hi - m->g0_lo, m->g0_hi - m->g0_sched_sp);
+			add_stack(&a->thread_stacks, m->g0_hi - m->g0_lo,
+				  m->g0_hi - m->g0_sched_sp);
 		if (m->sig_lo && among(manual, m->sig_lo))
 			add_stack(&a->thread_stacks, m->sig_hi - m->sig_lo, 0);
 	}
@@ -197,11 +212,13 @@ static uint64_t counter(const struct proc *p, uint64_t base, enum layout_id id)
 	return v;
 }
 
-/* memstats.heapStats: three generations, whose sum is the value (mstats.go: consistentHeapStats). */
+/* memstats.heapStats: three generations, whose sum is the value (mstats.go:
+ * consistentHeapStats). */
 static uint64_t consistent(const struct proc *p, enum layout_id id)
 {
 	const struct layout *l = &p->layout;
-	uint64_t sum = 0, at = p->var.memstats + layout_off(l, L_mstats_heapStats) + layout_off(l, L_consistentHeapStats_stats);
+	uint64_t sum = 0, at = p->var.memstats + layout_off(l, L_mstats_heapStats) +
+			       layout_off(l, L_consistentHeapStats_stats);
 
 	for (unsigned i = 0; i < 3; i++)
 		sum += counter(p, at + i * layout_size(l, LS_heapStatsDelta), id);
@@ -217,7 +234,8 @@ static void read_counters(const struct proc *p, struct account *a)
 		return;
 	if (layout_has(&p->layout, L_mstats_heap_sys)) { /* until 1.18 */
 		a->heap_released = counter(p, ms, L_mstats_heap_released);
-		a->heap_idle = counter(p, ms, L_mstats_heap_sys) - counter(p, ms, L_mstats_heap_inuse);
+		a->heap_idle =
+			counter(p, ms, L_mstats_heap_sys) - counter(p, ms, L_mstats_heap_inuse);
 	} else {
 		a->heap_released = counter(p, gc, L_gcController_heapReleased);
 		a->heap_idle = counter(p, gc, L_gcController_heapFree) + a->heap_released;
@@ -226,22 +244,25 @@ static void read_counters(const struct proc *p, struct account *a)
 	a->work_bufs = consistent(p, L_heapStatsDelta_inWorkBufs);
 	a->ptr_bits = consistent(p, L_heapStatsDelta_inPtrScalarBits);
 	a->stack_sys_own = counter(p, ms, L_mstats_stacks_sys);
-	a->mspan_inuse = counter(p, mh + layout_off(&p->layout, L_mheap_spanalloc), L_fixalloc_inuse);
+	a->mspan_inuse =
+		counter(p, mh + layout_off(&p->layout, L_mheap_spanalloc), L_fixalloc_inuse);
 	a->mspan_sys = counter(p, ms, L_mstats_mspan_sys);
-	a->mcache_inuse = counter(p, mh + layout_off(&p->layout, L_mheap_cachealloc), L_fixalloc_inuse);
+	a->mcache_inuse =
+		counter(p, mh + layout_off(&p->layout, L_mheap_cachealloc), L_fixalloc_inuse);
 	a->mcache_sys = counter(p, ms, L_mstats_mcache_sys);
 	a->buckhash_sys = counter(p, ms, L_mstats_buckhash_sys);
 	a->gc_misc_sys = counter(p, ms, L_mstats_gcMiscSys);
 	a->other_sys = counter(p, ms, L_mstats_other_sys);
-	a->sys = a->heap_inuse + a->heap_idle + a->stack_inuse + a->stack_sys_own + a->mspan_sys + a->mcache_sys +
-		 a->buckhash_sys + account_gc_sys(a) + a->other_sys;
+	a->sys = a->heap_inuse + a->heap_idle + a->stack_inuse + a->stack_sys_own + a->mspan_sys +
+		 a->mcache_sys + a->buckhash_sys + account_gc_sys(a) + a->other_sys;
 }
 
 /* The runtime's own count of what was counted here. */
 static uint64_t counted_inuse(const struct proc *p)
 {
-	return layout_has(&p->layout, L_mstats_heap_inuse) ? counter(p, p->var.memstats, L_mstats_heap_inuse) :
-							     counter(p, p->var.gcController, L_gcController_heapInUse);
+	return layout_has(&p->layout, L_mstats_heap_inuse) ?
+		       counter(p, p->var.memstats, L_mstats_heap_inuse) :
+		       counter(p, p->var.gcController, L_gcController_heapInUse);
 }
 
 static struct err *compare(const struct proc *p, const struct account *a, struct report *r)
@@ -250,15 +271,19 @@ static struct err *compare(const struct proc *p, const struct account *a, struct
 	struct err *err = NULL;
 
 	if (a->heap_inuse != counted_inuse(p))
-		err = report_note(r, "spans in use are %" PRIu64 " bytes; the runtime counts %" PRIu64, a->heap_inuse,
-				  counted_inuse(p));
+		err = report_note(r,
+				  "spans in use are %" PRIu64 " bytes; the runtime counts %" PRIu64,
+				  a->heap_inuse, counted_inuse(p));
 	if (!err && a->manual != manual)
-		err = report_note(r, "spans of stacks and of the collector are %" PRIu64 " bytes; the runtime counts %" PRIu64,
+		err = report_note(r,
+				  "spans of stacks and of the collector are %" PRIu64
+				  " bytes; the runtime counts %" PRIu64,
 				  a->manual, manual);
 	return err;
 }
 
-struct err *account_make(struct heap *h, const struct mark *m, const struct profile *p, struct report *r)
+struct err *account_make(struct heap *h, const struct mark *m, const struct profile *p,
+			 struct report *r)
 {
 	struct ranges manual = VEC_INIT;
 	struct account *a = &r->account;

@@ -5,7 +5,9 @@
 #include "heap/mark/mark.h"
 #include "heap/profile/profile.h"
 
-/* After naming: from the image, what was marked and the profile.  What does not add up becomes a note of r. */
-ERR_MUST_CHECK struct err *account_make(struct heap *h, const struct mark *m, const struct profile *p, struct report *r);
+/* After naming: from the image, what was marked and the profile.  What does not add up becomes a
+ * note of r. */
+ERR_MUST_CHECK struct err *account_make(struct heap *h, const struct mark *m,
+					const struct profile *p, struct report *r);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * What each group of goroutines alone keeps alive.
  *
- * Every object gets an owner: none, a group, or several.  It changes at most twice, so that each object is
- * expanded at most twice, whatever the number of groups.
+ * Every object gets an owner: none, a group, or several.  It changes at most twice, so that each
+ * object is expanded at most twice, whatever the number of groups.
  *
  * gs, ms and ps lead everywhere and are owned by nobody: what a g points to is its goroutine's.
  */
@@ -16,7 +16,7 @@ enum { NOBODY = 0, SEVERAL = UINT32_MAX };
 
 struct owning {
 	struct heap *h;
-	uint32_t *owner; /* by object id: a group's index + 1 */
+	uint32_t *owner;    /* by object id: a group's index + 1 */
 	VEC(uint32_t) todo; /* scan ids */
 };
 
@@ -68,7 +68,9 @@ static struct err *own_roots(struct owning *o, const struct map64 *of_g)
 
 	for (size_t i = 0; i < h->roots.n && !err; i++) {
 		const struct root *r = &h->roots.v[i];
-		uint64_t *group = r->frame == UINT32_MAX ? NULL : map64_get(of_g, h->stacks.frames.v[r->frame].g);
+		uint64_t *group = r->frame == UINT32_MAX ?
+					  NULL :
+					  map64_get(of_g, h->stacks.frames.v[r->frame].g);
 
 		err = own(o, r->value, group ? (uint32_t)*group + 1 : SEVERAL);
 	}

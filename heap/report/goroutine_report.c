@@ -21,8 +21,8 @@ struct grouping {
 	struct goroutine_report *r;
 	uint64_t now;
 	const char *reasons[REASONS]; /* why goroutines wait, as asked for */
-	struct map64 by_hash; /* of what makes a group -> its index */
-	struct map64 of_g;    /* index of a goroutine -> index of its group */
+	struct map64 by_hash;         /* of what makes a group -> its index */
+	struct map64 of_g;            /* index of a goroutine -> index of its group */
 };
 
 /* ------------------------------------------------------------------ states */
@@ -33,7 +33,8 @@ static const char *wait_reason(const struct proc *p, uint64_t reason, struct are
 	uint64_t at = p->var.waitReasons + reason * 2 * p->fmt.word, ptr, len;
 	const uint8_t *s;
 
-	if (!p->var.waitReasons || !proc_try_word(p, at, &ptr) || !proc_try_word(p, at + p->fmt.word, &len) || len > 64 ||
+	if (!p->var.waitReasons || !proc_try_word(p, at, &ptr) ||
+	    !proc_try_word(p, at + p->fmt.word, &len) || len > 64 ||
 	    !(s = image_ptr(p->img, ptr, len, NULL)))
 		return arena_printf(arena, "waiting, reason %" PRIu64, reason);
 	return len ? arena_printf(arena, "%.*s", (int)len, (const char *)s) : "waiting";
@@ -76,10 +77,12 @@ static uint64_t newest_time(const struct heap *h)
 
 	if (p->var.sched && proc_get_try(p, p->var.sched, L_schedt_lastpoll, &v) && v < INT64_MAX)
 		now = v;
-	if (p->var.memstats && proc_get_try(p, p->var.memstats, L_mstats_last_gc_nanotime, &v) && v > now && v < INT64_MAX)
+	if (p->var.memstats && proc_get_try(p, p->var.memstats, L_mstats_last_gc_nanotime, &v) &&
+	    v > now && v < INT64_MAX)
 		now = v;
 	for (size_t i = 0; i < h->stacks.gs.n; i++)
-		if (!goroutine_is_dead(&h->stacks.gs.v[i]) && proc_get_try(p, h->stacks.gs.v[i].addr, L_g_waitsince, &v) && v > now &&
+		if (!goroutine_is_dead(&h->stacks.gs.v[i]) &&
+		    proc_get_try(p, h->stacks.gs.v[i].addr, L_g_waitsince, &v) && v > now &&
 		    v < INT64_MAX)
 			now = v;
 	return now;
@@ -89,7 +92,8 @@ static uint64_t waited(const struct proc *p, const struct goroutine *g, uint64_t
 {
 	uint64_t since;
 
-	if (g->status != G_WAITING || !proc_get_try(p, g->addr, L_g_waitsince, &since) || !since || since >= now)
+	if (g->status != G_WAITING || !proc_get_try(p, g->addr, L_g_waitsince, &since) || !since ||
+	    since >= now)
 		return 0;
 	return now - since;
 }
@@ -115,13 +119,14 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return (h ^ v) * 0x9e3779b97f4a7c15ull;
 }
 
-static const struct func *frame_func(const struct heap *h, const struct goroutine *g, uint32_t outer)
+static const struct func *frame_func(const struct heap *h, const struct goroutine *g,
+				     uint32_t outer)
 {
 	return h->stacks.frames.v[g->first_frame + g->nframes - 1 - outer].func;
 }
 
-static bool fits(const struct grouping *x, const struct goroutine_group *gg, const struct goroutine *g, const char *state,
-		 const char *by)
+static bool fits(const struct grouping *x, const struct goroutine_group *gg,
+		 const struct goroutine *g, const char *state, const char *by)
 {
 	if (gg->nframes != g->nframes || strcmp(gg->state, state) || gg->created_by != by)
 		return false;
@@ -131,9 +136,12 @@ static bool fits(const struct grouping *x, const struct goroutine_group *gg, con
 	return true;
 }
 
-static struct err *new_group(struct grouping *x, const struct goroutine *g, const char *state, const char *by, size_t *ret)
+static struct err *new_group(struct grouping *x, const struct goroutine *g, const char *state,
+			     const char *by, size_t *ret)
 {
-	struct goroutine_group gg = { .goid = g->goid, .state = state, .created_by = by, .nframes = g->nframes };
+	struct goroutine_group gg = {
+		.goid = g->goid, .state = state, .created_by = by, .nframes = g->nframes
+	};
 	const char **frames = arena_alloc(&x->r->arena, (g->nframes + 1) * sizeof(*frames));
 
 	if (!frames)
@@ -149,7 +157,8 @@ static struct err *add_goroutine(struct grouping *x, size_t i)
 {
 	const struct goroutine *g = &x->h->stacks.gs.v[i];
 	const char *by = creator(&x->h->proc, g), *state = state_name(x, g);
-	uint64_t hash = mix(mix(g->status, (uintptr_t)by), g->nframes), wait = waited(&x->h->proc, g, x->now), *slot;
+	uint64_t hash = mix(mix(g->status, (uintptr_t)by), g->nframes),
+		 wait = waited(&x->h->proc, g, x->now), *slot;
 	struct goroutine_group *gg;
 	struct err *err;
 	size_t at;
@@ -212,7 +221,8 @@ static struct err *add_worker(struct grouping *x, const struct goroutine *g)
 	for (uint32_t i = at + 1; i < g->nframes; i++) {
 		const struct func *f = frame_func(x->h, g, i);
 
-		if (f->in_runtime || !strncmp(f->name, "reflect.", 8) || !strncmp(f->name, "internal/", 9) || !strncmp(f->name, "sync.", 5) ||
+		if (f->in_runtime || !strncmp(f->name, "reflect.", 8) ||
+		    !strncmp(f->name, "internal/", 9) || !strncmp(f->name, "sync.", 5) ||
 		    strstr(f->name, ".runtime_"))
 			continue;
 		if (!w.function)
@@ -236,7 +246,8 @@ static int group_cmp(const void *a, const void *b)
 	return x->goid < y->goid ? -1 : x->goid > y->goid;
 }
 
-struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns, struct goroutine_report *r)
+struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns,
+				  struct goroutine_report *r)
 {
 	struct grouping x = { .h = h, .r = r, .now = newest_time(h) };
 	struct err *err = NULL;

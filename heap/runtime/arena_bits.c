@@ -4,8 +4,8 @@
  *	1.17-1.19	two bits a word, four words a byte: bit 0 pointer, bit 4 "more to come"
  *	1.20-1.21	a bit a word, and noMorePtrs: a bit per word of the bitmap
  *
- * Source: runtime/mbitmap.go (heapBitsForAddr) of those releases; 1.22 with GOEXPERIMENT=noallocheaders
- * is like 1.20.
+ * Source: runtime/mbitmap.go (heapBitsForAddr) of those releases; 1.22 with
+ * GOEXPERIMENT=noallocheaders is like 1.20.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -103,11 +103,15 @@ static struct err *plan_bitmap(struct proc *p, uint64_t addr, uint64_t end, stru
 	r = bitmap_range(p, *slot, addr, end);
 	err = vec_push(want, r);
 	if (!err && !two_bits(p)) {
-		uint64_t lo = (r.addr - *slot - layout_off(&p->layout, L_heapArena_bitmap)) / p->fmt.word;
+		uint64_t lo =
+			(r.addr - *slot - layout_off(&p->layout, L_heapArena_bitmap)) / p->fmt.word;
 		uint64_t hi = lo + r.len / p->fmt.word;
 
-		err = vec_push(want, ((struct range){ *slot + layout_off(&p->layout, L_heapArena_noMorePtrs) + lo / 8,
-						      hi / 8 - lo / 8 + 1 }));
+		err = vec_push(
+			want,
+			((struct range){ *slot + layout_off(&p->layout, L_heapArena_noMorePtrs) +
+						 lo / 8,
+					 hi / 8 - lo / 8 + 1 }));
 	}
 	return err;
 }
@@ -132,8 +136,8 @@ struct err *arenas_fetch(struct proc *p, const struct spans *s)
 	return err_wrapf(err, "reading the arenas' bitmaps");
 }
 
-static bool bits_of_two(const struct proc *p, uint64_t ha, uint64_t addr, uint64_t n, uint64_t *bits,
-			uint64_t *got, bool *stop)
+static bool bits_of_two(const struct proc *p, uint64_t ha, uint64_t addr, uint64_t n,
+			uint64_t *bits, uint64_t *got, bool *stop)
 {
 	struct range r = bitmap_range(p, ha, addr, addr + n * p->fmt.word);
 	const uint8_t *b = image_ptr(p->img, r.addr, r.len, NULL);
@@ -153,8 +157,8 @@ static bool bits_of_two(const struct proc *p, uint64_t ha, uint64_t addr, uint64
 	return true;
 }
 
-static bool bits_of_one(const struct proc *p, uint64_t ha, uint64_t addr, uint64_t n, uint64_t *bits,
-			uint64_t *got, bool *stop)
+static bool bits_of_one(const struct proc *p, uint64_t ha, uint64_t addr, uint64_t n,
+			uint64_t *bits, uint64_t *got, bool *stop)
 {
 	uint64_t per = 8ull * p->fmt.word, words = 1ull << p->arch->arena_shift;
 
@@ -162,8 +166,11 @@ static bool bits_of_one(const struct proc *p, uint64_t ha, uint64_t addr, uint64
 		uint64_t w = addr / p->fmt.word % words, idx = w / per, off = w % per;
 		uint64_t take = per - off < n ? per - off : n, v, more;
 
-		if (!proc_try_word(p, ha + layout_off(&p->layout, L_heapArena_bitmap) + idx * p->fmt.word, &v) ||
-		    !proc_try_uint(p, ha + layout_off(&p->layout, L_heapArena_noMorePtrs) + idx / 8, 1, &more))
+		if (!proc_try_word(
+			    p, ha + layout_off(&p->layout, L_heapArena_bitmap) + idx * p->fmt.word,
+			    &v) ||
+		    !proc_try_uint(p, ha + layout_off(&p->layout, L_heapArena_noMorePtrs) + idx / 8,
+				   1, &more))
 			return false;
 		v >>= off;
 		if (take < 64)
@@ -172,7 +179,8 @@ static bool bits_of_one(const struct proc *p, uint64_t ha, uint64_t addr, uint64
 		*got += take;
 		addr += take * p->fmt.word;
 		n -= take;
-		*stop = off + take == per && more >> (idx & 7) & 1; /* it speaks of what follows the word */
+		/* it speaks of what follows the word */
+		*stop = off + take == per && more >> (idx & 7) & 1;
 	}
 	return true;
 }
@@ -184,7 +192,8 @@ bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits,
 	*bits = 0;
 	*stop = false;
 	while (got < n && !*stop) {
-		uint64_t at = addr + got * p->fmt.word, room = (arena_end(p, at) - at) / p->fmt.word;
+		uint64_t at = addr + got * p->fmt.word,
+			 room = (arena_end(p, at) - at) / p->fmt.word;
 		uint64_t take = n - got < room ? n - got : room;
 		const uint64_t *ha = map64_get(&p->arenas, arena_index(p, at));
 

@@ -83,8 +83,9 @@ struct err *binary_place(struct binary *b, uint64_t bias)
 
 	b->bias = bias;
 	for (size_t i = 0; i < n && !err; i++)
-		err = vec_push(&b->segments, ((struct library_segment){ s[i].addr + bias, s[i].memsz, s[i].write,
-									s[i].exec }));
+		err = vec_push(&b->segments,
+			       ((struct library_segment){ s[i].addr + bias, s[i].memsz, s[i].write,
+							  s[i].exec }));
 	return err;
 }
 
@@ -112,10 +113,12 @@ static struct err *fetch_segments(struct proc *p, const struct library *l)
 	bool apart = false;
 
 	for (size_t i = 0; i < l->segments.n; i++)
-		apart |= !l->segments.v[i].exec && !l->segments.v[i].write && i; /* the first has the headers */
+		/* the first has the headers */
+		apart |= !l->segments.v[i].exec && !l->segments.v[i].write && i;
 	for (size_t i = 0; i < l->segments.n && !err; i++)
 		if (!l->segments.v[i].exec || !apart)
-			err = vec_push(&want, ((struct range){ l->segments.v[i].addr, l->segments.v[i].len }));
+			err = vec_push(&want, ((struct range){ l->segments.v[i].addr,
+							       l->segments.v[i].len }));
 	if (!err)
 		err = image_need(p->img, &want, 0);
 	vec_deinit(&want);
@@ -147,8 +150,11 @@ struct err *binaries_fetch(struct proc *p, struct libraries *libs,
 			l = libraries_at(libs, md);
 		}
 		if (!l || ++steps > LIMIT_MODULES) {
-			err = err_create(ERR_BADDATA, "a Go module at 0x%" PRIx64 " is in no shared library that the "
-					 "dynamic linker knows", md);
+			err = err_create(ERR_BADDATA,
+					 "a Go module at 0x%" PRIx64
+					 " is in no shared library that the "
+					 "dynamic linker knows",
+					 md);
 			break;
 		}
 		err = add_plugin(p, l);

@@ -1,9 +1,9 @@
 /*
- * The files that a Go process is made of: EXE, and plugins.  Each holds one module (a moduledata), and has its
- * symbols and DWARF in itself or in a debug file.
+ * The files that a Go process is made of: EXE, and plugins.  Each holds one module (a moduledata),
+ * and has its symbols and DWARF in itself or in a debug file.
  *
- * EXE is a file at hand.  What a plugin's module needs is read from memory, so that its file is needed for
- * names only.
+ * EXE is a file at hand.  What a plugin's module needs is read from memory, so that its file is
+ * needed for names only.
  */
 #ifndef GRF_HEAP_RUNTIME_BINARY_H
 #define GRF_HEAP_RUNTIME_BINARY_H
@@ -18,12 +18,12 @@ struct proc;
 
 struct binary {
 	struct elf *elf; /* EXE's is borrowed; a plugin's NULL unless its file is at hand */
-	char *path;	 /* a plugin's, as the process has it */
-	uint64_t bias;	 /* run-time minus link-time addresses */
+	char *path;      /* a plugin's, as the process has it */
+	uint64_t bias;   /* run-time minus link-time addresses */
 	VEC(struct library_segment) segments;
 	struct debugfile debug;
 	struct dwarf *dwarf; /* of debug.elf, from binary_open_dwarf() on; NULL: none */
-	size_t module;	     /* the index of its module */
+	size_t module;       /* the index of its module */
 };
 
 VEC_NAMED(binaries, struct binary);
@@ -37,27 +37,31 @@ ERR_MUST_CHECK struct err *binary_place(struct binary *b, uint64_t bias);
 /* By any run-time address in it; NULL: none. */
 struct binary *binary_at(const struct proc *p, uint64_t addr);
 
-/* A symbol's run-time address (link-time before binary_place()); false if neither the file nor its debug
- * file has it. */
+/* A symbol's run-time address (link-time before binary_place()); false if neither the file nor
+ * its debug file has it. */
 bool binary_symbol(const struct binary *b, const char *name, uint64_t *addr, uint64_t *size);
-/* Link-time address of data in the debug file -> run-time; run-time pc -> link-time in the debug file. */
+/* Link-time address of data in the debug file -> run-time; run-time pc -> link-time in the debug
+ * file. */
 uint64_t binary_data(const struct binary *b, uint64_t addr);
 uint64_t binary_pc(const struct binary *b, uint64_t pc);
 
 /*
- * The first step of a capture, EXE's variables being in the image: fetches what holds the modules that EXE's
- * moduledata leads to, and adds a binary for each.  libs is the list as last read; it is read (again) for a module that is
- * not in it.
+ * The first step of a capture, EXE's variables being in the image: fetches what holds the modules
+ * that EXE's moduledata leads to, and adds a binary for each.  libs is the list as last read; it is
+ * read (again) for a module that is not in it.
  */
 ERR_MUST_CHECK struct err *binaries_fetch(struct proc *p, struct libraries *libs,
-					  struct err *(*read_libs)(void *arg, struct libraries *ret), void *arg);
+					  struct err *(*read_libs)(void *arg,
+								   struct libraries *ret),
+					  void *arg);
 
 /* Does memory hold what file was made as, by its build ids? */
 bool binary_is(const struct proc *p, const struct binary *b, const struct elf *file);
 /* A plugin's own file, if it is at its path here and is what is loaded. */
 ERR_MUST_CHECK struct err *binary_find_file(const struct proc *p, struct binary *b);
 
-/* Opens the DWARF of debug.elf, with its index.  ERR_NODEBUG, ERR_BADDATA, ERR_LIMIT: there is none that can be read. */
+/* Opens the DWARF of debug.elf, with its index.  ERR_NODEBUG, ERR_BADDATA, ERR_LIMIT: there is
+ * none that can be read. */
 ERR_MUST_CHECK struct err *binary_open_dwarf(struct binary *b);
 /* What only locals need is given back. */
 void binaries_locals_done(struct binaries *b);

@@ -22,17 +22,21 @@ static size_t regions(const struct proc *p, struct range out[4])
 }
 
 /*
- * The words of variables that start as zero: .bss and .noptrbss.  All that is looked for is there but itabTable, which starts
- * as &itabTableInit, in .data; in .noptrdata are a large program's tables of numbers, which look like anything.
+ * The words of variables that start as zero: .bss and .noptrbss.  All that is looked for is there
+ * but itabTable, which starts as &itabTableInit, in .data; in .noptrdata are a large program's
+ * tables of numbers, which look like anything.
  */
-struct err *find_each_word(struct proc *p, const struct spans *s, find_test test, bool initialised, struct addrs *out)
+struct err *find_each_word(struct proc *p, const struct spans *s, find_test test, bool initialised,
+			   struct addrs *out)
 {
 	struct range r[4];
 	size_t n = regions(p, r);
 	struct err *err = NULL;
 
-	for (size_t i = initialised ? REGION_DATA : REGION_ZERO; i < (initialised ? REGION_DATA + 1 : n) && !err; i++)
-		for (uint64_t a = r[i].addr; a + 3 * p->fmt.word <= r[i].addr + r[i].len && !err; a += p->fmt.word)
+	for (size_t i = initialised ? REGION_DATA : REGION_ZERO;
+	     i < (initialised ? REGION_DATA + 1 : n) && !err; i++)
+		for (uint64_t a = r[i].addr; a + 3 * p->fmt.word <= r[i].addr + r[i].len && !err;
+		     a += p->fmt.word)
 			if (test(p, s, a))
 				err = vec_push(out, a);
 	return err;
@@ -40,7 +44,7 @@ struct err *find_each_word(struct proc *p, const struct spans *s, find_test test
 
 /* Keeps the candidates that pass, after fetching what the test reads. */
 struct err *find_narrow(struct proc *p, const struct spans *s, find_plan plan, find_test test,
-			  struct addrs *c)
+			struct addrs *c)
 {
 	struct ranges want = VEC_INIT;
 	struct err *err = NULL;
@@ -61,7 +65,8 @@ struct err *find_narrow(struct proc *p, const struct spans *s, find_plan plan, f
 static struct err *one(const struct addrs *c, const char *what, uint64_t *ret)
 {
 	if (c->n != 1)
-		return err_create(ERR_NODEBUG, "runtime.%s was not found without symbols (%zu candidates)", what,
+		return err_create(ERR_NODEBUG,
+				  "runtime.%s was not found without symbols (%zu candidates)", what,
 				  c->n);
 	*ret = c->v[0];
 	return NULL;
@@ -74,8 +79,8 @@ enum { LOOK = 64 }; /* elements that are looked at */
 static bool slice_at(struct proc *p, uint64_t addr, uint64_t *ptr, uint64_t *len, uint64_t *cap)
 {
 	return proc_try_word(p, addr, ptr) && proc_try_word(p, addr + p->fmt.word, len) &&
-	       proc_try_word(p, addr + 2 * p->fmt.word, cap) && *ptr >= 4096 && !(*ptr & (p->fmt.word - 1)) &&
-	       *len && *len <= *cap && *cap < LIMIT_SPANS;
+	       proc_try_word(p, addr + 2 * p->fmt.word, cap) && *ptr >= 4096 &&
+	       !(*ptr & (p->fmt.word - 1)) && *len && *len <= *cap && *cap < LIMIT_SPANS;
 }
 
 static bool test_slice(struct proc *p, const struct spans *s, uint64_t addr)
@@ -91,8 +96,8 @@ static bool test_system_slice(struct proc *p, const struct spans *s, uint64_t ad
 	enum { ARRAY_MIN = 64 << 10, SYSTEM_PAGE = 4096 };
 	uint64_t ptr, len, cap;
 
-	return slice_at(p, addr, &ptr, &len, &cap) && !(ptr & (SYSTEM_PAGE - 1)) && cap >= ARRAY_MIN / p->fmt.word &&
-	       !binary_at(p, ptr);
+	return slice_at(p, addr, &ptr, &len, &cap) && !(ptr & (SYSTEM_PAGE - 1)) &&
+	       cap >= ARRAY_MIN / p->fmt.word && !binary_at(p, ptr);
 }
 
 /* The arrays of allgs and allp are in the heap. */
@@ -103,7 +108,8 @@ static bool test_heap_slice(struct proc *p, const struct spans *s, uint64_t addr
 	return slice_at(p, addr, &ptr, &len, &cap) && spans_find(s, ptr);
 }
 
-static struct err *plan_elements(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_elements(struct proc *p, const struct spans *s, uint64_t addr,
+				 struct ranges *want)
 {
 	uint64_t ptr, len, cap;
 
@@ -120,7 +126,8 @@ static bool test_pointers(struct proc *p, const struct spans *s, uint64_t addr)
 	if (!slice_at(p, addr, &ptr, &len, &cap))
 		return false;
 	for (uint64_t i = 0; i < len && i < LOOK; i++)
-		if (!proc_try_word(p, ptr + i * p->fmt.word, &v) || v < 4096 || v & (p->fmt.word - 1))
+		if (!proc_try_word(p, ptr + i * p->fmt.word, &v) || v < 4096 ||
+		    v & (p->fmt.word - 1))
 			return false;
 	return true;
 }
@@ -139,7 +146,8 @@ static struct err *plan_pointees(struct proc *p, uint64_t addr, uint64_t size, s
 }
 
 /* The bytes of element i's struct, NULL if they cannot be had. */
-static const uint8_t *element(struct proc *p, uint64_t addr, uint64_t i, uint64_t size, uint64_t *at)
+static const uint8_t *element(struct proc *p, uint64_t addr, uint64_t i, uint64_t size,
+			      uint64_t *at)
 {
 	uint64_t ptr;
 
@@ -148,11 +156,14 @@ static const uint8_t *element(struct proc *p, uint64_t addr, uint64_t i, uint64_
 	return image_ptr(p->img, *at, size, NULL);
 }
 
-static struct err *plan_all_elements(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_all_elements(struct proc *p, const struct spans *s, uint64_t addr,
+				     struct ranges *want)
 {
 	uint64_t ptr, len, cap;
 
-	return slice_at(p, addr, &ptr, &len, &cap) ? vec_push(want, ((struct range){ ptr, len * p->fmt.word })) : NULL;
+	return slice_at(p, addr, &ptr, &len, &cap) ?
+		       vec_push(want, ((struct range){ ptr, len * p->fmt.word })) :
+		       NULL;
 }
 
 static bool slice_has(struct proc *p, uint64_t addr, uint64_t elem)
@@ -181,10 +192,11 @@ static bool slice_within(struct proc *p, uint64_t part, uint64_t whole)
 }
 
 /*
- * The slice of all ps (or gs): words that happen to look like a slice of some of them can stand beside it, so it is the
- * longest, which must have what the others have.
+ * The slice of all ps (or gs): words that happen to look like a slice of some of them can stand
+ * beside it, so it is the longest, which must have what the others have.
  */
-static struct err *widest(struct proc *p, const struct spans *s, struct addrs *c, const char *what, uint64_t *ret)
+static struct err *widest(struct proc *p, const struct spans *s, struct addrs *c, const char *what,
+			  uint64_t *ret)
 {
 	uint64_t ptr, len, cap, most = 0, best = 0;
 	struct err *err = c->n > 1 ? find_narrow(p, s, plan_all_elements, test_slice, c) : NULL;
@@ -206,7 +218,8 @@ static struct err *widest(struct proc *p, const struct spans *s, struct addrs *c
 
 /* ------------------------------------------------------------------ mheap_ */
 
-static struct err *plan_spans(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_spans(struct proc *p, const struct spans *s, uint64_t addr,
+			      struct ranges *want)
 {
 	return plan_pointees(p, addr, layout_size(&p->layout, LS_mspan), want);
 }
@@ -221,7 +234,8 @@ static bool test_allspans(struct proc *p, const struct spans *s, uint64_t addr)
 		const uint8_t *b = element(p, addr, i, layout_size(&p->layout, LS_mspan), &at);
 		uint64_t start, npages;
 
-		if (!b || proc_peek(p, b, L_mspan_state) > SPAN_MANUAL || proc_peek(p, b, L_mspan_spanclass) >= 136)
+		if (!b || proc_peek(p, b, L_mspan_state) > SPAN_MANUAL ||
+		    proc_peek(p, b, L_mspan_spanclass) >= 136)
 			return false;
 		start = proc_peek(p, b, L_mspan_startAddr);
 		npages = proc_peek(p, b, L_mspan_npages);
@@ -234,8 +248,11 @@ static bool test_allspans(struct proc *p, const struct spans *s, uint64_t addr)
 		}
 	}
 	/* sweepgen, elsewhere in the same struct, is even. */
-	return in_use && proc_try_uint(p, addr - layout_off(&p->layout, L_mheap_allspans) +
-						  layout_off(&p->layout, L_mheap_sweepgen), 4, &sweepgen) &&
+	return in_use &&
+	       proc_try_uint(p,
+			     addr - layout_off(&p->layout, L_mheap_allspans) +
+				     layout_off(&p->layout, L_mheap_sweepgen),
+			     4, &sweepgen) &&
 	       sweepgen && !(sweepgen & 1);
 }
 
@@ -259,7 +276,8 @@ struct err *find_mheap(struct proc *p)
 
 /* ------------------------------------------------------------------ allgs, allp */
 
-static struct err *plan_gs(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_gs(struct proc *p, const struct spans *s, uint64_t addr,
+			   struct ranges *want)
 {
 	return plan_pointees(p, addr, layout_size(&p->layout, LS_g), want);
 }
@@ -272,7 +290,8 @@ static bool is_g(struct proc *p, const uint8_t *b, uint64_t at)
 	uint64_t self = proc_peek(p, sched, L_gobuf_g), size = hi - lo;
 	uint64_t status = proc_peek(p, b, L_g_atomicstatus) & ~(uint64_t)0x1000;
 
-	return (self == 0 || self == at) && status <= 11 && (lo || hi ? hi > lo && !(size & (size - 1)) : true) &&
+	return (self == 0 || self == at) && status <= 11 &&
+	       (lo || hi ? hi > lo && !(size & (size - 1)) : true) &&
 	       proc_peek(p, b, L_g_goid) < 1ull << 48;
 }
 
@@ -293,7 +312,8 @@ static bool test_allgs(struct proc *p, const struct spans *s, uint64_t addr)
 	return running;
 }
 
-static struct err *plan_ps(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_ps(struct proc *p, const struct spans *s, uint64_t addr,
+			   struct ranges *want)
 {
 	return plan_pointees(p, addr, layout_off(&p->layout, L_p_mcache) + p->fmt.word, want);
 }
@@ -306,10 +326,14 @@ static bool test_allp(struct proc *p, const struct spans *s, uint64_t addr)
 	if (!slice_at(p, addr, &ptr, &len, &cap) || len > LIMIT_PS)
 		return false;
 	for (uint64_t i = 0; i < len && i < LOOK; i++) {
-		const uint8_t *b = element(p, addr, i, layout_off(&p->layout, L_p_mcache) + p->fmt.word, &at);
+		const uint8_t *b =
+			element(p, addr, i, layout_off(&p->layout, L_p_mcache) + p->fmt.word, &at);
 
-		if (!b || proc_peek(p, b, L_p_mcache) & (p->fmt.word - 1) || binary_at(p, proc_peek(p, b, L_p_mcache)) || !spans_find(s, at) || proc_peek(p, b, L_p_id) != i || proc_peek(p, b, L_p_status) > 4 ||
-		    proc_peek(p, b, L_p_mcache) < 4096 || spans_find(s, proc_peek(p, b, L_p_mcache)))
+		if (!b || proc_peek(p, b, L_p_mcache) & (p->fmt.word - 1) ||
+		    binary_at(p, proc_peek(p, b, L_p_mcache)) || !spans_find(s, at) ||
+		    proc_peek(p, b, L_p_id) != i || proc_peek(p, b, L_p_status) > 4 ||
+		    proc_peek(p, b, L_p_mcache) < 4096 ||
+		    spans_find(s, proc_peek(p, b, L_p_mcache)))
 			return false;
 	}
 	return true;
@@ -350,7 +374,8 @@ static bool test_m_links(struct proc *p, const struct spans *s, uint64_t addr)
 {
 	uint64_t m, g0, next;
 
-	return proc_try_word(p, addr, &m) && proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0) &&
+	return proc_try_word(p, addr, &m) &&
+	       proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0) &&
 	       can_be(p, s, g0, layout_size(&p->layout, LS_g)) &&
 	       proc_try_word(p, m + layout_off(&p->layout, L_m_alllink), &next) &&
 	       (!next || can_be(p, s, next, layout_size(&p->layout, LS_m)));
@@ -360,15 +385,18 @@ static struct err *plan_m(struct proc *p, const struct spans *s, uint64_t addr, 
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, layout_size(&p->layout, LS_m) })) :
-					    NULL;
+	return proc_try_word(p, addr, &v) ?
+		       vec_push(want, ((struct range){ v, layout_size(&p->layout, LS_m) })) :
+		       NULL;
 }
 
-static struct err *plan_m_g0(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_m_g0(struct proc *p, const struct spans *s, uint64_t addr,
+			     struct ranges *want)
 {
 	uint64_t m, g0;
 
-	if (!proc_try_word(p, addr, &m) || !proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0))
+	if (!proc_try_word(p, addr, &m) ||
+	    !proc_try_word(p, m + layout_off(&p->layout, L_m_g0), &g0))
 		return NULL;
 	return vec_push(want, ((struct range){ g0, layout_size(&p->layout, LS_g) }));
 }
@@ -449,12 +477,14 @@ static struct err *find_allm(struct proc *p, const struct spans *s)
 
 /* ------------------------------------------------------------------ itabTable */
 
-/* {size, count uintptr; entries [size]*itab}: never more than three quarters full (runtime/iface.go, itabAdd). */
-static bool table_head(struct proc *p, uint64_t addr, uint64_t *table, uint64_t *size, uint64_t *count)
+/* {size, count uintptr; entries [size]*itab}: never more than three quarters full
+ * (runtime/iface.go, itabAdd). */
+static bool table_head(struct proc *p, uint64_t addr, uint64_t *table, uint64_t *size,
+		       uint64_t *count)
 {
 	return proc_try_word(p, addr, table) && proc_try_word(p, *table, size) &&
-	       proc_try_word(p, *table + p->fmt.word, count) && *size >= 64 && *size <= LIMIT_ITABS &&
-	       !(*size & (*size - 1)) && *count && *count <= *size / 4 * 3;
+	       proc_try_word(p, *table + p->fmt.word, count) && *size >= 64 &&
+	       *size <= LIMIT_ITABS && !(*size & (*size - 1)) && *count && *count <= *size / 4 * 3;
 }
 
 static bool test_table_head(struct proc *p, const struct spans *s, uint64_t addr)
@@ -468,18 +498,21 @@ static bool test_table_pointer(struct proc *p, const struct spans *s, uint64_t a
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v) &&
-	       (in_variables(p, v) || !binary_at(p, v));
+	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) &&
+	       !spans_find(s, v) && (in_variables(p, v) || !binary_at(p, v));
 }
 
-static struct err *plan_table_head(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_table_head(struct proc *p, const struct spans *s, uint64_t addr,
+				   struct ranges *want)
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 2 * p->fmt.word })) : NULL;
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, 2 * p->fmt.word })) :
+					    NULL;
 }
 
-static struct err *plan_table(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+static struct err *plan_table(struct proc *p, const struct spans *s, uint64_t addr,
+			      struct ranges *want)
 {
 	uint64_t table, size, count;
 
@@ -491,7 +524,8 @@ static struct err *plan_table(struct proc *p, const struct spans *s, uint64_t ad
 static bool in_types(const struct proc *p, uint64_t v)
 {
 	for (size_t i = 0; i < p->modules.v.n; i++)
-		if (v - p->modules.v.v[i].types < p->modules.v.v[i].etypes - p->modules.v.v[i].types)
+		if (v - p->modules.v.v[i].types <
+		    p->modules.v.v[i].etypes - p->modules.v.v[i].types)
 			return true;
 	return false;
 }
@@ -534,8 +568,9 @@ static struct err *find_itab_table(struct proc *p, const struct spans *s)
 }
 
 /*
- * The same steps as find_vars() takes, all at once: first what each candidate's word leads to, then, with that in the
- * image, what those that passed lead to.  What is in the image already is not asked for again.
+ * The same steps as find_vars() takes, all at once: first what each candidate's word leads to,
+ * then, with that in the image, what those that passed lead to.  What is in the image already is
+ * not asked for again.
  */
 struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges *want)
 {
@@ -557,7 +592,9 @@ struct err *find_plan_vars(struct proc *p, const struct spans *s, struct ranges 
 		err = find_each_word(p, s, steps[i].test, steps[i].initialised, &c);
 		for (size_t j = 0; j < c.n && !err; j++) {
 			err = steps[i].plan(p, s, c.v[j], want);
-			for (int k = 0; k < 2 && !err && steps[i].next[k] && steps[i].second(p, s, c.v[j]); k++)
+			for (int k = 0;
+			     k < 2 && !err && steps[i].next[k] && steps[i].second(p, s, c.v[j]);
+			     k++)
 				err = steps[i].next[k](p, s, c.v[j], want);
 		}
 		vec_deinit(&c);

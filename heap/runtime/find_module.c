@@ -34,7 +34,8 @@ static bool is_moduledata(const struct proc *p, uint64_t addr)
 		return false;
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
 		if (!elf_word(p, addr + layout_off(l, refs[i].table), &table) ||
-		    !elf_word(p, header + layout_off(l, refs[i].off), &off) || table != header + off)
+		    !elf_word(p, header + layout_off(l, refs[i].off), &off) ||
+		    table != header + off)
 			return false;
 	return true;
 }
@@ -55,8 +56,9 @@ static uint64_t find_pclntab(const struct proc *p)
 }
 
 /*
- * How many moduledata there are in writable segments.  With a pclntab only words that are its address are
- * looked at: following each word of a large data segment would read the file from end to end.
+ * How many moduledata there are in writable segments.  With a pclntab only words that are its
+ * address are looked at: following each word of a large data segment would read the file from end
+ * to end.
  */
 static size_t scan_moduledata(const struct proc *p, uint64_t pclntab, uint64_t *ret)
 {
@@ -90,7 +92,8 @@ struct err *find_moduledata(const struct proc *p, uint64_t *ret)
 		found = scan_moduledata(p, 0, ret);
 	if (found == 1)
 		return NULL;
-	return err_create(ERR_NODEBUG, found ? "%s has %zu moduledata candidates" :
-					       "no moduledata was found in %s (%zu candidates)",
+	return err_create(ERR_NODEBUG,
+			  found ? "%s has %zu moduledata candidates" :
+				  "no moduledata was found in %s (%zu candidates)",
 			  elf_path(p->exe), found);
 }

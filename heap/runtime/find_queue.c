@@ -1,5 +1,6 @@
 /*
- * The queues of finalizers and cleanups, which may be empty: chains of blocks in the runtime's own memory.
+ * The queues of finalizers and cleanups, which may be empty: chains of blocks in the runtime's own
+ * memory.
  */
 #include <string.h>
 
@@ -11,17 +12,18 @@ bool find_test_block(struct proc *p, const struct spans *s, uint64_t addr)
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) && !spans_find(s, v) &&
-	       !binary_at(p, v);
+	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) &&
+	       !spans_find(s, v) && !binary_at(p, v);
 }
 
 /* One kind of linked blocks: finalizers or cleanups waiting to run. */
 struct queue {
 	enum layout_id size, link, n;
 	/*
-	 * Blocks are parts of persistent chunks, aligned to words only (mfinal.go, queuefinalizer@go1.17-1.27).  The
-	 * runtime's list of those chunks themselves (malloc.go, persistentChunks) looks like a queue without entries, and
-	 * is as long as the heap is large; they begin where pages do.
+	 * Blocks are parts of persistent chunks, aligned to words only (mfinal.go,
+	 * queuefinalizer@go1.17-1.27).  The runtime's list of those chunks themselves (malloc.go,
+	 * persistentChunks) looks like a queue without entries, and is as long as the heap is
+	 * large; they begin where pages do.
 	 */
 	bool inside_chunks;
 	/* Whether what is in a block's first n entries can be entries. */
@@ -34,13 +36,16 @@ static bool finalizer_entries(struct proc *p, const struct spans *s, uint64_t bl
 	const struct layout *l = &p->layout;
 	uint64_t fn, arg;
 
-	if (n > (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) / layout_size(l, LS_finalizer))
+	if (n > (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) /
+			layout_size(l, LS_finalizer))
 		return false;
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t f = block + layout_off(l, L_finblock_fin) + i * layout_size(l, LS_finalizer);
+		uint64_t f =
+			block + layout_off(l, L_finblock_fin) + i * layout_size(l, LS_finalizer);
 
 		if (!proc_try_word(p, f + layout_off(l, L_finalizer_fn), &fn) || fn < 4096 ||
-		    !proc_try_word(p, f + layout_off(l, L_finalizer_arg), &arg) || (arg && !spans_find(s, arg)))
+		    !proc_try_word(p, f + layout_off(l, L_finalizer_arg), &arg) ||
+		    (arg && !spans_find(s, arg)))
 			return false;
 	}
 	return true;
@@ -49,13 +54,19 @@ static bool finalizer_entries(struct proc *p, const struct spans *s, uint64_t bl
 static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t block, uint64_t n)
 {
 	const struct layout *l = &p->layout;
-	uint64_t words = layout_has(l, L_cleanupFn_call) ? layout_size(l, LS_cleanupFn) / p->fmt.word : 1, v;
-	uint64_t room = (layout_size(l, LS_cleanupBlock) - layout_off(l, L_cleanupBlock_cleanups)) / p->fmt.word;
+	uint64_t words = layout_has(l, L_cleanupFn_call) ?
+				 layout_size(l, LS_cleanupFn) / p->fmt.word :
+				 1,
+		 v;
+	uint64_t room = (layout_size(l, LS_cleanupBlock) - layout_off(l, L_cleanupBlock_cleanups)) /
+			p->fmt.word;
 
 	if (n > room / words)
 		return false;
 	for (uint64_t i = 0; i < n * words; i++)
-		if (!proc_try_word(p, block + layout_off(l, L_cleanupBlock_cleanups) + i * p->fmt.word, &v) ||
+		if (!proc_try_word(p,
+				   block + layout_off(l, L_cleanupBlock_cleanups) + i * p->fmt.word,
+				   &v) ||
 		    v < 4096 || v & (p->fmt.word - 1))
 			return false;
 	return true;
@@ -69,7 +80,7 @@ struct walk {
 	uint64_t asked; /* the block that was last fetched */
 	uint64_t len, entries;
 	uint64_t pages; /* blocks that begin where a page does */
-	uint64_t mark; /* a block passed at the last power of two: met again, it is a ring */
+	uint64_t mark;  /* a block passed at the last power of two: met again, it is a ring */
 };
 
 VEC_NAMED(walks, struct walk);
@@ -80,8 +91,11 @@ static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q
 	uint64_t n;
 
 	/* Of a block without entries the head is enough. */
-	while (w->block && proc_try_uint(p, w->block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &n) &&
-	       image_ptr(p->img, w->block, n ? layout_size(&p->layout, q->size) : BLOCK_HEAD, NULL)) {
+	while (w->block &&
+	       proc_try_uint(p, w->block + layout_off(&p->layout, q->n),
+			     layout_size(&p->layout, q->n), &n) &&
+	       image_ptr(p->img, w->block, n ? layout_size(&p->layout, q->size) : BLOCK_HEAD,
+			 NULL)) {
 		if (w->block & (p->fmt.word - 1) || w->block == w->mark || w->len > LIMIT_BLOCKS ||
 		    !q->entries(p, s, w->block, n))
 			return false;
@@ -99,9 +113,11 @@ static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q
 }
 
 /* Follows all chains, link by link at once; those that lead nowhere are taken out. */
-static struct err *walk_all(struct proc *p, const struct spans *s, const struct queue *q, struct walks *all)
+static struct err *walk_all(struct proc *p, const struct spans *s, const struct queue *q,
+			    struct walks *all)
 {
-	enum { WIDE = 16 << 10, LONG = 2 }; /* a long chain's next links are likely near, in persistent memory */
+	/* a long chain's next links are likely near, in persistent memory */
+	enum { WIDE = 16 << 10, LONG = 2 };
 	uint64_t size = layout_size(&p->layout, q->size);
 	struct ranges want = VEC_INIT;
 	struct err *err = NULL;
@@ -118,7 +134,9 @@ static struct err *walk_all(struct proc *p, const struct spans *s, const struct 
 			if (w->block)
 				err = vec_push(&want, ((struct range){ w->block, size }));
 			if (!err && w->block && w->len > LONG)
-				err = vec_push(&want, ((struct range){ w->block & ~(uint64_t)(WIDE - 1), WIDE }));
+				err = vec_push(
+					&want,
+					((struct range){ w->block & ~(uint64_t)(WIDE - 1), WIDE }));
 			all->v[n++] = *w;
 		}
 		all->n = n;
@@ -130,19 +148,22 @@ static struct err *walk_all(struct proc *p, const struct spans *s, const struct 
 	return err;
 }
 
-struct err *find_plan_block(struct proc *p, const struct spans *s, uint64_t addr, struct ranges *want)
+struct err *find_plan_block(struct proc *p, const struct spans *s, uint64_t addr,
+			    struct ranges *want)
 {
 	uint64_t v;
 
 	/* its head; queue_length() fetches the rest of what is likely */
-	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, BLOCK_HEAD })) : NULL;
+	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, BLOCK_HEAD })) :
+					    NULL;
 }
 
 /*
- * The variable that leads to all blocks that have entries: the chain with the most.  No entries anywhere: there is
- * nothing to find, *ret is 0.
+ * The variable that leads to all blocks that have entries: the chain with the most.  No entries
+ * anywhere: there is nothing to find, *ret is 0.
  */
-static struct err *find_queue(struct proc *p, const struct spans *s, const struct queue *q, uint64_t *ret)
+static struct err *find_queue(struct proc *p, const struct spans *s, const struct queue *q,
+			      uint64_t *ret)
 {
 	struct addrs c = VEC_INIT;
 	struct walks walks = VEC_INIT;
@@ -157,10 +178,11 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 
 		/* the first block's head alone tells most of them apart */
 		if (proc_try_word(p, w.var, &w.block) &&
-		    proc_try_uint(p, w.block + layout_off(&p->layout, q->n), layout_size(&p->layout, q->n), &entries) &&
+		    proc_try_uint(p, w.block + layout_off(&p->layout, q->n),
+				  layout_size(&p->layout, q->n), &entries) &&
 		    entries <= layout_size(&p->layout, q->size) / p->fmt.word &&
-		    proc_try_word(p, w.block + layout_off(&p->layout, q->link), &link) && (!link || link >= 4096) &&
-		    !(link & (p->fmt.word - 1)))
+		    proc_try_word(p, w.block + layout_off(&p->layout, q->link), &link) &&
+		    (!link || link >= 4096) && !(link & (p->fmt.word - 1)))
 			err = vec_push(&walks, w);
 	}
 	if (!err)
@@ -168,7 +190,8 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 	for (size_t i = 0; i < walks.n && !err; i++) {
 		const struct walk *w = &walks.v[i];
 
-		/* The queue's own head can lead to all that have entries, too: then either is right. */
+		/* The queue's own head can lead to all that have entries, too: then either is
+		 * right. */
 		if (w->entries > best || (best && w->entries == best && w->len > longest)) {
 			best = w->entries;
 			longest = w->len;
@@ -182,10 +205,10 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 
 struct err *find_queues(struct proc *p, const struct spans *s)
 {
-	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt, true,
-						  finalizer_entries };
-	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink, L_cleanupBlock_n, false,
-					       cleanup_entries };
+	static const struct queue finalizers = { LS_finblock, L_finblock_alllink, L_finblock_cnt,
+						 true, finalizer_entries };
+	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink,
+					       L_cleanupBlock_n, false, cleanup_entries };
 	struct err *err = find_queue(p, s, &finalizers, &p->var.allfin);
 
 	if (err || !layout_has(&p->layout, L_cleanupQueue_all))

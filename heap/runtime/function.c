@@ -1,11 +1,13 @@
 /*
- * A function's address before anything is captured: the process may not have run a single instruction yet.
+ * A function's address before anything is captured: the process may not have run a single
+ * instruction yet.
  */
 #include <string.h>
 
 #include "heap/heap_int.h"
 
-/* From the function tables, as the file has them: a PIE's moduledata leads nowhere before it is relocated. */
+/* From the function tables, as the file has them: a PIE's moduledata leads nowhere before it is
+ * relocated. */
 static struct err *by_tables(const struct proc *p, const char *name, uint64_t *ret)
 {
 	struct proc file = *p;
@@ -41,12 +43,18 @@ struct err *heap_function(struct heap *h, const char *name, uint64_t *ret)
 	if (binary_symbol(&p->binaries.v[0], name, ret, &size))
 		return NULL;
 	if (!p->stripped)
-		return err_create(ERR_NODEBUG, "%s has no function %s (as go tool nm has it: main.main, main.(*T).Method; inlined ones "
-				  "have no place of their own)", elf_path(p->exe), name);
+		return err_create(
+			ERR_NODEBUG,
+			"%s has no function %s (as go tool nm has it: main.main, main.(*T).Method; inlined ones "
+			"have no place of their own)",
+			elf_path(p->exe), name);
 	err = by_tables(p, name, ret);
 	if (err || !*ret) {
-		struct err *e = err_create(ERR_NODEBUG, "%s is stripped, and where %s is was not found: give --debug an unstripped "
-					   "build", elf_path(p->exe), name);
+		struct err *e = err_create(
+			ERR_NODEBUG,
+			"%s is stripped, and where %s is was not found: give --debug an unstripped "
+			"build",
+			elf_path(p->exe), name);
 		err_destroy(err);
 		return e;
 	}

@@ -9,7 +9,8 @@
 
 #include "base/limits.h"
 
-enum { TFLAG_GCMASK_ON_DEMAND = 1 << 4 }; /* from 1.24; in 1.22 and 1.23 TFlagUnrolledBitmap: a plain mask */
+/* from 1.24; in 1.22 and 1.23 TFlagUnrolledBitmap: a plain mask */
+enum { TFLAG_GCMASK_ON_DEMAND = 1 << 4 };
 enum { GO_KIND_MASK = 31, GO_KIND_ARRAY = 17, GO_KIND_STRUCT = 25 };
 enum { GO_KIND_GCPROG = 1 << 6 }; /* until 1.23 */
 /* The largest mask we build: 1 << 34 words are 128 GB of one object. */
@@ -27,10 +28,12 @@ struct raw_type {
 	bool on_demand, gcprog;
 };
 
-/* Masks are built on demand since 1.24, the release that brought cleanups; GC programs went then. */
+/* Masks are built on demand since 1.24, the release that brought cleanups; GC programs went
+ * then. */
 static bool has_on_demand(const struct proc *p)
 {
-	return layout_has(&p->layout, L_specialCleanup_fn) || layout_has(&p->layout, L_specialCleanup_cleanup);
+	return layout_has(&p->layout, L_specialCleanup_fn) ||
+	       layout_has(&p->layout, L_specialCleanup_cleanup);
 }
 
 static bool raw_type_read(const struct proc *p, uint64_t type, struct raw_type *t)
@@ -59,8 +62,8 @@ static void bits_or(uint8_t *dst, uint64_t at, const uint8_t *src, uint64_t n)
  * A GC program (mbitmap.go:runGCProg): 0 ends; 0nnnnnnn emits n bits that follow; 1nnnnnnn c
  * repeats the last n bits c times (n = 0: n is a varint).  Writes up to `want` bits at `at`.
  */
-static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t at, uint64_t want,
-		       uint64_t nbits)
+static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t at,
+		       uint64_t want, uint64_t nbits)
 {
 	uint64_t left, done = 0;
 	const uint8_t *data = image_ptr(p->img, prog, 1, &left);
@@ -213,5 +216,6 @@ struct err *gcmask_plan(const struct proc *p, uint64_t type, struct ranges *want
 		return vec_push(want, ((struct range){ type, layout_size(&p->layout, LS_type) }));
 	if (t.on_demand || t.gcprog || !t.ptrdata)
 		return NULL;
-	return vec_push(want, ((struct range){ t.gcdata, (t.ptrdata / p->fmt.word + 63) / 64 * 8 }));
+	return vec_push(want,
+			((struct range){ t.gcdata, (t.ptrdata / p->fmt.word + 63) / 64 * 8 }));
 }

@@ -21,7 +21,8 @@ static struct err *g_load(const struct proc *p, uint64_t addr, struct goroutine 
 
 	memset(g, 0, sizeof(*g));
 	if (!b)
-		return err_fault(addr, "a goroutine's descriptor at 0x%" PRIx64 " cannot be read", addr);
+		return err_fault(addr, "a goroutine's descriptor at 0x%" PRIx64 " cannot be read",
+				 addr);
 	stack = b + layout_off(l, L_g_stack);
 	sched = b + layout_off(l, L_g_sched);
 	g->addr = addr;
@@ -61,9 +62,10 @@ static bool in_stack(uint64_t sp, uint64_t lo, uint64_t hi)
 	return sp > lo && sp <= hi;
 }
 
-/* Threads without a number (target/guest.h) are known by the stack they are on: the first that fits. */
-static int32_t thread_by_stack(const struct proc *p, const struct threads *threads, const struct machine *m,
-			       const struct goroutine *curg)
+/* Threads without a number (target/guest.h) are known by the stack they are on: the first that
+ * fits. */
+static int32_t thread_by_stack(const struct proc *p, const struct threads *threads,
+			       const struct machine *m, const struct goroutine *curg)
 {
 	for (size_t i = 0; i < threads->n && !threads->v[i].tid; i++) {
 		uint64_t sp = threads->v[i].regs[p->machine->sp];
@@ -75,7 +77,8 @@ static int32_t thread_by_stack(const struct proc *p, const struct threads *threa
 	return -1;
 }
 
-static struct err *need_object(struct proc *p, const struct spans *spans, uint64_t addr, uint64_t len)
+static struct err *need_object(struct proc *p, const struct spans *spans, uint64_t addr,
+			       uint64_t len)
 {
 	struct range r = spans_around(spans, addr, len);
 
@@ -83,8 +86,8 @@ static struct err *need_object(struct proc *p, const struct spans *spans, uint64
 }
 
 /*
- * The simplest stubs do not number threads as the kernel does.  Then the register that holds g says whose a thread is, as far as
- * it runs Go code.
+ * The simplest stubs do not number threads as the kernel does.  Then the register that holds g says
+ * whose a thread is, as far as it runs Go code.
  */
 static void match_by_g(const struct proc *p, struct stacks *s)
 {
@@ -120,7 +123,8 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 		struct goroutine g, curg;
 
 		if (s->ms.n >= LIMIT_MS)
-			return err_create(ERR_LIMIT, "more than %u threads in runtime.allm", LIMIT_MS);
+			return err_create(ERR_LIMIT, "more than %u threads in runtime.allm",
+					  LIMIT_MS);
 		if ((err = need_object(p, spans, addr, msize)) ||
 		    (err = proc_get(p, addr, L_m_alllink, &next)) ||
 		    (err = proc_get(p, addr, L_m_procid, &m.procid)) ||
@@ -131,19 +135,22 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 		    (err = proc_get(p, addr, L_m_gsignal, &m.gsignal)))
 			break;
 		if (m.g0) {
-			if ((err = need_object(p, spans, m.g0, gsize)) || (err = g_load(p, m.g0, &g)))
+			if ((err = need_object(p, spans, m.g0, gsize)) ||
+			    (err = g_load(p, m.g0, &g)))
 				break;
 			m.g0_lo = g.lo;
 			m.g0_hi = g.hi;
 			m.g0_sched_sp = g.sched_sp;
 		}
 		if (m.gsignal) {
-			if ((err = need_object(p, spans, m.gsignal, gsize)) || (err = g_load(p, m.gsignal, &g)))
+			if ((err = need_object(p, spans, m.gsignal, gsize)) ||
+			    (err = g_load(p, m.gsignal, &g)))
 				break;
 			m.sig_lo = g.lo;
 			m.sig_hi = g.hi;
 		}
-		if (m.curg && ((err = need_object(p, spans, m.curg, gsize)) || (err = g_load(p, m.curg, &curg))))
+		if (m.curg && ((err = need_object(p, spans, m.curg, gsize)) ||
+			       (err = g_load(p, m.curg, &curg))))
 			break;
 		m.thread = m.procid ? thread_index(threads, m.procid) : -1;
 		if (m.thread < 0)
@@ -174,7 +181,8 @@ static const char *class_unstable(enum func_class cls)
 /* The functions a thread is in, whatever stack it is on. */
 static struct err *thread_check(struct proc *p, const struct thread *t, struct unstable *u)
 {
-	struct unwind w = { .pc = t->regs[p->machine->pc], .sp = t->regs[p->machine->sp],
+	struct unwind w = { .pc = t->regs[p->machine->pc],
+			    .sp = t->regs[p->machine->sp],
 			    .innermost = true };
 	bool ok;
 
@@ -203,12 +211,14 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 		const struct thread *t = &s->threads->v[i];
 
 		if (t->valid)
-			err = vec_push(&want, ((struct range){ t->regs[p->machine->sp], 16 << 10 }));
+			err = vec_push(&want,
+				       ((struct range){ t->regs[p->machine->sp], 16 << 10 }));
 	}
 	/* What a signal handler interrupted may have been on g0. */
 	for (i = 0; i < s->ms.n && !err; i++) {
 		const struct machine *m = &s->ms.v[i];
-		uint64_t sp = m->thread >= 0 ? s->threads->v[m->thread].regs[p->machine->sp] : 0, lo = m->g0_lo;
+		uint64_t sp = m->thread >= 0 ? s->threads->v[m->thread].regs[p->machine->sp] : 0,
+			 lo = m->g0_lo;
 
 		if (sp <= m->sig_lo || sp >= m->sig_hi || m->g0_sched_sp <= lo)
 			continue;
@@ -247,7 +257,8 @@ struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u)
 			uint64_t sp = s->threads->v[s->ms.v[i].thread].regs[p->machine->sp];
 
 			if (sp > s->ms.v[i].sig_lo && sp < s->ms.v[i].sig_hi)
-				err = vec_push(&want, ((struct range){ sp, s->ms.v[i].sig_hi - sp }));
+				err = vec_push(&want,
+					       ((struct range){ sp, s->ms.v[i].sig_hi - sp }));
 		}
 	}
 	if (!err)
@@ -319,8 +330,14 @@ static struct err *frame_push(struct proc *p, struct stacks *s, const struct unw
 			      uint64_t continpc, bool conservative)
 {
 	uint64_t word = p->fmt.word;
-	struct gframe f = { .pc = w->pc, .continpc = continpc, .sp = w->sp, .fp = w->fp,
-			    .varp = w->fp, .func = w->pi->func, .g = g, .conservative = conservative };
+	struct gframe f = { .pc = w->pc,
+			    .continpc = continpc,
+			    .sp = w->sp,
+			    .fp = w->fp,
+			    .varp = w->fp,
+			    .func = w->pi->func,
+			    .g = g,
+			    .conservative = conservative };
 
 	if (!p->arch->min_frame)
 		f.varp -= word;
@@ -330,11 +347,12 @@ static struct err *frame_push(struct proc *p, struct stacks *s, const struct unw
 	return vec_push(&s->frames, f);
 }
 
-/* Functions whose frame holds registers of their caller, which is at no safe point: both are scanned
- * conservatively. */
+/* Functions whose frame holds registers of their caller, which is at no safe point: both are
+ * scanned conservatively. */
 static bool saves_registers(const struct func *f)
 {
-	return f->cls == FUNC_ASYNC_PREEMPT || f->cls == FUNC_DEBUG_CALL || f->cls == FUNC_WRITE_BARRIER;
+	return f->cls == FUNC_ASYNC_PREEMPT || f->cls == FUNC_DEBUG_CALL ||
+	       f->cls == FUNC_WRITE_BARRIER;
 }
 
 struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
@@ -388,8 +406,8 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 		if (sigpanic) /* what panicked goes on only at its deferreturn */
 			continpc = f->deferreturn ? f->entry + f->deferreturn + 1 : 0;
 		/*
-		 * Called at an unsafe point, and running: its pointers may be only in registers, which what it
-		 * called saved in its own frame.
+		 * Called at an unsafe point, and running: its pointers may be only in registers,
+		 * which what it called saved in its own frame.
 		 */
 		if (last && w.pi->unsafe && !f->in_runtime && !sigpanic && last->func->in_runtime &&
 		    g->status == G_RUNNING) {

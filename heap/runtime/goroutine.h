@@ -18,27 +18,27 @@
 #include "heap/runtime/span.h"
 
 enum { /* runtime2.go, without _Gscan */
-	G_IDLE = 0,
-	G_RUNNABLE = 1,
-	G_RUNNING = 2,
-	G_SYSCALL = 3,
-	G_WAITING = 4,
-	G_DEAD = 6,
-	G_COPYSTACK = 8,
-	G_PREEMPTED = 9,
-	G_LEAKED = 10,
-	G_DEADEXTRA = 11,
-	G_SCAN = 0x1000,
+       G_IDLE = 0,
+       G_RUNNABLE = 1,
+       G_RUNNING = 2,
+       G_SYSCALL = 3,
+       G_WAITING = 4,
+       G_DEAD = 6,
+       G_COPYSTACK = 8,
+       G_PREEMPTED = 9,
+       G_LEAKED = 10,
+       G_DEADEXTRA = 11,
+       G_SCAN = 0x1000,
 };
 
 struct goroutine {
 	uint64_t addr, goid, status;
 	uint64_t lo, hi; /* stack */
 	uint64_t sched_sp, sched_pc, sched_lr, sched_ctxt, syscall_sp, syscall_pc, top_sp;
-	uint64_t m;	 /* 0: none */
-	int32_t thread;	 /* index of the thread that runs it; -1: none */
+	uint64_t m;     /* 0: none */
+	int32_t thread; /* index of the thread that runs it; -1: none */
 	uint32_t first_frame, nframes;
-	bool partial;	 /* not walked to its end */
+	bool partial;    /* not walked to its end */
 	const char *why; /* partial: the reason */
 };
 
@@ -50,7 +50,8 @@ static inline bool goroutine_is_dead(const struct goroutine *g)
 
 /* One m, with its thread. */
 struct machine {
-	uint64_t addr, procid, curg, g0, gsignal, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi, vdso_sp, vdso_pc;
+	uint64_t addr, procid, curg, g0, gsignal, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi,
+		vdso_sp, vdso_pc;
 	int32_t thread; /* -1: not among the target's threads */
 };
 
@@ -67,37 +68,39 @@ VEC_NAMED(gframes, struct gframe);
 
 /* Where a root was found. */
 enum root_kind {
-	ROOT_DATA,	/* a module's data or bss, by its mask */
-	ROOT_STACK,	/* a stack slot; frame is set */
-	ROOT_REGISTER,	/* a running thread's register; frame is the innermost */
-	ROOT_DEFER,	/* a defer record on the heap; frame is the deferring function's */
-	ROOT_DEFER_FN,	/* a deferred func value */
-	ROOT_FIN_OBJ,	/* a field of an object with a finalizer */
-	ROOT_FIN_FN,	/* its finalizer */
-	ROOT_CLEANUP,	/* runtime.AddCleanup's function */
-	ROOT_CLEANUP_ARG, /* the pointer to its argument */
-	ROOT_WEAK,	/* a weak handle */
-	ROOT_FIN_QUEUE, /* a queued finalizer: its object, function or type */
+	ROOT_DATA,          /* a module's data or bss, by its mask */
+	ROOT_STACK,         /* a stack slot; frame is set */
+	ROOT_REGISTER,      /* a running thread's register; frame is the innermost */
+	ROOT_DEFER,         /* a defer record on the heap; frame is the deferring function's */
+	ROOT_DEFER_FN,      /* a deferred func value */
+	ROOT_FIN_OBJ,       /* a field of an object with a finalizer */
+	ROOT_FIN_FN,        /* its finalizer */
+	ROOT_CLEANUP,       /* runtime.AddCleanup's function */
+	ROOT_CLEANUP_ARG,   /* the pointer to its argument */
+	ROOT_WEAK,          /* a weak handle */
+	ROOT_FIN_QUEUE,     /* a queued finalizer: its object, function or type */
 	ROOT_CLEANUP_QUEUE, /* a queued cleanup's function */
 	ROOT_CLEANUP_QUEUE_ARG,
-	ROOT_TINY,	/* a P's current tiny block */
+	ROOT_TINY, /* a P's current tiny block */
 };
 
 /* One word that keeps an object alive. */
 struct root {
-	uint64_t addr;	/* of the word (a register: the innermost sp) */
+	uint64_t addr;  /* of the word (a register: the innermost sp) */
 	uint64_t value; /* the pointer */
-	uint64_t object; /* ROOT_FIN_OBJ: where the object's data begins; a cleanup's argument: its function value */
-	uint64_t type;	/* ROOT_FIN_OBJ, a queued object: descriptor of the pointer to it; 0: unknown */
+	/* ROOT_FIN_OBJ: where the object's data begins; a cleanup's argument: its function value */
+	uint64_t object;
+	/* ROOT_FIN_OBJ, a queued object: descriptor of the pointer to it; 0: unknown */
+	uint64_t type;
 	uint32_t frame; /* index into gframes; UINT32_MAX: none */
-	uint8_t kind;	/* enum root_kind */
+	uint8_t kind;   /* enum root_kind */
 	bool conservative;
 };
 
 VEC_NAMED(roots, struct root);
 
 struct stacks {
-	struct goroutines gs;	/* all of allgs, dead ones too */
+	struct goroutines gs; /* all of allgs, dead ones too */
 	struct machines ms;
 	struct gframes frames;
 	const struct threads *threads; /* borrowed */
@@ -130,7 +133,8 @@ struct gcontext {
 	bool have_regs;
 };
 
-/* Start of a walk on the user goroutine of machine m (goroutine g); false: cannot be known (*why). */
+/* Start of a walk on the user goroutine of machine m (goroutine g); false: cannot be known
+ * (*why). */
 bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
 		 const struct machine *m, struct gcontext *ctx, bool *conservative,
 		 const char **why);

@@ -32,8 +32,10 @@ static void add_bucket(const struct proc *p, uint64_t bucket, struct labels *ret
 
 		for (uint64_t i = 0; top && i < BUCKET_SLOTS; i++)
 			if (top[i] >= MIN_TOPHASH && ret->n < LABELS_MAX)
-				ret->v[ret->n++] = (struct label){ bucket + BUCKET_SLOTS + 2 * word * i,
-								   bucket + BUCKET_SLOTS + 2 * word * (BUCKET_SLOTS + i) };
+				ret->v[ret->n++] =
+					(struct label){ bucket + BUCKET_SLOTS + 2 * word * i,
+							bucket + BUCKET_SLOTS +
+								2 * word * (BUCKET_SLOTS + i) };
 		if (!proc_try_word(p, bucket + BUCKET_SLOTS + 4 * word * BUCKET_SLOTS, &bucket))
 			return;
 	}
@@ -43,12 +45,14 @@ static void find_in_map(const struct proc *p, uint64_t hmap, struct labels *ret)
 {
 	uint64_t b, buckets, old, size = BUCKET_SLOTS + (4 * BUCKET_SLOTS + 1) * p->fmt.word;
 
-	if (!hmap || !proc_get_try(p, hmap, L_hmap_B, &b) || b > 4 || !proc_get_try(p, hmap, L_hmap_buckets, &buckets) ||
+	if (!hmap || !proc_get_try(p, hmap, L_hmap_B, &b) || b > 4 ||
+	    !proc_get_try(p, hmap, L_hmap_buckets, &buckets) ||
 	    !proc_get_try(p, hmap, L_hmap_oldbuckets, &old))
 		return;
 	for (uint64_t i = 0; buckets && i < 1ull << b; i++)
 		add_bucket(p, buckets + i * size, ret);
-	for (uint64_t i = 0; old && i < 1ull << b; i++) /* as many, or half of them, which are followed by others' */
+	/* as many, or half of them, which are followed by others' */
+	for (uint64_t i = 0; old && i < 1ull << b; i++)
 		if (i < (1ull << b) / 2)
 			add_bucket(p, old + i * size, ret);
 }
@@ -60,8 +64,8 @@ static void find_labels(const struct heap *h, const struct goroutine *g, struct 
 	const struct span *sp;
 
 	ret->n = 0;
-	if (g->status == G_DEAD || g->status == G_DEADEXTRA || !proc_get_try(p, g->addr, L_g_labels, &at) || !at ||
-	    !proc_try_word(p, at, &ptr))
+	if (g->status == G_DEAD || g->status == G_DEADEXTRA ||
+	    !proc_get_try(p, g->addr, L_g_labels, &at) || !at || !proc_try_word(p, at, &ptr))
 		return;
 	sp = spans_find(&h->spans, at);
 	if (sp && sp->elemsize <= 2 * word) {
@@ -92,7 +96,8 @@ struct err *labels_plan(struct heap *h, struct ranges *want)
 	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
 		find_labels(h, &h->stacks.gs.v[i], &l);
 		for (size_t k = 0; k < 2 * l.n && !err; k++)
-			if (string_at(&h->proc, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) && r.len)
+			if (string_at(&h->proc, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) &&
+			    r.len)
 				err = vec_push(want, r);
 	}
 	return err;
@@ -103,7 +108,8 @@ static int text_cmp(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-struct err *labels_read(const struct heap *h, const struct goroutine *g, struct arena *arena, const char **ret)
+struct err *labels_read(const struct heap *h, const struct goroutine *g, struct arena *arena,
+			const char **ret)
 {
 	const struct proc *p = &h->proc;
 	const char *text[LABELS_MAX];
@@ -122,7 +128,8 @@ struct err *labels_read(const struct heap *h, const struct goroutine *g, struct 
 		vp = v.len ? image_ptr(p->img, v.addr, v.len, NULL) : (const uint8_t *)"";
 		if (!kp || !vp)
 			continue;
-		text[n] = arena_printf(arena, "%.*s=%.*s", (int)k.len, (const char *)kp, (int)v.len, (const char *)vp);
+		text[n] = arena_printf(arena, "%.*s=%.*s", (int)k.len, (const char *)kp, (int)v.len,
+				       (const char *)vp);
 		if (!text[n++])
 			return err_nomem();
 	}

@@ -37,7 +37,8 @@ static struct err *root_load(const struct proc *p, uint64_t md, enum layout_id s
 		return err;
 	if (r->end < r->start || r->end - r->start > UINT32_MAX ||
 	    r->nbits > (r->end - r->start) / p->fmt.word)
-		return err_create(ERR_BADDATA, "moduledata at 0x%" PRIx64 " has a mask larger than its data",
+		return err_create(ERR_BADDATA,
+				  "moduledata at 0x%" PRIx64 " has a mask larger than its data",
 				  md);
 	return NULL;
 }
@@ -77,9 +78,10 @@ static struct err *module_load(const struct proc *p, uint64_t md, struct module 
 	    (err = table_load(p, md + layout_off(l, L_moduledata_pctab), 1, &m->pctab, "pctab")) ||
 	    (err = table_load(p, md + layout_off(l, L_moduledata_pclntable), 1, &m->pclntable,
 			      "pclntable")) ||
-	    (err = table_load(p, md + layout_off(l, L_moduledata_ftab), ftab_elem, &m->ftab, "ftab")) ||
-	    (err = table_load(p, md + layout_off(l, L_moduledata_textsectmap), layout_size(l, LS_textsect),
-			      &m->textsectmap, "textsectmap")) ||
+	    (err = table_load(p, md + layout_off(l, L_moduledata_ftab), ftab_elem, &m->ftab,
+			      "ftab")) ||
+	    (err = table_load(p, md + layout_off(l, L_moduledata_textsectmap),
+			      layout_size(l, LS_textsect), &m->textsectmap, "textsectmap")) ||
 	    (err = image_read_uint(p->img, header + layout_off(l, L_pcHeader_minLC), 1, &quantum)))
 		return err;
 	m->quantum = (uint32_t)quantum;
@@ -125,7 +127,8 @@ void modules_deinit(struct modules *m)
 	arena_deinit(&m->arena);
 }
 
-/* pc's place in the module's text: an offset, through textsectmap where there are several sections. */
+/* pc's place in the module's text: an offset, through textsectmap where there are several
+ * sections. */
 static bool text_off(const struct proc *p, const struct module *m, uint64_t pc, uint64_t *off)
 {
 	uint32_t elem = layout_size(&p->layout, LS_textsect);
@@ -136,10 +139,12 @@ static bool text_off(const struct proc *p, const struct module *m, uint64_t pc, 
 		return true;
 	for (uint64_t i = 0; i < n; i++) {
 		const uint8_t *s = m->textsectmap.data + i * elem;
-		uint64_t vaddr = proc_peek(p, s, L_textsect_vaddr), end = proc_peek(p, s, L_textsect_end);
+		uint64_t vaddr = proc_peek(p, s, L_textsect_vaddr),
+			 end = proc_peek(p, s, L_textsect_end);
 		uint64_t base = proc_peek(p, s, L_textsect_baseaddr);
 
-		if (pc >= base && (pc < base + (end - vaddr) || (i == n - 1 && pc == base + (end - vaddr)))) {
+		if (pc >= base &&
+		    (pc < base + (end - vaddr) || (i == n - 1 && pc == base + (end - vaddr)))) {
 			*off = pc - base + vaddr;
 			return true;
 		}
@@ -156,7 +161,8 @@ static uint64_t text_addr(const struct proc *p, const struct module *m, uint64_t
 		return m->text + off;
 	for (uint64_t i = 0; i < n; i++) {
 		const uint8_t *s = m->textsectmap.data + i * elem;
-		uint64_t vaddr = proc_peek(p, s, L_textsect_vaddr), end = proc_peek(p, s, L_textsect_end);
+		uint64_t vaddr = proc_peek(p, s, L_textsect_vaddr),
+			 end = proc_peek(p, s, L_textsect_end);
 
 		if (off >= vaddr && (off < end || (i == n - 1 && off == end)))
 			return proc_peek(p, s, L_textsect_baseaddr) + off - vaddr;
@@ -232,8 +238,10 @@ static enum func_class func_classify(const char *name)
 /* Package runtime, what it is made of, and what the compiler makes in it. */
 static bool func_in_runtime(const char *name)
 {
-	static const char *const prefixes[] = { "runtime.", "runtime/internal/", "internal/runtime/",
-						"internal/bytealg.", "gogo", "gcWriteBarrier" };
+	static const char *const prefixes[] = {
+		"runtime.", "runtime/internal/", "internal/runtime/", "internal/bytealg.",
+		"gogo",     "gcWriteBarrier"
+	};
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
 		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
@@ -329,14 +337,17 @@ struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret)
 			end = text_addr(p, m, end);
 		}
 		return func_load(p, m, entry, end,
-				 bytes_uint(p->fmt, m->ftab.data + lo * 2 * half + half, half), ret);
+				 bytes_uint(p->fmt, m->ftab.data + lo * 2 * half + half, half),
+				 ret);
 	}
 	return NULL;
 }
 
-struct err *func_named(struct proc *p, const struct module *m, const char *name, const struct func **ret)
+struct err *func_named(struct proc *p, const struct module *m, const char *name,
+		       const struct func **ret)
 {
-	unsigned half = layout_has(&p->layout, L_func_entryOff) ? 4 : p->fmt.word, len = (unsigned)strlen(name) + 1;
+	unsigned half = layout_has(&p->layout, L_func_entryOff) ? 4 : p->fmt.word,
+		 len = (unsigned)strlen(name) + 1;
 	uint64_t fixed = func_fixed(p);
 	const uint8_t *at = m->funcnametab.data, *end = at + m->funcnametab.len, *found;
 
@@ -352,7 +363,9 @@ struct err *func_named(struct proc *p, const struct module *m, const char *name,
 			    (uint64_t)(found - m->funcnametab.data))
 			continue;
 		entry = bytes_uint(p->fmt, m->ftab.data + 2 * i * half, half);
-		return func_find(p, layout_has(&p->layout, L_func_entryOff) ? text_addr(p, m, entry) : entry, ret);
+		return func_find(
+			p, layout_has(&p->layout, L_func_entryOff) ? text_addr(p, m, entry) : entry,
+			ret);
 	}
 	return NULL;
 }
@@ -388,8 +401,7 @@ int32_t func_pcdata(const struct proc *p, const struct func *f, unsigned table, 
 {
 	if (table >= f->npcdata)
 		return -1;
-	return func_pcvalue(
-		f, bytes_u32(p->fmt, f->data + func_fixed(p) + 4 * table), pc);
+	return func_pcvalue(f, bytes_u32(p->fmt, f->data + func_fixed(p) + 4 * table), pc);
 }
 
 uint64_t func_funcdata(const struct proc *p, const struct func *f, unsigned i)
@@ -438,7 +450,8 @@ struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct pcinfo **ret)
 		return err_nomem();
 	pi->func = f;
 	pi->spdelta = f->pcsp ? func_pcvalue(f, f->pcsp, pc) : -1;
-	/* getStackMap: the call's own map is at pc - 1; a function not yet entered has its entry's. */
+	/* getStackMap: the call's own map is at pc - 1; a function not yet entered has its
+	 * entry's. */
 	pi->stackmap = pc != f->entry ? func_pcdata(p, f, PCDATA_STACKMAP, pc - 1) : -1;
 	pi->unsafe = pc != f->entry &&
 		     func_pcdata(p, f, PCDATA_UNSAFE_POINT, pc - 1) == UNSAFE_POINT_UNSAFE;

@@ -24,7 +24,7 @@ struct table {
 
 struct bitmap_root { /* a root segment and its one-bit-per-word mask */
 	uint64_t start, end;
-	uint64_t mask;	/* address of the bytes */
+	uint64_t mask; /* address of the bytes */
 	uint64_t nbits;
 };
 
@@ -40,14 +40,15 @@ struct module {
 	uint64_t nfunc;
 };
 
-/* Functions that the analysis treats in a way of their own; found by name, as funcIDs are renumbered. */
+/* Functions that the analysis treats in a way of their own; found by name, as funcIDs are
+ * renumbered. */
 enum func_class {
 	FUNC_NORMAL,
 	FUNC_SIGPANIC,
 	FUNC_ASYNC_PREEMPT,
 	FUNC_DEBUG_CALL,
 	FUNC_CGOCALLBACK,
-	FUNC_REFLECT_STUB, /* reflect.makeFuncStub, reflect.methodValueCall */
+	FUNC_REFLECT_STUB,  /* reflect.makeFuncStub, reflect.methodValueCall */
 	FUNC_WRITE_BARRIER, /* called at unsafe points; saves its caller's registers in its frame */
 	FUNC_SIGTRAMP,
 	FUNC_GOGO,
@@ -59,25 +60,25 @@ enum func_class {
 };
 
 enum { /* _func.flag */
-	FUNC_FLAG_TOPFRAME = 1,
-	FUNC_FLAG_SPWRITE = 2,
-	FUNC_FLAG_ASM = 4,
+       FUNC_FLAG_TOPFRAME = 1,
+       FUNC_FLAG_SPWRITE = 2,
+       FUNC_FLAG_ASM = 4,
 };
 
 enum { /* PCDATA and FUNCDATA tables, internal/abi/symtab.go */
-	PCDATA_UNSAFE_POINT = 0,
-	PCDATA_STACKMAP = 1,
-	FUNCDATA_ARGS = 0,
-	FUNCDATA_LOCALS = 1,
-	FUNCDATA_STACK_OBJECTS = 2,
-	UNSAFE_POINT_UNSAFE = -2,
+       PCDATA_UNSAFE_POINT = 0,
+       PCDATA_STACKMAP = 1,
+       FUNCDATA_ARGS = 0,
+       FUNCDATA_LOCALS = 1,
+       FUNCDATA_STACK_OBJECTS = 2,
+       UNSAFE_POINT_UNSAFE = -2,
 };
 
 struct func {
 	const struct module *mod;
 	uint64_t entry, end;
 	const uint8_t *data; /* the _func record */
-	uint64_t left;	     /* bytes of pclntable from there */
+	uint64_t left;       /* bytes of pclntable from there */
 	const char *name;
 	int32_t args; /* bytes, or FUNC_ARGS_UNKNOWN */
 	uint32_t deferreturn, pcsp, npcdata;
@@ -91,9 +92,9 @@ enum { FUNC_ARGS_UNKNOWN = -0x7fffffff - 1 };
 struct modules {
 	VEC(struct module) v;
 	struct arena arena;
-	struct map64 funcs; /* entry -> struct func * */
+	struct map64 funcs;    /* entry -> struct func * */
 	struct map64 programs; /* address of a stack object's GC program -> its bits */
-	struct map64 pcs;   /* pc -> struct pcinfo * */
+	struct map64 pcs;      /* pc -> struct pcinfo * */
 };
 
 /* All that frames need to know of one pc. */
@@ -101,15 +102,17 @@ struct pcinfo {
 	const struct func *func;
 	int32_t spdelta;  /* at pc itself; -1: unknown */
 	int32_t stackmap; /* at pc - 1 (or entry); -1: none */
-	bool unsafe;	  /* at pc - 1: an unsafe point */
+	bool unsafe;      /* at pc - 1: an unsafe point */
 };
 
 /* Reads the moduledata chain and finds its tables in the image. */
 ERR_MUST_CHECK struct err *modules_load(struct proc *p);
 void modules_deinit(struct modules *m);
 
-/* A function of m by its name; NULL (no error): it has none.  Reads through all of m's functions. */
-ERR_MUST_CHECK struct err *func_named(struct proc *p, const struct module *m, const char *name, const struct func **ret);
+/* A function of m by its name; NULL (no error): it has none.  Reads through all of m's
+ * functions. */
+ERR_MUST_CHECK struct err *func_named(struct proc *p, const struct module *m, const char *name,
+				      const struct func **ret);
 
 /* NULL (no error): pc is in no Go function. */
 ERR_MUST_CHECK struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret);

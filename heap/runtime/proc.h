@@ -17,29 +17,31 @@
 struct runtime_vars {
 	uint64_t firstmoduledata;
 	uint64_t mheap_;
-	uint64_t allgptr;    /* **g and its length: unlike allgs, right at any moment (proc.go:allgadd) */
+	/* **g and its length: unlike allgs, right at any moment (proc.go:allgadd) */
+	uint64_t allgptr;
 	uint64_t allglen;
-	uint64_t allm;	     /* *m */
-	uint64_t allp;	     /* []*p */
+	uint64_t allm;       /* *m */
+	uint64_t allp;       /* []*p */
 	uint64_t allfin;     /* *finblock */
 	uint64_t gcCleanups; /* cleanupQueue; 0 before Go 1.25 */
 	uint64_t itabTable;  /* *itabTableType */
 	/* only by name; 0: the program has none */
 	uint64_t memstats;     /* mstats */
 	uint64_t gcController; /* gcControllerState */
-	uint64_t sched;	       /* schedt */
+	uint64_t sched;        /* schedt */
 	uint64_t waitReasons;  /* [...]string */
 };
 
 struct proc {
-	struct image *img; /* borrowed */
-	struct elf *exe;   /* borrowed */
+	struct image *img;        /* borrowed */
+	struct elf *exe;          /* borrowed */
 	struct binaries binaries; /* EXE first */
 	struct bytes_fmt fmt;
 	struct layout layout;
 	const struct goarch *arch;
 	const struct arch *machine;
-	bool stripped; /* no symbols: var is found by shape (heap/runtime/find.h), anew at each stop */
+	/* no symbols: var is found by shape (heap/runtime/find.h), anew at each stop */
+	bool stripped;
 	uint64_t bias; /* run-time minus link-time addresses of exe */
 	struct runtime_vars var;
 	struct modules modules;
@@ -58,9 +60,11 @@ ERR_MUST_CHECK struct err *proc_slice(const struct proc *p, uint64_t addr, uint6
 				      uint64_t *len);
 
 /* The same of a field; false, too, where this release has none. */
-static inline bool proc_get_try(const struct proc *p, uint64_t base, enum layout_id id, uint64_t *ret)
+static inline bool proc_get_try(const struct proc *p, uint64_t base, enum layout_id id,
+				uint64_t *ret)
 {
-	return layout_has(&p->layout, id) && proc_try_uint(p, base + p->layout.f[id].off, p->layout.f[id].size, ret);
+	return layout_has(&p->layout, id) &&
+	       proc_try_uint(p, base + p->layout.f[id].off, p->layout.f[id].size, ret);
 }
 
 /* A field out of bytes of the struct that are at hand. */

@@ -3,10 +3,12 @@
 /* mbitmap.go: spanHeapBitsRange, heapBitsSmallForAddr. */
 static bool small_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits)
 {
-	unsigned shift = p->fmt.word == 8 ? 3 : 2, per = shift + 3; /* log2 of a word's bytes, of its bits */
+	/* log2 of a word's bytes, of its bits */
+	unsigned shift = p->fmt.word == 8 ? 3 : 2, per = shift + 3;
 	uint64_t first = index * sp->elemsize >> shift, n = sp->elemsize >> shift, v = 0;
 
-	/* nelems * elemsize is below the span's size: so the bitmap has these bits (spans_load()) */
+	/* nelems * elemsize is below the span's size: so the bitmap has these bits
+	 * (spans_load()) */
 	if (!sp->bits || n > 64)
 		return false;
 	/* words of the bitmap are native uintptrs */

@@ -16,9 +16,9 @@
 
 /* A type's mask, one bit per word, little-endian bytes, padded to 8 bytes. */
 struct gcmask {
-	uint64_t type;	  /* address of the descriptor */
-	uint64_t words;	  /* of the type's size */
-	uint64_t ptr_words; /* bits in the mask: PtrBytes / word */
+	uint64_t type;       /* address of the descriptor */
+	uint64_t words;      /* of the type's size */
+	uint64_t ptr_words;  /* bits in the mask: PtrBytes / word */
 	const uint8_t *bits; /* NULL: it could not be read */
 };
 
@@ -36,23 +36,24 @@ ERR_MUST_CHECK struct err *gcmask_find(const struct proc *p, struct gcmasks *m, 
  * the heap, its mask in pointer-free memory.  Appends ranges. */
 ERR_MUST_CHECK struct err *gcmask_plan(const struct proc *p, uint64_t type, struct ranges *want);
 
-/* Runs a GC program (with its length in front) into nbits bits of dst, which is zeroed.  False: damaged. */
+/* Runs a GC program (with its length in front) into nbits bits of dst, which is zeroed.  False:
+ * damaged. */
 bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbits);
 
 /* The pointer words of one object. */
 struct ptr_iter {
 	const uint8_t *data; /* the slot */
-	uint64_t bits;	     /* pointer words from `word` on that are still to come */
-	uint64_t word;	     /* of the slot; bits' bit 0 */
+	uint64_t bits;       /* pointer words from `word` on that are still to come */
+	uint64_t word;       /* of the slot; bits' bit 0 */
 	/* the arena's bitmap, 64 words at a time */
 	const struct proc *p;
 	uint64_t addr; /* of the slot; 0: not this kind */
 	uint64_t next; /* word that comes next */
 	/* tiles */
 	const struct gcmask *mask;
-	uint64_t tile;	 /* word where the current tile starts */
-	uint64_t mword;	 /* next word of the mask */
-	uint64_t end;	 /* words in the slot */
+	uint64_t tile;  /* word where the current tile starts */
+	uint64_t mword; /* next word of the mask */
+	uint64_t end;   /* words in the slot */
 };
 
 /* False: the object has no pointers, or its contents or its map could not be read (*bad). */
@@ -71,8 +72,8 @@ static inline bool ptr_iter_next(struct ptr_iter *it, uint64_t *word)
 	return true;
 }
 
-/* The pointer words among the first 64 of an object whose type is not in its span or slot (SPAN_BITS,
- * SPAN_ARENA); false: not captured. */
+/* The pointer words among the first 64 of an object whose type is not in its span or slot
+ * (SPAN_BITS, SPAN_ARENA); false: not captured. */
 bool ptr_first_bits(const struct proc *p, const struct span *sp, uint32_t index, uint64_t *bits);
 
 #endif

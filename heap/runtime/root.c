@@ -17,7 +17,8 @@ static struct special_kinds special_kinds(const struct layout *l)
 		return (struct special_kinds){ 2, 3, 7 };
 	if (layout_has(l, L_specialCleanup_fn)) /* 1.24 */
 		return (struct special_kinds){ 1, 2, 6 };
-	return (struct special_kinds){ 1, layout_has(l, L_specialWeakHandle_handle) ? 2 : 255, 255 };
+	return (struct special_kinds){ 1, layout_has(l, L_specialWeakHandle_handle) ? 2 : 255,
+				       255 };
 }
 
 enum { SPECIAL_BYTES = 64 }; /* no special is larger */
@@ -93,8 +94,9 @@ static struct err *mcaches_fetch(struct proc *p)
 	for (uint64_t i = 0; i < len && !err; i++) {
 		err = image_read_word(p->img, ptr + i * p->fmt.word, &pp);
 		if (!err && pp)
-			err = vec_push(&want, ((struct range){ pp + layout_off(&p->layout, L_p_mcache),
-							       p->fmt.word }));
+			err = vec_push(&want,
+				       ((struct range){ pp + layout_off(&p->layout, L_p_mcache),
+							p->fmt.word }));
 	}
 	if (!err)
 		err = image_need(p->img, &want, 0);
@@ -104,7 +106,8 @@ static struct err *mcaches_fetch(struct proc *p)
 		if (!err && pp)
 			err = proc_get(p, pp, L_p_mcache, &mcache);
 		if (!err && pp && mcache)
-			err = vec_push(&want, ((struct range){ mcache, layout_off(&p->layout, L_mcache_tiny) +
+			err = vec_push(&want, ((struct range){ mcache, layout_off(&p->layout,
+										  L_mcache_tiny) +
 									       2 * p->fmt.word }));
 	}
 	if (!err)
@@ -160,7 +163,9 @@ struct err *roots_fetch(struct proc *p, const struct spans *spans)
 			err = vec_push(&want, pages);
 			/* A long chain: its next links are likely in the same 16 KB chunks. */
 			if (!err && round > 1)
-				err = vec_push(&wide, ((struct range){ pages.addr & ~(uint64_t)(WIDE - 1), WIDE }));
+				err = vec_push(&wide,
+					       ((struct range){ pages.addr & ~(uint64_t)(WIDE - 1),
+								WIDE }));
 		}
 		if (!err && wide.n)
 			err = image_try(p->img, &wide);
@@ -172,7 +177,8 @@ struct err *roots_fetch(struct proc *p, const struct spans *spans)
 
 			while (!err && c.addr) {
 				if (++steps > LIMIT_SPECIALS) {
-					err = err_create(ERR_LIMIT, "a chain of specials without end");
+					err = err_create(ERR_LIMIT,
+							 "a chain of specials without end");
 				} else if (!image_ptr(p->img, c.addr, chase_len(p, c.kind), NULL)) {
 					/* not there yet; a hole is asked for only once */
 					if (c.addr != todo.v[i].addr)
@@ -240,8 +246,8 @@ static struct err *collect_segment(struct proc *p, const struct spans *spans,
 			continue;
 		}
 		if (mask[i >> 3] >> (i & 7) & 1)
-			err = root_add(spans, roots, seg->start + i * word, bytes_word(p->fmt, data + i * word),
-				       ROOT_DATA, 0);
+			err = root_add(spans, roots, seg->start + i * word,
+				       bytes_word(p->fmt, data + i * word), ROOT_DATA, 0);
 	}
 	return err;
 }
@@ -266,23 +272,27 @@ static struct err *collect_finalized(struct proc *p, const struct spans *spans,
 		return NULL;
 	while (!err && ptr_iter_next(&it, &word))
 		err = root_add(spans, roots, slot + word * p->fmt.word,
-			       bytes_word(p->fmt, it.data + word * p->fmt.word), ROOT_FIN_OBJ, type);
+			       bytes_word(p->fmt, it.data + word * p->fmt.word), ROOT_FIN_OBJ,
+			       type);
 	for (size_t i = first; i < roots->n; i++)
 		roots->v[i].object = slot + span_data_off(sp);
 	return err;
 }
 
 /* A cleanupFn {call, fn, arg} (mcleanup.go@1.26). */
-static struct err *collect_cleanup_fn(struct proc *p, const struct spans *spans, struct roots *roots,
-				      uint64_t at, enum root_kind fn_kind, enum root_kind arg_kind)
+static struct err *collect_cleanup_fn(struct proc *p, const struct spans *spans,
+				      struct roots *roots, uint64_t at, enum root_kind fn_kind,
+				      enum root_kind arg_kind)
 {
 	const struct layout *l = &p->layout;
 	size_t before;
 	uint64_t fn;
 	struct err *err;
 
-	if ((err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_call), fn_kind, 0)) ||
-	    (err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_fn), fn_kind, 0)) ||
+	if ((err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_call), fn_kind,
+				 0)) ||
+	    (err = root_add_word(p, spans, roots, at + layout_off(l, L_cleanupFn_fn), fn_kind,
+				 0)) ||
 	    (err = proc_get(p, at, L_cleanupFn_fn, &fn)))
 		return err;
 	before = roots->n;
@@ -302,7 +312,8 @@ static struct err *collect_special(struct proc *p, struct spans *spans, struct g
 	bool dead;
 	struct err *err;
 
-	if ((err = proc_get(p, s, L_special_kind, &kind)) || (err = proc_get(p, s, L_special_offset, &off)))
+	if ((err = proc_get(p, s, L_special_kind, &kind)) ||
+	    (err = proc_get(p, s, L_special_offset, &off)))
 		return err;
 	if (off >= sp->limit - sp->base)
 		return err_create(ERR_BADDATA, "a special behind its span's end");
@@ -320,18 +331,20 @@ static struct err *collect_special(struct proc *p, struct spans *spans, struct g
 		} else if ((err = collect_finalized(p, spans, masks, sp, index, ot, roots))) {
 			return err;
 		}
-		return root_add_word(p, spans, roots, s + layout_off(l, L_specialfinalizer_fn), ROOT_FIN_FN,
-				     0);
+		return root_add_word(p, spans, roots, s + layout_off(l, L_specialfinalizer_fn),
+				     ROOT_FIN_FN, 0);
 	}
 	if (kind == kinds->weak && !dead)
-		return root_add_word(p, spans, roots, s + layout_off(l, L_specialWeakHandle_handle), ROOT_WEAK,
-				     0);
+		return root_add_word(p, spans, roots, s + layout_off(l, L_specialWeakHandle_handle),
+				     ROOT_WEAK, 0);
 	if (kind == kinds->cleanup) {
 		if (!layout_has(l, L_specialCleanup_cleanup))
-			return root_add_word(p, spans, roots, s + layout_off(l, L_specialCleanup_fn),
-					     ROOT_CLEANUP, 0);
-		return collect_cleanup_fn(p, spans, roots, s + layout_off(l, L_specialCleanup_cleanup),
-					  ROOT_CLEANUP, ROOT_CLEANUP_ARG);
+			return root_add_word(p, spans, roots,
+					     s + layout_off(l, L_specialCleanup_fn), ROOT_CLEANUP,
+					     0);
+		return collect_cleanup_fn(p, spans, roots,
+					  s + layout_off(l, L_specialCleanup_cleanup), ROOT_CLEANUP,
+					  ROOT_CLEANUP_ARG);
 	}
 	return NULL;
 }
@@ -346,7 +359,8 @@ static struct err *collect_finblocks(struct proc *p, const struct spans *spans, 
 	if (!p->var.allfin)
 		return NULL;
 	err = image_read_word(p->img, p->var.allfin, &b);
-	max = (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) / layout_size(l, LS_finalizer);
+	max = (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) /
+	      layout_size(l, LS_finalizer);
 	for (; !err && b; b = next) {
 		if (++steps > LIMIT_BLOCKS)
 			return err_create(ERR_LIMIT, "a finalizer queue without end");
@@ -354,17 +368,21 @@ static struct err *collect_finblocks(struct proc *p, const struct spans *spans, 
 		    (err = proc_get(p, b, L_finblock_cnt, &cnt)))
 			break;
 		for (uint64_t i = 0; !err && i < cnt && i < max; i++) {
-			uint64_t f = b + layout_off(l, L_finblock_fin) + i * layout_size(l, LS_finalizer);
+			uint64_t f = b + layout_off(l, L_finblock_fin) +
+				     i * layout_size(l, LS_finalizer);
 
 			if ((err = proc_get(p, f, L_finalizer_ot, &ot)) ||
 			    (err = root_add_word(p, spans, roots, f + layout_off(l, L_finalizer_fn),
 						 ROOT_FIN_QUEUE, 0)) ||
-			    (err = root_add_word(p, spans, roots, f + layout_off(l, L_finalizer_arg),
-						 ROOT_FIN_QUEUE, ot)) ||
-			    (err = root_add_word(p, spans, roots, f + layout_off(l, L_finalizer_fint),
+			    (err = root_add_word(p, spans, roots,
+						 f + layout_off(l, L_finalizer_arg), ROOT_FIN_QUEUE,
+						 ot)) ||
+			    (err = root_add_word(p, spans, roots,
+						 f + layout_off(l, L_finalizer_fint),
 						 ROOT_FIN_QUEUE, 0)))
 				break;
-			err = root_add(spans, roots, f + layout_off(l, L_finalizer_ot), ot, ROOT_FIN_QUEUE, 0);
+			err = root_add(spans, roots, f + layout_off(l, L_finalizer_ot), ot,
+				       ROOT_FIN_QUEUE, 0);
 		}
 	}
 	return err_wrapf(err, "reading the finalizer queue");
@@ -389,9 +407,11 @@ static struct err *collect_cleanups(struct proc *p, const struct spans *spans, s
 		    (err = proc_get(p, b, L_cleanupBlock_n, &n)))
 			break;
 		if (n * words * p->fmt.word > layout_size(l, LS_cleanupBlock))
-			return err_create(ERR_BADDATA, "a cleanup block with %" PRIu64 " entries", n);
+			return err_create(ERR_BADDATA, "a cleanup block with %" PRIu64 " entries",
+					  n);
 		for (uint64_t i = 0; !err && i < n; i++) {
-			uint64_t at = b + layout_off(l, L_cleanupBlock_cleanups) + i * words * p->fmt.word;
+			uint64_t at = b + layout_off(l, L_cleanupBlock_cleanups) +
+				      i * words * p->fmt.word;
 
 			if (words == 1)
 				err = root_add_word(p, spans, roots, at, ROOT_CLEANUP_QUEUE, 0);
@@ -413,7 +433,8 @@ static struct err *collect_tiny(struct proc *p, const struct spans *spans, struc
 		if (!err && pp)
 			err = proc_get(p, pp, L_p_mcache, &mcache);
 		if (!err && pp && mcache)
-			err = root_add_word(p, spans, roots, mcache + layout_off(&p->layout, L_mcache_tiny),
+			err = root_add_word(p, spans, roots,
+					    mcache + layout_off(&p->layout, L_mcache_tiny),
 					    ROOT_TINY, 0);
 	}
 	return err_wrapf(err, "reading tiny blocks");
@@ -466,8 +487,10 @@ struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ra
 			if (!err)
 				err = proc_get(p, s, L_special_offset, &off);
 			if (!err && kind == kinds.finalizer && off < sp->limit - sp->base)
-				err = vec_push(objs, ((struct range){ span_slot(sp, span_index(sp, sp->base + off)),
-								      sp->elemsize }));
+				err = vec_push(
+					objs, ((struct range){
+						      span_slot(sp, span_index(sp, sp->base + off)),
+						      sp->elemsize }));
 			if (!err)
 				err = proc_get(p, s, L_special_next, &s);
 		}
@@ -475,7 +498,8 @@ struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ra
 }
 
 /* Sums a count over a chain of blocks. */
-static struct err *count_blocks(struct proc *p, uint64_t block, enum layout_id next, enum layout_id count, uint64_t *ret)
+static struct err *count_blocks(struct proc *p, uint64_t block, enum layout_id next,
+				enum layout_id count, uint64_t *ret)
 {
 	uint32_t steps = 0;
 	uint64_t n;
@@ -503,5 +527,6 @@ struct err *roots_queued(struct proc *p, uint64_t *finalizers, uint64_t *cleanup
 	if (err || !p->var.gcCleanups || !layout_has(&p->layout, L_cleanupQueue_all))
 		return err;
 	err = proc_get(p, p->var.gcCleanups, L_cleanupQueue_all, &block);
-	return err ? err : count_blocks(p, block, L_cleanupBlock_alllink, L_cleanupBlock_n, cleanups);
+	return err ? err :
+		     count_blocks(p, block, L_cleanupBlock_alllink, L_cleanupBlock_n, cleanups);
 }

@@ -22,7 +22,8 @@ struct err *spans_plan_headers(struct proc *p, struct ranges *want)
 
 		err = image_read_word(p->img, ptr + i * p->fmt.word, &s);
 		if (!err)
-			err = vec_push(want, ((struct range){ s, layout_size(&p->layout, LS_mspan) }));
+			err = vec_push(want,
+				       ((struct range){ s, layout_size(&p->layout, LS_mspan) }));
 		if (err)
 			return err_wrapf(err, "reading mheap_.allspans");
 	}
@@ -69,8 +70,8 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 	s->arena_chunk = layout_has(l, L_mspan_isUserArenaChunk) &&
 			 proc_peek(p, b, L_mspan_isUserArenaChunk);
 	/*
-	 * arena.go: setUserArenaChunkToFault.  Freed and without memory, the span is kept for as long as something
-	 * points there; it counts as free.
+	 * arena.go: setUserArenaChunkToFault.  Freed and without memory, the span is kept for as
+	 * long as something points there; it counts as free.
 	 */
 	if (s->arena_chunk && s->spanclass & 1) {
 		s->state = 0;
@@ -187,7 +188,8 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 	size_t cap = 1024;
 
 	memset(s, 0, sizeof(*s));
-	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len)) ||
+	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr,
+			      &len)) ||
 	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &s->sweepgen)))
 		return err;
 	s->green_tea = layout_has(&p->layout, LS_spanInlineMarkBits) &&
@@ -203,7 +205,9 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 			return err;
 		b = image_ptr(p->img, addr, layout_size(&p->layout, LS_mspan), NULL);
 		if (!b)
-			return err_fault(addr, "the span table's entry %" PRIu64 " at 0x%" PRIx64 " cannot be read",
+			return err_fault(addr,
+					 "the span table's entry %" PRIu64 " at 0x%" PRIx64
+					 " cannot be read",
 					 i, addr);
 		if (s->n == cap) {
 			err = spans_grow(s, cap *= 2);
@@ -234,7 +238,8 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 		x->inline_marks = s->green_tea && x->elemsize >= 16 && x->spanclass >> 1 &&
 				  x->elemsize <= 8u * p->fmt.word * p->fmt.word;
 		if (s->nids + x->nelems > UINT32_MAX / 2)
-			return err_create(ERR_LIMIT, "more than %u slots in the heap", UINT32_MAX / 2);
+			return err_create(ERR_LIMIT, "more than %u slots in the heap",
+					  UINT32_MAX / 2);
 		x->first_id = (uint32_t)s->nids;
 		s->nids += x->nelems;
 		x->first_scan = (uint32_t)s->nscan;
@@ -245,7 +250,8 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 	return err ? err : pages_index(s);
 }
 
-/* Marks are asked for where they say what survives, or whether a slot past freeIndexForScan is an object. */
+/* Marks are asked for where they say what survives, or whether a slot past freeIndexForScan is
+ * an object. */
 static bool span_needs_marks(const struct span *x)
 {
 	return x->unswept || (x->ptrs != SPAN_NOSCAN && x->scan_index < x->freeindex);
@@ -263,8 +269,9 @@ struct err *spans_plan_bits(struct proc *p, const struct spans *s, struct ranges
 		if (!err && span_needs_marks(x))
 			err = vec_push(want, ((struct range){ x->mark_bits, len }));
 		if (!err && span_needs_marks(x) && x->inline_marks)
-			err = vec_push(want, ((struct range){ x->base + x->npages * GO_PAGE - INLINE_MARKS,
-							      INLINE_MARKS }));
+			err = vec_push(
+				want, ((struct range){ x->base + x->npages * GO_PAGE - INLINE_MARKS,
+						       INLINE_MARKS }));
 	}
 	return err;
 }
@@ -340,13 +347,14 @@ struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unsta
 				alive[j] &= marks[j];
 		} else if (marks) {
 			/*
-			 * freeIndexForScan stands still while the collector marks, and what is allocated then is allocated
-			 * black.  So what lies past it, was free at the last sweep and is not black is still being
-			 * made: nobody holds it.  It stays counted by alloc_count.
+			 * freeIndexForScan stands still while the collector marks, and what is
+			 * allocated then is allocated black.  So what lies past it, was free at the
+			 * last sweep and is not black is still being made: nobody holds it.  It
+			 * stays counted by alloc_count.
 			 */
 			for (uint32_t j = x->scan_index; j < x->freeindex; j++)
 				if (!((marks[j >> 3] | bits[j >> 3]) >> (j & 7) & 1))
-					alive[j >> 3] &= (uint8_t)~(1 << (j & 7));
+					alive[j >> 3] &= (uint8_t) ~(1 << (j & 7));
 		}
 		x->alive = alive;
 	}
@@ -402,7 +410,8 @@ struct err *spans_attach(struct proc *p, struct spans *s)
 		const uint8_t *bits;
 
 		x->data_len = 0;
-		x->data = x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
+		x->data =
+			x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
 		bits = len ? image_ptr(p->img, x->base + off, len, NULL) : NULL;
 		if (bits && x->data && x->data_len >= x->npages * GO_PAGE) {
 			x->bits = memcpy(s->bitmaps + at, bits, len);
@@ -430,5 +439,6 @@ struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len)
 	enum { SMALL = 16 }; /* pages */
 	const struct span *sp = spans_find(s, addr);
 
-	return sp && sp->npages <= SMALL ? (struct range){ sp->base, sp->npages * GO_PAGE } : (struct range){ addr, len };
+	return sp && sp->npages <= SMALL ? (struct range){ sp->base, sp->npages * GO_PAGE } :
+					   (struct range){ addr, len };
 }

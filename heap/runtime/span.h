@@ -16,7 +16,8 @@
 #include "heap/runtime/proc.h"
 
 enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT };
-enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 }; /* spanInlineMarkBits: size, and marks[] in it */
+/* spanInlineMarkBits: size, and marks[] in it */
+enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 };
 enum { SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL }; /* mSpanState */
 
 /* Where the pointer map of a span's objects is. */
@@ -36,23 +37,24 @@ struct span {
 	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */
 	union {
 		uint64_t large_type; /* SPAN_LARGE; else 0 */
-		const uint8_t *bits; /* SPAN_BITS, attached: a copy of the span's bitmap; NULL: not captured */
+		/* SPAN_BITS, attached: a copy of the span's bitmap; NULL: not captured */
+		const uint8_t *bits;
 	};
 	uint32_t divmul; /* index = offset * divmul >> 32; 0: always index 0 */
 	uint32_t first_id;
 	uint32_t first_scan; /* the same in ids of spans that can hold pointers only: scan ids */
-	uint8_t ptrs; /* enum span_ptrs */
-	bool scheduler; /* holds gs, ms or ps */
+	uint8_t ptrs;        /* enum span_ptrs */
+	bool scheduler;      /* holds gs, ms or ps */
 	bool arena_chunk;
 	bool unswept; /* what survives is in the mark bits */
 	/* the rest */
 	uint64_t npages;
 	uint32_t nelems;
 	uint32_t freeindex, scan_index; /* freeIndexForScan */
-	uint32_t alloc_count; /* as the span says */
+	uint32_t alloc_count;           /* as the span says */
 	uint8_t state, spanclass;
 	bool inline_marks;
-	uint64_t data_len;    /* how much of data there is */
+	uint64_t data_len; /* how much of data there is */
 	uint64_t alloc_bits, mark_bits, specials;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct span) == 128, "two lines");
@@ -69,12 +71,14 @@ struct spans {
 	size_t ntables;
 	/* scan id -> span */
 	struct scan_span *scan; /* spans with pointers, and one past their end */
-	uint32_t *scan_at;	/* by scan id / SCAN_STEP: where to begin in it */
-	uint8_t *bitmaps; /* of all SPAN_BITS spans, close together: naming objects looks at many of them */
+	uint32_t *scan_at;      /* by scan id / SCAN_STEP: where to begin in it */
+	/* of all SPAN_BITS spans, close together: naming objects looks at many of them */
+	uint8_t *bitmaps;
 	struct arena arena;
 };
 
-/* A stop at which the heap's tables disagree: let go and stop again (DESIGN, "Stopped anywhere"). */
+/* A stop at which the heap's tables disagree: let go and stop again (DESIGN, "Stopped
+ * anywhere"). */
 struct unstable {
 	const char *why; /* NULL: all is well */
 	uint64_t addr;
@@ -97,7 +101,8 @@ ERR_MUST_CHECK struct err *spans_plan_contents(const struct proc *p, const struc
 					       struct ranges *want);
 /* heap/runtime/arena_bits.c: where the bitmaps of SPAN_ARENA spans are, and the bitmaps. */
 ERR_MUST_CHECK struct err *arenas_fetch(struct proc *p, const struct spans *s);
-/* Which of the n <= 64 words from addr on are pointers; *stop: no more behind them.  False: not captured. */
+/* Which of the n <= 64 words from addr on are pointers; *stop: no more behind them.  False: not
+ * captured. */
 bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits, bool *stop);
 
 /* Once they are in the image: pointers to them, and the bitmaps. */
@@ -105,7 +110,7 @@ ERR_MUST_CHECK struct err *spans_attach(struct proc *p, struct spans *s);
 void spans_deinit(struct spans *s);
 
 struct page_table {
-	uint64_t key;	 /* addr >> 26 */
+	uint64_t key;    /* addr >> 26 */
 	uint32_t *spans; /* 8192 entries: index + 1 of the span; 0: none */
 };
 
@@ -176,7 +181,8 @@ static inline struct span *spans_of_scan(const struct spans *s, uint32_t id)
 	return &s->v[s->scan[lo].span];
 }
 
-/* Where user data starts in a slot: behind the allocation header (mallocHeaderSize), if there is one. */
+/* Where user data starts in a slot: behind the allocation header (mallocHeaderSize), if there is
+ * one. */
 static inline uint64_t span_data_off(const struct span *sp)
 {
 	return sp->ptrs == SPAN_HEADER ? 8 : 0;
@@ -194,7 +200,8 @@ static inline uint64_t span_slot(const struct span *sp, uint32_t index)
 }
 
 /* The slot will be read soon.  Always inline: gcc drops calls of what does nothing but prefetch. */
-__attribute__((always_inline)) static inline void span_prefetch(const struct span *sp, uint32_t index)
+__attribute__((always_inline)) static inline void span_prefetch(const struct span *sp,
+								uint32_t index)
 {
 	const uint8_t *slot = sp->data + (uint64_t)index * sp->elemsize;
 
@@ -206,8 +213,8 @@ __attribute__((always_inline)) static inline void span_prefetch(const struct spa
 		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
 }
 
-/* What to fetch for the object at addr: the whole span around it, if that is small.  Its neighbours are needed sooner or
- * later, and then cost no round trip. */
+/* What to fetch for the object at addr: the whole span around it, if that is small.  Its
+ * neighbours are needed sooner or later, and then cost no round trip. */
 struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len);
 
 #endif

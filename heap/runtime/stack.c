@@ -13,7 +13,7 @@
 struct stack_object {
 	uint64_t addr, size;
 	const uint8_t *mask; /* NULL: the synthetic RegArgs object */
-	uint64_t ptr_words; /* bits */
+	uint64_t ptr_words;  /* bits */
 	uint32_t frame;
 	bool done;
 };
@@ -87,7 +87,8 @@ static struct err *scan_words(struct stack_scan *s, uint64_t addr, uint64_t nbit
 	for (uint64_t i = 0; i < nbits && !err; i++)
 		if ((!mask || mask[i >> 3] >> (i & 7) & 1) &&
 		    stack_word(s, addr + i * s->p->fmt.word, &v))
-			err = scan_value(s, addr + i * s->p->fmt.word, v, frame, ROOT_STACK, conservative);
+			err = scan_value(s, addr + i * s->p->fmt.word, v, frame, ROOT_STACK,
+					 conservative);
 	return err;
 }
 
@@ -107,7 +108,8 @@ static const uint8_t *stackmap(const struct proc *p, uint64_t map, int32_t idx, 
 	*nbit = bytes_u32(p->fmt, head + 4);
 	if (idx < 0 || idx >= n || *nbit > INT32_MAX / 2)
 		return NULL;
-	return image_ptr(p->img, map + 8 + (uint64_t)idx * ((*nbit + 7) / 8), (*nbit + 7) / 8, NULL);
+	return image_ptr(p->img, map + 8 + (uint64_t)idx * ((*nbit + 7) / 8), (*nbit + 7) / 8,
+			 NULL);
 }
 
 static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint32_t frame,
@@ -117,7 +119,8 @@ static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint
 
 	if (addr < f->sp || addr >= s->g->hi || size > s->g->hi - addr)
 		return NULL;
-	return vec_push(&s->objs, ((struct stack_object){ addr, size, mask, ptr_words, frame, false }));
+	return vec_push(&s->objs,
+			((struct stack_object){ addr, size, mask, ptr_words, frame, false }));
 }
 
 /* A stack object's mask; until 1.23 that of a large one is a GC program, run once. */
@@ -131,7 +134,8 @@ static struct err *object_mask(struct stack_scan *s, uint64_t mask, uint64_t wor
 	bool is_new;
 
 	if (!program) {
-		*ret = words ? image_ptr(s->p->img, mask, (words + 7) / 8, NULL) : (const uint8_t *)"";
+		*ret = words ? image_ptr(s->p->img, mask, (words + 7) / 8, NULL) :
+			       (const uint8_t *)"";
 		return *ret ? NULL : err_fault(mask, "the mask of a stack object cannot be read");
 	}
 	err = map64_put(&m->programs, mask, 0, &slot, &is_new);
@@ -162,7 +166,8 @@ static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, ui
 	if (err)
 		return err;
 	if (n > UINT16_MAX)
-		return err_create(ERR_BADDATA, "%s has %" PRIu64 " stack objects", f->func->name, n);
+		return err_create(ERR_BADDATA, "%s has %" PRIu64 " stack objects", f->func->name,
+				  n);
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t r = table + p->fmt.word + i * elem, mask, words;
 		const uint8_t *bits, *b = image_ptr(p->img, r, elem, NULL);
@@ -173,11 +178,13 @@ static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, ui
 		ptrdata = (int32_t)proc_peek(p, b, L_stackObjectRecord_ptrdata);
 		words = (uint64_t)(ptrdata < 0 ? -(int64_t)ptrdata : ptrdata) / p->fmt.word;
 		mask = layout_has(&p->layout, L_stackObjectRecord_gcdataoff) ?
-			       f->func->mod->rodata + proc_peek(p, b, L_stackObjectRecord_gcdataoff) :
+			       f->func->mod->rodata +
+				       proc_peek(p, b, L_stackObjectRecord_gcdataoff) :
 			       proc_peek(p, b, L_stackObjectRecord_gcdata);
 		err = object_mask(s, mask, words, ptrdata < 0, &bits);
 		if (!err)
-			err = add_object(s, f, frame, (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
+			err = add_object(s, f, frame,
+					 (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
 					 proc_peek(p, b, L_stackObjectRecord_size), bits, words);
 		if (err)
 			return err;
@@ -213,13 +220,14 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 	if (n) {
 		mask = image_ptr(p->img, data, (n + 7) / 8, NULL);
 		if (!mask)
-			return err_fault(data, "the argument map of %s was not captured", f->func->name);
+			return err_fault(data, "the argument map of %s was not captured",
+					 f->func->name);
 		err = scan_words(s, f->argp, n, mask, frame, false);
 		if (err)
 			return err;
 	}
-	/* abi.RegArgs: Ints [9]uintptr, Floats [15]uint64, Ptrs [9]unsafe.Pointer, ReturnIsPtr; where arguments are on the
-	 * stack it is empty, and the frame has no room for one. */
+	/* abi.RegArgs: Ints [9]uintptr, Floats [15]uint64, Ptrs [9]unsafe.Pointer, ReturnIsPtr;
+	 * where arguments are on the stack it is empty, and the frame has no room for one. */
 	if (p->arch->int_arg_regs) {
 		uint64_t ints = p->arch->int_arg_regs, floats = p->arch->float_arg_regs;
 		uint64_t ptrs = ints * word + floats * 8;
@@ -250,7 +258,8 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 		    (err = scan_words(s, f->sp, (end - f->sp) / p->fmt.word, NULL, frame, true)))
 			return err;
 		if (f->func->args > 0)
-			return scan_words(s, f->argp, (uint64_t)f->func->args / p->fmt.word, NULL, frame, true);
+			return scan_words(s, f->argp, (uint64_t)f->func->args / p->fmt.word, NULL,
+					  frame, true);
 		return NULL;
 	}
 	if (!f->continpc)
@@ -263,10 +272,11 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 		map = func_funcdata(p, f->func, FUNCDATA_LOCALS);
 		mask = stackmap(p, map, idx, &nbit);
 		if (!mask && (nbit || !map))
-			return err_create(ERR_BADDATA, "%s at 0x%" PRIx64 " has no map of its locals",
+			return err_create(ERR_BADDATA,
+					  "%s at 0x%" PRIx64 " has no map of its locals",
 					  f->func->name, f->pc);
-		if (nbit &&
-		    (err = scan_words(s, f->varp - (uint64_t)nbit * p->fmt.word, nbit, mask, frame, false)))
+		if (nbit && (err = scan_words(s, f->varp - (uint64_t)nbit * p->fmt.word, nbit, mask,
+					      frame, false)))
 			return err;
 	}
 	if (f->func->args == FUNC_ARGS_UNKNOWN && f->func->cls == FUNC_REFLECT_STUB)
@@ -275,7 +285,8 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 		map = func_funcdata(p, f->func, FUNCDATA_ARGS);
 		mask = stackmap(p, map, idx, &nbit);
 		if (!mask && (nbit || !map))
-			return err_create(ERR_BADDATA, "%s at 0x%" PRIx64 " has no map of its arguments",
+			return err_create(ERR_BADDATA,
+					  "%s at 0x%" PRIx64 " has no map of its arguments",
 					  f->func->name, f->pc);
 		if (nbit && (err = scan_words(s, f->argp, nbit, mask, frame, false)))
 			return err;
@@ -298,8 +309,8 @@ static struct err *scan_pointed(struct stack_scan *s)
 	if (s->objs.n > 1)
 		qsort(s->objs.v, s->objs.n, sizeof(*s->objs.v), object_cmp);
 	while (!err && (s->precise.n || s->cons.n)) {
-		struct stack_ptr ptr = s->precise.n ? s->precise.v[--s->precise.n] :
-						      s->cons.v[--s->cons.n];
+		struct stack_ptr ptr =
+			s->precise.n ? s->precise.v[--s->precise.n] : s->cons.v[--s->cons.n];
 		size_t lo = 0, hi = s->objs.n;
 		struct stack_object *o;
 
@@ -320,8 +331,8 @@ static struct err *scan_pointed(struct stack_scan *s)
 		if (!o->mask) { /* RegArgs: only its last words, Ptrs, are pointers */
 			uint64_t ints = s->p->arch->int_arg_regs;
 
-			err = scan_words(s, o->addr + (o->ptr_words - ints) * s->p->fmt.word, ints, NULL,
-					 o->frame, ptr.conservative);
+			err = scan_words(s, o->addr + (o->ptr_words - ints) * s->p->fmt.word, ints,
+					 NULL, o->frame, ptr.conservative);
 			continue;
 		}
 		err = scan_words(s, o->addr, o->ptr_words, o->mask, o->frame, ptr.conservative);
@@ -339,8 +350,9 @@ static uint32_t frame_at(const struct stacks *st, const struct goroutine *g, uin
 }
 
 /*
- * Until 1.17 the arguments of a deferred call stand behind its record, where there is no register ABI (all but amd64), as the
- * function's own map of its arguments has them (traceback.go, tracebackdefers).
+ * Until 1.17 the arguments of a deferred call stand behind its record, where there is no register
+ * ABI (all but amd64), as the function's own map of its arguments has them (traceback.go,
+ * tracebackdefers).
  */
 static struct err *scan_defer_args(struct stack_scan *s, uint64_t d, uint64_t fn, uint32_t frame)
 {
@@ -353,14 +365,15 @@ static struct err *scan_defer_args(struct stack_scan *s, uint64_t d, uint64_t fn
 
 	if (!fn || layout_has(&p->layout, L_func_entryOff))
 		return NULL;
-	if ((err = image_read_uint(p->img, d, 4, &size)) || !size || (err = image_read_word(p->img, fn, &pc)) ||
-	    (err = func_find(p, pc, &f)))
+	if ((err = image_read_uint(p->img, d, 4, &size)) || !size ||
+	    (err = image_read_word(p->img, fn, &pc)) || (err = func_find(p, pc, &f)))
 		return err; /* _defer.siz is its first field */
 	if (!f || f->args == FUNC_ARGS_UNKNOWN)
 		return err_create(ERR_BADDATA, "a deferred call whose arguments are not known");
 	mask = stackmap(p, func_funcdata(p, f, FUNCDATA_ARGS), 0, &nbit);
 	for (uint32_t i = 0; mask && i < nbit && i < size / p->fmt.word && !err; i++)
-		if (mask[i >> 3] >> (i & 7) & 1 && !(err = image_read_word(p->img, args + i * p->fmt.word, &v)))
+		if (mask[i >> 3] >> (i & 7) & 1 &&
+		    !(err = image_read_word(p->img, args + i * p->fmt.word, &v)))
 			err = scan_value(s, args + i * p->fmt.word, v, frame, ROOT_DEFER, false);
 	return err;
 }
@@ -379,15 +392,17 @@ static struct err *scan_defers(struct stack_scan *s, const struct stacks *st)
 
 		if (++steps > LIMIT_FRAMES)
 			return err_create(ERR_LIMIT, "a goroutine with too many defers");
-		if ((err = proc_get(p, d, L_defer_fn, &fn)) || (err = proc_get(p, d, L_defer_link, &link)) ||
-		    (err = proc_get(p, d, L_defer_heap, &heap)) || (err = proc_get(p, d, L_defer_sp, &sp)))
+		if ((err = proc_get(p, d, L_defer_fn, &fn)) ||
+		    (err = proc_get(p, d, L_defer_link, &link)) ||
+		    (err = proc_get(p, d, L_defer_heap, &heap)) ||
+		    (err = proc_get(p, d, L_defer_sp, &sp)))
 			return err;
 		frame = frame_at(st, s->g, sp);
 		if ((err = scan_defer_args(s, d, fn, frame)) ||
-		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_fn), fn, frame, ROOT_DEFER_FN,
-				      false)) ||
-		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_link), link, frame, ROOT_DEFER,
-				      false)))
+		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_fn), fn, frame,
+				      ROOT_DEFER_FN, false)) ||
+		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_link), link, frame,
+				      ROOT_DEFER, false)))
 			return err;
 		if (heap & 0xff && (err = scan_value(s, d, d, frame, ROOT_DEFER, false)))
 			return err;
@@ -415,7 +430,8 @@ static struct err *scan_registers(struct stack_scan *s, const struct stacks *st)
 		if (r != s->p->machine->pc && r != s->p->machine->sp &&
 		    s->p->machine->reg_sizes[r] == s->p->fmt.word)
 			err = scan_value(s, ctx.sp, ctx.regs[r],
-					 g->nframes ? g->first_frame : UINT32_MAX, ROOT_REGISTER, true);
+					 g->nframes ? g->first_frame : UINT32_MAX, ROOT_REGISTER,
+					 true);
 	return err;
 }
 
@@ -435,8 +451,10 @@ struct err *stacks_scan(struct proc *p, struct stacks *st, const struct spans *s
 		if (s.mem)
 			s.mem_hi = s.mem_lo + left < g->hi ? s.mem_lo + left : g->hi;
 	}
-	err = scan_value(&s, g->addr + layout_off(&p->layout, L_g_sched) + layout_off(&p->layout, L_gobuf_ctxt),
-			 g->sched_ctxt, g->nframes ? g->first_frame : UINT32_MAX, ROOT_STACK, false);
+	err = scan_value(
+		&s,
+		g->addr + layout_off(&p->layout, L_g_sched) + layout_off(&p->layout, L_gobuf_ctxt),
+		g->sched_ctxt, g->nframes ? g->first_frame : UINT32_MAX, ROOT_STACK, false);
 	if (g->partial) { /* all of the used part, as we do not know better */
 		/* Of one that runs it is an old one. */
 		bool sched = g->status != G_RUNNING && g->sched_sp > g->lo && g->sched_sp < g->hi;

@@ -45,8 +45,8 @@ bool unwind_next(struct proc *p, struct unwind *u)
 	u->pc = u->lr;
 	u->sp = u->fp;
 	u->lr = 0;
-	if (p->arch->min_frame && (cls == FUNC_SIGPANIC || cls == FUNC_ASYNC_PREEMPT ||
-				   cls == FUNC_DEBUG_CALL)) {
+	if (p->arch->min_frame &&
+	    (cls == FUNC_SIGPANIC || cls == FUNC_ASYNC_PREEMPT || cls == FUNC_DEBUG_CALL)) {
 		const struct pcinfo *pi;
 		struct err *err;
 
@@ -72,7 +72,8 @@ static const struct thread *machine_thread(const struct stacks *s, const struct 
 	return m && m->thread >= 0 ? &s->threads->v[m->thread] : NULL;
 }
 
-/* The registers that a signal handler interrupted: what the kernel saved where sigtramp's frame begins. */
+/* The registers that a signal handler interrupted: what the kernel saved where sigtramp's frame
+ * begins. */
 static bool sigcontext(struct proc *p, struct gcontext *ctx)
 {
 	struct unwind u = { .pc = ctx->pc, .sp = ctx->sp, .innermost = true };
@@ -139,12 +140,14 @@ static bool behind_racecall(struct proc *p, uint64_t pc)
 }
 
 /*
- * The race detector's code, in C, runs on g0, and racecall (race_amd64.s) switches there without saving but in R12, which
- * C functions keep, perhaps in their frames.  So the goroutine's sp is in R12 or between the thread's sp and where g0's
- * stack was taken up; it is where a call of the race detector returns to, and the stack can be walked to its end from there.
- * The C code's frames may hold older ones: those of calls further down the stack than this one.
+ * The race detector's code, in C, runs on g0, and racecall (race_amd64.s) switches there without
+ * saving but in R12, which C functions keep, perhaps in their frames.  So the goroutine's sp is in
+ * R12 or between the thread's sp and where g0's stack was taken up; it is where a call of the race
+ * detector returns to, and the stack can be walked to its end from there. The C code's frames may
+ * hold older ones: those of calls further down the stack than this one.
  */
-static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct machine *m, struct gcontext *ctx)
+static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct machine *m,
+			struct gcontext *ctx)
 {
 	uint64_t word = p->fmt.word, left, found = 0, v, pc, n, at;
 	const struct arch *a = p->machine;
@@ -155,14 +158,14 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 	if (n > m->g0_sched_sp - ctx->sp)
 		n = m->g0_sched_sp - ctx->sp;
 	for (int r = 0; r < a->nregs; r++)
-		if (!strcmp(a->reg_names[r], p->arch->race_reg) && within(ctx->regs[r], g->lo, g->hi) &&
-		    proc_try_word(p, ctx->regs[r], &pc) && behind_racecall(p, pc) &&
-		    reaches_top(p, g, pc, ctx->regs[r]))
+		if (!strcmp(a->reg_names[r], p->arch->race_reg) &&
+		    within(ctx->regs[r], g->lo, g->hi) && proc_try_word(p, ctx->regs[r], &pc) &&
+		    behind_racecall(p, pc) && reaches_top(p, g, pc, ctx->regs[r]))
 			found = ctx->regs[r];
 	for (at = 0; at + word <= n; at += word) {
 		v = bytes_word(p->fmt, b + at);
-		if (v > found && within(v, g->lo, g->hi) && !(v & (word - 1)) && proc_try_word(p, v, &pc) &&
-		    behind_racecall(p, pc) && reaches_top(p, g, pc, v))
+		if (v > found && within(v, g->lo, g->hi) && !(v & (word - 1)) &&
+		    proc_try_word(p, v, &pc) && behind_racecall(p, pc) && reaches_top(p, g, pc, v))
 			found = v;
 	}
 	if (!found || !proc_try_word(p, found, &ctx->pc))
@@ -172,17 +175,19 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 }
 
 /*
- * Is the thread in the race detector's code?  racecall aligns the sp and calls; so do others that use g0's stack, with
- * their own return address or argument there.
+ * Is the thread in the race detector's code?  racecall aligns the sp and calls; so do others that
+ * use g0's stack, with their own return address or argument there.
  */
 static bool in_racecall(struct proc *p, const struct machine *m, const struct gcontext *ctx)
 {
 	uint64_t pc;
 
-	if (!p->arch->race_reg || !within(ctx->sp, m->g0_lo, m->g0_sched_sp) || m->g0_sched_sp > m->g0_hi)
+	if (!p->arch->race_reg || !within(ctx->sp, m->g0_lo, m->g0_sched_sp) ||
+	    m->g0_sched_sp > m->g0_hi)
 		return false;
 	return class_at(p, ctx->pc) == FUNC_RACECALL ||
-	       (proc_try_word(p, (m->g0_sched_sp & ~15ull) - p->fmt.word, &pc) && class_at(p, pc) == FUNC_RACECALL);
+	       (proc_try_word(p, (m->g0_sched_sp & ~15ull) - p->fmt.word, &pc) &&
+		class_at(p, pc) == FUNC_RACECALL);
 }
 
 bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
@@ -217,7 +222,8 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 			*why = "a switch of goroutines (gogo)";
 			return false;
 		}
-		/* nanotime1 and its like switch to g0 without saving; the m says where they came from. */
+		/* nanotime1 and its like switch to g0 without saving; the m says where they came
+		 * from. */
 		if (m->vdso_sp && within(m->vdso_sp, g->lo, g->hi) &&
 		    !within(ctx->sp, m->sig_lo, m->sig_hi) &&
 		    (cls == FUNC_NANOTIME1 || !within(ctx->sp, g->lo, g->hi))) {

@@ -7,12 +7,13 @@ static const struct {
 	const char *strct, *field;
 	struct known_pointer points;
 } fields[] = {
-	{ "sync.Pool", "local", { "sync.poolLocal", true } },	/* [P]poolLocal, sync/pool.go */
+	{ "sync.Pool", "local", { "sync.poolLocal", true } }, /* [P]poolLocal, sync/pool.go */
 	{ "sync.Pool", "victim", { "sync.poolLocal", true } },
-	{ "sync.entry", "p", { "interface {}", false } },	       /* until 1.19, sync/map.go */
-	{ "arena.Arena", "a", { "runtime.userArena", false } },	       /* arena/arena.go */
-	{ "runtime.timeTimer", "c", { "runtime.hchan", false } },	/* chan time.Time */
-	{ "runtime.g", "labels", { "runtime/pprof.labelMap", false } }, /* runtime/pprof/runtime.go */
+	{ "sync.entry", "p", { "interface {}", false } },         /* until 1.19, sync/map.go */
+	{ "arena.Arena", "a", { "runtime.userArena", false } },   /* arena/arena.go */
+	{ "runtime.timeTimer", "c", { "runtime.hchan", false } }, /* chan time.Time */
+	/* runtime/pprof/runtime.go */
+	{ "runtime.g", "labels", { "runtime/pprof.labelMap", false } },
 };
 
 const struct known_pointer *known_field(const char *strct, const char *field)
@@ -34,7 +35,8 @@ const char *known_pointee(const char *type)
 const struct known_container *known_container(const char *type)
 {
 	/* timers.heap points to the timer inside a timeTimer (runtime/time.go@1.23) */
-	static const struct known_container rows[] = { { "runtime.timer", "runtime.timeTimer", "timer" } };
+	static const struct known_container rows[] = { { "runtime.timer", "runtime.timeTimer",
+							 "timer" } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (!strcmp(rows[i].inner, type))
@@ -44,8 +46,10 @@ const struct known_container *known_container(const char *type)
 
 bool known_interface(const char *type)
 {
-	static const char *const names[] = { "sync.eface", "runtime.eface", "sync/atomic.efaceWords",
-					     "internal/abi.EmptyInterface", "reflect.emptyInterface" };
+	static const char *const names[] = { "sync.eface", "runtime.eface",
+					     "sync/atomic.efaceWords",
+					     "internal/abi.EmptyInterface",
+					     "reflect.emptyInterface" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!strcmp(names[i], type))
@@ -73,7 +77,7 @@ const char *known_closure(const char *func, unsigned word, struct arena *arena, 
 	*off = word;
 	open = strstr(func, ".(*");
 	if (open && dot[-1] == ')')
-		return arena_printf(arena, "*%.*s.%.*s", (int)(open - func), func, (int)(dot - 1 - (open + 3)),
-				    open + 3);
+		return arena_printf(arena, "*%.*s.%.*s", (int)(open - func), func,
+				    (int)(dot - 1 - (open + 3)), open + 3);
 	return arena_strndup(arena, func, (size_t)(dot - func));
 }

@@ -10,7 +10,8 @@
 
 #include "base/arena.h"
 
-/* What an unsafe.Pointer field of a struct points to: a type's name, tiled or one; NULL: unknown. */
+/* What an unsafe.Pointer field of a struct points to: a type's name, tiled or one; NULL:
+ * unknown. */
 struct known_pointer {
 	const char *type;
 	bool tile;
@@ -30,8 +31,8 @@ const struct known_container *known_container(const char *type);
 bool known_interface(const char *type);
 
 /*
- * What a closure holds behind its code pointer, by its function's name: the type's name, with *off where it
- * begins (bytes).  NULL: unknown.  May be made in `arena`.
+ * What a closure holds behind its code pointer, by its function's name: the type's name, with *off
+ * where it begins (bytes).  NULL: unknown.  May be made in `arena`.
  */
 const char *known_closure(const char *func, unsigned word, struct arena *arena, unsigned *off);
 

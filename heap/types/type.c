@@ -35,8 +35,8 @@ void types_destroy(struct types *t)
 
 DEFINE_CLEANUP(types_destroy, struct types *)
 
-struct err *types_create(const struct image *img, const struct layout *layout, const struct types_module *modules,
-			 size_t nmodules, struct types **ret)
+struct err *types_create(const struct image *img, const struct layout *layout,
+			 const struct types_module *modules, size_t nmodules, struct types **ret)
 {
 	_cleanup_(cleanup_types_destroy) struct types *t = calloc(1, sizeof(*t));
 
@@ -66,7 +66,8 @@ size_t types_module_of(const struct types *t, uint64_t rtype)
 	return i;
 }
 
-struct err *type_new(struct types *t, uint8_t kind, const char *name, uint64_t size, struct go_type **ret)
+struct err *type_new(struct types *t, uint8_t kind, const char *name, uint64_t size,
+		     struct go_type **ret)
 {
 	struct go_type *type = arena_alloc(&t->arena, sizeof(*type));
 
@@ -99,8 +100,9 @@ struct go_type *type_recall(const struct map64 *m, uint64_t key)
 
 struct err *type_absorb(struct err *err)
 {
-	if (err && (err->code == ERR_FAULT || err->code == ERR_BADDATA || err->code == ERR_NODEBUG ||
-		    err->code == ERR_LIMIT || err->code == ERR_UNSUPPORTED)) {
+	if (err &&
+	    (err->code == ERR_FAULT || err->code == ERR_BADDATA || err->code == ERR_NODEBUG ||
+	     err->code == ERR_LIMIT || err->code == ERR_UNSUPPORTED)) {
 		err_destroy(err);
 		return NULL;
 	}
@@ -163,8 +165,8 @@ struct err *types_by_name(struct types *t, const char *name, struct go_type **re
 }
 
 /* The program may have the type itself: then that one is it. */
-static struct err *find_same(struct types *t, const char *name, uint8_t kind, const struct go_type *elem,
-			     struct go_type **ret)
+static struct err *find_same(struct types *t, const char *name, uint8_t kind,
+			     const struct go_type *elem, struct go_type **ret)
 {
 	struct go_type *same;
 	struct err *err = types_by_name(t, name, &same);
@@ -246,8 +248,8 @@ struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n, st
 /* ------------------------------------------------------------------ closures */
 
 /* A captured variable's type: of generic code, that of the instance. */
-static struct err *capture_type(struct types *t, size_t module, uint64_t entry, const struct dwarf_capture *c,
-				struct go_type **ret)
+static struct err *capture_type(struct types *t, size_t module, uint64_t entry,
+				const struct dwarf_capture *c, struct go_type **ret)
 {
 	struct err *err = types_from_die(t, module, c->type, ret);
 	const char *func = c->dict ? dwarf_func_name(t->modules[module].dwarf, entry) : NULL, *name;
@@ -261,8 +263,8 @@ static struct err *capture_type(struct types *t, size_t module, uint64_t entry, 
 	return err;
 }
 
-static struct err *closure_make(struct types *t, size_t module, uint64_t entry, const struct dwarf_capture *c,
-				size_t n, struct go_type **ret)
+static struct err *closure_make(struct types *t, size_t module, uint64_t entry,
+				const struct dwarf_capture *c, size_t n, struct go_type **ret)
 {
 	struct go_type *type = NULL, *uintptr_;
 	struct err *err = types_by_name(t, "uintptr", &uintptr_);
@@ -288,7 +290,10 @@ static struct err *closure_make(struct types *t, size_t module, uint64_t entry, 
 		offset = c[i].offset;
 		if (c[i].guessed && f->type) {
 			uint64_t size = f->type->size;
-			uint64_t align = size >= t->fmt.word ? t->fmt.word : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+			uint64_t align = size >= t->fmt.word ? t->fmt.word :
+					 size >= 4           ? 4 :
+					 size >= 2           ? 2 :
+							       1;
 
 			offset = (type->size + align - 1) & ~(align - 1);
 		}
@@ -304,7 +309,8 @@ static struct err *closure_make(struct types *t, size_t module, uint64_t entry, 
 	return NULL;
 }
 
-/* The k-th order of what a closure captures; false: there are not so many, or the order is known. */
+/* The k-th order of what a closure captures; false: there are not so many, or the order is
+ * known. */
 static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
 {
 	enum { PERMUTED_MAX = 4 }; /* 24 orders */
@@ -338,12 +344,15 @@ struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, str
 		_cleanup_free_ struct dwarf_capture *c = NULL;
 		size_t n = 0;
 
-		if (!t->modules[i].dwarf || (t->modules[i].etext && entry - t->modules[i].text >=
-							    t->modules[i].etext - t->modules[i].text))
+		if (!t->modules[i].dwarf ||
+		    (t->modules[i].etext &&
+		     entry - t->modules[i].text >= t->modules[i].etext - t->modules[i].text))
 			continue;
-		err = type_absorb(dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
+		err = type_absorb(
+			dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
 		if (!err && n && permute(c, n, variant))
-			err = type_absorb(closure_make(t, i, entry - t->modules[i].bias, c, n, &type));
+			err = type_absorb(
+				closure_make(t, i, entry - t->modules[i].bias, c, n, &type));
 	}
 	if (!err)
 		err = type_remember(&t->closures, key, type);

@@ -20,33 +20,33 @@
 #include "target/target.h"
 
 enum go_kind { /* reflect.Kind */
-	KIND_INVALID,
-	KIND_BOOL,
-	KIND_INT,
-	KIND_INT8,
-	KIND_INT16,
-	KIND_INT32,
-	KIND_INT64,
-	KIND_UINT,
-	KIND_UINT8,
-	KIND_UINT16,
-	KIND_UINT32,
-	KIND_UINT64,
-	KIND_UINTPTR,
-	KIND_FLOAT32,
-	KIND_FLOAT64,
-	KIND_COMPLEX64,
-	KIND_COMPLEX128,
-	KIND_ARRAY,
-	KIND_CHAN,
-	KIND_FUNC,
-	KIND_INTERFACE,
-	KIND_MAP,
-	KIND_POINTER,
-	KIND_SLICE,
-	KIND_STRING,
-	KIND_STRUCT,
-	KIND_UNSAFE_POINTER,
+	       KIND_INVALID,
+	       KIND_BOOL,
+	       KIND_INT,
+	       KIND_INT8,
+	       KIND_INT16,
+	       KIND_INT32,
+	       KIND_INT64,
+	       KIND_UINT,
+	       KIND_UINT8,
+	       KIND_UINT16,
+	       KIND_UINT32,
+	       KIND_UINT64,
+	       KIND_UINTPTR,
+	       KIND_FLOAT32,
+	       KIND_FLOAT64,
+	       KIND_COMPLEX64,
+	       KIND_COMPLEX128,
+	       KIND_ARRAY,
+	       KIND_CHAN,
+	       KIND_FUNC,
+	       KIND_INTERFACE,
+	       KIND_MAP,
+	       KIND_POINTER,
+	       KIND_SLICE,
+	       KIND_STRING,
+	       KIND_STRUCT,
+	       KIND_UNSAFE_POINTER,
 };
 
 struct go_type;
@@ -66,39 +66,41 @@ struct go_field {
 struct go_map {
 	bool swiss;
 	bool indirect_key, indirect_elem; /* the slot holds a pointer to it */
-	uint32_t group_size;		  /* bytes of a group or bucket */
+	uint32_t group_size;              /* bytes of a group or bucket */
 	uint32_t keys_off, key_stride;
 	uint32_t elems_off, elem_stride;
 	uint32_t overflow_off; /* buckets: of the overflow pointer */
 };
 
 struct go_type {
-	const char *name; /* as Go prints it, with full import paths: "*net/http.Server", "map[string]int" */
+	/* as Go prints it, with full import paths: "*net/http.Server", "map[string]int" */
+	const char *name;
 	uint64_t size;
-	uint64_t len;	  /* arrays */
-	uint32_t id;	  /* dense, from 1, in order of creation */
-	uint8_t kind;	  /* enum go_kind */
-	bool direct;	  /* pointer-shaped: an interface's data word is the value itself */
-	bool is_iface_empty; /* KIND_INTERFACE: eface (word 0 is a type), else iface (word 0 is an itab) */
+	uint64_t len; /* arrays */
+	uint32_t id;  /* dense, from 1, in order of creation */
+	uint8_t kind; /* enum go_kind */
+	bool direct;  /* pointer-shaped: an interface's data word is the value itself */
+	/* KIND_INTERFACE: eface (word 0 is a type), else iface (word 0 is an itab) */
+	bool is_iface_empty;
 	bool expanded;
 	uint32_t nfields; /* structs, in offset order */
 	struct go_field *fields;
 	struct go_type *elem; /* pointer, slice, array, chan, map; NULL: unknown (unsafe.Pointer) */
 	struct go_type *key;  /* maps */
 	struct go_map *map;   /* maps */
-	uint64_t die;	      /* 0: from a descriptor only */
-	uint64_t rtype;	      /* address of the descriptor; 0: unknown */
+	uint64_t die;         /* 0: from a descriptor only */
+	uint64_t rtype;       /* address of the descriptor; 0: unknown */
 };
 
 struct types;
 
 /* One loaded module: what joins descriptors and DIEs. */
 struct types_module {
-	uint64_t moduledata;	/* run-time address; 0: not there */
+	uint64_t moduledata;    /* run-time address; 0: not there */
 	uint64_t types, etypes; /* run-time addresses of the descriptors */
-	uint64_t text, etext;	/* run-time addresses of its functions; 0, 0: all are */
-	uint64_t bias;		/* of functions: run-time minus DWARF's addresses */
-	struct dwarf *dwarf;	/* NULL: none for this module */
+	uint64_t text, etext;   /* run-time addresses of its functions; 0, 0: all are */
+	uint64_t bias;          /* of functions: run-time minus DWARF's addresses */
+	struct dwarf *dwarf;    /* NULL: none for this module */
 };
 
 /* img, layout and modules' dwarf are borrowed; modules is copied. */
@@ -107,8 +109,9 @@ ERR_MUST_CHECK struct err *types_create(const struct image *img, const struct la
 					struct types **ret);
 void types_destroy(struct types *t);
 
-/* *ret is NULL, with no error, when there is no such type or it cannot be read (a damaged descriptor, a cut image):
- * names are then poorer, nothing else. Only ERR_NOMEM and the like are errors. */
+/* *ret is NULL, with no error, when there is no such type or it cannot be read (a damaged
+ * descriptor, a cut image): names are then poorer, nothing else. Only ERR_NOMEM and the like are
+ * errors. */
 ERR_MUST_CHECK struct err *types_from_die(struct types *t, size_t module, uint64_t die,
 					  struct go_type **ret);
 /* addr: a run-time abi.Type address, in a module or on the heap (made by reflect). */
@@ -122,29 +125,34 @@ ERR_MUST_CHECK struct err *types_pointer_to(struct types *t, struct go_type *ele
 					    struct go_type **ret);
 ERR_MUST_CHECK struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n,
 					  struct go_type **ret);
-/* A type by its full name, NULL if there is none; without DWARF only named types that reflect knows. */
+/* A type by its full name, NULL if there is none; without DWARF only named types that reflect
+ * knows. */
 ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, struct go_type **ret);
 
-/* The map whose groups or buckets are of the type with this descriptor; NULL: none.  Without DWARF only. */
-ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype, struct go_type **ret);
+/* The map whose groups or buckets are of the type with this descriptor; NULL: none.  Without
+ * DWARF only. */
+ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype,
+					      struct go_type **ret);
 
 /*
- * Instances of generic code (type_dict.c).  A dictionary's symbol ("main..dict.hold[*main.Item]") and run-time address;
- * other symbols are passed over.
+ * Instances of generic code (type_dict.c).  A dictionary's symbol ("main..dict.hold[*main.Item]")
+ * and run-time address; other symbols are passed over.
  */
-ERR_MUST_CHECK struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, uint64_t size);
+ERR_MUST_CHECK struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr,
+					  uint64_t size);
 /*
- * What a variable of type `shape` with this dictionary index really is in func ("main.hold[go.shape.*uint8]"), and what
- * func is then called; NULL: nobody knows.  words: where the frame can have the dictionary's address.
+ * What a variable of type `shape` with this dictionary index really is in func
+ * ("main.hold[go.shape.*uint8]"), and what func is then called; NULL: nobody knows.  words: where
+ * the frame can have the dictionary's address.
  */
-ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uint32_t index, const struct go_type *shape,
-					  const uint64_t *words, size_t nwords, struct go_type **ret,
-					  const char **name);
+ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uint32_t index,
+					  const struct go_type *shape, const uint64_t *words,
+					  size_t nwords, struct go_type **ret, const char **name);
 
 /*
- * The closure object of the function that starts at run-time address entry: a struct {F uintptr; captured
- * variables by name}.  NULL where DWARF says nothing about its captures.
- * Before Go 1.23 the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
+ * The closure object of the function that starts at run-time address entry: a struct {F uintptr;
+ * captured variables by name}.  NULL where DWARF says nothing about its captures. Before Go 1.23
+ * the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
  * NULL; the object's own pointer map tells which it is.
  */
 ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,

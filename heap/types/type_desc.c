@@ -3,8 +3,8 @@
 #include <string.h>
 
 enum {
-	KIND_MASK = 0x1f,	  /* above it flags, up to go1.25 */
-	KIND_DIRECT_IFACE = 0x20, /* up to go1.25 */
+	KIND_MASK = 0x1f,          /* above it flags, up to go1.25 */
+	KIND_DIRECT_IFACE = 0x20,  /* up to go1.25 */
 	TFLAG_DIRECT_IFACE = 0x20, /* go1.26; unused before */
 	NAME_TAG = 2,
 	NAME_EMBEDDED = 8,
@@ -96,7 +96,8 @@ bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem)
 
 bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group)
 {
-	enum layout_id id = layout_has(t->layout, L_maptype_group) ? L_maptype_group : L_maptype_bucket;
+	enum layout_id id =
+		layout_has(t->layout, L_maptype_group) ? L_maptype_group : L_maptype_bucket;
 	struct desc d;
 	bool ok;
 	struct err *err = desc_read(t, rtype, &d, &ok);
@@ -161,7 +162,8 @@ static struct err *desc_read_name(struct types *t, uint64_t addr, struct desc_na
 	return err;
 }
 
-struct err *desc_read_name_off(struct types *t, const struct desc *d, int32_t off, struct desc_name *ret)
+struct err *desc_read_name_off(struct types *t, const struct desc *d, int32_t off,
+			       struct desc_name *ret)
 {
 	*ret = (struct desc_name){ 0 };
 	if (d->module == t->nmodules || off <= 0)
@@ -243,7 +245,8 @@ static struct err *desc_tail(struct types *t, const struct desc *d, uint64_t *re
 		*ret *= 8;
 		break;
 	case KIND_STRUCT:
-		err = desc_word(t, d->addr + layout_off(t->layout, L_structtype_fields) + w, ret, ok);
+		err = desc_word(t, d->addr + layout_off(t->layout, L_structtype_fields) + w, ret,
+				ok);
 		*ret *= layout_size(t->layout, LS_structfield);
 		break;
 	default:
@@ -287,8 +290,8 @@ struct err *desc_fields(struct types *t, const struct desc *d, uint64_t *at, uin
 	return err;
 }
 
-struct err *desc_field(struct types *t, uint64_t at, struct desc_name *name, uint64_t *type, uint64_t *offset,
-				bool *ok)
+struct err *desc_field(struct types *t, uint64_t at, struct desc_name *name, uint64_t *type,
+		       uint64_t *offset, bool *ok)
 {
 	uint64_t addr;
 	struct err *err = desc_word(t, at + layout_off(t->layout, L_structfield_name), &addr, ok);

@@ -1,10 +1,11 @@
 /*
- * Generic code is compiled once for all type arguments of one shape: "main.hold[go.shape.*uint8]" for every
- * pointer.  Its variables' types are of shapes; what they really are is in the dictionary that each
- * instance has, "main..dict.hold[*main.Item]": words of which DW_AT_go_dict_index (go1.18) names one for a
- * variable, the address of its type's descriptor (cmd/compile/internal/noder/reader.go, readDict and
- * varDictIndex).  Methods have their type's: "main..dict.Pair[int,string]", in 1.18 and 1.19 one of
- * their own: "main..dict.(*Pair[int,string]).wait".
+ * Generic code is compiled once for all type arguments of one shape: "main.hold[go.shape.*uint8]"
+ * for every pointer.  Its variables' types are of shapes; what they really are is in the dictionary
+ * that each instance has, "main..dict.hold[*main.Item]": words of which DW_AT_go_dict_index
+ * (go1.18) names one for a variable, the address of its type's descriptor
+ * (cmd/compile/internal/noder/reader.go, readDict and varDictIndex).  Methods have their type's:
+ * "main..dict.Pair[int,string]", in 1.18 and 1.19 one of their own:
+ * "main..dict.(*Pair[int,string]).wait".
  *
  * Which dictionary it is the frame says, where the function keeps the pointer; otherwise only an
  * instance that is the only one of its shape is certain.
@@ -64,7 +65,8 @@ struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, u
 
 	if (!mark)
 		return NULL;
-	name = arena_printf(&t->arena, "%.*s.%s", (int)(mark - symbol), symbol, mark + sizeof(DICT) - 1);
+	name = arena_printf(&t->arena, "%.*s.%s", (int)(mark - symbol), symbol,
+			    mark + sizeof(DICT) - 1);
 	if (!name)
 		return err_nomem();
 	if (!split_name(name, &at))
@@ -79,11 +81,12 @@ struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, u
 }
 
 /* The type that the dictionary has for a variable of this shape; NULL: it does not fit. */
-static struct err *entry_type(struct types *t, const struct type_dict *d, uint32_t index, const struct go_type *shape,
-			      struct go_type **ret)
+static struct err *entry_type(struct types *t, const struct type_dict *d, uint32_t index,
+			      const struct go_type *shape, struct go_type **ret)
 {
 	uint64_t off = (uint64_t)index * t->fmt.word;
-	const uint8_t *b = off < d->size ? image_ptr(t->img, d->addr + off, t->fmt.word, NULL) : NULL;
+	const uint8_t *b =
+		off < d->size ? image_ptr(t->img, d->addr + off, t->fmt.word, NULL) : NULL;
 	struct err *err = NULL;
 
 	*ret = NULL;
@@ -95,15 +98,16 @@ static struct err *entry_type(struct types *t, const struct type_dict *d, uint32
 }
 
 /* "main.(*Pair[go.shape.int]).wait" with the arguments of its dictionary. */
-static const char *real_name(struct types *t, const char *func, const struct split *f, const char *dict,
-			     const struct split *d)
+static const char *real_name(struct types *t, const char *func, const struct split *f,
+			     const char *dict, const struct split *d)
 {
-	return arena_printf(&t->arena, "%.*s%.*s%s", (int)f->args, func, (int)(d->post - d->args), dict + d->args,
-			    func + f->post);
+	return arena_printf(&t->arena, "%.*s%.*s%s", (int)f->args, func, (int)(d->post - d->args),
+			    dict + d->args, func + f->post);
 }
 
-struct err *types_instance(struct types *t, const char *func, uint32_t index, const struct go_type *shape,
-			   const uint64_t *words, size_t nwords, struct go_type **ret, const char **name)
+struct err *types_instance(struct types *t, const char *func, uint32_t index,
+			   const struct go_type *shape, const uint64_t *words, size_t nwords,
+			   struct go_type **ret, const char **name)
 {
 	const struct type_dict *best = NULL;
 	struct split f, at, best_at = { 0, 0 };
@@ -116,12 +120,14 @@ struct err *types_instance(struct types *t, const char *func, uint32_t index, co
 	if (!shape || !split_name(func, &f))
 		return NULL;
 	slot = map64_get(&t->dict_by_base, base_key(func, f.args));
-	for (uint32_t i = slot ? (uint32_t)*slot + 1 : 0; i && !certain && !err; i = t->dicts.v[i - 1].next) {
+	for (uint32_t i = slot ? (uint32_t)*slot + 1 : 0; i && !certain && !err;
+	     i = t->dicts.v[i - 1].next) {
 		const struct type_dict *d = &t->dicts.v[i - 1];
 		struct go_type *type;
 
 		if (!split_name(d->name, &at) ||
-		    (d->name[at.post] && strncmp(func + f.post, d->name + at.post, strlen(d->name + at.post))))
+		    (d->name[at.post] &&
+		     strncmp(func + f.post, d->name + at.post, strlen(d->name + at.post))))
 			continue;
 		err = entry_type(t, d, index, shape, &type);
 		if (err || !type)

@@ -24,7 +24,8 @@ static uint8_t kind_of(const struct dwarf_type *d)
 	if (d->go_kind && d->go_kind <= KIND_UNSAFE_POINTER)
 		return d->go_kind;
 	switch (d->tag) {
-	case DWARF_T_POINTER: /* "unsafe.Pointer" never has a kind, nor have some of go1.17's pointers */
+	/* "unsafe.Pointer" never has a kind, nor have some of go1.17's pointers */
+	case DWARF_T_POINTER:
 		return d->elem ? KIND_POINTER : KIND_UNSAFE_POINTER;
 	case DWARF_T_STRUCT:
 		return KIND_STRUCT;
@@ -105,14 +106,16 @@ static struct err *shape_direct(struct dwarf *d, struct dwarf_type type, bool *r
 		do {
 			err = dwarf_type(d, next, &type);
 			next = type.elem;
-		} while (!err && type.tag == DWARF_T_TYPEDEF && !type.go_kind && next && ++i < LIMIT_TYPE_DEPTH);
+		} while (!err && type.tag == DWARF_T_TYPEDEF && !type.go_kind && next &&
+			 ++i < LIMIT_TYPE_DEPTH);
 		if (err)
 			return err;
 	}
 	return NULL;
 }
 
-static struct err *make(struct types *t, size_t module, const struct dwarf_type *d, struct go_type **ret)
+static struct err *make(struct types *t, size_t module, const struct dwarf_type *d,
+			struct go_type **ret)
 {
 	const struct types_module *m = &t->modules[module];
 	struct dwarf_type iface;
@@ -218,8 +221,10 @@ static const struct dwarf_member *member(const struct members *m, const char *na
 	return NULL;
 }
 
-/* {ctrl, slots [8]struct{key, elem}}, or keys and elements apart (go1.27, GOEXPERIMENT=mapsplitgroup). */
-static struct err *map_group(struct dwarf *d, const struct dwarf_type *group, struct go_map *ret, bool *ok)
+/* {ctrl, slots [8]struct{key, elem}}, or keys and elements apart (go1.27,
+ * GOEXPERIMENT=mapsplitgroup). */
+static struct err *map_group(struct dwarf *d, const struct dwarf_type *group, struct go_map *ret,
+			     bool *ok)
 {
 	MEMBERS_GUARD struct members g = { 0 }, s = { 0 };
 	const struct dwarf_member *slots, *key, *elem;
@@ -264,7 +269,8 @@ static struct err *map_group(struct dwarf *d, const struct dwarf_type *group, st
 }
 
 /* map<K,V>.dirPtr -> -> table<K,V>.groups = groupReference<K,V>.data -> the group. */
-static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, struct go_map *ret, bool *ok)
+static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, struct go_map *ret,
+			     bool *ok)
 {
 	MEMBERS_GUARD struct members table = { 0 }, ref = { 0 };
 	const struct dwarf_member *f;
@@ -290,7 +296,8 @@ static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, st
 }
 
 /* hash<K,V>.buckets -> bucket<K,V>{tophash, keys, values, overflow}. */
-static struct err *map_bucket(struct dwarf *d, const struct dwarf_member *buckets, struct go_map *ret, bool *ok)
+static struct err *map_bucket(struct dwarf *d, const struct dwarf_member *buckets,
+			      struct go_map *ret, bool *ok)
 {
 	MEMBERS_GUARD struct members b = { 0 };
 	const struct dwarf_member *keys, *values, *overflow;
@@ -344,7 +351,8 @@ static struct err *map_layout(struct dwarf *d, uint64_t internals, struct go_map
 
 /* ------------------------------------------------------------------ what is inside */
 
-static struct err *expand_map(struct types *t, size_t module, const struct dwarf_type *d, struct go_type *type)
+static struct err *expand_map(struct types *t, size_t module, const struct dwarf_type *d,
+			      struct go_type *type)
 {
 	struct go_map *map = arena_alloc(&t->arena, sizeof(*map));
 	struct err *err;
@@ -370,7 +378,8 @@ static struct err *expand_map(struct types *t, size_t module, const struct dwarf
 static struct err *expand_struct(struct types *t, size_t module, struct go_type *type)
 {
 	MEMBERS_GUARD struct members m = { 0 };
-	struct err *err = type_absorb(dwarf_members(t->modules[module].dwarf, type->die, &m.m, &m.n));
+	struct err *err =
+		type_absorb(dwarf_members(t->modules[module].dwarf, type->die, &m.m, &m.n));
 	struct go_field *fields;
 
 	if (err || !m.n)

@@ -1,14 +1,16 @@
 /*
- * Named types by name, and maps by their groups, without DWARF, from the list of descriptors that each module has for reflect: up to go1.26
- * moduledata.typelinks, which lists pointers and other composites (a named type is found behind its pointer); from
- * go1.27 on all descriptors, one after another (runtime/type.go, moduleTypelinks).
+ * Named types by name, and maps by their groups, without DWARF, from the list of descriptors that
+ * each module has for reflect: up to go1.26 moduledata.typelinks, which lists pointers and other
+ * composites (a named type is found behind its pointer); from go1.27 on all descriptors, one after
+ * another (runtime/type.go, moduleTypelinks).
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "heap/types/type_int.h"
 
-/* By the descriptor's string, which has no package path ("http.Server"), so that several types can share it. */
+/* By the descriptor's string, which has no package path ("http.Server"), so that several types
+ * can share it. */
 static struct err *add(struct types *t, uint64_t addr)
 {
 	struct type_listed x = { .addr = addr };

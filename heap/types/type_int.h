@@ -37,12 +37,14 @@ struct types {
 	bool have_listed;
 
 	/* type_dict.c */
-	struct map64 dict_by_base; /* hash of the generic function's or type's name -> index in dicts */
+	/* hash of the generic function's or type's name -> index in dicts */
+	struct map64 dict_by_base;
 	VEC(struct type_dict) dicts;
 };
 
-/* The runtime refuses to keep keys and elements of more bytes inside a map (abi.MapMaxKeyBytes and
- * MapMaxElemBytes@go1.26, runtime.maxKeySize@go1.17; 128 in all releases): the slot then holds a pointer. */
+/* The runtime refuses to keep keys and elements of more bytes inside a map (abi.MapMaxKeyBytes
+ * and MapMaxElemBytes@go1.26, runtime.maxKeySize@go1.17; 128 in all releases): the slot then
+ * holds a pointer. */
 enum { MAP_MAX_INLINE = 128 };
 
 /* Its module, or nmodules. */
@@ -67,15 +69,18 @@ ERR_MUST_CHECK struct err *types_listed(struct types *t, const char *name, struc
 ERR_MUST_CHECK struct err *type_expand_dwarf(struct types *t, size_t module, struct go_type *type);
 /* type_runtime.c */
 ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *type);
-/* type_desc.c.  A named type's own string ("http.Server"), in the image; false: nameless, or no descriptor. */
+/* type_desc.c.  A named type's own string ("http.Server"), in the image; false: nameless, or no
+ * descriptor. */
 bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len);
 /* What a pointer's descriptor points to; false: no pointer. */
 bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
 /* What a map's descriptor has as its group's or bucket's; false: no map. */
 bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group);
-/* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no descriptor. */
+/* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no
+ * descriptor. */
 uint64_t type_desc_size(struct types *t, uint64_t rtype);
 /* Whether it says that an interface holds the value itself; *known false if it can't be read. */
-ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known, bool *direct);
+ERR_MUST_CHECK struct err *type_read_direct(struct types *t, uint64_t rtype, bool *known,
+					    bool *direct);
 
 #endif

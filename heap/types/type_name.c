@@ -1,6 +1,7 @@
 /*
- * Full names from descriptors.  A descriptor's own string has package names only ("http.Server"); full names are put
- * together: of named types from the package path in the uncommon part, of the others from their elements.
+ * Full names from descriptors.  A descriptor's own string has package names only ("http.Server");
+ * full names are put together: of named types from the package path in the uncommon part, of the
+ * others from their elements.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -14,7 +15,8 @@ enum {
 	CHAN_SEND = 2,
 };
 
-/* "http.Server" of package "net/http": "net/http.Server".  Type arguments have their full paths already. */
+/* "http.Server" of package "net/http": "net/http.Server".  Type arguments have their full paths
+ * already. */
 static struct err *add_named(struct types *t, const struct desc *d, const char *str, struct buf *b)
 {
 	const char *end = str + strcspn(str, "["), *dot = end;
@@ -39,7 +41,8 @@ static struct err *add_named(struct types *t, const struct desc *d, const char *
 	return buf_addstr(b, str);
 }
 
-static struct err *add_type_at(struct types *t, uint64_t slot, struct type_chain *chain, struct buf *b, bool *ok)
+static struct err *add_type_at(struct types *t, uint64_t slot, struct type_chain *chain,
+			       struct buf *b, bool *ok)
 {
 	struct go_type *type = NULL;
 	uint64_t addr;
@@ -55,7 +58,8 @@ static struct err *add_type_at(struct types *t, uint64_t slot, struct type_chain
 	return *ok ? buf_addstr(b, type->name) : NULL;
 }
 
-static struct err *add_func(struct types *t, const struct desc *d, struct type_chain *chain, struct buf *b, bool *ok)
+static struct err *add_func(struct types *t, const struct desc *d, struct type_chain *chain,
+			    struct buf *b, bool *ok)
 {
 	uint64_t base = d->addr + layout_size(t->layout, LS_type), in, out, at, w = t->fmt.word, i;
 	struct err *err = desc_get(t, base, 2, &in, ok);
@@ -82,7 +86,8 @@ static struct err *add_func(struct types *t, const struct desc *d, struct type_c
 		start = b->len;
 		if (!err)
 			err = add_type_at(t, at, chain, b, ok);
-		if (!err && *ok && dots && b->len >= start + 2 && !memcmp(b->data + start, "[]", 2)) {
+		if (!err && *ok && dots && b->len >= start + 2 &&
+		    !memcmp(b->data + start, "[]", 2)) {
 			memmove(b->data + start, b->data + start + 2, b->len - start - 2);
 			b->len -= 2;
 		}
@@ -101,7 +106,8 @@ static struct err *add_quoted(struct buf *b, const char *s)
 	return err ? err : buf_addstr(b, "\"");
 }
 
-static struct err *add_struct(struct types *t, const struct desc *d, struct type_chain *chain, struct buf *b, bool *ok)
+static struct err *add_struct(struct types *t, const struct desc *d, struct type_chain *chain,
+			      struct buf *b, bool *ok)
 {
 	uint64_t at, n, i;
 	struct err *err = desc_fields(t, d, &at, &n, ok);
@@ -120,7 +126,8 @@ static struct err *add_struct(struct types *t, const struct desc *d, struct type
 		if (!err && !name.embedded)
 			err = buf_addf(b, "%s ", name.s);
 		if (!err)
-			err = add_type_at(t, at + layout_off(t->layout, L_structfield_typ), chain, b, ok);
+			err = add_type_at(t, at + layout_off(t->layout, L_structfield_typ), chain,
+					  b, ok);
 		if (!err && *ok && name.tag)
 			err = add_quoted(b, name.tag);
 	}
@@ -129,7 +136,8 @@ static struct err *add_struct(struct types *t, const struct desc *d, struct type
 	return err;
 }
 
-static struct err *add_chan(struct types *t, const struct desc *d, struct type_chain *chain, struct buf *b, bool *ok)
+static struct err *add_chan(struct types *t, const struct desc *d, struct type_chain *chain,
+			    struct buf *b, bool *ok)
 {
 	uint64_t base = d->addr + layout_size(t->layout, LS_type), dir;
 	struct err *err = desc_word(t, base + t->fmt.word, &dir, ok);
@@ -142,7 +150,8 @@ static struct err *add_chan(struct types *t, const struct desc *d, struct type_c
 	if (!err)
 		err = add_type_at(t, base, chain, b, ok);
 	/* chan (<-chan T): else it would read as (chan<-) chan T */
-	if (!err && *ok && dir != CHAN_SEND && b->len > start + 2 && !memcmp(b->data + start, "<-", 2)) {
+	if (!err && *ok && dir != CHAN_SEND && b->len > start + 2 &&
+	    !memcmp(b->data + start, "<-", 2)) {
 		err = buf_addstr(b, "()");
 		if (!err) {
 			memmove(b->data + start + 1, b->data + start, b->len - start - 2);
@@ -153,7 +162,8 @@ static struct err *add_chan(struct types *t, const struct desc *d, struct type_c
 	return err;
 }
 
-static struct err *add_composite(struct types *t, const struct desc *d, struct type_chain *chain, struct buf *b, bool *ok)
+static struct err *add_composite(struct types *t, const struct desc *d, struct type_chain *chain,
+				 struct buf *b, bool *ok)
 {
 	uint64_t base = d->addr + layout_size(t->layout, LS_type), len;
 	struct err *err = NULL;
@@ -171,16 +181,19 @@ static struct err *add_composite(struct types *t, const struct desc *d, struct t
 		if (!err && *ok)
 			err = buf_addf(b, "[%" PRIu64 "]", len);
 		if (!err && *ok)
-			err = add_type_at(t, d->addr + layout_off(t->layout, L_arraytype_elem), chain, b, ok);
+			err = add_type_at(t, d->addr + layout_off(t->layout, L_arraytype_elem),
+					  chain, b, ok);
 		return err;
 	case KIND_MAP:
 		err = buf_addstr(b, "map[");
 		if (!err)
-			err = add_type_at(t, d->addr + layout_off(t->layout, L_maptype_key), chain, b, ok);
+			err = add_type_at(t, d->addr + layout_off(t->layout, L_maptype_key), chain,
+					  b, ok);
 		if (!err && *ok)
 			err = buf_addstr(b, "]");
 		if (!err && *ok)
-			err = add_type_at(t, d->addr + layout_off(t->layout, L_maptype_elem), chain, b, ok);
+			err = add_type_at(t, d->addr + layout_off(t->layout, L_maptype_elem), chain,
+					  b, ok);
 		return err;
 	case KIND_CHAN:
 		return add_chan(t, d, chain, b, ok);
@@ -194,11 +207,14 @@ static struct err *add_composite(struct types *t, const struct desc *d, struct t
 	}
 }
 
-struct err *type_full_name(struct types *t, const struct desc *d, struct type_chain *chain, const char **ret)
+struct err *type_full_name(struct types *t, const struct desc *d, struct type_chain *chain,
+			   const char **ret)
 {
-	static const char *const kinds[] = { [KIND_FUNC] = "func", [KIND_INTERFACE] = "interface", [KIND_STRUCT] = "struct",
-					     [KIND_MAP] = "map", [KIND_CHAN] = "chan", [KIND_POINTER] = "pointer",
-					     [KIND_SLICE] = "slice", [KIND_ARRAY] = "array", [KIND_UNSAFE_POINTER] = "" };
+	static const char *const kinds[] = {
+		[KIND_FUNC] = "func",   [KIND_INTERFACE] = "interface", [KIND_STRUCT] = "struct",
+		[KIND_MAP] = "map",     [KIND_CHAN] = "chan",           [KIND_POINTER] = "pointer",
+		[KIND_SLICE] = "slice", [KIND_ARRAY] = "array",         [KIND_UNSAFE_POINTER] = ""
+	};
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	struct desc_name str = { 0 };
 	struct err *err = NULL;
@@ -217,7 +233,8 @@ struct err *type_full_name(struct types *t, const struct desc *d, struct type_ch
 
 			err = d->tflag & TFLAG_NAMED ? add_named(t, d, s, &b) : buf_addstr(&b, s);
 		} else if (!err) {
-			err = buf_addstr(&b, kinds[d->kind] && *kinds[d->kind] ? kinds[d->kind] : "?");
+			err = buf_addstr(&b,
+					 kinds[d->kind] && *kinds[d->kind] ? kinds[d->kind] : "?");
 		}
 		if (err)
 			return err;

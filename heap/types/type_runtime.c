@@ -47,13 +47,15 @@ static struct err *iface_is_empty(struct types *t, const struct desc *d, bool *r
 	uint64_t n;
 	bool ok;
 	/* InterfaceType{Type; PkgPath Name; Methods []Imethod} */
-	struct err *err = desc_word(t, d->addr + layout_size(t->layout, LS_type) + 2u * t->fmt.word, &n, &ok);
+	struct err *err =
+		desc_word(t, d->addr + layout_size(t->layout, LS_type) + 2u * t->fmt.word, &n, &ok);
 
 	*ret = !err && ok && !n;
 	return err;
 }
 
-struct err *type_from_desc(struct types *t, uint64_t addr, struct type_chain *chain, struct go_type **ret)
+struct err *type_from_desc(struct types *t, uint64_t addr, struct type_chain *chain,
+			   struct go_type **ret)
 {
 	struct go_type *type = type_recall(&t->by_rtype, addr);
 	const char *name;
@@ -88,7 +90,8 @@ struct err *type_from_desc(struct types *t, uint64_t addr, struct type_chain *ch
 		if (type->kind == KIND_INTERFACE)
 			err = iface_is_empty(t, &d, &type->is_iface_empty);
 		if (!err && type->kind == KIND_ARRAY) {
-			err = desc_word(t, addr + layout_off(t->layout, L_arraytype_len), &type->len, &ok);
+			err = desc_word(t, addr + layout_off(t->layout, L_arraytype_len),
+					&type->len, &ok);
 			if (!ok)
 				type->len = 0;
 		}
@@ -151,8 +154,8 @@ static struct err *expand_struct(struct types *t, const struct desc *d, struct g
 }
 
 /* The map's numbers as this release's MapType has them; *ok false: unreadable. */
-static struct err *map_numbers(struct types *t, const struct desc *d, const struct go_type *type, struct go_map *m,
-			       bool *ok)
+static struct err *map_numbers(struct types *t, const struct desc *d, const struct go_type *type,
+			       struct go_map *m, bool *ok)
 {
 	const struct layout *l = t->layout;
 	uint64_t flags, group, v[4];
@@ -162,7 +165,8 @@ static struct err *map_numbers(struct types *t, const struct desc *d, const stru
 	if (err || !*ok)
 		return err;
 	m->swiss = layout_has(l, L_maptype_group);
-	err = desc_word(t, d->addr + layout_off(l, m->swiss ? L_maptype_group : L_maptype_bucket), &group, ok);
+	err = desc_word(t, d->addr + layout_off(l, m->swiss ? L_maptype_group : L_maptype_bucket),
+			&group, ok);
 	if (!err && *ok)
 		err = desc_read(t, group, &g, ok);
 	if (err || !*ok)
@@ -181,8 +185,8 @@ static struct err *map_numbers(struct types *t, const struct desc *d, const stru
 	m->indirect_key = flags & SWISS_INDIRECT_KEY;
 	m->indirect_elem = flags & SWISS_INDIRECT_ELEM;
 	if (layout_has(l, L_maptype_keysOff)) { /* go1.27 */
-		static const enum layout_id ids[] = { L_maptype_keysOff, L_maptype_keyStride, L_maptype_elemsOff,
-						      L_maptype_elemStride };
+		static const enum layout_id ids[] = { L_maptype_keysOff, L_maptype_keyStride,
+						      L_maptype_elemsOff, L_maptype_elemStride };
 
 		for (int i = 0; i < 4 && *ok; i++) {
 			err = desc_uint(t, d->addr, ids[i], &v[i], ok);
@@ -244,7 +248,8 @@ struct err *type_expand_runtime(struct types *t, struct go_type *type)
 	case KIND_CHAN:
 		return type_at(t, base, &type->elem);
 	case KIND_ARRAY:
-		return type_at(t, type->rtype + layout_off(t->layout, L_arraytype_elem), &type->elem);
+		return type_at(t, type->rtype + layout_off(t->layout, L_arraytype_elem),
+			       &type->elem);
 	case KIND_MAP:
 		return expand_map(t, &d, type);
 	case KIND_STRUCT:

@@ -451,7 +451,8 @@ static void *serve(void *arg)
 
 void stub_start(struct stub *s, const struct stub_config *c)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sin);
 
 	memset(s, 0, sizeof(*s));

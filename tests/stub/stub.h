@@ -15,39 +15,39 @@
 
 enum stub_fault {
 	STUB_SANE,
-	STUB_SILENT,	/* no answer, from packet `at` on */
-	STUB_CLOSE,	/* hangs up instead of answering packet `at` */
-	STUB_CORRUPT,	/* a wrong checksum, once */
-	STUB_CUT,	/* half a reply, then hangs up */
+	STUB_SILENT,     /* no answer, from packet `at` on */
+	STUB_CLOSE,      /* hangs up instead of answering packet `at` */
+	STUB_CORRUPT,    /* a wrong checksum, once */
+	STUB_CUT,        /* half a reply, then hangs up */
 	STUB_CUT_RESUME, /* half a reply, then the next whole one: a new '$' inside a packet */
-	STUB_LONG,	/* a reply that does not end */
-	STUB_LYING,	/* twice the memory that was asked for */
-	STUB_NOT_HEX,	/* letters where digits belong */
-	STUB_BAD_RUN,	/* a run with nothing before it */
-	STUB_NOTES,	/* notifications between replies */
+	STUB_LONG,       /* a reply that does not end */
+	STUB_LYING,      /* twice the memory that was asked for */
+	STUB_NOT_HEX,    /* letters where digits belong */
+	STUB_BAD_RUN,    /* a run with nothing before it */
+	STUB_NOTES,      /* notifications between replies */
 	STUB_NOTE_FLOOD, /* notifications without end */
-	STUB_ERROR,	/* E01 to everything, from packet `at` on */
-	STUB_EXITED,	/* E01 to every `m` from packet `at` on, as if the process were killed */
+	STUB_ERROR,      /* E01 to everything, from packet `at` on */
+	STUB_EXITED,     /* E01 to every `m` from packet `at` on, as if the process were killed */
 };
 
 struct stub_config {
-	const char *supported;	/* to qSupported; NULL: like gdbserver 13 */
-	const char *qemu;	/* to qqemu.Supported; NULL: "" */
-	const char *greeting;	/* sent on connect, before anything else */
-	const char *status;	/* to `?`; NULL: T05 of thread 2 */
-	const char *xml[8][2];	/* files of target.xml: name, text */
-	const char *g;		/* to `g` */
-	const char *threads;	/* without m: "p10.2,p10.3" ; NULL: p10.2 */
-	const uint8_t *file;	/* the one file there is */
+	const char *supported; /* to qSupported; NULL: like gdbserver 13 */
+	const char *qemu;      /* to qqemu.Supported; NULL: "" */
+	const char *greeting;  /* sent on connect, before anything else */
+	const char *status;    /* to `?`; NULL: T05 of thread 2 */
+	const char *xml[8][2]; /* files of target.xml: name, text */
+	const char *g;         /* to `g` */
+	const char *threads;   /* without m: "p10.2,p10.3" ; NULL: p10.2 */
+	const uint8_t *file;   /* the one file there is */
 	size_t file_len;
-	uint64_t base, size;	/* memory */
-	size_t short_reply;	/* at most so many bytes of memory in a reply; 0: no limit */
-	size_t split;		/* bytes a write; 0: whole */
-	size_t max_m;		/* longer requests are E22; 0: none */
-	size_t align_m;		/* requests over such a boundary are E14; 0: none */
-	bool runs;		/* run-length coded replies */
-	bool strict_acks;	/* reads exactly one byte after a reply, which must be '+' */
-	bool attached;		/* by --attach; else --multi */
+	uint64_t base, size; /* memory */
+	size_t short_reply;  /* at most so many bytes of memory in a reply; 0: no limit */
+	size_t split;        /* bytes a write; 0: whole */
+	size_t max_m;        /* longer requests are E22; 0: none */
+	size_t align_m;      /* requests over such a boundary are E14; 0: none */
+	bool runs;           /* run-length coded replies */
+	bool strict_acks;    /* reads exactly one byte after a reply, which must be '+' */
+	bool attached;       /* by --attach; else --multi */
 	enum stub_fault fault;
 	unsigned at;
 };

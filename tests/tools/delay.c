@@ -66,7 +66,8 @@ static bool give(struct way *w)
 	struct piece *p;
 
 	while ((p = w->first) && p->due <= clock_now_ns()) {
-		ssize_t n = send(w->to, p->data + p->done, p->len - p->done, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(w->to, p->data + p->done, p->len - p->done,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;

@@ -3,9 +3,10 @@
  *
  *	layoutgen [--check [SKIPPED] | --absent] < LIST > heap/layout/layout_table.inc
  *
- * Each line of LIST is `RELEASE GOARCH EXPERIMENTS EXE`: "1.26.8 amd64 - /tmp/x", experiments
- * other than the default, comma-separated, "-" for none.  --check exits 1 if the table that
- * is compiled in differs, and counts; --absent lists the fields each executable lacks.  tests/tools/layouts.sh writes the list.
+ * Each line of LIST is `RELEASE GOARCH EXPERIMENTS EXE`: "1.26.8 amd64 - /tmp/x", experiments other
+ * than the default, comma-separated, "-" for none.  --check exits 1 if the table that is compiled
+ * in differs, and counts; --absent lists the fields each executable lacks.  tests/tools/layouts.sh
+ * writes the list.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,7 +40,8 @@ static void from_dwarf(const struct exe *x, struct layout *l)
 
 	die(elf_open(x->path, &e));
 	die(dwarf_create(e, &d));
-	die(err_wrapf(layout_from_dwarf(d, l), "go1.%u.%u %s %s", x->minor, x->patch, x->arch, x->exps));
+	die(err_wrapf(layout_from_dwarf(d, l), "go1.%u.%u %s %s", x->minor, x->patch, x->arch,
+		      x->exps));
 	dwarf_destroy(d);
 	elf_destroy(e);
 }
@@ -75,8 +77,8 @@ static int check(unsigned skipped)
 		struct err *err;
 
 		from_dwarf(x, &want);
-		snprintf(version, sizeof(version), "go1.%u.%u%s%s", x->minor, x->patch, *x->exps ? " X:" : "",
-			 x->exps);
+		snprintf(version, sizeof(version), "go1.%u.%u%s%s", x->minor, x->patch,
+			 *x->exps ? " X:" : "", x->exps);
 		err = layout_find(version, x->arch, &got, &exact);
 		if (err) {
 			fprintf(stderr, "%s %s: %s\n", version, x->arch, err->msg);
@@ -85,7 +87,8 @@ static int check(unsigned skipped)
 			continue;
 		}
 		if (!exact) {
-			fprintf(stderr, "%s %s: not in the table (nearest taken)\n", version, x->arch);
+			fprintf(stderr, "%s %s: not in the table (nearest taken)\n", version,
+				x->arch);
 			bad = true;
 		}
 		for (int id = 0; id < LAYOUT_N; id++) {
@@ -93,8 +96,11 @@ static int check(unsigned skipped)
 
 			if (w.off == g.off && w.size == g.size)
 				continue;
-			fprintf(stderr, "%s %s: %s: offset %" PRId32 " size %u, the table has %" PRId32 " and %u\n",
-				version, x->arch, layout_name(id), (int32_t)w.off, w.size, (int32_t)g.off, g.size);
+			fprintf(stderr,
+				"%s %s: %s: offset %" PRId32 " size %u, the table has %" PRId32
+				" and %u\n",
+				version, x->arch, layout_name(id), (int32_t)w.off, w.size,
+				(int32_t)g.off, g.size);
 			bad = true;
 		}
 		failed += bad;
@@ -109,7 +115,8 @@ static void absent(void)
 		struct layout l;
 
 		from_dwarf(&exes.v[i], &l);
-		printf("1.%u.%u %s %s:", exes.v[i].minor, exes.v[i].patch, exes.v[i].arch, exes.v[i].exps);
+		printf("1.%u.%u %s %s:", exes.v[i].minor, exes.v[i].patch, exes.v[i].arch,
+		       exes.v[i].exps);
 		for (int id = 0; id < LAYOUT_N; id++)
 			if (!layout_has(&l, id))
 				printf(" %s", layout_name(id));
@@ -190,7 +197,8 @@ static void write_layouts(void)
 			from = &uniques.v[best];
 		printf("\t/* %zu */\n", i);
 		for (int id = 0; id < LAYOUT_N; id++)
-			if (from->f[id].off != uniques.v[i].f[id].off || from->f[id].size != uniques.v[i].f[id].size)
+			if (from->f[id].off != uniques.v[i].f[id].off ||
+			    from->f[id].size != uniques.v[i].f[id].size)
 				write_diff(id, uniques.v[i].f[id]);
 		die(vec_push(&base, best));
 		die(vec_push(&count, count_diffs(from, &uniques.v[i])));
@@ -215,12 +223,12 @@ static void write_rows(void)
 		for (j = i + 1; j < exes.n; j++) {
 			const struct exe *y = &exes.v[j];
 
-			if (y->minor != x->minor || strcmp(y->arch, x->arch) || strcmp(y->exps, x->exps) ||
-			    y->layout != x->layout)
+			if (y->minor != x->minor || strcmp(y->arch, x->arch) ||
+			    strcmp(y->exps, x->exps) || y->layout != x->layout)
 				break;
 		}
-		printf("\t{ %u, %u, %u, \"%s\", \"%s\", %zu },\n", x->minor, x->patch, exes.v[j - 1].patch, x->arch,
-		       x->exps, x->layout);
+		printf("\t{ %u, %u, %u, \"%s\", \"%s\", %zu },\n", x->minor, x->patch,
+		       exes.v[j - 1].patch, x->arch, x->exps, x->layout);
 	}
 	printf("};\n");
 }
@@ -233,7 +241,8 @@ static bool says_nothing(const struct exe *x)
 	for (size_t i = 0; i < exes.n; i++) {
 		const struct exe *y = &exes.v[i];
 
-		if (y->minor == x->minor && !strcmp(y->arch, x->arch) && !*y->exps && y->patch == x->patch)
+		if (y->minor == x->minor && !strcmp(y->arch, x->arch) && !*y->exps &&
+		    y->patch == x->patch)
 			return y->layout == x->layout;
 	}
 	return false;
@@ -252,7 +261,8 @@ static void generate(void)
 	}
 	for (i = 0; i < exes.n; i++) {
 		if (says_nothing(&exes.v[i]))
-			exes.v[i].minor = 0; /* taken out below; the others may still be compared with it */
+			/* taken out below; the others may still be compared with it */
+			exes.v[i].minor = 0;
 	}
 	for (i = 0; i < exes.n; i++)
 		if (exes.v[i].minor)

@@ -1,6 +1,7 @@
 /*
- * What a capture of a Go process reads: one line "ADDR LEN" (hexadecimal) for each range that is asked of the
- * stub, in that order, so that `rsp_read -b -R` can read the same with nothing else to do.
+ * What a capture of a Go process reads: one line "ADDR LEN" (hexadecimal) for each range that is
+ * asked of the stub, in that order, so that `rsp_read -b -R` can read the same with nothing else to
+ * do.
  *
  *	ranges [-p PID] TARGET EXE
  */
@@ -67,9 +68,10 @@ static struct err *capture(struct run *r, const char *target, const char *exe, u
 
 	if ((err = elf_open(exe, &r->exe)) || (err = heap_create(r->exe, NULL, 0, &r->heap)) ||
 	    (err = rsp_create(target, &opts, &r->rsp)) ||
-	    (err = target_create(r->rsp, heap_machine(r->heap), &r->target)) || (err = find_bias(r, &bias)) ||
-	    (err = image_create(elf_fmt(r->exe), &r->img)) ||
-	    (err = heap_attach(r->heap, r->target, r->img, bias)) || (err = target_threads(r->target, &r->threads)))
+	    (err = target_create(r->rsp, heap_machine(r->heap), &r->target)) ||
+	    (err = find_bias(r, &bias)) || (err = image_create(elf_fmt(r->exe), &r->img)) ||
+	    (err = heap_attach(r->heap, r->target, r->img, bias)) ||
+	    (err = target_threads(r->target, &r->threads)))
 		return err;
 	r->listing.source.readv = listing_readv;
 	r->listing.from = target_memory(r->target);
@@ -98,7 +100,8 @@ int main(int argc, char **argv)
 	if (!err)
 		err = capture(&r, argv[optind], argv[optind + 1], pid);
 	for (size_t i = 0; !err && i < r.listing.ranges.n; i++)
-		printf("%" PRIx64 " %" PRIx64 "\n", r.listing.ranges.v[i].addr, r.listing.ranges.v[i].len);
+		printf("%" PRIx64 " %" PRIx64 "\n", r.listing.ranges.v[i].addr,
+		       r.listing.ranges.v[i].len);
 	if (err)
 		fprintf(stderr, "ranges: %s\n", err->msg);
 	target_destroy(r.target);

@@ -41,7 +41,8 @@ static int fail(struct err *err)
 static void put(struct conn *c, const char *s)
 {
 	char out[200];
-	int n = snprintf(out, sizeof(out), "$%s#%02x", s, packet_sum((const uint8_t *)s, strlen(s)));
+	int n = snprintf(out, sizeof(out), "$%s#%02x", s,
+			 packet_sum((const uint8_t *)s, strlen(s)));
 
 	if (send(c->fd, out, (size_t)n, MSG_NOSIGNAL) != n) {
 		perror("send");
@@ -146,8 +147,9 @@ static struct err *bare(const struct bare *b)
 			const struct range *r = &b->ranges->v[j];
 
 			for (uint64_t off = 0; off < r->len; off += chunk) {
-				snprintf(cmd, sizeof(cmd), "%c%" PRIx64 ",%" PRIx64, f.pub.binary_read ? 'x' : 'm',
-					 r->addr + off, r->len - off < chunk ? r->len - off : chunk);
+				snprintf(cmd, sizeof(cmd), "%c%" PRIx64 ",%" PRIx64,
+					 f.pub.binary_read ? 'x' : 'm', r->addr + off,
+					 r->len - off < chunk ? r->len - off : chunk);
 				put(c, cmd);
 				if (++under_way >= b->window)
 					under_way -= replies(c, 1);
@@ -231,22 +233,44 @@ int main(int argc, char **argv)
 
 	while ((opt = getopt(argc, argv, "bp:n:to:w:c:D:f:R:")) != -1) {
 		switch (opt) {
-		case 'b': is_bare = true; break;
-		case 'p': opts.pid = strtoull(optarg, NULL, 10); break;
-		case 'n': times = atol(optarg); break;
-		case 't': threads = true; break;
-		case 'o': out = optarg; break;
-		case 'w': window = (unsigned)atoi(optarg); break;
-		case 'c': chunk = strtoull(optarg, NULL, 0); break;
-		case 'D': cycles = atol(optarg); break;
-		case 'f': file = optarg; break;
-		case 'R': list = optarg; break;
-		default: return 2;
+		case 'b':
+			is_bare = true;
+			break;
+		case 'p':
+			opts.pid = strtoull(optarg, NULL, 10);
+			break;
+		case 'n':
+			times = atol(optarg);
+			break;
+		case 't':
+			threads = true;
+			break;
+		case 'o':
+			out = optarg;
+			break;
+		case 'w':
+			window = (unsigned)atoi(optarg);
+			break;
+		case 'c':
+			chunk = strtoull(optarg, NULL, 0);
+			break;
+		case 'D':
+			cycles = atol(optarg);
+			break;
+		case 'f':
+			file = optarg;
+			break;
+		case 'R':
+			list = optarg;
+			break;
+		default:
+			return 2;
 		}
 	}
 	if (argc - optind != (list ? 1 : 3) || (list && !is_bare)) {
-		fprintf(stderr, "usage: rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN\n"
-				"       rsp_read -b [-w N] [-c N] [-p PID] [-n TIMES] -R FILE TARGET\n");
+		fprintf(stderr,
+			"usage: rsp_read [-b [-w N] [-c N]] [-p PID] [-n TIMES] [-t] [-o FILE] [-D N] [-f FILE] TARGET ADDR LEN\n"
+			"       rsp_read -b [-w N] [-c N] [-p PID] [-n TIMES] -R FILE TARGET\n");
 		return 2;
 	}
 	addr = list ? 0 : strtoull(argv[optind + 1], NULL, 16);
@@ -254,7 +278,8 @@ int main(int argc, char **argv)
 	if (is_bare) {
 		struct bare b = { argv[optind], opts.pid, chunk, window, times, &ranges };
 
-		err = list ? read_list(list, &ranges) : vec_push(&ranges, ((struct range){ addr, len }));
+		err = list ? read_list(list, &ranges) :
+			     vec_push(&ranges, ((struct range){ addr, len }));
 		if (!err)
 			err = bare(&b);
 		vec_deinit(&ranges);
@@ -266,8 +291,9 @@ int main(int argc, char **argv)
 	err = rsp_create(argv[optind], &opts, &rsp);
 	if (err)
 		return fail(err);
-	printf("pid %" PRIu64 ", max_read %zu, window %u%s\n", rsp_pid(rsp), rsp_features(rsp)->max_read,
-	       rsp_features(rsp)->window, rsp_features(rsp)->vfile ? ", vfile" : "");
+	printf("pid %" PRIu64 ", max_read %zu, window %u%s\n", rsp_pid(rsp),
+	       rsp_features(rsp)->max_read, rsp_features(rsp)->window,
+	       rsp_features(rsp)->vfile ? ", vfile" : "");
 	fflush(stdout);
 	range = (struct rsp_range){ addr, len, malloc(len + 1), 0 };
 	memset(range.dst, 0xaa, len + 1);
@@ -312,7 +338,8 @@ int main(int argc, char **argv)
 	stats = rsp_stats(rsp);
 	s = (double)stats.memory_ns / 1e9;
 	if (!err)
-		printf("grf: got 0x%" PRIx64 " of 0x%" PRIx64 "; %.1f MB in %.3f s: %.1f MB/s; wire %.1f MB; stopped %.1f ms\n",
+		printf("grf: got 0x%" PRIx64 " of 0x%" PRIx64
+		       "; %.1f MB in %.3f s: %.1f MB/s; wire %.1f MB; stopped %.1f ms\n",
 		       range.got, len, (double)stats.memory_bytes / 1e6, s,
 		       (double)stats.memory_bytes / 1e6 / s, (double)stats.bytes_in / 1e6,
 		       (double)rsp_stopped_ns(rsp) / 1e6);

@@ -15,7 +15,8 @@ static const char *const go_releases[] = { "1.17.13", "1.22.12", "1.24.10", "1.2
 enum { NRELEASES = sizeof(go_releases) / sizeof(go_releases[0]) };
 
 static char go_dir[256]; /* made by go_setup() */
-static const char *go_package, *go_package_source; /* a second package's directory and source; NULL: none */
+/* a second package's directory and source; NULL: none */
+static const char *go_package, *go_package_source;
 
 static inline void write_file(const char *path, const void *p, size_t len)
 {
@@ -46,31 +47,35 @@ static inline int go_sh(const char *release, const char *env, const char *comman
 {
 	char cmd[4096];
 
-	snprintf(cmd, sizeof(cmd),
-		 "cd '%s' && GOTOOLCHAIN=go%s GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0 %s sh -c '%s'", go_dir, release,
-		 env, command);
+	snprintf(
+		cmd, sizeof(cmd),
+		"cd '%s' && GOTOOLCHAIN=go%s GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0 %s sh -c '%s'",
+		go_dir, release, env, command);
 	return system(cmd);
 }
 
 static inline bool go_have(const char *release)
 {
-	if (!go_sh(release, "", "go version 2>/dev/null | grep -q \"go$(echo $GOTOOLCHAIN | cut -c3-) \""))
+	if (!go_sh(release, "",
+		   "go version 2>/dev/null | grep -q \"go$(echo $GOTOOLCHAIN | cut -c3-) \""))
 		return true;
 	fprintf(stderr, "*** SKIPPED: no Go toolchain %s ***\n", release);
 	return false;
 }
 
-/* Writes source to a file and builds go_dir/NAME of it; false: skipped.  A failing build ends the test. */
-static inline bool go_build(const char *release, const char *env, const char *flags, const char *source,
-			    const char *name, char *path, size_t cap)
+/* Writes source to a file and builds go_dir/NAME of it; false: skipped.  A failing build ends
+ * the test. */
+static inline bool go_build(const char *release, const char *env, const char *flags,
+			    const char *source, const char *name, char *path, size_t cap)
 {
 	char cmd[1024], file[512];
 
 	if (!go_have(release))
 		return false;
 	snprintf(path, cap, "%s/%s", go_dir, name);
-	snprintf(cmd, sizeof(cmd),
-		 "rm -rf src; mkdir src; printf \"module example.com/prog\\n\\ngo 1.17\\n\" > src/go.mod");
+	snprintf(
+		cmd, sizeof(cmd),
+		"rm -rf src; mkdir src; printf \"module example.com/prog\\n\\ngo 1.17\\n\" > src/go.mod");
 	if (go_sh(release, env, cmd))
 		abort();
 	snprintf(file, sizeof(file), "%s/src/main.go", go_dir);

@@ -66,7 +66,8 @@ static void test_tables(void **state)
 		assert_int_equal(a->lr >= 0, g->min_frame > 0);
 		assert_true(!g->g_reg || has_register(a, g->g_reg));
 		assert_true(g->arena_l2 && !(g->arena_l2 & (g->arena_l2 - 1)));
-		assert_true(a->fmt.word == 8 || (uint64_t)g->arena_l2 << g->arena_shift <= 1ull << 32);
+		assert_true(a->fmt.word == 8 ||
+			    (uint64_t)g->arena_l2 << g->arena_shift <= 1ull << 32);
 	}
 }
 
@@ -100,7 +101,8 @@ static void test_layouts(void **state)
 /* main.ticked of a PIE and of an ordinary executable, Go 1.26.8. */
 static void test_local_entry(void **state)
 {
-	static const uint8_t pie[8] = { 0x17, 0x00, 0x4c, 0x3c, 0xa0, 0x5d, 0x42, 0x38 }, leaf[8] = { 0x20, 0x00, 0x80, 0x4e };
+	static const uint8_t pie[8] = { 0x17, 0x00, 0x4c, 0x3c, 0xa0, 0x5d, 0x42, 0x38 },
+			     leaf[8] = { 0x20, 0x00, 0x80, 0x4e };
 	const struct bytes_fmt le = { 8, false };
 	const struct arch *a = arch_find(EM_PPC64, le);
 

@@ -150,8 +150,12 @@ static void check_types(struct dwarf *d)
 		const char *field, *type;
 		int kind;
 	} fields[] = {
-		{ "ID", "int", 2 },	    { "Name", "string", 24 },  { "Tags", "[]string", 23 },
-		{ "Next", "*main.Order", 22 }, { "m", "map[string]*main.Order", 21 }, { "Flag", "bool", 1 },
+		{ "ID", "int", 2 },
+		{ "Name", "string", 24 },
+		{ "Tags", "[]string", 23 },
+		{ "Next", "*main.Order", 22 },
+		{ "m", "map[string]*main.Order", 21 },
+		{ "Flag", "bool", 1 },
 		{ "C", "chan int", 18 },
 	};
 	uint64_t die = type_named(d, "main.Order"), off, size;
@@ -269,7 +273,7 @@ static void check_locals(struct dwarf *d, int minor)
 	inner = must_find(l, n, "inner");
 	esc = must_find(l, n, "esc");
 	assert_null(find(l, n, "other")); /* a block that pc is not in */
-	assert_null(find(l, n, "inl"));	  /* an inlined call likewise */
+	assert_null(find(l, n, "inl"));   /* an inlined call likewise */
 	assert_int_equal(x->cfa_off - big->cfa_off, fact("x-big"));
 	assert_int_equal(big->size, 32);
 	assert_int_equal(big->var_off, 0);
@@ -390,7 +394,8 @@ static void test_releases(void **state)
 		for (int k = 0; k < 2; k++) {
 			char path[512];
 
-			if (!go_build(go_releases[i], "", flags[k], source, "d", path, sizeof(path)))
+			if (!go_build(go_releases[i], "", flags[k], source, "d", path,
+				      sizeof(path)))
 				continue;
 			facts = go_output(go_releases[i], "./d");
 			check_exe(path, atoi(go_releases[i] + 2));
@@ -461,9 +466,11 @@ static void use_pc(struct dwarf *d, uint64_t pc)
 /* Everything the API does, on whatever is there; whether names are to be had at all. */
 static bool use_all(const char *path)
 {
-	static const char *const functions[] = { "main.work", "main.work.func1", "main.capture.func1", "main.main",
-						 "runtime.mallocgc", "fmt.(*pp).doPrintf" };
-	static const char *const types[] = { "runtime.g", "main.Order", "error", "map[string]*main.Order" };
+	static const char *const functions[] = { "main.work",          "main.work.func1",
+						 "main.capture.func1", "main.main",
+						 "runtime.mallocgc",   "fmt.(*pp).doPrintf" };
+	static const char *const types[] = { "runtime.g", "main.Order", "error",
+					     "map[string]*main.Order" };
 	const struct dwarf_var *v;
 	struct elf *e = NULL;
 	struct dwarf *d = NULL;
@@ -499,7 +506,8 @@ static void keep_crash(const char *file, const char *what, int k, int status)
 {
 	char cmd[2048];
 
-	snprintf(cmd, sizeof(cmd), "cp %s %s/crash-%s-%d", file, getenv("KEEP") ? getenv("KEEP") : go_dir, what, k);
+	snprintf(cmd, sizeof(cmd), "cp %s %s/crash-%s-%d", file,
+		 getenv("KEEP") ? getenv("KEEP") : go_dir, what, k);
 	if (system(cmd))
 		print_error("could not keep the file\n");
 	print_error("%s: mutation %d: %s %d\n", what, k, WIFSIGNALED(status) ? "signal" : "exit",
@@ -527,8 +535,9 @@ static int use_forked(const char *file, const char *what, int k)
 }
 
 /*
- * Mutations, `each` of every .debug_* section by itself: 1 to 6 bytes, half of them at its beginning, where
- * headers are; every tenth file is cut, too.  Sections that only lists are in must not cost the names.
+ * Mutations, `each` of every .debug_* section by itself: 1 to 6 bytes, half of them at its
+ * beginning, where headers are; every tenth file is cut, too.  Sections that only lists are in must
+ * not cost the names.
  */
 static void mutate(const char *release, const char *flags, int each)
 {
@@ -551,7 +560,8 @@ static void mutate(const char *release, const char *flags, int each)
 	for (size_t i = 0; i < nsecs; i++) {
 		const struct elf_section *s = &secs[i];
 		char what[128];
-		bool lists = strstr(s->name, "loc") || strstr(s->name, "rnglists") || strstr(s->name, "ranges");
+		bool lists = strstr(s->name, "loc") || strstr(s->name, "rnglists") ||
+			     strstr(s->name, "ranges");
 
 		if ((strncmp(s->name, ".debug_", 7) && strncmp(s->name, ".zdebug_", 8)) || !s->size)
 			continue;
@@ -565,7 +575,8 @@ static void mutate(const char *release, const char *flags, int each)
 			for (int n = 1 + rand() % 6; n; n--) {
 				size_t span = rand() % 2 && s->size > 64 ? 64 : s->size;
 
-				bytes[elf_section_offset(e, s) + (size_t)rand() % span] = (unsigned char)rand();
+				bytes[elf_section_offset(e, s) + (size_t)rand() % span] =
+					(unsigned char)rand();
 			}
 			write_file(bad, bytes, cut ? (size_t)rand() % len : len);
 			rc = use_forked(bad, what, k);

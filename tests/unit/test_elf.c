@@ -37,7 +37,8 @@ static void check_buildinfo(struct elf *e, const char *release)
 	assert_null(err);
 	snprintf(want, sizeof(want), "go%s", release);
 	assert_string_equal(version, want);
-	assert_ptr_equal(strstr(mod, "path\texample.com/prog\n"), mod); /* without the marks around it */
+	/* without the marks around it */
+	assert_ptr_equal(strstr(mod, "path\texample.com/prog\n"), mod);
 	assert_int_equal(mod[strlen(mod) - 1], '\n');
 }
 
@@ -85,7 +86,8 @@ static void test_one(const char *release)
 	for (i = 0; i < n; i++) {
 		if (!all[i].alloc || all[i].nobits || !all[i].size)
 			continue;
-		assert_ptr_equal(elf_data(e, all[i].addr, all[i].size), elf_section_data(e, &all[i]));
+		assert_ptr_equal(elf_data(e, all[i].addr, all[i].size),
+				 elf_section_data(e, &all[i]));
 		assert_null(elf_data(e, all[i].addr, 1ull << 60));
 	}
 	sec = elf_section(e, ".text");
@@ -93,7 +95,8 @@ static void test_one(const char *release)
 	elf_destroy(e);
 
 	/* stripped: build information stays, symbols go */
-	assert_true(go_build(release, "", "-ldflags=\"-s -w\"", source, "stripped", path, sizeof(path)));
+	assert_true(go_build(release, "", "-ldflags=\"-s -w\"", source, "stripped", path,
+			     sizeof(path)));
 	e = must_open(path);
 	check_buildinfo(e, release);
 	assert_false(elf_symbol(e, "main.Counter", &addr, &size));
@@ -322,7 +325,8 @@ static void test_symbol_names(void **state)
 	strs = elf_section(e, ".strtab");
 	syms = elf_section(e, ".symtab");
 	assert_true(strs && syms);
-	assert_memory_equal(bytes + elf_section_offset(e, syms), elf_section_data(e, syms), syms->size);
+	assert_memory_equal(bytes + elf_section_offset(e, syms), elf_section_data(e, syms),
+			    syms->size);
 	count = elf_symbol_count(e);
 	for (i = 0; i < count; i++)
 		named += elf_symbol_get(e, i, &name, &addr, &size);
@@ -346,10 +350,8 @@ static void test_symbol_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_not_elf),
-		cmocka_unit_test(test_releases),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_not_elf),      cmocka_unit_test(test_releases),
+		cmocka_unit_test(test_damaged),      cmocka_unit_test(test_release),
 		cmocka_unit_test(test_symbol_names),
 	};
 

@@ -1,6 +1,7 @@
 /*
- * Page tables of a guest, made by hand in a memory of our own: every size of page, four and five levels, and entries
- * that are not present.  Expected values are the Intel SDM's (vol. 3, 4.5) and Linux's (pgtable_64.h).
+ * Page tables of a guest, made by hand in a memory of our own: every size of page, four and five
+ * levels, and entries that are not present.  Expected values are the Intel SDM's (vol. 3, 4.5) and
+ * Linux's (pgtable_64.h).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +80,8 @@ static void lead(uint64_t va, unsigned to_shift)
 {
 	uint64_t table = root, next = 0x2000;
 
-	for (unsigned shift = pages.levels == 5 ? 48 : 39; shift > to_shift; shift -= 9, table = next, next += 0x1000)
+	for (unsigned shift = pages.levels == 5 ? 48 : 39; shift > to_shift;
+	     shift -= 9, table = next, next += 0x1000)
 		put(table, at(va, shift), next | P | RW | US);
 }
 
@@ -221,8 +223,8 @@ static void mappings(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(sizes), TEST(five_levels), TEST(not_present), TEST(cycles),
-					    TEST(round_trips), TEST(mappings) };
+	const struct CMUnitTest tests[] = { TEST(sizes),  TEST(five_levels), TEST(not_present),
+					    TEST(cycles), TEST(round_trips), TEST(mappings) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

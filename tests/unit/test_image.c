@@ -208,7 +208,8 @@ static void random_ranges(void **state)
 		struct ranges r = VEC_INIT;
 
 		for (int i = 0; i < 20; i++) {
-			struct range x = { (uint64_t)rand() % (SIZE - 20000), (uint64_t)rand() % 20000 };
+			struct range x = { (uint64_t)rand() % (SIZE - 20000),
+					   (uint64_t)rand() % 20000 };
 
 			memset(asked + x.addr, 1, x.len);
 			x.addr += BASE;

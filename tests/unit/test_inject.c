@@ -1,7 +1,7 @@
 /*
- * rsp/inject.c against a model of a stub and a kernel: a process with two threads, its children, its signals.  We die at
- * each packet, before the stub has it or before its answer is heard, and the guardian finishes: nothing may
- * be left, no register changed, no signal lost or made up.
+ * rsp/inject.c against a model of a stub and a kernel: a process with two threads, its children,
+ * its signals.  We die at each packet, before the stub has it or before its answer is heard, and
+ * the guardian finishes: nothing may be left, no register changed, no signal lost or made up.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,21 +22,21 @@ enum { NS = 0x1000 }; /* a process's id in its own namespace is that much more *
 
 struct proc {
 	bool there, zombie, event; /* event: its clone has been told of, and is not over */
-	bool done;		   /* vforkdone has been told */
+	bool done;                 /* vforkdone has been told */
 	uint64_t parent;
 	uint64_t regs[NREGS];
 };
 
 struct model {
 	bool init, subreaper, held, seccomp, blocked;
-	bool arm;	     /* as there: results in the first argument's register, no -ENOSYS */
-	int refuse;	     /* errno of clone */
-	int guess;	     /* the thread that we think waits */
-	int early;	     /* a signal that T reports at its first step (gdb's number) */
-	bool own_dies;	     /* a child of its own dies when S does */
+	bool arm;      /* as there: results in the first argument's register, no -ENOSYS */
+	int refuse;    /* errno of clone */
+	int guess;     /* the thread that we think waits */
+	int early;     /* a signal that T reports at its first step (gdb's number) */
+	bool own_dies; /* a child of its own dies when S does */
 	bool own_zombie;
 	bool vforking;
-	struct proc p, m, s; /* p.regs: T's */
+	struct proc p, m, s;               /* p.regs: T's */
 	int pending[8], npending, info_of; /* gdb's numbers; the children's pids in info[] */
 	uint64_t info[8], info_now;
 	unsigned got_chld, got_urg, steps_too_far, odd;
@@ -45,9 +45,9 @@ struct model {
 	bool too_early; /* M still there when T went on */
 	bool bad_restore;
 	/* The client. */
-	int at, n;	/* dies at packet number at */
-	bool after;	/* ... when the stub has done it */
-	int lie_at;	/* that packet's answer is an error */
+	int at, n;         /* dies at packet number at */
+	bool after;        /* ... when the stub has done it */
+	int lie_at;        /* that packet's answer is an error */
 	bool refused_regs; /* ... and it was one that goes out together with a step */
 };
 
@@ -108,7 +108,8 @@ static void kill_proc(struct model *k, struct inject_port *p, uint64_t pid)
 	}
 	if (x == &k->s && k->s.parent == P) {
 		x->zombie = true;
-		if (k->own_dies) { /* first: ours is swallowed by its signal, or the other way round */
+		/* first: ours is swallowed by its signal, or the other way round */
+		if (k->own_dies) {
 			k->own_zombie = true;
 			chld(k, NS + OWN);
 		}
@@ -238,10 +239,11 @@ static void status(struct model *k, struct inject_port *p)
 		say(p, "F0;");
 		return;
 	}
-	snprintf(text, sizeof(text),
-		 "Name:\tx\nPPid:\t%d\nNStgid:\t%d\t%d\nNSpid:\t1\t1\nSigBlk:\t%s\nSigIgn:\t0\nSigCgt:\t00000000ffffffff\nSeccomp:\t%d\n",
-		 pid == P ? 1 : (int)by_pid(k, pid)->parent, (int)pid, pid == P && k->init ? 1 : NS + (int)pid,
-		 k->blocked ? "10000" : "0", k->seccomp);
+	snprintf(
+		text, sizeof(text),
+		"Name:\tx\nPPid:\t%d\nNStgid:\t%d\t%d\nNSpid:\t1\t1\nSigBlk:\t%s\nSigIgn:\t0\nSigCgt:\t00000000ffffffff\nSeccomp:\t%d\n",
+		pid == P ? 1 : (int)by_pid(k, pid)->parent, (int)pid,
+		pid == P && k->init ? 1 : NS + (int)pid, k->blocked ? "10000" : "0", k->seccomp);
 	say(p, "F%zx;%s", strlen(text), text);
 }
 
@@ -286,7 +288,8 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 	} else if (!strcmp(cmd, "?")) {
 		say(p, "T05thread:p10.10;");
 	} else if (!strcmp(cmd, "qfThreadInfo")) {
-		say(p, "m%s%s%s", k->held ? "p10.10,p10.11" : "", k->m.there ? ",p20.20" : "", k->s.there ? ",p21.21" : "");
+		say(p, "m%s%s%s", k->held ? "p10.10,p10.11" : "", k->m.there ? ",p20.20" : "",
+		    k->s.there ? ",p21.21" : "");
 		if (p->reply[1] == ',') /* nothing before it */
 			memmove(p->reply + 1, p->reply + 2, p->reply_len--);
 		if (!p->reply[1])
@@ -317,7 +320,10 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 			k->path[i] = (char)v;
 		}
 		k->path[n] = 0;
-		say(p, (strstr(k->path, "/33/") && !k->s.there) || (strstr(k->path, "/32/") && !k->m.there) ? "F-1,2" : "F5");
+		say(p, (strstr(k->path, "/33/") && !k->s.there) ||
+				       (strstr(k->path, "/32/") && !k->m.there) ?
+			       "F-1,2" :
+			       "F5");
 	} else if (!strncmp(cmd, "vFile:pread:", 12)) {
 		status(k, p);
 	} else if (!strncmp(cmd, "m5000,", 6)) {
@@ -393,17 +399,31 @@ static bool whole_run(struct model *k)
 
 static void begin(struct model *k)
 {
-	static const uint8_t code[] = { 0xbf, 0x6f, 0, 0, 0, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf2 };
+	static const uint8_t code[] = { 0xbf, 0x6f, 0, 0,    0,    0xb8, 0x3c,
+					0,    0,    0, 0x0f, 0x05, 0xeb, 0xf2 };
 
 	memset(&in, 0, sizeof(in));
 	memset(&port, 0, sizeof(port));
 	in.pid = P;
 	in.m = (struct inject_machine){
 		.fmt = { .word = 8 },
-		.nr = 8 * R_AX, .ret = 8 * R_AX, .pc = 8 * R_IP, .sp = 8 * R_SP, .restart = 8 * R_ORIG,
+		.nr = 8 * R_AX,
+		.ret = 8 * R_AX,
+		.pc = 8 * R_IP,
+		.sp = 8 * R_SP,
+		.restart = 8 * R_ORIG,
 		.args = { 8 * R_DI, 8 * R_SI, 8 * R_DX, 8 * R_10, 8 * R_8, 8 * R_9 },
-		.nr_clone = 56, .nr_wait4 = 61, .nr_waitid = 247, .nr_close_range = 436, .nr_sigaction = 13,
-		.code_len = sizeof(code), .call_off = 10, .call_len = 2, .code_at = CODE, .text = 0x4000, .text_end = 0x6000,
+		.nr_clone = 56,
+		.nr_wait4 = 61,
+		.nr_waitid = 247,
+		.nr_close_range = 436,
+		.nr_sigaction = 13,
+		.code_len = sizeof(code),
+		.call_off = 10,
+		.call_len = 2,
+		.code_at = CODE,
+		.text = 0x4000,
+		.text_end = 0x6000,
 	};
 	memcpy(in.m.code, code, sizeof(code));
 	if (k->arm) {
@@ -442,14 +462,20 @@ static void check_whole(struct model *k, const struct model *first, const char *
 	uint64_t ip = k->p.regs[R_IP];
 	char text[200];
 
-	snprintf(text, sizeof(text), "%s: packet %d%s: init %d subreaper %d early %x", when, first->at,
-		 first->after ? " done" : "", first->init, first->subreaper, first->early);
-	if (k->held || k->m.there || k->s.there || k->m.zombie || k->s.zombie || k->steps_too_far || k->odd || k->too_early ||
-	    (ip != T_IP && ip != HANDLER) || k->p.regs[R_AX] != (uint64_t)-512 || k->p.regs[R_ORIG] != 202 ||
-	    k->p.regs[R_FP] != 0x123456789 || (k->arm && (k->p.regs[R_8] != 98 || k->p.regs[R_DI] != 0x7777)) || in.stage != INJECT_NONE)
-		fail_msg("%s: held %d M %d%d S %d%d far %u odd %u early %d ip %x ax %lld stage %d (%s)", text, k->held, k->m.there,
-			 k->m.zombie, k->s.there, k->s.zombie, k->steps_too_far, k->odd, k->too_early, (unsigned)ip,
-			 (long long)k->p.regs[R_AX], in.stage, port.why ? port.why : "");
+	snprintf(text, sizeof(text), "%s: packet %d%s: init %d subreaper %d early %x", when,
+		 first->at, first->after ? " done" : "", first->init, first->subreaper,
+		 first->early);
+	if (k->held || k->m.there || k->s.there || k->m.zombie || k->s.zombie || k->steps_too_far ||
+	    k->odd || k->too_early || (ip != T_IP && ip != HANDLER) ||
+	    k->p.regs[R_AX] != (uint64_t)-512 || k->p.regs[R_ORIG] != 202 ||
+	    k->p.regs[R_FP] != 0x123456789 ||
+	    (k->arm && (k->p.regs[R_8] != 98 || k->p.regs[R_DI] != 0x7777)) ||
+	    in.stage != INJECT_NONE)
+		fail_msg(
+			"%s: held %d M %d%d S %d%d far %u odd %u early %d ip %x ax %lld stage %d (%s)",
+			text, k->held, k->m.there, k->m.zombie, k->s.there, k->s.zombie,
+			k->steps_too_far, k->odd, k->too_early, (unsigned)ip,
+			(long long)k->p.regs[R_AX], in.stage, port.why ? port.why : "");
 	/* Pending ones it gets by itself. */
 	if (first->early == 0x10 && k->got_urg + (unsigned)k->npending != 1)
 		fail_msg("%s: its SIGURG came %u times", text, k->got_urg);
@@ -478,13 +504,25 @@ static void finish(struct model *k, bool heard)
 }
 
 static const struct model kinds[] = {
-	{ .init = false },	   { .init = true },		   { .subreaper = true },
-	{ .early = 0x10 },	   { .init = true, .early = 0x10 }, { .early = 0x11 },
-	{ .early = 0x14 },	   { .init = true, .own_dies = true },
-	{ .guess = 0x11 },	   { .guess = 0x10 },		   { .guess = 0x11, .init = true },
-	{ .arm = true },	   { .arm = true, .init = true },  { .arm = true, .early = 0x10 },
-	{ .arm = true, .early = 0x14 }, { .arm = true, .refuse = 11 },
-	{ .refuse = 11 },	   { .init = true, .refuse = 12 }, { .seccomp = true },
+	{ .init = false },
+	{ .init = true },
+	{ .subreaper = true },
+	{ .early = 0x10 },
+	{ .init = true, .early = 0x10 },
+	{ .early = 0x11 },
+	{ .early = 0x14 },
+	{ .init = true, .own_dies = true },
+	{ .guess = 0x11 },
+	{ .guess = 0x10 },
+	{ .guess = 0x11, .init = true },
+	{ .arm = true },
+	{ .arm = true, .init = true },
+	{ .arm = true, .early = 0x10 },
+	{ .arm = true, .early = 0x14 },
+	{ .arm = true, .refuse = 11 },
+	{ .refuse = 11 },
+	{ .init = true, .refuse = 12 },
+	{ .seccomp = true },
 };
 
 static void test_run(void **state)

@@ -74,10 +74,8 @@ static void plain_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(method_values),
-		cmocka_unit_test(reflect_stubs),
-		cmocka_unit_test(ordinary_closures),
-		cmocka_unit_test(fields),
+		cmocka_unit_test(method_values),     cmocka_unit_test(reflect_stubs),
+		cmocka_unit_test(ordinary_closures), cmocka_unit_test(fields),
 		cmocka_unit_test(plain_names),
 	};
 

@@ -76,7 +76,8 @@ static void nearest_rows(void **state)
 	check_pick("go1.26.99", "the layout of go1.26.8 is used");
 	check_pick("go1.26.8-vendor", "the layout of go1.26.8 is used");
 	check_pick("go1.26rc1", "the layout of go1.26.0 is used");
-	check_pick("devel go1.27-1a2b3c4d Tue Jan 6 00:00:00 2026 +0000", "the layout of go1.27.0 is used");
+	check_pick("devel go1.27-1a2b3c4d Tue Jan 6 00:00:00 2026 +0000",
+		   "the layout of go1.27.0 is used");
 	check_pick("go1.26.8-X:staticlockranking", "the layout of go1.26.8 is used");
 	check_pick("go1.25.99 X:noswissmap", "the layout of go1.25.5 X:noswissmap is used");
 }
@@ -133,7 +134,8 @@ static void contradictions(void **state)
 	b.f[L_g_xRegs].off = LAYOUT_ABSENT;
 	assert_string_equal(layout_contradicts(&a, &b), "g_xRegs");
 	b = a;
-	b.f[L_heapArena_bitmap] = (struct layout_field){ 0, 8 }; /* the table knows heapArena, without it */
+	/* the table knows heapArena, without it */
+	b.f[L_heapArena_bitmap] = (struct layout_field){ 0, 8 };
 	assert_string_equal(layout_contradicts(&a, &b), "heapArena_bitmap");
 	b = a;
 	b.f[L_mspan_elemsize].off += 8;
@@ -146,10 +148,8 @@ static void contradictions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exact_rows),
-		cmocka_unit_test(nearest_rows),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(foreign_dwarf),
+		cmocka_unit_test(exact_rows),     cmocka_unit_test(nearest_rows),
+		cmocka_unit_test(refused),        cmocka_unit_test(foreign_dwarf),
 		cmocka_unit_test(contradictions),
 	};
 

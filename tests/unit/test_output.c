@@ -96,13 +96,26 @@ static void sample_profile(struct profile *p, struct report *r)
 	add(p, "main.odd\0" ODD "\0", 7, 1);
 	add(p, "main.nothing\0", 0, 0);
 	*r = (struct report){
-		.target = "localhost:2345", .exe = "/srv/orders", .version = "go1.26.8", .goarch = "amd64",
-		.build_id = "0badcafe", .pid = 4242, .threads = 9, .goroutines = 1203,
-		.live_bytes = 54403, .live_objects = 11,
-		.unreachable_bytes = 16777216, .unreachable_objects = 2,
-		.allocated_bytes = 54403 + 16777216, .allocated_objects = 13,
-		.unnamed_bytes = 544, .stopped_ns = 412345678, .stopped_total_ns = 412345678, .stops = 1,
-		.captured_bytes = 123456, .time_unix_ns = 1700000000123456789,
+		.target = "localhost:2345",
+		.exe = "/srv/orders",
+		.version = "go1.26.8",
+		.goarch = "amd64",
+		.build_id = "0badcafe",
+		.pid = 4242,
+		.threads = 9,
+		.goroutines = 1203,
+		.live_bytes = 54403,
+		.live_objects = 11,
+		.unreachable_bytes = 16777216,
+		.unreachable_objects = 2,
+		.allocated_bytes = 54403 + 16777216,
+		.allocated_objects = 13,
+		.unnamed_bytes = 544,
+		.stopped_ns = 412345678,
+		.stopped_total_ns = 412345678,
+		.stops = 1,
+		.captured_bytes = 123456,
+		.time_unix_ns = 1700000000123456789,
 	};
 }
 
@@ -183,7 +196,8 @@ static const char *location_name(const Pprof__Profile *pb, uint64_t id)
 	for (size_t i = 0; i < pb->n_location; i++) {
 		if (pb->location[i]->id != id)
 			continue;
-		assert_int_equal(pb->location[i]->mapping_id, 0); /* or pprof looks for code there */
+		/* or pprof looks for code there */
+		assert_int_equal(pb->location[i]->mapping_id, 0);
 		assert_int_equal(pb->location[i]->n_line, 1);
 		for (size_t j = 0; j < pb->n_function; j++)
 			if (pb->function[j]->id == pb->location[i]->line[0]->function_id)
@@ -215,10 +229,11 @@ static void test_pprof(void **state)
 	assert_string_equal(str(pb, pb->default_sample_type), "inuse_space");
 	assert_int_equal(pb->time_nanos, 1700000000123456789);
 	assert_int_equal(pb->n_comment, 2);
-	assert_string_equal(str(pb, pb->comment[0]),
-			    "live 53.1 KiB (54403 bytes, 11 objects) + unreachable 16.0 MiB (16777216 bytes, "
-			    "2 objects) = allocated 16.1 MiB (16831619 bytes, 13 objects); "
-			    "unnamed 544 bytes (1.00 %); reads failed 0");
+	assert_string_equal(
+		str(pb, pb->comment[0]),
+		"live 53.1 KiB (54403 bytes, 11 objects) + unreachable 16.0 MiB (16777216 bytes, "
+		"2 objects) = allocated 16.1 MiB (16831619 bytes, 13 objects); "
+		"unnamed 544 bytes (1.00 %); reads failed 0");
 	assert_string_equal(str(pb, pb->comment[1]), "grf-rsp " GRF_VERSION);
 	assert_int_equal(pb->n_mapping, 1);
 	assert_string_equal(str(pb, pb->mapping[0]->filename), "/srv/orders");
@@ -232,7 +247,8 @@ static void test_pprof(void **state)
 	assert_int_equal(pb->sample[2]->value[0], 3);
 	assert_int_equal(pb->sample[2]->value[1], 4096);
 	assert_int_equal(pb->sample[2]->n_location_id, 3);
-	assert_string_equal(location_name(pb, pb->sample[2]->location_id[0]), "[10+]. (map[string]int)");
+	assert_string_equal(location_name(pb, pb->sample[2]->location_id[0]),
+			    "[10+]. (map[string]int)");
 	assert_string_equal(location_name(pb, pb->sample[2]->location_id[1]), "next. (*main.Node)");
 	assert_string_equal(location_name(pb, pb->sample[2]->location_id[2]), "main.cache");
 	assert_string_equal(location_name(pb, pb->sample[4]->location_id[0]), "k??\xc3\xa9;?");
@@ -323,7 +339,8 @@ static void test_summary(void **state)
 		"next         go tool pprof -http=:8080 'my grf.out'\n");
 	free(text);
 
-	/* -v: the details, cleaned, and the line for scripts; what went wrong is in the coverage line. */
+	/* -v: the details, cleaned, and the line for scripts; what went wrong is in the coverage
+	 * line. */
 	r.allocated_bytes++;
 	r.failed_reads = 3;
 	r.failed_bytes = 64;
@@ -333,9 +350,11 @@ static void test_summary(void **state)
 	ok(output_summary(f, &p, &r, NULL, true));
 	fclose(f);
 	assert_non_null(strstr(text, "is NOT allocated 16.1 MiB (16831620 bytes"));
-	assert_non_null(strstr(text, "reads failed 3 (64 bytes); 2 of 1203 goroutines not walked to their end\n"));
+	assert_non_null(strstr(
+		text, "reads failed 3 (64 bytes); 2 of 1203 goroutines not walked to their end\n"));
 	assert_non_null(strstr(text, "\ndetail       detail ?[2J\n"));
-	assert_non_null(strstr(text, "\ntotals: live_bytes=54403 live_objects=11 unreachable_bytes=16777216 "));
+	assert_non_null(strstr(
+		text, "\ntotals: live_bytes=54403 live_objects=11 unreachable_bytes=16777216 "));
 	assert_non_null(strstr(text, " allocated_bytes=16831620 "));
 	assert_non_null(strstr(text, " failed_reads=3 "));
 	assert_non_null(strstr(text, " goroutines=1203 goroutines_partial=2 stops=4 "));
@@ -364,7 +383,8 @@ static void test_not_writable(void **state)
 {
 	struct output *o = NULL;
 
-	expect_err(output_open(in_dir("no/such/dir/x"), &o), ERR_OS, "no/such/dir/x': No such file");
+	expect_err(output_open(in_dir("no/such/dir/x"), &o), ERR_OS,
+		   "no/such/dir/x': No such file");
 	expect_err(output_open(dir, &o), ERR_OS, "Is a directory");
 	expect_err(output_open(in_dir("new/"), &o), ERR_OS, "Is a directory");
 	expect_err(output_open("", &o), ERR_OS, "No such file");
@@ -514,7 +534,8 @@ static void test_device(void **state)
 	assert_int_equal(stat("/dev/null", &st), 0);
 	assert_true(S_ISCHR(st.st_mode));
 	ok(output_open("/dev/full", &o));
-	expect_err(output_write(o, &p, &r), ERR_OS, "cannot write '/dev/full': write: No space left");
+	expect_err(output_write(o, &p, &r), ERR_OS,
+		   "cannot write '/dev/full': write: No space left");
 	output_destroy(o);
 	profile_deinit(&p);
 }

@@ -46,10 +46,8 @@ static void test_frame(void **state)
 	static const struct {
 		const char *payload, *frame;
 	} rows[] = {
-		{ "", "$#00" },
-		{ "OK", "$OK#9a" },
-		{ "?", "$?#3f" },
-		{ "QStartNoAckMode", "$QStartNoAckMode#b0" },
+		{ "", "$#00" },         { "OK", "$OK#9a" },
+		{ "?", "$?#3f" },       { "QStartNoAckMode", "$QStartNoAckMode#b0" },
 		{ "m0,1", "$m0,1#fa" },
 	};
 
@@ -97,8 +95,8 @@ static void test_next(void **state)
 		packet_next(&s, (const uint8_t *)rows[i].in, strlen(rows[i].in), &p);
 		if (p.kind != rows[i].kind || p.used != rows[i].used ||
 		    p.len != strlen(rows[i].data) || (p.len && memcmp(p.data, rows[i].data, p.len)))
-			fail_msg("row %zu \"%s\": kind %d used %zu data \"%.*s\"", i, rows[i].in, p.kind,
-				 p.used, (int)p.len, p.data ? (const char *)p.data : "");
+			fail_msg("row %zu \"%s\": kind %d used %zu data \"%.*s\"", i, rows[i].in,
+				 p.kind, p.used, (int)p.len, p.data ? (const char *)p.data : "");
 	}
 }
 
@@ -150,7 +148,8 @@ static void test_splits(void **state)
 			if (have > stream.len)
 				have = stream.len;
 			for (;;) {
-				/* A copy of its own size: the address sanitizer sees a step too far. */
+				/* A copy of its own size: the address sanitizer sees a step too
+				 * far. */
 				copy = malloc(have - pos ? have - pos : 1);
 				memcpy(copy, stream.data + pos, have - pos);
 				packet_next(&s, copy, have - pos, &p);
@@ -185,7 +184,7 @@ static void test_expand(void **state)
 		{ "0*!1", "000001" },
 		{ "a*\"b", "aaaaaab" },
 		{ "xy*%", "xyyyyyyyyy" },
-		{ "0* * ", "0000000" },	    /* a run of a run */
+		{ "0* * ", "0000000" },        /* a run of a run */
 		{ "0** ", "00000000000000 " }, /* a count that looks like a run */
 		{ "*~", NULL },
 		{ "* 0", NULL },
@@ -197,7 +196,8 @@ static void test_expand(void **state)
 
 	for (size_t i = 0; i < LEN(rows); i++) {
 		struct buf out = BUF_INIT;
-		struct err *err = packet_expand((const uint8_t *)rows[i].in, strlen(rows[i].in), &out);
+		struct err *err =
+			packet_expand((const uint8_t *)rows[i].in, strlen(rows[i].in), &out);
 
 		if (!rows[i].out) {
 			bad(err, ERR_PROTO);
@@ -234,7 +234,7 @@ static void test_hex(void **state)
 		{ "", "", 4 },
 		{ "00fF7a", "00ff7a", 4 },
 		{ "0* ", "0000", 4 },
-		{ "10* 1", "100001", 4 },   /* the run ends a byte, fills one, and begins one */
+		{ "10* 1", "100001", 4 }, /* the run ends a byte, fills one, and begins one */
 		{ "ab0*\"cd", "ab000000cd", 8 },
 		{ "f*!e*!", "fffffeeeee", 8 },
 		{ "0* * f", "0000000f", 8 },
@@ -256,8 +256,8 @@ static void test_hex(void **state)
 		uint8_t *dst = malloc(rows[i].cap);
 		struct buf hex = BUF_INIT;
 		size_t got = 99;
-		struct err *err = packet_decode_hex((const uint8_t *)rows[i].in, strlen(rows[i].in), dst,
-						    rows[i].cap, &got);
+		struct err *err = packet_decode_hex((const uint8_t *)rows[i].in, strlen(rows[i].in),
+						    dst, rows[i].cap, &got);
 
 		if (!rows[i].out) {
 			if (!err)
@@ -281,11 +281,13 @@ static void test_binary(void **state)
 	} rows[] = {
 		{ "", "" },
 		{ "abc", "abc" },
-		{ "a}\x03" "b", "a#b" },
+		{ "a}\x03"
+		  "b",
+		  "a#b" },
 		{ "}]", "}" },
 		{ "a* ", "aaaa" },
 		{ "}\n* ", "*\n\n\n" }, /* the run repeats the wire's byte, not the data's */
-		{ "}* ]", "]]]" },	      /* } and three more: two pairs */
+		{ "}* ]", "]]]" },      /* } and three more: two pairs */
 		{ "}", NULL },
 		{ "a}", NULL },
 		{ "* ", NULL },
@@ -297,8 +299,8 @@ static void test_binary(void **state)
 	for (size_t i = 0; i < LEN(rows); i++) {
 		uint8_t *dst = malloc(8);
 		size_t got = 99;
-		struct err *err =
-			packet_decode_binary((const uint8_t *)rows[i].in, strlen(rows[i].in), dst, 8, &got);
+		struct err *err = packet_decode_binary((const uint8_t *)rows[i].in,
+						       strlen(rows[i].in), dst, 8, &got);
 
 		if (!rows[i].out) {
 			if (!err)
@@ -322,7 +324,9 @@ static void test_round_trip(void **state)
 		struct buf wire = BUF_INIT, runs = BUF_INIT, again = BUF_INIT;
 
 		for (size_t i = 0; i < len; i++)
-			data[i] = i && rnd(4) ? data[i - 1] : rnd(3) ? (uint8_t)"#$}*a\n"[rnd(6)] : (uint8_t)rnd(256);
+			data[i] = i && rnd(4) ? data[i - 1] :
+				  rnd(3)      ? (uint8_t) "#$}*a\n"[rnd(6)] :
+						(uint8_t)rnd(256);
 		ok(packet_escape(&wire, data, len));
 		ok(packet_decode_binary(wire.data, wire.len, back, len, &got));
 		assert_int_equal(got, len);
@@ -377,7 +381,8 @@ static void test_noise(void **state)
 		in = realloc(in, len ? len : 1);
 		dst = realloc(dst, cap ? cap : 1);
 		for (size_t i = 0; i < len; i++)
-			in[i] = rnd(5) ? (uint8_t)likely[rnd(sizeof(likely) - 1)] : (uint8_t)rnd(256);
+			in[i] = rnd(5) ? (uint8_t)likely[rnd(sizeof(likely) - 1)] :
+					 (uint8_t)rnd(256);
 		err_destroy(packet_decode_hex(in, len, dst, cap, &got));
 		err_destroy(packet_decode_binary(in, len, dst, cap, &got));
 		err_destroy(packet_expand(in, len, &out));
@@ -396,11 +401,11 @@ static void test_noise(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sum),	    cmocka_unit_test(test_frame),
-		cmocka_unit_test(test_next),	    cmocka_unit_test(test_oversize),
-		cmocka_unit_test(test_splits),	    cmocka_unit_test(test_expand),
+		cmocka_unit_test(test_sum),         cmocka_unit_test(test_frame),
+		cmocka_unit_test(test_next),        cmocka_unit_test(test_oversize),
+		cmocka_unit_test(test_splits),      cmocka_unit_test(test_expand),
 		cmocka_unit_test(test_expand_bomb), cmocka_unit_test(test_hex),
-		cmocka_unit_test(test_binary),	    cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_binary),      cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_noise),
 	};
 

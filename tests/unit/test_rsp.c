@@ -205,18 +205,19 @@ static void test_holes(void **state)
 							   malloc(rows[i].len + 1), 12345 };
 			ok(rsp_read_memory(rsp, r, LEN(rows), NULL, NULL));
 			for (size_t i = 0; i < LEN(rows); i++) {
-				uint64_t want = rows[i].addr < BASE || rows[i].addr >= BASE + odd[k] ?
-							0 :
-							BASE + odd[k] - rows[i].addr;
+				uint64_t want =
+					rows[i].addr < BASE || rows[i].addr >= BASE + odd[k] ?
+						0 :
+						BASE + odd[k] - rows[i].addr;
 
 				if (want > rows[i].len)
 					want = rows[i].len;
 				if (k == 0)
 					assert_int_equal(want, rows[i].got);
 				if (r[i].got != want)
-					fail_msg("mode %zu size %lx row %zu: got %lx, not %lx", mode,
-						 (unsigned long)odd[k], i, (unsigned long)r[i].got,
-						 (unsigned long)want);
+					fail_msg("mode %zu size %lx row %zu: got %lx, not %lx",
+						 mode, (unsigned long)odd[k], i,
+						 (unsigned long)r[i].got, (unsigned long)want);
 				check_bytes(&r[i]);
 				free(r[i].dst);
 			}
@@ -234,7 +235,8 @@ static void test_many_ranges(void **state)
 	struct rsp *rsp = open_stub(&s, &c);
 
 	for (size_t i = 0; i < N; i++)
-		r[i] = (struct rsp_range){ i % 7 ? BASE + i * 13 : 0x100 + i, 1 + i % 40, malloc(40), 0 };
+		r[i] = (struct rsp_range){ i % 7 ? BASE + i * 13 : 0x100 + i, 1 + i % 40,
+					   malloc(40), 0 };
 	ok(rsp_read_memory(rsp, r, N, NULL, NULL));
 	for (size_t i = 0; i < N; i++) {
 		assert_int_equal(r[i].got, i % 7 ? r[i].len : 0);
@@ -256,7 +258,8 @@ static struct err *read_some(struct rsp *rsp)
 	return err;
 }
 
-/* Each fault at each packet: an error of the right kind or success, never a hang, and the process runs. */
+/* Each fault at each packet: an error of the right kind or success, never a hang, and the
+ * process runs. */
 static void test_faults(void **state)
 {
 	static const struct {
@@ -264,15 +267,17 @@ static void test_faults(void **state)
 		enum err_code code;
 		bool can_detach; /* the stub still listens */
 	} rows[] = {
-		{ STUB_CLOSE, ERR_CLOSED, false },  { STUB_CUT, ERR_CLOSED, false },
-		{ STUB_CORRUPT, ERR_PROTO, true },  { STUB_SILENT, ERR_TIMEOUT, false },
-		{ STUB_LONG, ERR_PROTO, false },    { STUB_NOTE_FLOOD, ERR_PROTO, false },
+		{ STUB_CLOSE, ERR_CLOSED, false }, { STUB_CUT, ERR_CLOSED, false },
+		{ STUB_CORRUPT, ERR_PROTO, true }, { STUB_SILENT, ERR_TIMEOUT, false },
+		{ STUB_LONG, ERR_PROTO, false },   { STUB_NOTE_FLOOD, ERR_PROTO, false },
 	};
 
 	for (size_t i = 0; i < LEN(rows); i++) {
 		for (unsigned at = 0; at < 40; at += at < 8 ? 1 : 8) {
 			/* short only where it is waited for: a busy machine is not a silent stub */
-			struct rsp_options opts = { .timeout_ms = rows[i].fault == STUB_SILENT ? 100 : 20000 };
+			struct rsp_options opts = { .timeout_ms = rows[i].fault == STUB_SILENT ?
+									  100 :
+									  20000 };
 			struct stub_config c = sane();
 			struct rsp *rsp = NULL;
 			struct err *err;
@@ -468,7 +473,10 @@ static const char top_xml[] =
 static void test_registers(void **state)
 {
 	/* by regnum: rax 0, rip 4, rsp 5, eflags 9, wide 10 (not in this `g`) */
-	static const char g[] = "0102030405060708" "1100000000000000" "xxxxxxxxxxxxxxxx" "46020000";
+	static const char g[] = "0102030405060708"
+				"1100000000000000"
+				"xxxxxxxxxxxxxxxx"
+				"46020000";
 	struct stub_config c = sane();
 	const struct rsp_reg *regs;
 	struct rsp_threads list = VEC_INIT;
@@ -525,7 +533,8 @@ static void test_registers(void **state)
 	assert_int_equal(entry, 0x1234);
 	bad(target_auxv(t, 3, &entry), ERR_NODEBUG);
 	{
-		struct mem_range m[2] = { { BASE, 5000, malloc(5000), 0 }, { 1, 10, malloc(10), 5 } };
+		struct mem_range m[2] = { { BASE, 5000, malloc(5000), 0 },
+					  { 1, 10, malloc(10), 5 } };
 		struct mem_source *src = target_memory(t);
 
 		ok(src->readv(src, m, 2));
@@ -597,7 +606,8 @@ static void test_files(void **state)
 		assert_int_equal(b.len, 50000);
 		assert_memory_equal(b.data, file + 1000, 50000);
 		buf_reset(&b);
-		/* "F1111;;;;;...": runs in the number, and from its end into the data (gdbserver 16) */
+		/* "F1111;;;;;...": runs in the number, and from its end into the data (gdbserver
+		 * 16) */
 		ok(rsp_file_read_at(rsp, "/some/file", 2000, 0x1111, &b));
 		assert_int_equal(b.len, 0x1111);
 		assert_memory_equal(b.data, file + 2000, 0x1111);
@@ -738,24 +748,15 @@ static void test_addresses(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),
-		cmocka_unit_test(test_qemu_user),
-		cmocka_unit_test(test_qemu_system),
-		cmocka_unit_test(test_holes),
-		cmocka_unit_test(test_many_ranges),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_resync),
-		cmocka_unit_test(test_exited),
-		cmocka_unit_test(test_not_a_stub),
-		cmocka_unit_test(test_reject),
-		cmocka_unit_test(test_multi),
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_default_layout),
-		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_killed),
-		cmocka_unit_test(test_interrupted),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_read),        cmocka_unit_test(test_qemu_user),
+		cmocka_unit_test(test_qemu_system), cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_many_ranges), cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_resync),
+		cmocka_unit_test(test_exited),      cmocka_unit_test(test_not_a_stub),
+		cmocka_unit_test(test_reject),      cmocka_unit_test(test_multi),
+		cmocka_unit_test(test_registers),   cmocka_unit_test(test_default_layout),
+		cmocka_unit_test(test_files),       cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_interrupted), cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Where a big fetch's bytes are: a file keeps them whatever of it is in memory, and little of it is. */
+/* Where a big fetch's bytes are: a file keeps them whatever of it is in memory, and little of it
+ * is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -75,16 +75,19 @@ static void test_xml_offsets(void **state)
 {
 	struct target_xml x = TARGET_XML_INIT;
 
-	ok(target_xml_read(&x, fetch_one,
-			   (void *)"<t><reg name=\"rax\" bitsize=\"64\" offset=\"80\" regnum=\"0\"/>"
-				   "<reg name=\"rsp\" bitsize=\"64\" offset=\"152\" regnum=\"1\"/>"
-				   "<reg name=\"eax\" bitsize=\"32\" offset=\"80\" regnum=\"2\"/></t>"));
+	ok(target_xml_read(
+		&x, fetch_one,
+		(void *)"<t><reg name=\"rax\" bitsize=\"64\" offset=\"80\" regnum=\"0\"/>"
+			"<reg name=\"rsp\" bitsize=\"64\" offset=\"152\" regnum=\"1\"/>"
+			"<reg name=\"eax\" bitsize=\"32\" offset=\"80\" regnum=\"2\"/></t>"));
 	assert_int_equal(x.regs.n, 3);
 	assert_int_equal(x.regs.v[0].offset, 80);
 	assert_int_equal(x.regs.v[1].offset, 152);
 	assert_int_equal(x.regs.v[2].offset, 80);
 	target_xml_deinit(&x);
-	bad(target_xml_read(&x, fetch_one, (void *)"<t><reg name=\"a\" bitsize=\"8\" offset=\"-1\"/></t>"), ERR_PROTO);
+	bad(target_xml_read(&x, fetch_one,
+			    (void *)"<t><reg name=\"a\" bitsize=\"8\" offset=\"-1\"/></t>"),
+	    ERR_PROTO);
 }
 
 int main(void)

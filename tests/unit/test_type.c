@@ -80,7 +80,8 @@ static void prog_open(struct prog *p, const char *path, const char *goarch)
 	assert_int_equal(size, layout_size(&p->layout, LS_moduledata));
 	p->mod = (struct types_module){ .dwarf = p->d };
 	ok(image_read_word(p->img, md + layout_off(&p->layout, L_moduledata_types), &p->mod.types));
-	ok(image_read_word(p->img, md + layout_off(&p->layout, L_moduledata_etypes), &p->mod.etypes));
+	ok(image_read_word(p->img, md + layout_off(&p->layout, L_moduledata_etypes),
+			   &p->mod.etypes));
 	assert_true(p->mod.types < p->mod.etypes);
 }
 
@@ -100,8 +101,9 @@ static void check_layout(const struct prog *p)
 	ok(layout_from_dwarf(p->d, &l));
 	for (int i = 0; i < LAYOUT_N; i++) {
 		if (l.f[i].off != p->layout.f[i].off || l.f[i].size != p->layout.f[i].size)
-			print_error("%s: DWARF %u %u, table %u %u (`make layouts` not run?)\n", layout_name(i), l.f[i].off,
-				    l.f[i].size, p->layout.f[i].off, p->layout.f[i].size);
+			print_error("%s: DWARF %u %u, table %u %u (`make layouts` not run?)\n",
+				    layout_name(i), l.f[i].off, l.f[i].size, p->layout.f[i].off,
+				    p->layout.f[i].size);
 		assert_int_equal(l.f[i].off, p->layout.f[i].off);
 		assert_int_equal(l.f[i].size, p->layout.f[i].size);
 	}
@@ -176,9 +178,11 @@ static void test_find(void **state)
 
 static bool same_map(const struct go_map *a, const struct go_map *b)
 {
-	return a->swiss == b->swiss && a->indirect_key == b->indirect_key && a->indirect_elem == b->indirect_elem &&
-	       a->group_size == b->group_size && a->keys_off == b->keys_off && a->key_stride == b->key_stride &&
-	       a->elems_off == b->elems_off && a->elem_stride == b->elem_stride && a->overflow_off == b->overflow_off;
+	return a->swiss == b->swiss && a->indirect_key == b->indirect_key &&
+	       a->indirect_elem == b->indirect_elem && a->group_size == b->group_size &&
+	       a->keys_off == b->keys_off && a->key_stride == b->key_stride &&
+	       a->elems_off == b->elems_off && a->elem_stride == b->elem_stride &&
+	       a->overflow_off == b->overflow_off;
 }
 
 static const char *name_of(const struct go_type *t)
@@ -186,7 +190,8 @@ static const char *name_of(const struct go_type *t)
 	return t ? t->name : "(none)";
 }
 
-/* Every DW_AT_go_runtime_type: the DIE read by DWARF, and its descriptor read with no DWARF at all. */
+/* Every DW_AT_go_runtime_type: the DIE read by DWARF, and its descriptor read with no DWARF at
+ * all. */
 static void check_joined(const struct prog *p)
 {
 	struct types_module bare = p->mod;
@@ -211,10 +216,11 @@ static void check_joined(const struct prog *p)
 			print_error("%s: no descriptor\n", a->name);
 		assert_non_null(b);
 		n++;
-		if (a->kind != b->kind || a->size != b->size || a->direct != b->direct || a->len != b->len ||
-		    a->is_iface_empty != b->is_iface_empty)
-			print_error("%s: kind %d %d, size %u %u, direct %d %d\n", a->name, a->kind, b->kind,
-				    (unsigned)a->size, (unsigned)b->size, a->direct, b->direct);
+		if (a->kind != b->kind || a->size != b->size || a->direct != b->direct ||
+		    a->len != b->len || a->is_iface_empty != b->is_iface_empty)
+			print_error("%s: kind %d %d, size %u %u, direct %d %d\n", a->name, a->kind,
+				    b->kind, (unsigned)a->size, (unsigned)b->size, a->direct,
+				    b->direct);
 		assert_int_equal(a->kind, b->kind);
 		assert_int_equal(a->size, b->size);
 		assert_int_equal(a->direct, b->direct);
@@ -230,8 +236,10 @@ static void check_joined(const struct prog *p)
 
 		ok(types_expand(dt, a));
 		ok(types_expand(rt, b));
-		if (!a->elem != !b->elem || (a->elem && (a->elem->kind != b->elem->kind || a->elem->size != b->elem->size)))
-			print_error("%s: element %s, %s\n", a->name, name_of(a->elem), name_of(b->elem));
+		if (!a->elem != !b->elem ||
+		    (a->elem && (a->elem->kind != b->elem->kind || a->elem->size != b->elem->size)))
+			print_error("%s: element %s, %s\n", a->name, name_of(a->elem),
+				    name_of(b->elem));
 		assert_int_equal(!a->elem, !b->elem);
 		if (a->elem) {
 			assert_int_equal(a->elem->kind, b->elem->kind);
@@ -259,7 +267,8 @@ static void check_joined(const struct prog *p)
 		}
 	}
 	if (getenv("NAMES"))
-		print_message("1.%d: %zu types, %zu names equal, %zu maps\n", p->minor, n, names, maps);
+		print_message("1.%d: %zu types, %zu names equal, %zu maps\n", p->minor, n, names,
+			      maps);
 	assert_true(n > 300 && maps > 5);
 	assert_true(names > n * 95 / 100);
 	types_destroy(dt);
@@ -288,8 +297,8 @@ static const struct go_field *field(const struct go_type *t, const char *name)
 	return NULL;
 }
 
-static void check_map(const struct prog *p, struct types *t, const char *name, uint32_t swiss[5], uint32_t old[6],
-		      bool indirect_key, bool indirect_elem)
+static void check_map(const struct prog *p, struct types *t, const char *name, uint32_t swiss[5],
+		      uint32_t old[6], bool indirect_key, bool indirect_elem)
 {
 	const struct go_type *x = named(t, name);
 	const struct go_map *m = x->map;
@@ -311,8 +320,10 @@ static void check_map(const struct prog *p, struct types *t, const char *name, u
 /* Where each kind keeps its package path: the full name is in no descriptor's own string. */
 static void check_full_names(const struct prog *p)
 {
-	static const char *const names[] = { "net/url.Values", "path/filepath.WalkFunc", "io/fs.FS", "container/list.List",
-					     "encoding/asn1.ObjectIdentifier", "io/fs.FileMode" };
+	static const char *const names[] = {
+		"net/url.Values",      "path/filepath.WalkFunc",         "io/fs.FS",
+		"container/list.List", "encoding/asn1.ObjectIdentifier", "io/fs.FileMode"
+	};
 	struct types_module bare = p->mod;
 	struct types *dt, *rt;
 
@@ -366,7 +377,8 @@ static void check_known(const struct prog *p, bool with_dwarf)
 	assert_true(field(order, "Any")->type->is_iface_empty);
 	assert_int_equal(field(order, "Any")->type->kind, KIND_INTERFACE);
 	assert_int_equal(field(order, "Any")->type->size, 16);
-	assert_true(field(order, "M")->type->direct && field(order, "F")->type->direct && field(order, "Next")->type->direct);
+	assert_true(field(order, "M")->type->direct && field(order, "F")->type->direct &&
+		    field(order, "Next")->type->direct);
 	assert_false(field(order, "Name")->type->direct || order->direct);
 	x = field(order, "Next")->type;
 	ok(types_expand(t, x));
@@ -386,7 +398,8 @@ static void check_known(const struct prog *p, bool with_dwarf)
 	assert_ptr_equal(x, y);
 	if (with_dwarf) {
 		one = named(t, "main.One");
-		assert_true(one->direct && named(t, "[1]main.One")->direct && !named(t, "[2]main.One")->direct);
+		assert_true(one->direct && named(t, "[1]main.One")->direct &&
+			    !named(t, "[2]main.One")->direct);
 		x = named(t, "main.Self");
 		assert_int_equal(x->kind, KIND_POINTER);
 		assert_ptr_equal(x->elem, x);
@@ -428,7 +441,8 @@ static void check_closure(const struct prog *p)
 
 	ok(types_create(p->img, &p->layout, &p->mod, 1, &t));
 	ok(dwarf_globals(p->d, &v, &n));
-	assert_true(elf_symbol(p->e, "main.main.func1", &entry, &size) || elf_symbol(p->e, "main.main.func2", &entry, &size));
+	assert_true(elf_symbol(p->e, "main.main.func1", &entry, &size) ||
+		    elf_symbol(p->e, "main.main.func2", &entry, &size));
 	ok(types_closure(t, entry, 0, &c));
 	assert_non_null(c);
 	assert_int_equal(c->nfields, 4);
@@ -471,16 +485,19 @@ static void test_releases(void **state)
 	}
 }
 
-/* A dot in the last element of an import path is escaped in symbols and DWARF, not in descriptors. */
+/* A dot in the last element of an import path is escaped in symbols and DWARF, not in
+ * descriptors. */
 static void test_escaped(void **state)
 {
-	static const char main_source[] = "package main\nimport (\"example.com/prog/yaml.v3\"; \"fmt\")\n"
-					  "func main() { yaml.F(&yaml.Node{}); fmt.Println(yaml.Root) }\n";
+	static const char main_source[] =
+		"package main\nimport (\"example.com/prog/yaml.v3\"; \"fmt\")\n"
+		"func main() { yaml.F(&yaml.Node{}); fmt.Println(yaml.Root) }\n";
 	static const char want[] = "*example.com/prog/yaml.v3.Node";
 
 	go_package = "yaml.v3";
-	go_package_source = "package yaml\ntype Node struct { A *Node }\nvar Root = map[string]*Node{}\n"
-			    "func F(n *Node) { Root[\"a\"] = n }\n";
+	go_package_source =
+		"package yaml\ntype Node struct { A *Node }\nvar Root = map[string]*Node{}\n"
+		"func F(n *Node) { Root[\"a\"] = n }\n";
 	for (int i = 0; i < NRELEASES; i++) {
 		struct prog p = { 0 };
 		struct types *t, *rt;
