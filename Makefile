@@ -130,6 +130,15 @@ check-guest: deps-machines
 check-layers:
 	$(Q)sh tests/check_layers.sh
 
+# Layout is clang-format 14's (Debian 12); other versions differ in places.
+CLANG_FORMAT ?= clang-format-14
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format:
+	$(Q)$(CLANG_FORMAT) -i $(C_FILES)
+
+check-format:
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+
 # Ours beside its peers: BENCH_GB="0.5 1" sizes, SERIES=1 0.5 to 8 GB, GOREF=, LIVECORE= their built commands.
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(TOOL_BINS)
@@ -154,5 +163,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps deps-tests deps-machines check check-arch check-guest check-built check-releases check-layers check-layouts demo layouts install clean
+.PHONY: all bench unit deps deps-tests deps-machines check check-arch check-guest check-built check-releases check-layers check-format format check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -7,13 +7,25 @@
  *	return err_wrapf(err, "reading allgs");   // "reading allgs: no memory at ..."
  *
  * A code says what kind of thing went wrong, so that a caller can absorb a
- * FAULT and still pass a CLOSED up.
+ * FAULT and still pass a CLOSED up:
+ *
+ *	err = image_read_word(img, addr, &word);
+ *	if (err_catch(&err, ERR_FAULT))
+ *		word = 0;
+ *	TRY(err);
+ *
+ * TRY() returns from the function around it when its argument is an error.  What the function owns
+ * by then is under a scope guard (base/cleanup.h), so that a sequence of steps reads as a list:
+ *
+ *	TRY(plan_masks(h, &want));
+ *	TRY(need(h, &want));
  */
 #ifndef GRF_BASE_ERR_H
 #define GRF_BASE_ERR_H
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum err_code {
@@ -64,5 +76,23 @@ static inline bool err_is(const struct err *err, enum err_code code)
 {
 	return err && err->code == code;
 }
+
+/* Absorbs an error of this code: *err is NULL afterwards, and true is returned. */
+static inline bool err_catch(struct err **err, enum err_code code)
+{
+	if (!err_is(*err, code))
+		return false;
+	err_destroy(*err);
+	*err = NULL;
+	return true;
+}
+
+/* Returns the error that `x` is, if it is one, from the function around. */
+#define TRY(x)                             \
+	do {                               \
+		struct err *try_err = (x); \
+		if (try_err)               \
+			return try_err;    \
+	} while (0)
 
 #endif

@@ -1,9 +1,11 @@
 /*
  * Growable arrays.  VEC(type) declares one; elements are v.v[0 .. v.n-1].
  *
- *	VEC(uint64_t) addrs = VEC_INIT;
- *	err = vec_push(&addrs, x);
- *	vec_deinit(&addrs);
+ *	_cleanup_vec_ VEC(uint64_t) addrs = VEC_INIT;
+ *	TRY(vec_push(&addrs, x));
+ *
+ * The guard frees the array when its scope ends; vec_deinit() does it by hand.  What the elements
+ * own is the caller's.
  */
 #ifndef GRF_BASE_VEC_H
 #define GRF_BASE_VEC_H
@@ -11,6 +13,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 
 #define VEC(type)           \
@@ -52,5 +55,13 @@ ERR_MUST_CHECK struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t 
 		(vec)->v = NULL;           \
 		(vec)->n = (vec)->cap = 0; \
 	} while (0)
+
+/* Of any VEC: its array is the first member. */
+static inline void cleanup_vec(void *vec)
+{
+	free(*(void **)vec);
+}
+
+#define _cleanup_vec_ _cleanup_(cleanup_vec)
 
 #endif
