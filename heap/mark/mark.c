@@ -1,3 +1,9 @@
+/*
+ * Marking: the walk's first run.  It decides for each pointer whether what it leads to is new, and
+ * of which type that is.  A small object's type is the best of those that the pointers to it
+ * suggest, and may become better after the object was expanded: then its pointers are visited once
+ * more, for what they say of types alone.
+ */
 #include "heap/mark/mark.h"
 
 #include <stdlib.h>
@@ -16,132 +22,155 @@ struct marking {
 
 /* ------------------------------------------------------------------ places */
 
-/*
- * Takes the place that an edge suggests if it explains more of the object's pointer words than the
- * one it has.  Large objects are judged by their header's type, small ones by their bits.
- */
-static struct err *suggest(struct marking *k, const struct span *sp, uint32_t index, uint32_t place)
+/* An arena's chunk holds many objects: the place says what lies where the pointer leads. */
+static struct err *suggest_in_arena(struct mark *m, uint32_t id, uint32_t place)
 {
-	struct mark *m = k->m;
-	uint32_t id = sp->first_scan + index, old = mark_place(m, id), header;
+	if (!place && mark_place(m, id))
+		return NULL;
+	TRY(place_arena(m->places, place, &place));
+	m->place[id] = place | (m->places->v.v[place].type ? PLACE_FINAL : 0);
+	return NULL;
+}
+
+/* A pointer to the first of several elements looks like a pointer to one: takes the tile instead
+ * where it explains all of the object's pointers. */
+static struct err *tile_if_whole(struct places *ps, const struct span *sp, uint64_t bits,
+				 uint32_t *place, int *fit)
+{
+	const struct place *one = &ps->v.v[*place];
+	int all = __builtin_popcountll(bits);
+	uint32_t tile;
+
+	if (*fit >= all || one->mode != PLACE_ONE)
+		return NULL;
+	TRY(place_get(ps, PLACE_TILE, one->type, one->off, &tile));
+	if (place_fit(ps, tile, sp, bits) == all) {
+		*place = tile;
+		*fit = all;
+	}
+	return NULL;
+}
+
+/* A small object carries no type: the place wins that explains most of its pointer words. */
+static struct err *suggest_small(struct mark *m, const struct span *sp, uint32_t index,
+				 uint32_t place)
+{
 	struct places *ps = m->places;
-	uint64_t bits;
-	struct err *err;
+	uint32_t id = sp->first_scan + index, old = mark_place(m, id);
+	uint64_t bits = 0;
+	bool known = ptr_first_bits(&m->h->proc, sp, index, &bits);
 	int fit;
 
-	if (sp->arena_chunk) {
-		if (place || !old) {
-			err = place_arena(ps, place, &place);
-			if (err)
-				return err;
-			m->place[id] = place | (ps->v.v[place].type ? PLACE_FINAL : 0);
-		}
+	if (!place && !old && known)
+		TRY(place_of_closure(ps, sp, index, bits, &place));
+	if (!place)
+		return NULL;
+	if (!known) {
+		m->place[id] = place | PLACE_FINAL;
 		return NULL;
 	}
-	if (span_untyped(sp)) {
-		if (!place && !old && ptr_first_bits(&m->h->proc, sp, index, &bits)) {
-			err = place_of_closure(ps, sp, index, bits, &place);
-			if (err)
-				return err;
-		}
-		if (!place)
-			return NULL;
-		if (!ptr_first_bits(&m->h->proc, sp, index, &bits)) {
-			m->place[id] = place | PLACE_FINAL;
-			return NULL;
-		}
-		fit = place_fit(ps, place, sp, bits);
-		if (fit < __builtin_popcountll(bits) && ps->v.v[place].mode == PLACE_ONE) {
-			/* A pointer to the first of several. */
-			uint32_t tile;
+	fit = place_fit(ps, place, sp, bits);
+	TRY(tile_if_whole(ps, sp, bits, &place, &fit));
+	if (fit < 0 || (old && fit <= place_fit(ps, old, sp, bits)))
+		return NULL;
+	m->place[id] = place;
+	if (fit == __builtin_popcountll(bits))
+		m->place[id] |= PLACE_FINAL;
+	return NULL;
+}
 
-			err = place_get(ps, PLACE_TILE, ps->v.v[place].type, ps->v.v[place].off,
-					&tile);
-			if (err)
-				return err;
-			if (place_fit(ps, tile, sp, bits) == __builtin_popcountll(bits)) {
-				place = tile;
-				fit = __builtin_popcountll(bits);
-			}
-		}
-		if (fit < 0 || (old && fit <= place_fit(ps, old, sp, bits)))
-			return NULL;
-		m->place[id] = place;
-		if (fit == __builtin_popcountll(bits))
-			m->place[id] |= PLACE_FINAL;
-		return NULL;
-	}
-	err = place_of_header(ps, sp, index, &header);
-	if (err)
-		return err;
+/* A large object's type is in its header or its span. */
+static struct err *suggest_headed(struct mark *m, const struct span *sp, uint32_t index,
+				  uint32_t place)
+{
+	const struct place *v;
+	uint32_t header;
+
+	TRY(place_of_header(m->places, sp, index, &header));
+	v = m->places->v.v;
 	/* The edge's own view wins where it is of the same type and as wide: a slice says [i]. */
-	if (place && header && ps->v.v[place].mode <= PLACE_TILE &&
-	    (ps->v.v[place].type != ps->v.v[header].type ||
-	     ps->v.v[place].mode < ps->v.v[header].mode))
+	if (place && header && v[place].mode <= PLACE_TILE &&
+	    (v[place].type != v[header].type || v[place].mode < v[header].mode))
 		place = 0;
 	if (!place)
 		place = header;
-	if (!place)
-		return NULL;
-	m->place[id] = place | PLACE_FINAL;
+	if (place)
+		m->place[sp->first_scan + index] = place | PLACE_FINAL;
 	return NULL;
+}
+
+/* Takes the place that an edge suggests (0: none) if it explains more of the object than the one
+ * that it has. */
+static struct err *suggest(struct mark *m, const struct span *sp, uint32_t index, uint32_t place)
+{
+	if (sp->arena_chunk)
+		return suggest_in_arena(m, sp->first_scan + index, place);
+	if (span_untyped(sp))
+		return suggest_small(m, sp, index, place);
+	return suggest_headed(m, sp, index, place);
 }
 
 /* ------------------------------------------------------------------ visiting */
 
-static struct err *visit(struct marking *k, const struct walk_ptr *p)
+/* The edge that p is; NULL: nothing is known of it. */
+static struct err *edge_of_ptr(struct marking *k, const struct walk_ptr *p, const struct edge **ret)
+{
+	struct mark *m = k->m;
+	int64_t tile;
+
+	*ret = p->kept;
+	if (*ret)
+		return NULL;
+	if (p->holder == WALK_ROOT) {
+		const struct mark_root *root = &m->roots[p->root];
+
+		return root->type ? edge_of_type(m->places, root->type, root->var_off, ret) : NULL;
+	}
+	if (p->first)
+		k->place = mark_place(m, p->holder);
+	return edge_get(m->places, k->place, p->off, ret, &tile);
+}
+
+static struct err *mark_visit(struct marking *k, const struct walk_ptr *p)
 {
 	struct mark *m = k->m;
 	const struct span *sp = p->sp;
-	const struct mark_root *root = p->holder == WALK_ROOT ? &m->roots[p->root] : NULL;
-	const struct edge *e = p->kept; /* what p is; NULL: nothing is known */
+	const struct edge *e;
 	const struct func *f;
 	uint32_t id, place = 0, old;
 	enum walk_state state;
-	int64_t tile;
-	struct err *err = NULL;
 
-	if (!e && root && root->type) {
-		err = edge_of_type(m->places, root->type, root->var_off, &e);
-	} else if (!e && !root) {
-		if (p->first)
-			k->place = mark_place(m, p->holder);
-		err = edge_get(m->places, k->place, p->off, &e, &tile);
-	}
-	if (err)
-		return err;
+	TRY(edge_of_ptr(k, p, &e));
 	state = walk_state(&k->walk, p);
 	if (state == WALK_DEAD || (k->only_types && state != WALK_SEEN))
 		return NULL;
 	if (state == WALK_LATER)
 		return walk_later(&k->walk, p, e);
 	if (state == WALK_NEW)
-		err = walk_enter(&k->walk, p, 0);
-	if (err || sp->ptrs == SPAN_NOSCAN)
-		return err;
+		TRY(walk_enter(&k->walk, p, 0));
+	if (sp->ptrs == SPAN_NOSCAN)
+		return NULL;
 	id = sp->first_scan + p->index;
 	old = m->place[id];
 	if (old & PLACE_FINAL)
 		return NULL;
-	if (root && root->func_value)
-		err = func_resolve(m->places, p->value, sp, p->index, &place, &f);
+	if (p->holder == WALK_ROOT && m->roots[p->root].func_value)
+		TRY(func_resolve(m->places, p->value, sp, p->index, &place, &f));
 	else if (e)
-		err = edge_resolve(m->places, e, p->addr, p->value, sp, p->index, &place, NULL);
-	if (!err)
-		err = suggest(k, sp, p->index, place);
-	if (!err && state == WALK_SEEN && m->place[id] != old)
-		err = vec_push(&k->retype, id);
-	return err;
+		TRY(edge_resolve(m->places, e, p->addr, p->value, sp, p->index, &place, NULL));
+	TRY(suggest(m, sp, p->index, place));
+	if (state == WALK_SEEN && m->place[id] != old)
+		return vec_push(&k->retype, id);
+	return NULL;
 }
 
-static struct err *visit_all(struct walk *w, struct walk_ptr *v, size_t n)
+static struct err *mark_visit_all(struct walk *w, struct walk_ptr *v, size_t n)
 {
 	struct marking *k = (struct marking *)w;
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < n && !err; i++)
-		err = visit(k, &v[i]);
-	return err;
+	for (size_t i = 0; i < n; i++)
+		TRY(mark_visit(k, &v[i]));
+	return NULL;
 }
 
 /* Objects that were expanded before their type was known say now what they point to. */
@@ -164,7 +193,7 @@ struct err *mark_run(struct mark *m, struct heap *h, struct places *places, stru
 				       .roots = roots,
 				       .nroots = nroots,
 				       .phase = "marking",
-				       .visit = visit_all,
+				       .visit = mark_visit_all,
 				       .level_done = retype },
 			     .m = m };
 	struct err *err;

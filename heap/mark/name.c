@@ -1,3 +1,8 @@
+/*
+ * Naming: the walk's second run, with the types that marking found.  Each object gets the node of
+ * the profile that its first pointer leads to; an object's node travels as the tag of its frontier
+ * entry, so that nothing is kept of paths.
+ */
 #include "heap/mark/name.h"
 #include "heap/report/goroutine_heap.h"
 #include "heap/mark/slot_use.h"
@@ -44,9 +49,9 @@ static struct err *child(struct naming *n, uint32_t node, uint32_t frame, uint32
 static struct err *child_str(struct naming *n, uint32_t node, const char *frame, uint32_t *ret)
 {
 	uint32_t id;
-	struct err *err = strtab_add(&n->p->frames, frame, &id);
 
-	return err ? err : child(n, node, id, ret);
+	TRY(strtab_add(&n->p->frames, frame, &id));
+	return child(n, node, id, ret);
 }
 
 /* The node that an edge leads to from `node`. */
@@ -56,23 +61,20 @@ static struct err *step(struct naming *n, uint32_t node, const struct edge *e, i
 	unsigned i = index < 0 ? 0 : index < 10 ? (unsigned)index + 1 : 11;
 	uint64_t *slot, key = (uint64_t)node << 32 | (e->id * 12 + i);
 	bool is_new;
-	struct err *err = map64_put(&n->steps, key, 0, &slot, &is_new);
 
-	if (err || !is_new) {
-		*ret = err ? 0 : (uint32_t)*slot;
-		return err;
+	TRY(map64_put(&n->steps, key, 0, &slot, &is_new));
+	if (!is_new) {
+		*ret = (uint32_t)*slot;
+		return NULL;
 	}
 	if (index >= 0) {
 		uint32_t frame;
 
-		err = index_frame(n->m->places, elem, index, &frame);
-		if (!err)
-			err = child(n, node, frame, &node);
+		TRY(index_frame(n->m->places, elem, index, &frame));
+		TRY(child(n, node, frame, &node));
 	}
-	for (uint32_t f = 0; f < e->nframes && !err; f++)
-		err = child(n, node, e->frames[f], &node);
-	if (err)
-		return err;
+	for (uint32_t f = 0; f < e->nframes; f++)
+		TRY(child(n, node, e->frames[f], &node));
 	*slot = *ret = node;
 	return NULL;
 }
@@ -82,20 +84,18 @@ static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
 {
 	const struct stacks *s = &n->m->h->stacks;
 	const struct goroutine *g;
-	struct err *err = NULL;
-	uint32_t i;
 
 	*node = 0;
 	if (frame == UINT32_MAX)
 		return child_str(n, 0, "goroutine", node);
 	g = &s->gs.v[s->frames.v[frame].g];
-	for (i = g->first_frame + g->nframes; i-- > frame && !err;) {
+	for (uint32_t i = g->first_frame + g->nframes; i-- > frame;) {
 		/* Every goroutine's outermost frame: it says nothing. */
 		if (i > frame && !strcmp(s->frames.v[i].func->name, "runtime.goexit"))
 			continue;
-		err = child_str(n, *node, s->frames.v[i].func->name, node);
+		TRY(child_str(n, *node, s->frames.v[i].func->name, node));
 	}
-	return err;
+	return NULL;
 }
 
 static uint8_t kind_of_root(const struct mark_root *r)
@@ -135,53 +135,43 @@ static void set_kind(struct naming *n, uint32_t node, uint8_t kind)
 		v->kind = kind;
 }
 
-/* The labels of the goroutine that r is of. */
-static struct err *label_of(struct naming *n, const struct mark_root *r)
+/* The labels of goroutine g, as struct profile_node has them. */
+static struct err *goroutine_label(struct naming *n, uint32_t g, uint32_t *ret)
 {
-	const struct stacks *s = &n->m->h->stacks;
-	struct arena arena = ARENA_INIT;
+	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
 	const char *text = NULL;
-	struct err *err = NULL;
-	uint32_t id, g;
+	uint32_t id;
 
-	n->label = 0;
-	if (r->r.frame == UINT32_MAX)
-		return NULL;
-	g = s->frames.v[r->r.frame].g;
 	if (n->g_labels[g] == UINT32_MAX) {
+		TRY(labels_read(n->m->h, &n->m->h->stacks.gs.v[g], &arena, &text));
 		n->g_labels[g] = 0;
-		err = labels_read(n->m->h, &s->gs.v[g], &arena, &text);
-		if (!err && text) {
-			err = strtab_add(&n->p->labels, text, &id);
-			if (!err)
-				n->g_labels[g] = id + 1;
+		if (text) {
+			TRY(strtab_add(&n->p->labels, text, &id));
+			n->g_labels[g] = id + 1;
 		}
-		arena_deinit(&arena);
 	}
-	n->label = n->g_labels[g];
-	return err;
+	*ret = n->g_labels[g];
+	return NULL;
 }
 
-static struct err *root_node(struct naming *n, uint32_t root, uint32_t *node)
+static struct err *root_node(struct naming *n, uint32_t root, uint32_t *ret)
 {
 	const struct mark_root *r = &n->m->roots[root];
-	struct err *err = NULL;
+	uint32_t node = n->root_nodes[root];
 
-	if (!n->root_nodes[root]) {
-		bool path;
-
-		err = label_of(n, r);
-		path = !r->label || (n->stack_paths && r->r.frame != UINT32_MAX);
-
-		if (!err && path)
-			err = call_path(n, r->r.frame, &n->root_nodes[root]);
-		if (!err && r->label)
-			err = child_str(n, n->root_nodes[root], r->label, &n->root_nodes[root]);
-		if (!err)
-			set_kind(n, n->root_nodes[root], kind_of_root(r));
+	if (!node) {
+		n->label = 0;
+		if (r->r.frame != UINT32_MAX)
+			TRY(goroutine_label(n, n->m->h->stacks.frames.v[r->r.frame].g, &n->label));
+		if (!r->label || (n->stack_paths && r->r.frame != UINT32_MAX))
+			TRY(call_path(n, r->r.frame, &node));
+		if (r->label)
+			TRY(child_str(n, node, r->label, &node));
+		set_kind(n, node, kind_of_root(r));
+		n->root_nodes[root] = node;
 	}
-	*node = n->root_nodes[root];
-	return err;
+	*ret = node;
+	return NULL;
 }
 
 /* May the edge's target be a closure, whose function gets a frame? */
@@ -209,28 +199,23 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint3
 	const struct func *f = NULL;
 	const struct edge *e;
 	uint32_t place;
-	struct err *err = root_node(n, p->root, node);
 
-	if (err)
-		return err;
+	TRY(root_node(n, p->root, node));
 	if (r->func_value) {
-		err = func_resolve(m->places, r->r.value, p->sp, p->index, &place, &f);
+		TRY(func_resolve(m->places, r->r.value, p->sp, p->index, &place, &f));
 	} else if (r->type) {
-		err = edge_of_type(m->places, r->type, r->var_off, &e);
-		if (!err)
-			*edge = e;
-		if (!err && !e->unnamed)
-			err = step(n, *node, e, -1, NULL, node);
-		if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
-			err = edge_resolve(m->places, e, r->r.addr, r->r.value, p->sp, p->index,
-					   &place, &f);
+		TRY(edge_of_type(m->places, r->type, r->var_off, &e));
+		*edge = e;
+		if (!e->unnamed)
+			TRY(step(n, *node, e, -1, NULL, node));
+		if (edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
+			TRY(edge_resolve(m->places, e, r->r.addr, r->r.value, p->sp, p->index,
+					 &place, &f));
 	}
-	if (!err && f)
-		err = child_str(n, *node, f->name, node);
-	return err;
+	return f ? child_str(n, *node, f->name, node) : NULL;
 }
 
-/* p->tag: the holder's node */
+/* p->tag is the holder's node. */
 static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node,
 			     const struct edge **edge)
 {
@@ -239,34 +224,28 @@ static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_
 	const struct func *f = NULL;
 	const struct edge *e;
 	int64_t index;
-	struct err *err = edge_get(m->places, place, p->off, &e, &index);
 
-	if (!err)
-		*edge = e;
-	if (!err)
-		err = step(n, p->tag, e, index, m->places->v.v[place].type, node);
-	if (!err && edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN) {
-		err = edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, &place, &f);
-		if (!err && f)
-			err = child_str(n, *node, f->name, node);
-	}
-	return err;
+	TRY(edge_get(m->places, place, p->off, &e, &index));
+	*edge = e;
+	TRY(step(n, p->tag, e, index, m->places->v.v[place].type, node));
+	if (edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
+		TRY(edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, &place, &f));
+	return f ? child_str(n, *node, f->name, node) : NULL;
 }
 
-static struct err *visit(struct naming *n, const struct walk_ptr *p)
+static struct err *name_visit(struct naming *n, const struct walk_ptr *p)
 {
 	const struct edge *e = NULL;
 	uint32_t node;
-	struct err *err;
 
 	switch (walk_state(&n->walk, p)) {
 	case WALK_LATER:
 		return walk_later(&n->walk, p, NULL);
 	case WALK_NEW:
-		err = p->holder == WALK_ROOT ? name_rooted(n, p, &node, &e) :
-					       name_held(n, p, &node, &e);
-		if (err)
-			return err;
+		if (p->holder == WALK_ROOT)
+			TRY(name_rooted(n, p, &node, &e));
+		else
+			TRY(name_held(n, p, &node, &e));
 		slot_use_add(&n->use, p, e);
 		n->p->nodes.v[node].bytes += p->sp->elemsize;
 		n->p->nodes.v[node].objects++;
@@ -276,14 +255,13 @@ static struct err *visit(struct naming *n, const struct walk_ptr *p)
 	}
 }
 
-static struct err *visit_all(struct walk *w, struct walk_ptr *v, size_t n)
+static struct err *name_visit_all(struct walk *w, struct walk_ptr *v, size_t n)
 {
 	struct naming *k = (struct naming *)w;
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < n && !err; i++)
-		err = visit(k, &v[i]);
-	return err;
+	for (size_t i = 0; i < n; i++)
+		TRY(name_visit(k, &v[i]));
+	return NULL;
 }
 
 /* Bytes on paths that say "something" instead of what it is. */
@@ -305,41 +283,51 @@ static uint64_t count_unnamed(const struct naming *n)
 	return bytes;
 }
 
+static void naming_deinit(struct naming *n)
+{
+	walk_deinit(&n->walk);
+	map64_deinit(&n->steps);
+	free(n->root_nodes);
+	free(n->g_labels);
+}
+
+static struct err *naming_init(struct naming *n)
+{
+	const struct mark *m = n->m;
+	size_t g_bytes = (m->h->stacks.gs.n + 1) * sizeof(uint32_t);
+
+	TRY(strtab_add(&n->p->frames, "[deeper]", &n->deeper));
+	slot_use_init(&n->use, m);
+	n->root_nodes = calloc(m->nroots + 1, sizeof(uint32_t));
+	n->g_labels = malloc(g_bytes);
+	if (!n->root_nodes || !n->g_labels)
+		return err_nomem();
+	memset(n->g_labels, 0xff, g_bytes);
+	return NULL;
+}
+
 struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
 			 struct report *r)
 {
-	struct naming n = { .walk = { .h = m->h,
-				      .roots = m->roots,
-				      .nroots = m->nroots,
-				      .phase = "naming",
-				      .visit = visit_all,
-				      .by_scan = m->place },
-			    .m = m,
-			    .p = p,
-			    .max_depth = o->max_depth,
-			    .stack_paths = o->stack_paths };
-	struct err *err = strtab_add(&p->frames, "[deeper]", &n.deeper);
+	_cleanup_(naming_deinit) struct naming n = { .walk = { .h = m->h,
+							       .roots = m->roots,
+							       .nroots = m->nroots,
+							       .phase = "naming",
+							       .visit = name_visit_all,
+							       .by_scan = m->place },
+						     .m = m,
+						     .p = p,
+						     .max_depth = o->max_depth,
+						     .stack_paths = o->stack_paths };
 
-	slot_use_init(&n.use, m);
-	n.root_nodes = calloc(m->nroots ? m->nroots : 1, sizeof(uint32_t));
-	n.g_labels = malloc((m->h->stacks.gs.n + 1) * sizeof(uint32_t));
-	if (!err && (!n.root_nodes || !n.g_labels))
-		err = err_nomem();
-	if (!err)
-		memset(n.g_labels, 0xff, (m->h->stacks.gs.n + 1) * sizeof(uint32_t));
-	if (!err)
-		err = walk_run(&n.walk);
-	if (!err && n.walk.objects != m->live_objects)
-		err = err_create(ERR_BADDATA,
-				 "%" PRIu64 " objects were marked and %" PRIu64 " named",
-				 m->live_objects, n.walk.objects);
-	if (!err)
-		r->unnamed_bytes = count_unnamed(&n);
+	TRY(naming_init(&n));
+	TRY(walk_run(&n.walk));
+	if (n.walk.objects != m->live_objects)
+		return err_create(ERR_BADDATA,
+				  "%" PRIu64 " objects were marked and %" PRIu64 " named",
+				  m->live_objects, n.walk.objects);
+	r->unnamed_bytes = count_unnamed(&n);
 	r->account.sized = n.use.known;
 	r->account.class_waste = n.use.waste;
-	walk_deinit(&n.walk);
-	map64_deinit(&n.steps);
-	free(n.root_nodes);
-	free(n.g_labels);
-	return err;
+	return NULL;
 }

@@ -1,39 +1,53 @@
+/*
+ * Nameless variables are found by following the pointers of named ones into .data and .bss, and
+ * then those of what was found, a few levels deep.
+ */
 #include "heap/mark/name_static.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
+#include "base/search.h"
+
+struct static_key {
+	const struct static_vars *vars;
+	uint64_t addr;
+};
+
+static bool begins_behind(const void *arg, size_t i)
+{
+	const struct static_key *k = arg;
+
+	return k->vars->v[i].addr > k->addr;
+}
 
 struct static_var *static_vars_at(const struct static_vars *v, uint64_t addr)
 {
-	size_t lo = 0, hi = v->n;
+	size_t lo = search_first(v->n, begins_behind, &(struct static_key){ v, addr });
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (v->v[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return lo && addr - v->v[lo - 1].addr < v->v[lo - 1].size ? &v->v[lo - 1] : NULL;
 }
 
 struct err *static_var_type(struct types *types, struct static_var *v, struct go_type **ret)
 {
-	struct err *err = NULL;
-
 	if (!v->type && v->die)
-		err = types_from_die(types, v->module, v->die, &v->type);
+		TRY(types_from_die(types, v->module, v->die, &v->type));
 	*ret = v->type;
-	return err;
+	return NULL;
 }
+
+enum { LITERAL_DEPTH = 4 };
 
 static int static_cmp(const void *a, const void *b)
 {
 	const struct static_var *x = a, *y = b;
 
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	if (x->size != y->size)
+		return x->size < y->size ? -1 : 1;
+	return strcmp(x->name, y->name);
 }
 
 /* Sorted, with overlaps cut: the first to come, which has the shorter way, wins. */
@@ -72,22 +86,21 @@ static struct err *leaf_pointee(struct places *places, const struct edge *e, uin
 {
 	uint64_t word = places->h->proc.fmt.word;
 	struct go_type *t = e->type;
-	struct err *err = NULL;
 
 	*ret = NULL;
 	*count = 1;
 	if (t->kind == KIND_INTERFACE && e->leaf_off == word) {
-		err = iface_dynamic(places, t, addr, &t);
-		if (err || !t)
-			return err;
+		TRY(iface_dynamic(places, t, addr, &t));
+		if (!t)
+			return NULL;
 		if (!t->direct) { /* boxed: a constant */
 			*ret = t;
 			return NULL;
 		}
 	}
-	err = types_expand(places->types, t);
-	if (err || (t->kind != KIND_POINTER && t->kind != KIND_SLICE))
-		return err;
+	TRY(types_expand(places->types, t));
+	if (t->kind != KIND_POINTER && t->kind != KIND_SLICE)
+		return NULL;
 	if (t->kind == KIND_SLICE && !proc_try_word(&places->h->proc, addr + 2 * word, count))
 		return NULL;
 	*ret = t->elem;
@@ -103,21 +116,18 @@ static struct err *follow(struct heap *h, struct places *places, const struct st
 	struct go_type *type;
 	const struct edge *e;
 	uint64_t count;
-	struct err *err;
 
 	if (!proc_try_word(&h->proc, addr, &to.addr) || !(seg = segment_of(&h->proc, to.addr)) ||
 	    static_vars_at(named, to.addr))
 		return NULL;
-	err = static_var_type(places->types, v, &type);
-	if (err || !type || !type->size)
-		return err;
-	err = edge_of_type(places, type, (addr - v->addr) % type->size, &e);
-	if (err || e->target != EDGE_LEAF)
-		return err;
-	err = leaf_pointee(places, e, addr, &to.type, &count);
-	if (err || !to.type)
-		return err;
-	if (!to.type->size || count > (seg->end - to.addr) / to.type->size)
+	TRY(static_var_type(places->types, v, &type));
+	if (!type || !type->size)
+		return NULL;
+	TRY(edge_of_type(places, type, (addr - v->addr) % type->size, &e));
+	if (e->target != EDGE_LEAF)
+		return NULL;
+	TRY(leaf_pointee(places, e, addr, &to.type, &count));
+	if (!to.type || !to.type->size || count > (seg->end - to.addr) / to.type->size)
 		return NULL;
 	to.size = count * to.type->size;
 	return vec_push(ret, to);
@@ -128,48 +138,44 @@ static struct err *follow_all(struct heap *h, struct places *places,
 			      struct static_vars *ret)
 {
 	uint64_t word = h->proc.fmt.word;
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < h->proc.modules.v.n && !err; i++) {
+	for (size_t i = 0; i < h->proc.modules.v.n; i++) {
 		const struct bitmap_root *segs[] = { &h->proc.modules.v.v[i].data,
 						     &h->proc.modules.v.v[i].bss };
 
-		for (unsigned s = 0; s < 2 && !err; s++) {
+		for (unsigned s = 0; s < 2; s++) {
 			const uint8_t *mask = image_ptr(h->proc.img, segs[s]->mask,
 							(segs[s]->nbits + 7) / 8, NULL);
 
-			for (uint64_t b = 0; mask && b < segs[s]->nbits && !err; b++) {
+			for (uint64_t b = 0; mask && b < segs[s]->nbits; b++) {
 				uint64_t addr = segs[s]->start + b * word;
 				struct static_var *v;
 
 				if (mask[b >> 3] >> (b & 7) & 1 && (v = static_vars_at(from, addr)))
-					err = follow(h, places, named, v, addr, ret);
+					TRY(follow(h, places, named, v, addr, ret));
 			}
 		}
 	}
-	return err;
+	return NULL;
 }
 
 struct err *static_vars_find(struct heap *h, struct places *places, const struct static_vars *named,
 			     struct static_vars *ret)
 {
-	struct err *err = follow_all(h, places, named, named, ret);
-
+	TRY(follow_all(h, places, named, named, ret));
 	static_vars_sort(ret);
-	/* What a nameless one leads to is nameless too; a few steps are enough for literals in
-	 * literals. */
-	for (int depth = 0; depth < 4 && !err; depth++) {
+	/* What a nameless one leads to is nameless too: literals in literals. */
+	for (int depth = 0; depth < LITERAL_DEPTH; depth++) {
 		size_t before = ret->n;
-		struct static_vars more = VEC_INIT;
+		_cleanup_vec_ struct static_vars more = VEC_INIT;
 
-		err = follow_all(h, places, named, ret, &more);
-		for (size_t i = 0; i < more.n && !err; i++)
+		TRY(follow_all(h, places, named, ret, &more));
+		for (size_t i = 0; i < more.n; i++)
 			if (!static_vars_at(ret, more.v[i].addr))
-				err = vec_push(ret, more.v[i]);
-		vec_deinit(&more);
+				TRY(vec_push(ret, more.v[i]));
 		static_vars_sort(ret);
 		if (ret->n == before)
 			break;
 	}
-	return err;
+	return NULL;
 }

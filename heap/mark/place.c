@@ -1,3 +1,8 @@
+/*
+ * Places and edges: how a type lies on a slot, and what each pointer word of it says.  An edge is
+ * made once per type and offset, by going down the type's fields to the leaf; maps and channels,
+ * whose insides are the runtime's, have their own ways down.
+ */
 #include "heap/mark/place.h"
 
 #include <inttypes.h>
@@ -11,16 +16,14 @@ struct err *places_init(struct places *p, struct heap *h, struct types *types,
 			struct strtab *frames)
 {
 	struct place unknown = { .mode = PLACE_UNKNOWN };
-	struct err *err;
 
 	memset(p, 0, sizeof(*p));
 	p->h = h;
 	p->types = types;
 	p->frames = frames;
-	err = strtab_add(frames, "$sub_objects$", &p->sub_objects);
-	if (!err)
-		err = strtab_add(frames, "$arena$", &p->arena_frame);
-	return err ? err : vec_push(&p->v, unknown);
+	TRY(strtab_add(frames, "$sub_objects$", &p->sub_objects));
+	TRY(strtab_add(frames, "$arena$", &p->arena_frame));
+	return vec_push(&p->v, unknown);
 }
 
 void places_deinit(struct places *p)
@@ -106,12 +109,9 @@ static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_
 static struct err *type_mask(struct places *p, struct go_type *t, struct place *pl)
 {
 	const struct gcmask *m = NULL;
-	struct err *err = NULL;
 
 	if (t->rtype)
-		err = gcmask_find(&p->h->proc, &p->h->masks, t->rtype, &m);
-	if (err)
-		return err;
+		TRY(gcmask_find(&p->h->proc, &p->h->masks, t->rtype, &m));
 	if (m && m->bits) {
 		for (uint64_t w = 0; w < m->ptr_words && w < 64; w++)
 			pl->mask |= (uint64_t)(m->bits[w >> 3] >> (w & 7) & 1) << w;
@@ -141,13 +141,11 @@ struct err *place_get(struct places *p, enum place_mode mode, struct go_type *ty
 {
 	uint64_t *slot, key;
 	struct place pl = { .mode = mode, .off = (uint32_t)off, .type = type };
-	struct err *err;
 	bool is_new;
 
 	/* An array is its elements; what holds nothing says nothing. */
 	while (mode == PLACE_ONE && type->kind == KIND_ARRAY) {
-		if ((err = types_expand(p->types, type)))
-			return err;
+		TRY(types_expand(p->types, type));
 		if (!type->elem)
 			break;
 		pl.type = type = type->elem;
@@ -158,20 +156,14 @@ struct err *place_get(struct places *p, enum place_mode mode, struct go_type *ty
 		return NULL;
 	}
 	key = (uint64_t)type->id << 36 | (uint64_t)mode << 32 | off;
-	err = map64_put(&p->by_key, key, 0, &slot, &is_new);
-	if (err)
-		return err;
+	TRY(map64_put(&p->by_key, key, 0, &slot, &is_new));
 	if (is_new) {
 		*slot = p->v.n;
-		if ((err = types_expand(p->types, type)))
-			return err;
+		TRY(types_expand(p->types, type));
 		pl.unit = place_unit(p, &pl);
 		if (mode == PLACE_ONE || mode == PLACE_TILE)
-			err = type_mask(p, type, &pl);
-		if (!err)
-			err = vec_push(&p->v, pl);
-		if (err)
-			return err;
+			TRY(type_mask(p, type, &pl));
+		TRY(vec_push(&p->v, pl));
 	}
 	*ret = (uint32_t)*slot;
 	return NULL;
@@ -184,25 +176,21 @@ struct err *place_get(struct places *p, enum place_mode mode, struct go_type *ty
 struct err *place_arena(struct places *p, uint32_t place, uint32_t *ret)
 {
 	struct place pl = { .mode = PLACE_ARENA }, from = p->v.v[place];
-	uint64_t *slot;
+	uint64_t *slot, key;
 	bool is_new;
-	struct err *err;
 
 	if (from.mode == PLACE_ONE) {
 		pl.type = from.type;
 		pl.off = from.off;
 	}
-	err = map64_put(&p->by_key,
-			(uint64_t)(pl.type ? pl.type->id : 0) << 36 | (uint64_t)pl.mode << 32 |
-				pl.off,
-			0, &slot, &is_new);
-	if (!err && is_new) {
+	key = (uint64_t)(pl.type ? pl.type->id : 0) << 36 | (uint64_t)pl.mode << 32 | pl.off;
+	TRY(map64_put(&p->by_key, key, 0, &slot, &is_new));
+	if (is_new) {
 		*slot = p->v.n;
-		err = vec_push(&p->v, pl);
+		TRY(vec_push(&p->v, pl));
 	}
-	if (!err)
-		*ret = (uint32_t)*slot;
-	return err;
+	*ret = (uint32_t)*slot;
+	return NULL;
 }
 
 int place_fit(struct places *p, uint32_t place, const struct span *sp, uint64_t bits)
@@ -246,7 +234,6 @@ static struct err *frame_add(struct places *p, struct frame_ids *out, const char
 {
 	char buf[512], *s = buf;
 	uint32_t id;
-	struct err *err;
 	int n = snprintf(buf, sizeof(buf), "%s. (%s)", name, t->name);
 
 	if (n >= (int)sizeof(buf)) {
@@ -254,25 +241,22 @@ static struct err *frame_add(struct places *p, struct frame_ids *out, const char
 		if (!s)
 			return err_nomem();
 	}
-	err = strtab_add(p->frames, s, &id);
-	return err ? err : vec_push(out, id);
+	TRY(strtab_add(p->frames, s, &id));
+	return vec_push(out, id);
 }
 
 struct err *index_frame(struct places *p, struct go_type *elem, int64_t index, uint32_t *ret)
 {
-	struct frame_ids out = VEC_INIT;
+	_cleanup_vec_ struct frame_ids out = VEC_INIT;
 	char name[16];
-	struct err *err;
 
 	if (index < 10)
 		snprintf(name, sizeof(name), "[%d]", (int)index);
 	else
 		snprintf(name, sizeof(name), "[10+]");
-	err = frame_add(p, &out, name, elem);
-	if (!err)
-		*ret = out.v[0];
-	vec_deinit(&out);
-	return err;
+	TRY(frame_add(p, &out, name, elem));
+	*ret = out.v[0];
+	return NULL;
 }
 
 /*
@@ -289,63 +273,82 @@ static struct go_type *phantom_pointer(struct places *p, struct go_type *st)
 	return t->elem && t->elem->kind == KIND_POINTER ? t->elem : NULL;
 }
 
+static void edge_leaf(struct edge *e, struct go_type *t, uint64_t off)
+{
+	e->target = EDGE_LEAF;
+	e->type = t;
+	e->leaf_off = (uint32_t)off;
+}
+
+/* The field of a struct that the byte at off is in; NULL: none. */
+static const struct go_field *field_at(const struct go_type *t, uint64_t off)
+{
+	const struct go_field *f = NULL;
+
+	for (uint32_t i = 0; i < t->nfields; i++)
+		if (t->fields[i].offset <= off && t->fields[i].type &&
+		    off - t->fields[i].offset < t->fields[i].type->size)
+			f = &t->fields[i];
+	return f;
+}
+
+/*
+ * One step down from the struct *t to its field at *off.  *done: the edge is complete; else *t and
+ * *off are the field's.
+ */
+static struct err *descend_field(struct places *p, struct go_type **t, uint64_t *off,
+				 struct edge *e, struct frame_ids *out, bool *done)
+{
+	const struct known_pointer *known;
+	const struct go_field *f = field_at(*t, *off);
+	struct go_type *ft;
+
+	*done = true;
+	if (!f)
+		return NULL;
+	ft = f->type;
+	if (f->offset && (known_interface((*t)->name) || !strcmp((*t)->name, "reflect.Value"))) {
+		edge_leaf(e, *t, *off);
+		return NULL;
+	}
+	if (ft->kind == KIND_UNSAFE_POINTER && phantom_pointer(p, *t))
+		ft = phantom_pointer(p, *t);
+	TRY(frame_add(p, out, f->name, ft));
+	if (ft->kind == KIND_UNSAFE_POINTER && (known = known_field((*t)->name, f->name))) {
+		TRY(types_by_name(p->types, known->type, &e->type));
+		if (e->type) {
+			e->target = EDGE_PLACE;
+			e->mode = known->tile ? PLACE_TILE : PLACE_ONE;
+		}
+		return NULL;
+	}
+	*off -= f->offset;
+	*t = ft;
+	*done = false;
+	return NULL;
+}
+
 /* Goes down from type t to the leaf at off: frames on the way, and the leaf. */
 static struct err *edge_descend(struct places *p, struct go_type *t, uint64_t off, struct edge *e,
 				struct frame_ids *out)
 {
-	const struct known_pointer *known;
-	struct err *err;
-
 	for (int depth = 0; depth < LIMIT_TYPE_DEPTH; depth++) {
-		if ((err = types_expand(p->types, t)))
-			return err;
+		TRY(types_expand(p->types, t));
 		if (t->kind == KIND_STRUCT) {
-			struct go_field *f = NULL;
-			struct go_type *ft;
+			bool done;
 
-			for (uint32_t i = 0; i < t->nfields; i++)
-				if (t->fields[i].offset <= off && t->fields[i].type &&
-				    off - t->fields[i].offset < t->fields[i].type->size)
-					f = &t->fields[i];
-			if (!f)
-				break;
-			ft = f->type;
-			if (f->offset &&
-			    (known_interface(t->name) || !strcmp(t->name, "reflect.Value"))) {
-				e->target = EDGE_LEAF;
-				e->type = t;
-				e->leaf_off = (uint32_t)off;
+			TRY(descend_field(p, &t, &off, e, out, &done));
+			if (done)
 				return NULL;
-			}
-			if (ft->kind == KIND_UNSAFE_POINTER && phantom_pointer(p, t))
-				ft = phantom_pointer(p, t);
-			if ((err = frame_add(p, out, f->name, ft)))
-				return err;
-			if (ft->kind == KIND_UNSAFE_POINTER &&
-			    (known = known_field(t->name, f->name))) {
-				err = types_by_name(p->types, known->type, &e->type);
-				if (!err && e->type) {
-					e->target = EDGE_PLACE;
-					e->mode = known->tile ? PLACE_TILE : PLACE_ONE;
-				}
-				return err;
-			}
-			off -= f->offset;
-			t = ft;
 		} else if (t->kind == KIND_ARRAY && t->elem && t->elem->size) {
 			uint32_t id;
 
-			err = index_frame(p, t->elem, (int64_t)(off / t->elem->size), &id);
-			if (!err)
-				err = vec_push(out, id);
-			if (err)
-				return err;
+			TRY(index_frame(p, t->elem, (int64_t)(off / t->elem->size), &id));
+			TRY(vec_push(out, id));
 			off %= t->elem->size;
 			t = t->elem;
 		} else {
-			e->target = EDGE_LEAF;
-			e->type = t;
-			e->leaf_off = (uint32_t)off;
+			edge_leaf(e, t, off);
 			return NULL;
 		}
 	}
@@ -368,7 +371,6 @@ static struct err *edge_map_slot(struct places *p, struct go_type *map, uint64_t
 		{ "$mapkey", map->key, m->indirect_key, m->keys_off, m->key_stride },
 		{ "$mapval", map->elem, m->indirect_elem, m->elems_off, m->elem_stride },
 	};
-	struct err *err;
 
 	if (!m->swiss && off == m->overflow_off) {
 		e->target = EDGE_PLACE;
@@ -385,8 +387,7 @@ static struct err *edge_map_slot(struct places *p, struct go_type *map, uint64_t
 		in = off - parts[i].off;
 		if (in / parts[i].stride >= 8 || in % parts[i].stride >= size)
 			continue;
-		if ((err = frame_add(p, out, parts[i].name, parts[i].type)))
-			return err;
+		TRY(frame_add(p, out, parts[i].name, parts[i].type));
 		if (!parts[i].indirect)
 			return edge_descend(p, parts[i].type, in % parts[i].stride, e, out);
 		e->target = EDGE_PLACE;
@@ -422,7 +423,6 @@ static struct err *edge_chan(struct places *p, struct go_type *chan, uint64_t of
 			     struct frame_ids *out)
 {
 	struct go_type *hchan;
-	struct err *err;
 
 	if (off == layout_off(&p->h->proc.layout, L_hchan_buf)) {
 		if (!chan->elem)
@@ -432,73 +432,70 @@ static struct err *edge_chan(struct places *p, struct go_type *chan, uint64_t of
 		e->type = chan->elem;
 		return NULL;
 	}
-	err = types_by_name(p->types, "runtime.hchan", &hchan);
-	if (err || !hchan)
-		return err;
-	return edge_descend(p, hchan, off, e, out);
+	TRY(types_by_name(p->types, "runtime.hchan", &hchan));
+	return hchan ? edge_descend(p, hchan, off, e, out) : NULL;
+}
+
+/* What the word at off of a place of this kind leads to, and the frames on the way there. */
+static struct err *edge_fill(struct places *p, enum place_mode mode, struct go_type *type,
+			     uint64_t off, struct edge *e, struct frame_ids *out)
+{
+	switch (mode) {
+	case PLACE_ONE:
+	case PLACE_TILE:
+		return edge_descend(p, type, off, e, out);
+	case PLACE_MAP:
+		return type->map ? edge_map_header(p, type, off, e) : NULL;
+	case PLACE_MAP_DIR:
+		e->target = EDGE_PLACE;
+		e->mode = PLACE_MAP_TABLE;
+		e->type = type;
+		return NULL;
+	case PLACE_MAP_TABLE:
+		if (off == layout_off(&p->h->proc.layout, L_table_groups)) {
+			e->target = EDGE_PLACE;
+			e->mode = PLACE_MAP_GROUPS;
+			e->type = type;
+		}
+		return NULL;
+	case PLACE_MAP_GROUPS:
+		return type->map ? edge_map_slot(p, type, off, e, out) : NULL;
+	case PLACE_CHAN:
+		return edge_chan(p, type, off, e, out);
+	case PLACE_ARENA:
+		return vec_push(out, p->arena_frame);
+	case PLACE_UNKNOWN:
+		return NULL;
+	}
+	return NULL;
 }
 
 static struct err *edge_make(struct places *p, enum place_mode mode, struct go_type *type,
 			     uint64_t off, struct edge **ret)
 {
-	struct frame_ids out = VEC_INIT;
+	_cleanup_vec_ struct frame_ids out = VEC_INIT;
 	struct edge *e = arena_alloc(&p->arena, sizeof(*e));
-	struct err *err = e ? NULL : err_nomem();
 
-	if (!err && type)
-		err = types_expand(p->types, type);
-	if (!err)
-		switch (mode) {
-		case PLACE_ONE:
-		case PLACE_TILE:
-			err = edge_descend(p, type, off, e, &out);
-			break;
-		case PLACE_MAP:
-			err = type->map ? edge_map_header(p, type, off, e) : NULL;
-			break;
-		case PLACE_MAP_DIR:
-			e->target = EDGE_PLACE;
-			e->mode = PLACE_MAP_TABLE;
-			e->type = type;
-			break;
-		case PLACE_MAP_TABLE:
-			if (off == layout_off(&p->h->proc.layout, L_table_groups)) {
-				e->target = EDGE_PLACE;
-				e->mode = PLACE_MAP_GROUPS;
-				e->type = type;
-			}
-			break;
-		case PLACE_MAP_GROUPS:
-			err = type->map ? edge_map_slot(p, type, off, e, &out) : NULL;
-			break;
-		case PLACE_CHAN:
-			err = edge_chan(p, type, off, e, &out);
-			break;
-		case PLACE_ARENA:
-			err = vec_push(&out, p->arena_frame);
-			break;
-		case PLACE_UNKNOWN:
-			break;
-		}
-	if (!err && e->target == EDGE_UNKNOWN && !out.n) {
-		err = vec_push(&out, p->sub_objects);
+	if (!e)
+		return err_nomem();
+	if (type)
+		TRY(types_expand(p->types, type));
+	TRY(edge_fill(p, mode, type, off, e, &out));
+	if (e->target == EDGE_UNKNOWN && !out.n) {
+		TRY(vec_push(&out, p->sub_objects));
 		e->unnamed = true;
 	}
-	if (!err && out.n) {
+	if (out.n) {
 		e->frames = arena_alloc(&p->arena, out.n * sizeof(uint32_t));
-		if (e->frames)
-			memcpy(e->frames, out.v, out.n * sizeof(uint32_t));
-		else
-			err = err_nomem();
+		if (!e->frames)
+			return err_nomem();
+		memcpy(e->frames, out.v, out.n * sizeof(uint32_t));
 		e->nframes = (uint32_t)out.n;
 	}
-	if (!err) {
-		e->id = (uint32_t)p->edges.n;
-		err = vec_push(&p->edges, e);
-	}
-	vec_deinit(&out);
+	e->id = (uint32_t)p->edges.n;
+	TRY(vec_push(&p->edges, e));
 	*ret = e;
-	return err;
+	return NULL;
 }
 
 static struct err *edge_lookup(struct places *p, enum place_mode mode, struct go_type *type,
@@ -507,19 +504,15 @@ static struct err *edge_lookup(struct places *p, enum place_mode mode, struct go
 	uint64_t key =
 		(uint64_t)(type ? type->id : 0) << 40 | (uint64_t)mode << 36 | (off & 0xfffffffff);
 	uint64_t *slot;
-	struct edge *e;
+	struct edge *e = NULL;
 	bool is_new;
-	struct err *err = map64_put(&p->edge_cache, key, 0, &slot, &is_new);
 
-	if (err)
-		return err;
+	TRY(map64_put(&p->edge_cache, key, 0, &slot, &is_new));
 	if (!is_new) {
 		*ret = p->edges.v[*slot];
 		return NULL;
 	}
-	err = edge_make(p, mode, type, off, &e);
-	if (err)
-		return err;
+	TRY(edge_make(p, mode, type, off, &e));
 	slot = map64_get(&p->edge_cache, key);
 	*slot = e->id;
 	*ret = e;
@@ -545,47 +538,49 @@ static struct err *edge_keep(struct places *p, struct place *pl, uint64_t word,
 	return NULL;
 }
 
+static struct err *edge_unknown(struct places *p, const struct edge **ret)
+{
+	if (!p->unknown)
+		TRY(edge_lookup(p, PLACE_UNKNOWN, NULL, 0, &p->unknown));
+	*ret = p->unknown;
+	return NULL;
+}
+
+static struct err *edge_in_arena(struct places *p, const struct place *pl, uint64_t off,
+				 const struct edge **ret)
+{
+	if (!pl->type || off < pl->off || off - pl->off >= pl->type->size)
+		return edge_lookup(p, PLACE_ARENA, NULL, 0, ret);
+	return edge_lookup(p, PLACE_ONE, pl->type, off - pl->off, ret);
+}
+
 struct err *edge_get(struct places *p, uint32_t place, uint64_t off, const struct edge **ret,
 		     int64_t *index)
 {
 	struct place *pl = &p->v.v[place];
 	enum place_mode mode = pl->mode;
-	struct go_type *type = pl->type;
 	unsigned shift = p->h->proc.fmt.word == 8 ? 3 : 2;
-	struct err *err;
+	bool whole; /* off is a word's */
 
 	*index = -1;
-	if (mode == PLACE_ARENA) {
-		if (!type || off < pl->off || off - pl->off >= type->size)
-			return edge_lookup(p, PLACE_ARENA, NULL, 0, ret);
-		return edge_lookup(p, PLACE_ONE, type, off - pl->off, ret);
-	}
+	if (mode == PLACE_ARENA)
+		return edge_in_arena(p, pl, off, ret);
 	if (mode == PLACE_UNKNOWN || off < pl->off)
-		goto unknown;
+		return edge_unknown(p, ret);
 	off -= pl->off;
-	if (pl->unit && off >= pl->unit) {
-		if (mode == PLACE_TILE)
-			*index = (int64_t)(off / pl->unit);
+	if (!pl->unit && mode == PLACE_ONE && off >= pl->type->size)
+		return edge_unknown(p, ret);
+	if (pl->unit && mode == PLACE_TILE)
+		*index = (int64_t)(off < pl->unit ? 0 : off / pl->unit);
+	if (pl->unit && off >= pl->unit)
 		off %= pl->unit;
-	} else if (pl->unit) {
-		if (mode == PLACE_TILE)
-			*index = 0;
-	} else if (mode == PLACE_ONE && off >= type->size) {
-		goto unknown;
-	}
-	if (off >> shift < pl->nedges && !(off & ((1u << shift) - 1)) && pl->edges[off >> shift]) {
+	whole = !(off & ((1u << shift) - 1));
+	if (off >> shift < pl->nedges && whole && pl->edges[off >> shift]) {
 		*ret = pl->edges[off >> shift];
 		return NULL;
 	}
-	err = edge_lookup(p, mode, type, off, ret);
-	if (!err && !(off & ((1u << shift) - 1)))
-		err = edge_keep(p, &p->v.v[place], off >> shift, *ret);
-	return err;
-
-unknown:
-	err = p->unknown ? NULL : edge_lookup(p, PLACE_UNKNOWN, NULL, 0, &p->unknown);
-	*ret = p->unknown;
-	return err;
+	TRY(edge_lookup(p, mode, pl->type, off, ret));
+	return whole ? edge_keep(p, &p->v.v[place], off >> shift, *ret) : NULL;
 }
 
 struct err *edge_of_type(struct places *p, struct go_type *type, uint64_t off,

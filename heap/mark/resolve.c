@@ -14,17 +14,16 @@
 /* "[A,B]" -> "[go.shape.A,go.shape.B]" */
 static struct err *shape_args(const char *args, struct buf *out)
 {
-	struct err *err = NULL;
 	int depth = 0;
 
-	for (const char *s = args; *s && !err; s++) {
+	for (const char *s = args; *s; s++) {
 		depth += (*s == '[' || *s == '{' || *s == '(') -
 			 (*s == ']' || *s == '}' || *s == ')');
-		err = buf_add(out, s, 1);
-		if (!err && depth == 1 && (s == args || *s == ','))
-			err = buf_addstr(out, "go.shape.");
+		TRY(buf_add(out, s, 1));
+		if (depth == 1 && (s == args || *s == ','))
+			TRY(buf_addstr(out, "go.shape."));
 	}
-	return err;
+	return NULL;
 }
 
 /*
@@ -38,7 +37,6 @@ static struct err *trie_node(struct places *p, uint64_t value, struct go_type **
 	struct go_type *t = *type, *real = NULL;
 	uint64_t is_entry;
 	char *name;
-	struct err *err;
 
 	if (strncmp(t->name, prefix, sizeof(prefix) - 1) ||
 	    !proc_try_uint(&p->h->proc, value, 1, &is_entry))
@@ -47,20 +45,18 @@ static struct err *trie_node(struct places *p, uint64_t value, struct go_type **
 			    t->name + sizeof(prefix) - 1);
 	if (!name)
 		return err_nomem();
-	err = types_by_name(p->types, name, &real);
-	if (!err && !real && !strstr(name, "go.shape.")) {
+	TRY(types_by_name(p->types, name, &real));
+	if (!real && !strstr(name, "go.shape.")) {
 		_cleanup_buf_ struct buf shape = BUF_INIT;
 		const char *args = strchr(name, '[');
 
-		err = buf_add(&shape, name, (size_t)(args - name));
-		if (!err)
-			err = shape_args(args, &shape);
-		if (!err)
-			err = types_by_name(p->types, (const char *)shape.data, &real);
+		TRY(buf_add(&shape, name, (size_t)(args - name)));
+		TRY(shape_args(args, &shape));
+		TRY(types_by_name(p->types, (const char *)shape.data, &real));
 	}
-	if (!err && real)
+	if (real)
 		*type = real;
-	return err;
+	return NULL;
 }
 
 /* The struct around a T that the pointer leads to the middle of. */
@@ -68,11 +64,12 @@ static struct err *pointee_container(struct places *p, const struct known_contai
 				     const struct span *sp, uint64_t *off, struct go_type **t)
 {
 	struct go_type *outer;
-	struct err *err = types_by_name(p->types, c->outer, &outer);
 
-	if (!err && outer)
-		err = types_expand(p->types, outer);
-	for (uint32_t i = 0; !err && outer && i < outer->nfields; i++) {
+	TRY(types_by_name(p->types, c->outer, &outer));
+	if (!outer)
+		return NULL;
+	TRY(types_expand(p->types, outer));
+	for (uint32_t i = 0; i < outer->nfields; i++) {
 		const struct go_field *f = &outer->fields[i];
 
 		if (strcmp(f->name, c->field) || !f->offset || *off < f->offset ||
@@ -81,7 +78,7 @@ static struct err *pointee_container(struct places *p, const struct known_contai
 		*off -= f->offset;
 		*t = outer;
 	}
-	return err;
+	return NULL;
 }
 
 /* A T at the pointer, or what the pointer is known to hide. */
@@ -92,17 +89,16 @@ static struct err *place_pointee(struct places *p, struct go_type *t, uint64_t v
 	const struct known_container *around = known_container(t->name);
 	const char *hidden = known_pointee(t->name);
 	struct go_type *real = NULL;
-	struct err *err;
 
 	if (around)
-		err = pointee_container(p, around, sp, &off, &t);
+		TRY(pointee_container(p, around, sp, &off, &t));
 	else if (hidden)
-		err = types_by_name(p->types, hidden, &real);
+		TRY(types_by_name(p->types, hidden, &real));
 	else
-		err = trie_node(p, value, &t);
+		TRY(trie_node(p, value, &t));
 	if (real && off + real->size <= sp->elemsize)
 		t = real;
-	return err ? err : place_get(p, PLACE_ONE, t, off, place);
+	return place_get(p, PLACE_ONE, t, off, place);
 }
 
 /*
@@ -117,28 +113,26 @@ static struct err *place_captures(struct places *p, const struct func *f, uint64
 	bool small = span_untyped(sp) && ptr_first_bits(&p->h->proc, sp, index, &bits);
 	unsigned shifts = small && strchr(f->name, '[') ? 2 : 1;
 	int best = -1;
-	struct err *err = NULL;
 
-	for (unsigned variant = 0; !err; variant++) {
+	for (unsigned variant = 0;; variant++) {
 		struct go_type *t;
 
-		err = types_closure(p->types, f->entry, variant, &t);
-		if (err || !t)
-			break;
-		for (unsigned shift = 0; !err && shift < shifts; shift++) {
+		TRY(types_closure(p->types, f->entry, variant, &t));
+		if (!t)
+			return NULL;
+		for (unsigned shift = 0; shift < shifts; shift++) {
 			int fit = 0;
 			uint32_t pl;
 
-			err = place_get(p, PLACE_ONE, t, off + shift * word, &pl);
-			if (!err && pl && small)
+			TRY(place_get(p, PLACE_ONE, t, off + shift * word, &pl));
+			if (pl && small)
 				fit = place_fit(p, pl, sp, bits);
-			if (!err && pl && fit > best) {
+			if (pl && fit > best) {
 				best = fit;
 				*place = pl;
 			}
 		}
 	}
-	return err;
 }
 
 struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp, uint32_t index,
@@ -149,21 +143,20 @@ struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp
 	struct go_type *t;
 	unsigned off = 0;
 	uint64_t entry;
-	struct err *err;
 
 	*place = 0;
 	if (!proc_try_word(&p->h->proc, value, &entry))
 		return NULL; /* a pointer-free closure: its contents were not captured */
-	err = func_find(&p->h->proc, entry, &f);
-	if (err || !f || f->entry != entry)
-		return err;
+	TRY(func_find(&p->h->proc, entry, &f));
+	if (!f || f->entry != entry)
+		return NULL;
 	*closure = f;
 	known = known_closure(f->name, p->h->proc.fmt.word, &p->arena, &off);
 	if (!known)
 		return place_captures(p, f, value, sp, index, place);
-	err = types_by_name(p->types, known, &t);
-	if (err || !t)
-		return err;
+	TRY(types_by_name(p->types, known, &t));
+	if (!t)
+		return NULL;
 	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index) + off, place);
 }
 
@@ -202,10 +195,10 @@ static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t a
 				 const struct func **closure, int depth)
 {
 	struct go_type *dyn;
-	struct err *err = iface_dynamic(p, t, addr, &dyn);
 
-	if (err || !dyn)
-		return err;
+	TRY(iface_dynamic(p, t, addr, &dyn));
+	if (!dyn)
+		return NULL;
 	if (!dyn->direct)
 		return place_pointee(p, dyn, value, sp, index, place);
 	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
@@ -221,14 +214,13 @@ static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t val
 	const struct proc *pr = &p->h->proc;
 	uint64_t rtype, flag;
 	struct go_type *dyn;
-	struct err *err;
 
 	if (!proc_try_word(pr, addr - pr->fmt.word, &rtype) || !rtype ||
 	    !proc_try_word(pr, addr + pr->fmt.word, &flag))
 		return NULL;
-	err = types_from_runtime(p->types, rtype, &dyn);
-	if (err || !dyn)
-		return err;
+	TRY(types_from_runtime(p->types, rtype, &dyn));
+	if (!dyn)
+		return NULL;
 	if (!dyn->direct || flag & FLAG_INDIR)
 		return place_pointee(p, dyn, value, sp, index, place);
 	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
@@ -240,12 +232,10 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 				int depth)
 {
 	uint64_t slot = span_slot(sp, index), off = value - slot;
-	struct err *err;
 
 	if (depth > LIMIT_TYPE_DEPTH)
 		return NULL;
-	if ((err = types_expand(p->types, t)))
-		return err;
+	TRY(types_expand(p->types, t));
 	switch (t->kind) {
 	case KIND_POINTER:
 		return t->elem ? place_pointee(p, t->elem, value, sp, index, place) : NULL;
@@ -275,9 +265,9 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 	case KIND_ARRAY: {
 		const struct edge *e;
 
-		err = edge_of_type(p, t, 0, &e);
-		if (err || e->target != EDGE_LEAF || e->type->kind == KIND_STRUCT)
-			return err;
+		TRY(edge_of_type(p, t, 0, &e));
+		if (e->target != EDGE_LEAF || e->type->kind == KIND_STRUCT)
+			return NULL;
 		return resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, closure,
 				    depth + 1);
 	}
@@ -286,34 +276,33 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 	}
 }
 
+/* A map's dirPtr leads to its one group, or to a directory where dirLen is not 0. */
+static enum place_mode mode_of_dir(const struct proc *p, uint64_t addr, enum place_mode mode)
+{
+	uint64_t header = addr - layout_off(&p->layout, L_map_dirPtr), dirlen;
+	bool known = proc_try_uint(p, header + layout_off(&p->layout, L_map_dirLen),
+				   layout_size(&p->layout, L_map_dirLen), &dirlen);
+
+	return known && dirlen ? PLACE_MAP_DIR : mode;
+}
+
 struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, uint64_t value,
 			 const struct span *sp, uint32_t index, uint32_t *place,
 			 const struct func **closure)
 {
-	const struct proc *pr = &p->h->proc;
 	const struct func *f = NULL;
-	struct err *err = NULL;
 
 	*place = 0;
 	if (e->target == EDGE_LEAF) {
-		err = resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, &f, 0);
+		TRY(resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, &f, 0));
 	} else if (e->target == EDGE_PLACE && sp->ptrs != SPAN_NOSCAN) {
-		enum place_mode mode = e->mode;
-		uint64_t dirlen;
+		enum place_mode mode = e->dir ? mode_of_dir(&p->h->proc, addr, e->mode) : e->mode;
 
-		if (e->dir) {
-			uint64_t header = addr - layout_off(&pr->layout, L_map_dirPtr);
-
-			if (proc_try_uint(pr, header + layout_off(&pr->layout, L_map_dirLen),
-					  layout_size(&pr->layout, L_map_dirLen), &dirlen) &&
-			    dirlen)
-				mode = PLACE_MAP_DIR;
-		}
-		err = place_get(p, mode, e->type, span_data_off(sp), place);
+		TRY(place_get(p, mode, e->type, span_data_off(sp), place));
 	}
 	if (closure)
 		*closure = f;
-	return err;
+	return NULL;
 }
 
 struct err *place_of_header(struct places *p, const struct span *sp, uint32_t index,
@@ -322,7 +311,6 @@ struct err *place_of_header(struct places *p, const struct span *sp, uint32_t in
 	const struct proc *pr = &p->h->proc;
 	uint64_t rtype = sp->large_type, off = span_data_off(sp), room = sp->elemsize - off;
 	struct go_type *t;
-	struct err *err;
 
 	*place = 0;
 	if (sp->ptrs != SPAN_HEADER && sp->ptrs != SPAN_LARGE)
@@ -331,17 +319,15 @@ struct err *place_of_header(struct places *p, const struct span *sp, uint32_t in
 		return NULL;
 	if (!rtype)
 		return NULL;
-	err = types_from_runtime(p->types, rtype, &t);
-	if (err || !t || !t->size)
-		return err;
+	TRY(types_from_runtime(p->types, rtype, &t));
+	if (!t || !t->size)
+		return NULL;
 	if (t->kind == KIND_STRUCT && !t->die) {
 		struct go_type *map;
 
-		err = types_map_of_group(p->types, rtype, &map);
-		if (!err && map)
-			err = types_expand(p->types, map);
-		if (err)
-			return err;
+		TRY(types_map_of_group(p->types, rtype, &map));
+		if (map)
+			TRY(types_expand(p->types, map));
 		if (map && map->map)
 			return place_get(p, PLACE_MAP_GROUPS, map, off, place);
 	}

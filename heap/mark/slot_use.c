@@ -1,3 +1,4 @@
+/* What a slot's contents take of it, told from the type of the object or from what points to it. */
 #include "heap/mark/slot_use.h"
 
 enum { TINY_CLASS = 2 }; /* malloc.go: tinySpanClass, pointer-free */

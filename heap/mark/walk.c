@@ -1,3 +1,8 @@
+/*
+ * The walk: levels, each sorted by (root, address), and batches of pointers within them.  Memory is
+ * prefetched some entries ahead of the one that is expanded, since nearly every look misses the
+ * caches.
+ */
 #include "heap/mark/walk.h"
 
 #include <stdlib.h>
@@ -6,15 +11,18 @@
 #include "base/intr.h"
 
 enum {
-	PENDING = 256,   /* pointers of a batch */
-	AHEAD = 16,      /* objects */
-	TOUCH = 1 << 12, /* of a large object, at a time */
+	PENDING = 256,            /* pointers of a batch */
+	AHEAD = 16,               /* objects */
+	MIN_LEGAL_POINTER = 4096, /* runtime/malloc.go: minLegalPointer */
+	TOUCH = 1 << 12,          /* bytes of a large object, at a time */
+	CHECK_EVERY = 100000,     /* objects, between two looks for signals */
+	RADIX_FROM = 4096,        /* entries of a root: fewer are sorted by comparison */
 };
 
 /* ------------------------------------------------------------------ a batch */
 
 /* Where the batch leads, then what becomes of it. */
-static struct err *flush(struct walk *w)
+static struct err *walk_flush(struct walk *w)
 {
 	const struct spans *s = &w->h->spans;
 	size_t n = w->npending;
@@ -56,7 +64,7 @@ static struct err *flush(struct walk *w)
 static struct err *pend(struct walk *w, const struct walk_ptr *p)
 {
 	w->pending[w->npending++] = *p;
-	return w->npending == PENDING ? flush(w) : NULL;
+	return w->npending == PENDING ? walk_flush(w) : NULL;
 }
 
 /* All pointers of one object, slot `index` of sp. */
@@ -70,7 +78,6 @@ static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_i
 	uint64_t touched = 0;
 	struct ptr_iter it;
 	bool bad = false;
-	struct err *err = NULL;
 
 	if (!ptr_iter_init(&it, p, &w->h->masks, sp, index, &bad)) {
 		if (bad && !again)
@@ -78,27 +85,26 @@ static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_i
 		return NULL;
 	}
 	image_touch(p->img, it.data);
-	while (!err && ptr_iter_next(&it, &word)) {
+	while (ptr_iter_next(&it, &word)) {
 		ptr.off = word * p->fmt.word;
 		if (sp->elemsize > TOUCH && ptr.off / TOUCH != touched / TOUCH) {
 			touched = ptr.off;
 			image_touch(p->img, it.data + ptr.off);
 		}
 		ptr.value = bytes_word(p->fmt, it.data + ptr.off);
-		if (ptr.value < 4096)
+		if (ptr.value < MIN_LEGAL_POINTER)
 			continue;
 		ptr.addr = slot + ptr.off;
-		err = pend(w, &ptr);
+		TRY(pend(w, &ptr));
 		ptr.first = false;
 	}
-	return err;
+	return NULL;
 }
 
 struct err *walk_again(struct walk *w, uint32_t scan_id)
 {
-	struct err *err = expand(w, spans_of_scan(&w->h->spans, scan_id), scan_id, 0, 0, true);
-
-	return err ? err : flush(w);
+	TRY(expand(w, spans_of_scan(&w->h->spans, scan_id), scan_id, 0, 0, true));
+	return walk_flush(w);
 }
 
 /* ------------------------------------------------------------------ levels */
@@ -118,7 +124,7 @@ static void entries_radix(walk_entry_t *v, walk_entry_t *tmp, size_t n, uint64_t
 
 	for (unsigned d = 0; d < digits; d++) {
 		unsigned shift = 32 + d * width, mask = (1u << width) - 1;
-		size_t count[4096] = { 0 }, sum = 0;
+		size_t count[1 << 12] = { 0 }, sum = 0;
 		walk_entry_t *t = v;
 
 		for (size_t i = 0; i < n; i++)
@@ -151,13 +157,10 @@ static struct err *frontier_sort(struct walk *w)
 			sorted = v[i - 1] <= v[i];
 		if (sorted)
 			continue;
-		if (n < 4096) {
+		if (n < RADIX_FROM) {
 			qsort(v, n, sizeof(*v), entry_cmp);
 		} else {
-			struct err *err = vec_reserve(&w->next, n);
-
-			if (err)
-				return err;
+			TRY(vec_reserve(&w->next, n));
 			entries_radix(v, w->next.v, n, w->h->spans.nscan);
 		}
 	}
@@ -177,7 +180,7 @@ static void swap_frontiers(struct walk *w)
 	w->next_runs.n = 0;
 }
 
-static struct err *check(struct walk *w)
+static struct err *walk_check(struct walk *w)
 {
 	w->since_check = 0;
 	if (w->h->progress)
@@ -194,9 +197,8 @@ static struct err *expand_level(struct walk *w)
 	enum { RING = 4 * AHEAD };
 	const struct span *ring[RING];
 	size_t run = 0, n = w->now.n;
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < n + 2 * AHEAD && !err; i++) {
+	for (size_t i = 0; i < n + 2 * AHEAD; i++) {
 		if (i < n) {
 			const struct span *sp =
 				spans_of_scan(&w->h->spans, (uint32_t)(w->now.v[i] >> 32));
@@ -216,70 +218,67 @@ static struct err *expand_level(struct walk *w)
 
 			while (k >= w->now_runs.v[run].end)
 				run++;
-			err = expand(w, ring[k % RING], (uint32_t)(w->now.v[k] >> 32),
-				     w->now_runs.v[run].root, (uint32_t)w->now.v[k], false);
-			if (!err && ++w->since_check > 100000)
-				err = check(w);
+			TRY(expand(w, ring[k % RING], (uint32_t)(w->now.v[k] >> 32),
+				   w->now_runs.v[run].root, (uint32_t)w->now.v[k], false));
+			if (++w->since_check > CHECK_EVERY)
+				TRY(walk_check(w));
 		}
 	}
-	return err ? err : flush(w);
+	return walk_flush(w);
 }
 
 /* Everything that the frontier leads to, level by level. */
 static struct err *walk_levels(struct walk *w)
 {
-	struct err *err = flush(w);
-
-	while (!err && w->next.n) {
+	TRY(walk_flush(w));
+	while (w->next.n) {
 		swap_frontiers(w);
 		if (w->now.n > w->widest)
 			w->widest = w->now.n;
-		err = frontier_sort(w);
-		if (!err)
-			err = expand_level(w);
-		if (!err && w->level_done)
-			err = w->level_done(w);
+		TRY(frontier_sort(w));
+		TRY(expand_level(w));
+		if (w->level_done)
+			TRY(w->level_done(w));
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *walk_pass(struct walk *w, size_t *at, uint8_t pass)
 {
-	struct err *err = NULL;
-
 	w->pass = pass;
-	for (; *at < w->nroots && w->roots[*at].pass == pass && !err; ++*at) {
+	for (; *at < w->nroots && w->roots[*at].pass == pass; ++*at) {
 		const struct mark_root *r = &w->roots[*at];
 
-		err = pend(w, &(struct walk_ptr){ .value = r->r.value,
-						  .addr = r->r.addr,
-						  .holder = WALK_ROOT,
-						  .root = (uint32_t)*at,
-						  .first = true });
+		TRY(pend(w, &(struct walk_ptr){ .value = r->r.value,
+						.addr = r->r.addr,
+						.holder = WALK_ROOT,
+						.root = (uint32_t)*at,
+						.first = true }));
 	}
-	if (!err)
-		err = walk_levels(w);
-	if (pass == PASS_RUNTIME)
-		for (size_t i = 0; i < w->later.n && !err; i++) {
-			err = pend(w, &w->later.v[i]);
-			if (!err)
-				err = walk_levels(w);
-		}
-	return err;
+	return walk_levels(w);
+}
+
+/* What was kept for the end: the ways into the scheduler's structures. */
+static struct err *walk_kept(struct walk *w)
+{
+	for (size_t i = 0; i < w->later.n; i++) {
+		TRY(pend(w, &w->later.v[i]));
+		TRY(walk_levels(w));
+	}
+	return NULL;
 }
 
 struct err *walk_run(struct walk *w)
 {
-	struct err *err = NULL;
 	size_t at = 0;
 
 	w->seen = calloc(w->h->spans.nids / 8 + 1, 1);
 	w->pending = malloc(PENDING * sizeof(*w->pending));
 	if (!w->seen || !w->pending)
 		return err_nomem();
-	for (uint8_t pass = 0; pass < PASS_N && !err; pass++)
-		err = walk_pass(w, &at, pass);
-	return err;
+	for (uint8_t pass = 0; pass < PASS_N; pass++)
+		TRY(walk_pass(w, &at, pass));
+	return walk_kept(w);
 }
 
 void walk_deinit(struct walk *w)
