@@ -1,3 +1,7 @@
+/*
+ * The arena is a list of blocks.  The first block is the one that is being filled; an allocation
+ * that is large beside a block gets a block of its own, put behind the first.
+ */
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -40,7 +44,7 @@ void *arena_alloc(struct arena *a, size_t size)
 		if (!b)
 			return NULL;
 		b->cap = cap;
-		if (a->head && cap == size) { /* a big one: keep filling the current block */
+		if (a->head && cap == size) { /* a large one: the first block stays the first */
 			b->next = a->head->next;
 			a->head->next = b;
 		} else {

@@ -1,6 +1,6 @@
 /*
- * A bump allocator: many small things that live and die together.
- * Memory is zeroed and 16-byte aligned.  NULL means out of memory.
+ * A bump allocator, for many small things that live and die together.
+ * The memory is zeroed and 16-byte aligned.  NULL means that there is no memory left.
  */
 #ifndef GRF_BASE_ARENA_H
 #define GRF_BASE_ARENA_H

@@ -1,3 +1,6 @@
+/*
+ * The buffer doubles its room as it grows, and always keeps one byte for the NUL behind its end.
+ */
 #include "base/buf.h"
 
 #include <stdio.h>
@@ -39,10 +42,7 @@ struct err *buf_reserve(struct buf *b, size_t more)
 
 struct err *buf_add(struct buf *b, const void *data, size_t len)
 {
-	struct err *err = buf_reserve(b, len);
-
-	if (err)
-		return err;
+	TRY(buf_reserve(b, len));
 	if (len)
 		memcpy(b->data + b->len, data, len);
 	b->len += len;

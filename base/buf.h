@@ -1,6 +1,6 @@
 /*
- * A growable byte buffer.  `data` is always NUL-terminated one past `len`
- * once something was added, so it can be used as a string.
+ * A growable byte buffer.  Once something was added, a NUL stands behind the last byte, so that
+ * `data` can be used as a string.
  */
 #ifndef GRF_BASE_BUF_H
 #define GRF_BASE_BUF_H
@@ -22,9 +22,9 @@ struct buf {
 	}
 
 void buf_deinit(struct buf *b);
-void buf_reset(struct buf *b); /* len = 0, memory kept */
+void buf_reset(struct buf *b); /* empties it and keeps the memory */
 
-/* Room for `more` bytes behind len (and the NUL). */
+/* Makes room for `more` bytes behind len, and for the NUL. */
 ERR_MUST_CHECK struct err *buf_reserve(struct buf *b, size_t more);
 ERR_MUST_CHECK struct err *buf_add(struct buf *b, const void *data, size_t len);
 ERR_MUST_CHECK struct err *buf_addstr(struct buf *b, const char *s);

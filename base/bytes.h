@@ -46,7 +46,7 @@ static inline uint64_t bytes_word(struct bytes_fmt f, const void *p)
 	return f.word == 8 ? bytes_u64(f, p) : bytes_u32(f, p);
 }
 
-/* The lowest `size` bytes (8 at most) of v, written. */
+/* Writes the lowest `size` bytes (8 at most) of v to p. */
 static inline void bytes_put(struct bytes_fmt f, void *p, uint64_t v, unsigned size)
 {
 	uint8_t *b = p;
@@ -110,7 +110,7 @@ static inline uint64_t cursor_word(struct cursor *c)
 	return cursor_uint(c, c->fmt.word);
 }
 
-/* LEB128, at most 64 bits: what Go calls a uvarint and DWARF a ULEB128. */
+/* An unsigned LEB128 of at most 64 bits: Go calls it a uvarint, DWARF a ULEB128. */
 static inline uint64_t cursor_uvarint(struct cursor *c)
 {
 	uint64_t v = 0;

@@ -1,4 +1,4 @@
-/* Monotonic time, nanoseconds: how long things take. */
+/* Monotonic time in nanoseconds, for deadlines and for how long things take. */
 #ifndef GRF_BASE_CLOCK_H
 #define GRF_BASE_CLOCK_H
 

@@ -1,3 +1,7 @@
+/*
+ * Errors are allocated one by one, but for the one that says that there is no memory: it is static,
+ * so that running out of memory can always be reported.
+ */
 #include "base/err.h"
 
 #include <stdio.h>

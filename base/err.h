@@ -57,19 +57,19 @@ struct err {
 
 ERR_MUST_CHECK struct err *err_create(enum err_code code, const char *fmt, ...) ERR_PRINTF(2, 3);
 
-/* ERR_OS with ": strerror(errnum)" at the end. */
+/* An ERR_OS whose message ends with ": " and strerror(errnum). */
 ERR_MUST_CHECK struct err *err_os(int errnum, const char *fmt, ...) ERR_PRINTF(2, 3);
 
-/* ERR_FAULT at addr. */
+/* An ERR_FAULT whose addr is set. */
 ERR_MUST_CHECK struct err *err_fault(uint64_t addr, const char *fmt, ...) ERR_PRINTF(2, 3);
 
-/* The one preallocated error; err_destroy() of it does nothing. */
+/* The one error that needs no memory; err_destroy() of it does nothing. */
 ERR_MUST_CHECK struct err *err_nomem(void);
 
-/* Puts "FMT: " before the message; the code and address stay.  NULL stays NULL. */
+/* Puts the formatted text and ": " before the message; code and address stay.  NULL stays NULL. */
 ERR_MUST_CHECK struct err *err_wrapf(struct err *err, const char *fmt, ...) ERR_PRINTF(2, 3);
 
-/* NULL is fine. */
+/* err may be NULL. */
 void err_destroy(struct err *err);
 
 static inline bool err_is(const struct err *err, enum err_code code)

@@ -1,3 +1,7 @@
+/*
+ * Both tables probe linearly in an array whose size is a power of two, and double it when it is
+ * three quarters full.  Nothing is ever deleted.
+ */
 #include "base/hash.h"
 
 #include <stdlib.h>
@@ -58,12 +62,8 @@ struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **v
 		fresh = !m->has_odd;
 		m->has_odd = true;
 	} else {
-		if ((m->n + 1) * 4 > m->cap * 3) {
-			struct err *err = map64_grow(m);
-
-			if (err)
-				return err;
-		}
+		if ((m->n + 1) * 4 > m->cap * 3)
+			TRY(map64_grow(m));
 		s = &m->slots[map64_find(m, key)];
 		fresh = s->key != key;
 	}
@@ -119,12 +119,8 @@ struct err *strtab_add(struct strtab *t, const char *s, uint32_t *id)
 {
 	uint32_t i;
 
-	if (t->n == t->cap) {
-		struct err *err = strtab_grow(t);
-
-		if (err)
-			return err;
-	}
+	if (t->n == t->cap)
+		TRY(strtab_grow(t));
 	i = strtab_find(t, s);
 	if (!t->slots[i]) {
 		char *copy = arena_strdup(&t->arena, s);

@@ -23,7 +23,7 @@ static inline uint64_t hash64(uint64_t x)
 	return x;
 }
 
-/* FNV-1a, byte by byte from HASH_START; hash_str() mixes it for tables. */
+/* FNV-1a takes one byte at a time, from HASH_START on; hash_str() mixes its result for tables. */
 #define HASH_START 0xcbf29ce484222325ull
 
 static inline uint64_t hash_step(uint64_t h, uint8_t byte)
@@ -44,13 +44,13 @@ struct map64_slot {
 	uint64_t key, val;
 };
 
-#define MAP64_EMPTY 0x9e3779b97f4a7c15ull /* the key of slots that hold nothing */
+#define MAP64_EMPTY 0x9e3779b97f4a7c15ull /* marks a slot that holds nothing */
 
 struct map64 {
 	struct map64_slot *slots;
 	size_t n;
 	size_t cap;            /* a power of two, or 0 */
-	struct map64_slot odd; /* MAP64_EMPTY's own */
+	struct map64_slot odd; /* holds the key MAP64_EMPTY */
 	bool has_odd;
 };
 
@@ -60,15 +60,9 @@ struct map64 {
 	}
 
 void map64_deinit(struct map64 *m);
-/* It will be looked up soon. */
-#define map64_prefetch(m, key)                                                         \
-	do {                                                                           \
-		if ((m)->cap)                                                          \
-			__builtin_prefetch(&(m)->slots[hash64(key) & ((m)->cap - 1)]); \
-	} while (0)
 /* NULL if the key is not there.  Valid until the next map64_put(). */
 uint64_t *map64_get(const struct map64 *m, uint64_t key);
-/* Finds or makes the slot; *val of a new one is `init`; *is_new may be NULL. */
+/* Finds the key's slot or makes it, with `init` as its value then.  is_new may be NULL. */
 ERR_MUST_CHECK struct err *map64_put(struct map64 *m, uint64_t key, uint64_t init, uint64_t **val,
 				     bool *is_new);
 

@@ -1,10 +1,17 @@
+/*
+ * The handler notes the signal and writes a byte to a pipe, so that a poll() that is about to begin
+ * cannot miss it.
+ */
 #include "base/intr.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static volatile sig_atomic_t intr_signo;
 static int intr_pipe[2] = { -1, -1 };
@@ -55,4 +62,30 @@ struct err *intr_check(void)
 	if (!intr_signo)
 		return NULL;
 	return err_create(ERR_INTR, "stopped by SIG%s", sigabbrev_np(intr_signo));
+}
+
+struct err *intr_poll(int fd, short events, int64_t deadline, bool interruptible, bool *ready)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1, .events = POLLIN } };
+
+	for (;;) {
+		int64_t left = (deadline - clock_now_ns() + 999999) / 1000000;
+		int n;
+
+		if (interruptible) {
+			TRY(intr_check());
+			p[1].fd = intr_fd();
+		}
+		n = poll(p, 2, left > 0 ? (int)left : 0);
+		if (n < 0 && errno != EINTR)
+			return err_os(errno, "poll");
+		if (n > 0 && p[0].revents) {
+			*ready = true;
+			return NULL;
+		}
+		if (n == 0 && left <= 0) {
+			*ready = false;
+			return NULL;
+		}
+	}
 }

@@ -1,5 +1,5 @@
 /*
- * "Stop, please": SIGINT, SIGTERM and SIGHUP as an ordinary error.
+ * SIGINT, SIGTERM and SIGHUP as an ordinary error.
  *
  * intr_install() (main.c only) catches the three; from then on whoever waits
  * polls intr_fd() beside its own descriptor, and whoever computes calls
@@ -10,17 +10,27 @@
 #ifndef GRF_BASE_INTR_H
 #define GRF_BASE_INTR_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/err.h"
 
 ERR_MUST_CHECK struct err *intr_install(void);
 
-/* The signal that asked us to stop, or 0. */
+/* The signal that asked the program to stop, or 0. */
 int intr_signal(void);
 
-/* Readable once a signal came (never drained); -1 before intr_install(). */
+/* A descriptor that is readable once a signal came, for good; -1 before intr_install(). */
 int intr_fd(void);
 
 /* ERR_INTR if a signal came. */
 ERR_MUST_CHECK struct err *intr_check(void);
+
+/*
+ * Waits until fd has one of the events (poll()), but not beyond the deadline (base/clock.h).
+ * *ready false: time is up.  interruptible: gives ERR_INTR as soon as a signal came.
+ */
+ERR_MUST_CHECK struct err *intr_poll(int fd, short events, int64_t deadline, bool interruptible,
+				     bool *ready);
 
 #endif

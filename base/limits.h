@@ -1,7 +1,6 @@
 /*
- * Every count, length and depth that comes from outside has its limit here,
- * with the reason for its size.  Over a limit is ERR_LIMIT or ERR_BADDATA
- * (never a crash, never an endless loop).
+ * Every count, length and depth that comes from outside has its limit here, with the reason for its
+ * size.  What is over its limit gives ERR_LIMIT or ERR_BADDATA, never a crash or an endless loop.
  */
 #ifndef GRF_BASE_LIMITS_H
 #define GRF_BASE_LIMITS_H
@@ -9,6 +8,7 @@
 /* rsp/ */
 #define LIMIT_PACKET (16u << 20) /* one reply, decoded; gdbserver's largest is 128 KB */
 #define LIMIT_XFER (64u << 20)   /* one qXfer object (target.xml, auxv, exec-file) */
+#define LIMIT_TEXT (1u << 20)    /* a file of /proc or of a cgroup; a process's status has 2 KB */
 #define LIMIT_THREADS 100000u    /* threads of a process */
 
 /* target/ */

@@ -1,3 +1,6 @@
+/*
+ * The part of VECs that does not depend on the element's type: growing by half.
+ */
 #include "base/vec.h"
 
 #include <stdint.h>

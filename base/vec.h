@@ -29,9 +29,7 @@
 		size_t cap;   \
 	}
 /* clang-format off */
-/* clang-format off */
 #define VEC_INIT { NULL, 0, 0 }
-/* clang-format on */
 /* clang-format on */
 
 ERR_MUST_CHECK struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t elem);
