@@ -1,330 +1,59 @@
 /*
- * The life of a connection: handshake, stop, detach, the way out.
+ * The life of a connection, from the handshake to the goodbye.
  */
-#include "rsp/client.h"
+#include "rsp/rsp_int.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
-
-/* ------------------------------------------------------------------ commands */
-
-struct err *rsp_send_bytes(struct rsp *rsp, const void *payload, size_t len)
-{
-	struct err *err = NULL;
-	bool found = false;
-
-	if (rsp->ahead.len)
-		err = rsp_ahead_find(rsp, payload, len, &found);
-	if (err || found)
-		return err;
-	err = conn_queue(rsp->conn, payload, len);
-	if (!err)
-		rsp->owed++;
-	return err;
-}
-
-static struct err *vsend(struct rsp *rsp, const char *fmt, va_list ap)
-{
-	char small[128], *s = small;
-	va_list copy;
-	struct err *err;
-	int n;
-
-	va_copy(copy, ap);
-	n = vsnprintf(small, sizeof(small), fmt, copy);
-	va_end(copy);
-	if (n < 0)
-		return err_nomem();
-	if ((size_t)n >= sizeof(small)) {
-		n = vasprintf(&s, fmt, ap);
-		if (n < 0)
-			return err_nomem();
-	}
-	err = rsp_send_bytes(rsp, s, (size_t)n);
-	if (s != small)
-		free(s);
-	return err;
-}
-
-struct err *rsp_send(struct rsp *rsp, const char *fmt, ...)
-{
-	struct err *err;
-	va_list ap;
-
-	va_start(ap, fmt);
-	err = vsend(rsp, fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-struct err *rsp_next_raw(struct rsp *rsp, const uint8_t **p, size_t *len)
-{
-	struct err *err = conn_recv(rsp->conn, p, len);
-
-	if (err)
-		rsp->lost = true;
-	else if (rsp->owed)
-		rsp->owed--;
-	return err;
-}
-
-struct err *rsp_next(struct rsp *rsp)
-{
-	const uint8_t *p;
-	size_t len;
-	struct err *err = rsp_next_raw(rsp, &p, &len);
-
-	if (err)
-		return err;
-	buf_reset(&rsp->reply);
-	err = buf_reserve(&rsp->reply, 0); /* an empty reply is a string, too */
-	if (err)
-		return err;
-	rsp->reply.data[0] = 0;
-	return packet_expand(p, len, &rsp->reply);
-}
-
-struct err *rsp_command(struct rsp *rsp, const char *fmt, ...)
-{
-	struct err *err;
-	va_list ap;
-
-	va_start(ap, fmt);
-	err = vsend(rsp, fmt, ap);
-	va_end(ap);
-	return err ? err : rsp_next(rsp);
-}
-
-bool rsp_is_error(const uint8_t *p, size_t len)
-{
-	if (!len || p[0] != 'E')
-		return false;
-	return (len == 3 && packet_hexbyte(p + 1) >= 0) || (len > 1 && p[1] == '.');
-}
-
-struct err *rsp_check(const struct buf *reply, const char *what)
-{
-	if (!reply->len)
-		return err_create(ERR_UNSUPPORTED, "the stub does not know %s", what);
-	if (rsp_is_error(reply->data, reply->len))
-		return err_create(ERR_REMOTE, "the stub refuses %s (%.80s)", what,
-				  (const char *)reply->data);
-	return NULL;
-}
-
-static bool reply_is(const struct rsp *rsp, const char *s)
-{
-	return !strcmp((const char *)rsp->reply.data, s);
-}
-
-/* ------------------------------------------------------------------ stop replies */
-
-bool rsp_parse_thread(const char *s, const char **end, struct rsp_thread *ret)
-{
-	struct rsp_thread t = { 0 };
-	const char *p = s;
-
-	if (*p == 'p') {
-		p++;
-		if (!packet_number(&p, &t.pid) || *p++ != '.')
-			return false;
-	}
-	if (!packet_number(&p, &t.tid) || (size_t)(p - s) >= sizeof(t.id))
-		return false;
-	memcpy(t.id, s, (size_t)(p - s));
-	*end = p;
-	*ret = t;
-	return true;
-}
-
-static struct err *gone(struct rsp *rsp)
-{
-	rsp->exited = true;
-	rsp->stopped = false;
-	rsp->shared->held = 0;
-	return rsp->pid ? err_create(ERR_EXITED, "the process %" PRIu64 " has ended", rsp->pid) :
-			  err_create(ERR_EXITED, "the process has ended");
-}
-
-static struct err *stopped_thread(struct rsp *rsp, struct rsp_thread *t)
-{
-	const char *s = (const char *)rsp->reply.data, *end;
-	struct err *err;
-
-	inject_note_stop(&rsp->shared->inject, s);
-	switch (*s) {
-	case 'T':
-		for (s += 3; (s = strstr(s, "thread:")); s++) {
-			if ((s[-1] == ';' || s == (char *)rsp->reply.data + 3) &&
-			    rsp_parse_thread(s + 7, &end, t))
-				return NULL;
-		}
-		__attribute__((fallthrough));
-	case 'S':
-		err = rsp_command(rsp, "qC");
-		if (err)
-			return err;
-		s = (const char *)rsp->reply.data;
-		if (!strncmp(s, "QC", 2))
-			rsp_parse_thread(s + 2, &end, t);
-		return NULL;
-	case 'W':
-	case 'X':
-		return gone(rsp);
-	default:
-		err = rsp_check(&rsp->reply, "to say why the process stands still");
-		return err ? err : err_create(ERR_PROTO, "\"%.40s\" is no stop reply", s);
-	}
-}
-
-struct err *rsp_take_stop(struct rsp *rsp, struct rsp_thread *t)
-{
-	struct err *err;
-
-	*t = (struct rsp_thread){ 0 };
-	err = stopped_thread(rsp, t);
-	if (!err)
-		rsp->current = *t;
-	return err;
-}
-
-void rsp_set_stopped(struct rsp *rsp, int64_t since)
-{
-	rsp->stopped = true;
-	rsp->stopped_at = since;
-	rsp->stopped_ns = 0;
-	rsp->shared->pid = rsp->pid;
-	rsp->shared->talking = 1;
-	rsp->shared->held = rsp->f.stays_stopped;
-}
-
-static void set_stopped(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
-{
-	if (t->pid)
-		rsp->pid = t->pid;
-	rsp_set_stopped(rsp, since);
-}
-
-void rsp_set_running(struct rsp *rsp)
-{
-	rsp->stopped = false;
-	rsp->shared->held = 0;
-	rsp->stopped_ns = (uint64_t)(clock_now_ns() - rsp->stopped_at);
-	rsp->stopped_total_ns += rsp->stopped_ns;
-}
-
-/* The thread that `m` and `g` are about. */
-static struct err *select_thread(struct rsp *rsp, const struct rsp_thread *t)
-{
-	struct err *err;
-
-	if (!*t->id)
-		return NULL;
-	err = rsp_command(rsp, "Hg%s", t->id);
-	/* Unknown to the simplest stubs, which have one thread. */
-	return err;
-}
-
-static struct err *attach(struct rsp *rsp, uint64_t pid)
-{
-	struct rsp_thread t;
-	struct err *err;
-	int64_t now;
-
-	rsp_ahead_forget(rsp);
-	err = rsp_ahead_check(rsp, pid);
-	if (err)
-		return err;
-	now = clock_now_ns();
-	rsp->shared->pid = pid;
-	rsp->shared->held = 1; /* before the stub can have it: we may die in between */
-	err = rsp_send(rsp, "vAttach;%" PRIx64, pid);
-	if (!err)
-		err = rsp_ahead_stop(rsp, pid);
-	if (!err)
-		err = rsp_next(rsp);
-	if (err) {
-		/* It may be held by now: the way out lets it go, or fails to, without harm. */
-		rsp->pid = pid;
-		rsp->stopped = true;
-		rsp->stopped_at = now;
-		return err;
-	}
-	if (!rsp->reply.len || rsp_is_error(rsp->reply.data, rsp->reply.len)) {
-		rsp->shared->held = 0;
-		if (!rsp->reply.len)
-			return err_create(ERR_UNSUPPORTED,
-					  "the stub cannot attach to a process; start it with: "
-					  "gdbserver --multi :2345");
-		return err_create(
-			ERR_REMOTE,
-			"the stub cannot attach to process %" PRIu64
-			" (%.80s): is there one, may the stub trace it, and does nobody else?",
-			pid, (const char *)rsp->reply.data);
-	}
-	rsp->pid = pid;
-	/*
-	 * gdbserver takes only the thread that it told of for one that is to stay stopped: vKill of
-	 * another process lets the others run (seen).  `?` tells it of all.
-	 */
-	rsp->stopped = true;
-	rsp->stopped_at = now;
-	if (rsp->forks) {
-		err = rsp_command(rsp, "?");
-		if (err)
-			return err;
-	}
-	err = rsp_take_stop(rsp, &t);
-	if (err)
-		return err;
-	set_stopped(rsp, now, &t);
-	return select_thread(rsp, &t);
-}
 
 /* ------------------------------------------------------------------ handshake */
 
-static bool is_greeting(const char *s)
+/* QEMU 7.2 greets with a stop reply if the machine was running. */
+enum { GREETINGS_MAX = 4 };
+
+static bool is_stop_reply(const struct rsp *rsp)
 {
+	const char *s = exchange_text(&rsp->x);
+
 	return (*s == 'T' || *s == 'S') && packet_hexbyte(s + 1) >= 0;
+}
+
+/* The stub wants acknowledgements. */
+static struct err *ask_acked(struct rsp *rsp)
+{
+	TRY(exchange_command(&rsp->x, "qqemu.Supported"));
+	features_acked(&rsp->f, exchange_text(&rsp->x));
+	return NULL;
+}
+
+static struct err *start_no_ack(struct rsp *rsp)
+{
+	struct err *err = exchange_command(&rsp->x, "QStartNoAckMode");
+
+	if (err || !exchange_is(&rsp->x, "OK")) {
+		features_acked(&rsp->f, "");
+		return err;
+	}
+	rsp->f.pub.no_ack = true;
+	rsp->shared->no_ack = 1;
+	return conn_set_no_ack(rsp->x.conn);
 }
 
 static struct err *ask_features(struct rsp *rsp)
 {
-	struct err *err =
-		rsp_command(rsp, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY);
+	struct err *err;
 
-	/* QEMU 7.2 greets with a stop reply if the machine was running. */
-	for (int i = 0; !err && i < 4 && is_greeting((const char *)rsp->reply.data); i++)
-		err = rsp_next(rsp);
-	if (err)
-		return err;
-	err = features_parse(
-		rsp_is_error(rsp->reply.data, rsp->reply.len) ? "" : (const char *)rsp->reply.data,
-		&rsp->f);
-	if (err)
-		return err;
+	TRY(exchange_command(&rsp->x, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY));
+	for (int i = 0; i < GREETINGS_MAX && is_stop_reply(rsp); i++)
+		TRY(exchange_next(&rsp->x));
+	TRY(features_parse(exchange_refused(&rsp->x) ? "" : exchange_text(&rsp->x), &rsp->f));
 	rsp->shared->multiprocess = rsp->f.pub.multiprocess;
 	rsp->shared->interrupts = true;
-	if (!rsp->f.start_no_ack) {
-		err = rsp_command(rsp, "qqemu.Supported");
-		if (!err)
-			features_acked(&rsp->f, (const char *)rsp->reply.data);
-		rsp->shared->interrupts = rsp->f.stop != STOP_NONE;
-		return err;
-	}
-	err = rsp_command(rsp, "QStartNoAckMode");
-	if (err || !reply_is(rsp, "OK")) {
-		features_acked(&rsp->f, "");
-		return err;
-	}
-	err = conn_set_no_ack(rsp->conn);
-	rsp->f.pub.no_ack = true;
-	rsp->shared->no_ack = 1;
+	if (rsp->f.start_no_ack)
+		return start_no_ack(rsp);
+	err = ask_acked(rsp);
+	rsp->shared->interrupts = rsp->f.stop != STOP_NONE;
 	return err;
 }
 
@@ -335,25 +64,28 @@ static struct err *ask_features(struct rsp *rsp)
  * of a program with many signals; 0 of 300 with this).
  */
 static const char program_signals[] =
-	"QProgramSignals:1;3;4;6;7;8;9;a;b;c;d;e;f;10;12;13;14;15;16;17;18;19;1a;1b;1c;1d;1e;1f;20;21;22;23;24;"
-	"25;26;27;28;29;2a;2b;2c;2d;2e;2f;30;31;32;33;34;35;36;37;38;39;3a;3b;3c;3d;3e;3f;40;41;42;43;44;45;"
-	"46;47;48;49;4a;4b;4c;4d;4e;4f;50;51;52;53;54;55;56;57;58;59;5a;5b;5c;5d;5e;5f;60;61;62;63;64;65;66;"
-	"67;68;69;6a;6b;6c;6d;6e;6f;70;71;72;73;74;75;76;77;78;79;7a;7b;7c;7d;7e;7f";
+	"QProgramSignals:1;3;4;6;7;8;9;a;b;c;d;e;f;10;12;13;14;15;16;17;18;19;1a;1b;1c;1d;1e;"
+	"1f;20;21;22;23;24;25;26;27;28;29;2a;2b;2c;2d;2e;2f;30;31;32;33;34;35;36;37;38;39;3a;"
+	"3b;3c;3d;3e;3f;40;41;42;43;44;45;46;47;48;49;4a;4b;4c;4d;4e;4f;50;51;52;53;54;55;56;"
+	"57;58;59;5a;5b;5c;5d;5e;5f;60;61;62;63;64;65;66;67;68;69;6a;6b;6c;6d;6e;6f;70;71;72;"
+	"73;74;75;76;77;78;79;7a;7b;7c;7d;7e;7f";
 
 enum { ASK_EXTENDED, ASK_SIGNALS, ASK_FILES, ASK_STATE, ASK_N };
 
-static void take_answer(struct rsp *rsp, int ask)
+static struct err *take_answer(struct rsp *rsp, int ask)
 {
+	TRY(exchange_next(&rsp->x));
 	if (ask == ASK_EXTENDED)
-		rsp->f.pub.extended = rsp->f.pub.stops_again = reply_is(rsp, "OK");
+		rsp->f.pub.extended = rsp->f.pub.stops_again = exchange_is(&rsp->x, "OK");
 	else if (ask == ASK_FILES)
-		rsp->f.pub.vfile = rsp->reply.data[0] == 'F';
+		rsp->f.pub.vfile = rsp->x.reply.data[0] == 'F';
+	return NULL;
 }
 
 /*
- * `!`, signals, files, and `?`, at once where there are no acknowledgements: each way there and
- * back costs the debuggee's time.  `?` comes before any `m`: gdbserver has no current thread
- * before it.
+ * Asks `!`, for signals, files, and `?`, at once where there are no acknowledgements: each way
+ * there and back costs the debuggee's time.  The reply to `?` is in x.reply afterwards.  `?` comes
+ * before any `m`: gdbserver has no current thread before it.
  */
 static struct err *ask_state(struct rsp *rsp)
 {
@@ -363,35 +95,29 @@ static struct err *ask_state(struct rsp *rsp)
 		[ASK_FILES] = "vFile:setfs:0",
 		[ASK_STATE] = "?",
 	};
-	struct err *err = NULL;
+	const bool at_once = rsp->f.pub.no_ack;
 
-	for (int i = 0; !err && i < ASK_N; i++) {
-		if (!ask[i])
-			continue;
-		err = rsp_send(rsp, "%s", ask[i]);
-		if (!err && !rsp->f.pub.no_ack) {
-			err = rsp_next(rsp);
-			if (!err)
-				take_answer(rsp, i);
-		}
+	for (int i = 0; i < ASK_N; i++) {
+		if (ask[i])
+			TRY(exchange_send(&rsp->x, "%s", ask[i]));
+		if (ask[i] && !at_once)
+			TRY(take_answer(rsp, i));
 	}
-	for (int i = 0; !err && rsp->f.pub.no_ack && i < ASK_N; i++) {
-		if (!ask[i])
-			continue;
-		err = rsp_next(rsp);
-		if (!err)
-			take_answer(rsp, i);
+	for (int i = 0; i < ASK_N; i++) {
+		if (ask[i] && at_once)
+			TRY(take_answer(rsp, i));
 	}
-	return err;
+	return NULL;
 }
 
+/* held: the stub holds a process already, that of the thread. */
 static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts, bool held,
-				 const struct rsp_thread *held_thread, int64_t connected)
+				 const struct rsp_thread *thread, int64_t connected)
 {
-	struct err *err;
+	/* A client before us may have died and left it behind. */
+	bool left_behind = held && thread->pid == opts->pid;
 
-	rsp->by_pid = true;
-	rsp->others = held && held_thread->pid != opts->pid;
+	rsp->others = held && !left_behind;
 	if (rsp->others)
 		rsp->forks = false; /* which are its children could not be told */
 	rsp->shared->forks = rsp->forks;
@@ -400,64 +126,61 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 			ERR_UNSUPPORTED,
 			"the stub cannot attach to a process; start it with: gdbserver --multi "
 			":2345");
-	/* A client before us may have died and left it behind. */
-	if (held && held_thread->pid == opts->pid) {
-		set_stopped(rsp, connected, held_thread);
-		held = true;
-	} else {
-		held = false;
+	if (left_behind)
+		stop_begins_at(rsp, connected, thread);
+	else
 		rsp->pid = opts->pid;
-	}
-	if (opts->before_attach) {
-		err = opts->before_attach(opts->arg, rsp);
-		if (err)
-			return err;
-	}
-	return held ? select_thread(rsp, held_thread) : attach(rsp, opts->pid);
+	if (opts->before_attach)
+		TRY(opts->before_attach(opts->arg, rsp));
+	return left_behind ? stop_select(rsp, thread) : stop_attach(rsp, opts->pid);
 }
 
 static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, int64_t connected)
 {
 	struct rsp_thread t = { 0 };
-	struct err *err;
-	bool nothing;
+	bool held;
 
-	err = ask_features(rsp);
-	if (!err) {
-		rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
-		err = ask_state(rsp);
-	}
-	if (err)
-		return err;
-	nothing = rsp->reply.data[0] == 'W' || rsp->reply.data[0] == 'X';
-	if (nothing && !opts->pid) {
+	TRY(ask_features(rsp));
+	rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
+	TRY(ask_state(rsp));
+	held = rsp->x.reply.data[0] != 'W' && rsp->x.reply.data[0] != 'X';
+	if (!held && !opts->pid) {
 		rsp->shared->held = 0;
 		return err_create(ERR_EXITED,
 				  "%s is a stub, but nothing is attached there; give -p PID",
-				  rsp->conn->name);
+				  rsp->x.conn->name);
 	}
-	if (!nothing && (!opts->pid || is_greeting((const char *)rsp->reply.data))) {
-		err = rsp_take_stop(rsp, &t);
-		if (err)
-			return err;
-	}
+	if (held && (!opts->pid || is_stop_reply(rsp)))
+		TRY(stop_take_reply(rsp, &t));
 	if (opts->pid)
-		return attach_by_pid(rsp, opts, !nothing, &t, connected);
-	set_stopped(rsp, connected, &t);
+		return attach_by_pid(rsp, opts, held, &t, connected);
+	stop_begins_at(rsp, connected, &t);
 	rsp->shared->end_stub = rsp->f.pub.extended && rsp->f.monitor_exit;
 	rsp->shared->end_if_held = 0;
-	return select_thread(rsp, &t);
+	return stop_select(rsp, &t);
 }
 
-/* A guardian for each socket that is tried, from before the other end can know of it. */
-static struct err *watch_socket(void *arg, const struct conn *c, int fd)
+/* Each socket that is tried gets a guardian, before the other end can know of it. */
+static struct err *watch_socket(void *arg, int fd)
 {
 	struct rsp *rsp = arg;
 
 	guardian_stop(&rsp->guardian);
-	rsp->state.silence_ms =
-		c->timeout_ms < CONN_LAST_WORDS_MS ? c->timeout_ms : CONN_LAST_WORDS_MS;
 	return guardian_start(&rsp->guardian, fd, &rsp->state);
+}
+
+static struct err *connect_stub(struct rsp *rsp, const char *target, int timeout_ms)
+{
+	struct err *err = conn_create(target, timeout_ms, watch_socket, rsp, &rsp->x.conn);
+
+	if (err) {
+		guardian_stop(&rsp->guardian);
+		return err;
+	}
+	rsp->shared = rsp->guardian.state;
+	rsp->shared->child = rsp->x.conn->child;
+	rsp->x.conn->shared = rsp->shared;
+	return NULL;
 }
 
 struct err *rsp_create(const char *target, const struct rsp_options *opts, struct rsp **ret)
@@ -466,30 +189,27 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	struct rsp *rsp = calloc(1, sizeof(*rsp));
 	int64_t now = clock_now_ns();
 	struct err *err;
+	int timeout_ms;
 
 	if (!rsp)
 		return err_nomem();
 	if (!opts)
 		opts = &defaults;
-	rsp->shared = &rsp->state;
+	timeout_ms = opts->timeout_ms > 0 ? opts->timeout_ms : CONN_TIMEOUT_MS;
 	rsp->forks = opts->forks;
+	rsp->f.pub.packet_size = FEATURES_PACKET_SIZE;
+	rsp->shared = &rsp->state;
 	rsp->state.forks = opts->forks;
-	rsp->f.pub.packet_size = 400;
+	rsp->state.silence_ms = timeout_ms < CONN_LAST_WORDS_MS ? timeout_ms : CONN_LAST_WORDS_MS;
 	/* Connecting may stop it, and who starts gdbserver --attach has done so. */
 	rsp->state.held = !opts->pid;
 	rsp->state.talking = 1;
-	err = conn_create(target, opts->timeout_ms, watch_socket, rsp, &rsp->conn);
-	if (err)
-		guardian_stop(&rsp->guardian);
-	if (!err) {
-		rsp->shared = rsp->guardian.state;
-		rsp->shared->child = rsp->conn->child;
-		rsp->conn->shared = rsp->shared;
+	err = connect_stub(rsp, target, timeout_ms);
+	if (!err)
 		err = handshake(rsp, opts, now);
-	}
 	if (err) {
 		/* What never said a word is no stub, and holds nothing; or we did not wait. */
-		if (rsp->conn && !rsp->conn->spoken && !err_is(err, ERR_INTR))
+		if (rsp->x.conn && !rsp->x.conn->spoken && !err_is(err, ERR_INTR))
 			rsp->shared->held = 0;
 		rsp_destroy(rsp);
 		return err;
@@ -498,188 +218,54 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ a whole machine */
+/* ------------------------------------------------------------------ goodbye */
 
-/* Before the machine runs (off), when it is stopped again (on). */
-static struct err *set_physical(struct rsp *rsp, bool on)
+/* The way out where the stub can be talked to: the debuggee runs, and a gdbserver of ours ends. */
+static struct err *say_all(struct rsp *rsp)
 {
-	struct err *err;
+	struct err *err = exchange_resync(&rsp->x);
 
-	if (!rsp->physical)
-		return NULL;
-	if (on)
-		rsp->shared->physical = 1; /* before the stub is asked: we may die in between */
-	err = rsp_command(rsp, RSP_PHYSICAL "%d", on);
-	if (!err && !reply_is(rsp, "OK"))
-		err = rsp_check(&rsp->reply, "physical memory");
-	if (!err && !on)
-		rsp->shared->physical = 0;
-	return err;
-}
-
-struct err *rsp_read_physical(struct rsp *rsp)
-{
-	if (!rsp->f.pub.phys_mem)
-		return err_create(ERR_UNSUPPORTED, "the stub shows no physical memory");
-	if (rsp->physical)
-		return NULL;
-	rsp->physical = true;
-	rsp->have_good_addr = false;
-	return set_physical(rsp, true);
-}
-
-/* ------------------------------------------------------------------ stop and go */
-
-static struct err *send_detach(struct rsp *rsp)
-{
-	if (rsp->f.pub.multiprocess && rsp->pid)
-		return rsp_send(rsp, "D;%" PRIx64, rsp->pid);
-	return rsp_send(rsp, "D");
-}
-
-static struct err *detach(struct rsp *rsp)
-{
-	struct err *err = rsp_break_clear(rsp);
-
-	if (!err)
-		err = set_physical(rsp, false);
-	if (!err)
-		err = send_detach(rsp);
-	if (!err)
-		err = rsp_next(rsp);
-	if (err)
-		return err;
-	rsp_set_running(rsp);
-	err = reply_is(rsp, "OK") ? NULL : rsp_check(&rsp->reply, "to let the process go");
-	return !err && rsp->forks ? rsp_free_children(rsp) : err;
-}
-
-struct err *rsp_detach(struct rsp *rsp)
-{
-	struct err *err;
-
-	if (!rsp->stopped)
-		return NULL;
-	if (rsp->f.stop != STOP_INTERRUPT)
-		return detach(rsp);
-	/* A whole machine: any byte from us would stop it again, so it is not let go but
-	 * resumed, and nothing is said until rsp_stop(). */
-	err = set_physical(rsp, false);
-	if (!err)
-		err = conn_queue(rsp->conn, "c", 1);
-	if (!err)
-		err = conn_flush(rsp->conn);
-	if (err)
-		return err;
-	rsp->shared->talking = 0;
-	rsp_set_running(rsp);
+	if (!err && rsp->stopped)
+		err = stop_detach(rsp);
+	conn_settle_ack(rsp->x.conn);
+	TRY(err);
+	if (rsp->shared->end_stub) {
+		TRY(exchange_command(&rsp->x, FEATURES_MONITOR_EXIT));
+		rsp->shared->end_stub = 0;
+	}
 	return NULL;
 }
 
-struct err *rsp_stop(struct rsp *rsp)
+/* The stub is slow, or stuck: it may read this when we are gone. */
+static struct err *leave_detach(struct rsp *rsp)
 {
-	struct rsp_thread t;
-	struct err *err;
-	int64_t now;
-
-	if (rsp->stopped)
-		return NULL;
-	if (rsp->exited)
-		return gone(rsp);
-	switch (rsp->f.stop) {
-	case STOP_ATTACH:
-		if (!rsp->f.pub.extended || !rsp->pid)
-			break;
-		return attach(rsp, rsp->pid);
-	case STOP_INTERRUPT:
-		now = clock_now_ns();
-		rsp->shared->held = 1;
-		rsp->shared->talking = 1;
-		rsp->stopped = true;
-		rsp->stopped_at = now;
-		err = conn_send_byte(rsp->conn, 0x03);
-		if (!err)
-			err = rsp_next(rsp);
-		if (!err)
-			err = rsp_take_stop(rsp, &t);
-		if (err)
-			return err;
-		set_stopped(rsp, now, &t);
-		err = select_thread(rsp, &t);
-		return err ? err : set_physical(rsp, true);
-	case STOP_NONE:
-		break;
-	}
-	return err_create(ERR_UNSUPPORTED, "this stub cannot stop the process a second time");
+	TRY(stop_send_detach(rsp));
+	return conn_flush(rsp->x.conn);
 }
 
-/*
- * Finds the place in the stream of replies again, after an error left it in the middle: asks
- * what only this question is answered with, and skips all before it.
- */
-struct err *rsp_resync(struct rsp *rsp)
-{
-	const uint8_t *p;
-	size_t len;
-	struct err *err;
-
-	if (!rsp->owed && !rsp->lost)
-		return NULL;
-	rsp_ahead_forget(rsp);
-	err = rsp_send(rsp, "%s", FEATURES_QUERY);
-	for (int bad = 0; !err;) {
-		err = conn_recv(rsp->conn, &p, &len);
-		if (!err && memmem(p, len, "PacketSize=", 11)) {
-			rsp->owed = 0;
-			rsp->lost = false;
-			return NULL;
-		}
-		if (err_is(err, ERR_PROTO) && !rsp->conn->dead && bad++ < 1000) {
-			err_destroy(err);
-			err = NULL;
-		}
-	}
-	return err;
-}
-
-/* false: it may still be held. */
+/* false: the debuggee may still be held. */
 static bool say_goodbye(struct rsp *rsp)
 {
-	struct err *err = NULL;
+	struct err *err;
 
 	/* It runs, and a breakpoint is set: the guardian waits for the stop. */
 	if (rsp->shared->running)
-		return rsp->conn->dead || rsp->exited;
+		return rsp->x.conn->dead || rsp->exited;
 	/* The guardian knows the way back from every step. */
 	if (rsp->shared->inject.stage)
-		return rsp->conn->dead;
+		return rsp->x.conn->dead;
 	/* An error before `?`: whom it holds is not known here; the guardian asks. */
 	if (!rsp->stopped && rsp->shared->held)
-		return rsp->conn->dead;
+		return rsp->x.conn->dead;
 	if (!rsp->stopped && !rsp->shared->end_stub)
 		return true;
 	if (!rsp->shared->talking)
 		return true;
-	err = rsp_resync(rsp);
-	if (!err && rsp->stopped)
-		err = detach(rsp);
-	conn_settle_ack(rsp->conn);
-	if (!err && rsp->shared->end_stub) {
-		/* hex of "exit": gdbserver 13 answers OK, lets go of all it holds, and ends. */
-		err = rsp_command(rsp, "qRcmd,65786974");
-		if (!err)
-			rsp->shared->end_stub = 0;
-	}
+	err = say_all(rsp);
 	if (!err)
 		return true;
-	/* Slow, or stuck: it may read this when we are gone. */
-	if (rsp->stopped && err_is(err, ERR_TIMEOUT)) {
-		struct err *err2 = send_detach(rsp);
-
-		if (!err2)
-			err2 = conn_flush(rsp->conn);
-		err_destroy(err2);
-	}
+	if (rsp->stopped && err_is(err, ERR_TIMEOUT))
+		err_destroy(leave_detach(rsp));
 	/* A stub that is silent, or gone, will not answer a second time either. */
 	rsp->stopped = rsp->stopped && !err_is(err, ERR_TIMEOUT) && !err_is(err, ERR_CLOSED);
 	err_destroy(err);
@@ -690,20 +276,18 @@ void rsp_destroy(struct rsp *rsp)
 {
 	if (!rsp)
 		return;
-	if (rsp->conn) {
-		conn_last_words(rsp->conn);
+	if (rsp->x.conn) {
+		conn_last_words(rsp->x.conn);
 		/* What the codec cannot make sense of, the guardian's coarser one may. */
 		if (say_goodbye(rsp) || !rsp->guardian.pid)
 			guardian_stop(&rsp->guardian);
 		else if (rsp->shared->running && !rsp->shared->interrupts)
-			guardian_leave(&rsp->guardian, &rsp->conn->child);
+			guardian_leave(&rsp->guardian, &rsp->x.conn->child);
 		else
 			guardian_take_over(&rsp->guardian);
 	}
-	conn_destroy(rsp->conn);
+	exchange_deinit(&rsp->x);
 	target_xml_deinit(&rsp->xml);
-	buf_deinit(&rsp->reply);
-	buf_deinit(&rsp->ahead);
 	free(rsp);
 }
 
@@ -719,11 +303,6 @@ uint64_t rsp_pid(const struct rsp *rsp)
 	return rsp->pid;
 }
 
-bool rsp_is_stopped(const struct rsp *rsp)
-{
-	return rsp->stopped;
-}
-
 uint64_t rsp_stopped_ns(const struct rsp *rsp)
 {
 	return rsp->stopped ? (uint64_t)(clock_now_ns() - rsp->stopped_at) : rsp->stopped_ns;
@@ -737,7 +316,7 @@ uint64_t rsp_stopped_total_ns(const struct rsp *rsp)
 
 struct rsp_stats rsp_stats(const struct rsp *rsp)
 {
-	const struct conn *c = rsp->conn;
+	const struct conn *c = rsp->x.conn;
 
 	return (struct rsp_stats){ c->packets_out, c->packets_in,     c->bytes_out,
 				   c->bytes_in,    rsp->memory_bytes, rsp->memory_ns };

@@ -1,3 +1,9 @@
+/*
+ * Bytes are read as they come into one buffer, in which packets are found (rsp/packet.h).  What is
+ * sent is queued until somebody waits, so that requests leave together.
+ *
+ * A stub may be stuck in a write until we read, so that whoever wants to write reads as well.
+ */
 #include "rsp/conn.h"
 
 #include <errno.h>
@@ -8,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
 #include "base/limits.h"
@@ -22,6 +29,8 @@ enum {
 	GREETING_GRACE_MS = 1500,
 };
 
+DEFINE_CLEANUP(conn_destroy, struct conn *)
+
 void conn_last_words(struct conn *c)
 {
 	if (c->last_words)
@@ -32,36 +41,14 @@ void conn_last_words(struct conn *c)
 		c->timeout_ms = CONN_LAST_WORDS_MS;
 }
 
-struct err *conn_poll(const struct conn *c, int fd, short events, int timeout_ms, bool *ready)
+/* Waits for events, at most timeout_ms, and on the way out not beyond last_deadline. */
+static struct err *conn_poll(const struct conn *c, short events, int timeout_ms, bool *ready)
 {
 	int64_t deadline = clock_now_ns() + timeout_ms * 1000000ll;
-	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1, .events = POLLIN } };
 
 	if (c->last_words && deadline > c->last_deadline)
 		deadline = c->last_deadline;
-	for (;;) {
-		int64_t left = (deadline - clock_now_ns() + 999999) / 1000000;
-		struct err *err;
-		int n;
-
-		if (!c->last_words) {
-			err = intr_check();
-			if (err)
-				return err;
-			p[1].fd = intr_fd();
-		}
-		n = poll(p, 2, left > 0 ? (int)left : 0);
-		if (n < 0 && errno != EINTR)
-			return err_os(errno, "poll");
-		if (n > 0 && p[0].revents) {
-			*ready = true;
-			return NULL;
-		}
-		if (n == 0 && left <= 0) {
-			*ready = false;
-			return NULL;
-		}
-	}
+	return intr_poll(c->fd, events, deadline, !c->last_words, ready);
 }
 
 static struct err *not_a_stub(struct conn *c)
@@ -132,11 +119,9 @@ static struct err *make_room(struct conn *c)
 /* Takes what has arrived; *got false: nothing has. */
 static struct err *take(struct conn *c, bool *got)
 {
-	struct err *err = make_room(c);
 	ssize_t n;
 
-	if (err)
-		return err;
+	TRY(make_room(c));
 	do
 		n = recv(c->fd, c->rx + c->rx_len, c->rx_cap - c->rx_len, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -153,42 +138,44 @@ static struct err *take(struct conn *c, bool *got)
 	return err_os(errno, "reading from %s", c->name);
 }
 
+/* Waits until more can be sent, and reads meanwhile: the stub may itself be stuck in a write until
+ * we do. */
+static struct err *await_room(struct conn *c)
+{
+	bool ready, got;
+
+	TRY(conn_poll(c, POLLIN | POLLOUT, c->timeout_ms, &ready));
+	return ready ? take(c, &got) : silent(c);
+}
+
+/* *done gets how much was sent, also with an error. */
+static struct err *send_some(struct conn *c, const uint8_t *p, size_t len, size_t *done)
+{
+	for (*done = 0; *done < len;) {
+		ssize_t n = send(c->fd, p + *done, len - *done, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0)
+			*done += (size_t)n;
+		else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+			return closed(c);
+		else if (n == 0 || errno == EAGAIN || errno == EWOULDBLOCK)
+			TRY(await_room(c));
+		else if (errno != EINTR)
+			return err_os(errno, "writing to %s", c->name);
+	}
+	return NULL;
+}
+
 static struct err *send_all(struct conn *c, const uint8_t *p, size_t len)
 {
-	size_t done = 0;
-	struct err *err = NULL;
+	struct err *err;
+	size_t done;
 
 	if (c->dead)
 		return err_create(ERR_CLOSED, "the connection to %s is gone", c->name);
 	if (c->shared)
 		c->shared->sending = 1;
-	while (done < len) {
-		ssize_t n = send(c->fd, p + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-		bool ready, got;
-
-		if (n > 0) {
-			done += (size_t)n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
-			err = closed(c);
-			break;
-		}
-		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-			err = err_os(errno, "writing to %s", c->name);
-			break;
-		}
-		/* The stub may itself be stuck in a write until we read. */
-		err = conn_poll(c, c->fd, POLLIN | POLLOUT, c->timeout_ms, &ready);
-		if (!err && !ready)
-			err = silent(c);
-		if (!err)
-			err = take(c, &got);
-		if (err)
-			break;
-	}
+	err = send_some(c, p, len, &done);
 	c->bytes_out += done;
 	if (err && done && done < len)
 		c->dead = true; /* half a packet is out: nothing sane can follow it */
@@ -199,19 +186,12 @@ static struct err *send_all(struct conn *c, const uint8_t *p, size_t len)
 
 struct err *conn_queue(struct conn *c, const void *payload, size_t len)
 {
-	struct err *err;
-
-	if (c->ack_owed && !c->no_ack) {
-		err = buf_add(&c->tx, "+", 1);
-		if (err)
-			return err;
-	}
+	if (c->ack_owed && !c->no_ack)
+		TRY(buf_add(&c->tx, "+", 1));
 	c->ack_owed = false;
 	if (!c->no_ack) {
 		buf_reset(&c->last);
-		err = packet_frame(&c->last, payload, len);
-		if (err)
-			return err;
+		TRY(packet_frame(&c->last, payload, len));
 	}
 	c->packets_out++;
 	return packet_frame(&c->tx, payload, len);
@@ -230,17 +210,14 @@ struct err *conn_flush(struct conn *c)
 
 struct err *conn_send_byte(struct conn *c, uint8_t byte)
 {
-	struct err *err = conn_flush(c);
-
-	return err ? err : send_all(c, &byte, 1);
+	TRY(conn_flush(c));
+	return send_all(c, &byte, 1);
 }
 
 struct err *conn_set_no_ack(struct conn *c)
 {
-	struct err *err = c->ack_owed ? buf_add(&c->tx, "+", 1) : NULL;
-
-	if (err)
-		return err;
+	if (c->ack_owed)
+		TRY(buf_add(&c->tx, "+", 1));
 	c->ack_owed = false;
 	c->no_ack = true;
 	return NULL;
@@ -336,41 +313,35 @@ static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 	return NULL;
 }
 
+/* Waits for more bytes of a packet. */
+static struct err *await_bytes(struct conn *c)
+{
+	/* Who greets with something else than a packet has not long to answer. */
+	bool hurry = !c->spoken && c->junk && c->timeout_ms > GREETING_GRACE_MS;
+	bool got, ready;
+
+	if (!c->last_words) /* a stub that always has more to say never lets us poll */
+		TRY(intr_check());
+	TRY(take(c, &got));
+	if (got)
+		return NULL;
+	TRY(conn_poll(c, POLLIN, hurry ? GREETING_GRACE_MS : c->timeout_ms, &ready));
+	return ready || (c->patient && !c->last_words) ? NULL : silent(c);
+}
+
 struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len)
 {
-	struct err *err = conn_flush(c);
 	struct packet pkt;
-	bool done, got, ready;
+	bool done;
 
-	if (err)
-		return err;
+	TRY(conn_flush(c));
 	if (c->dead)
 		return err_create(ERR_CLOSED, "the connection to %s is gone", c->name);
 	for (;;) {
-		err = next_packet(c, &pkt, &done);
-		if (err)
-			return err;
+		TRY(next_packet(c, &pkt, &done));
 		if (done)
 			break;
-		if (!c->last_words) { /* a stub that always has more to say never lets us poll */
-			err = intr_check();
-			if (err)
-				return err;
-		}
-		err = take(c, &got);
-		if (err)
-			return err;
-		if (got)
-			continue;
-		err = conn_poll(c, c->fd, POLLIN,
-				!c->spoken && c->junk && c->timeout_ms > GREETING_GRACE_MS ?
-					GREETING_GRACE_MS :
-					c->timeout_ms,
-				&ready);
-		if (!err && !ready && (!c->patient || c->last_words))
-			err = silent(c);
-		if (err)
-			return err;
+		TRY(await_bytes(c));
 	}
 	c->spoken = true;
 	c->junk = 0;
@@ -383,16 +354,34 @@ struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len)
 	return NULL;
 }
 
+struct err *conn_create(const char *target, int timeout_ms, dial_watch watch, void *arg,
+			struct conn **ret)
+{
+	_cleanup_(cleanup_conn_destroy) struct conn *c = calloc(1, sizeof(*c));
+	struct dial d;
+
+	if (!c)
+		return err_nomem();
+	c->fd = -1;
+	c->timeout_ms = timeout_ms;
+	c->name = strdup(target);
+	if (!c->name)
+		return err_nomem();
+	TRY(dial(target, timeout_ms, watch, arg, &d));
+	c->fd = d.fd;
+	c->child = d.child;
+	*ret = TAKE_PTR(c);
+	return NULL;
+}
+
 void conn_destroy(struct conn *c)
 {
-	int status;
-
 	if (!c)
 		return;
 	if (c->fd >= 0)
 		close(c->fd);
 	if (c->child)
-		dial_reap(c->child, &status);
+		dial_reap(c->child);
 	free(c->rx);
 	buf_deinit(&c->tx);
 	buf_deinit(&c->last);

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "rsp/dial.h"
 #include "rsp/packet.h"
 
 enum {
@@ -31,7 +32,7 @@ struct guardian_state;
 struct conn {
 	char *name; /* the target as the user wrote it */
 	int fd;
-	pid_t child; /* of `| COMMAND`: leads its own process group; 0 = none */
+	pid_t child; /* as dial() gave it */
 	int timeout_ms;
 	bool no_ack;
 	bool ack_owed;
@@ -53,12 +54,8 @@ struct conn {
 	struct guardian_state *shared; /* NULL: no guardian; told while bytes are under way */
 };
 
-/*
- * Connects (rsp/dial.c).  watch, if set, is called with each socket before it is connected, so that
- * a guardian can share it before the other end knows of us; c->timeout_ms is known by then.
- */
-typedef struct err *(*conn_watch)(void *arg, const struct conn *c, int fd);
-ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, conn_watch watch,
+/* Connects (rsp/dial.h); timeout_ms is the longest silence. */
+ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, dial_watch watch,
 				       void *arg, struct conn **ret);
 /* Closes, and sees a `| COMMAND` to its end.  NULL is fine. */
 void conn_destroy(struct conn *c);
@@ -66,7 +63,7 @@ void conn_destroy(struct conn *c);
 /* Queues a packet; it leaves with the next flush or wait. */
 ERR_MUST_CHECK struct err *conn_queue(struct conn *c, const void *payload, size_t len);
 ERR_MUST_CHECK struct err *conn_flush(struct conn *c);
-/* One bare byte (0x03), now. */
+/* One bare byte, now. */
 ERR_MUST_CHECK struct err *conn_send_byte(struct conn *c, uint8_t byte);
 
 /*
@@ -83,18 +80,5 @@ void conn_settle_ack(struct conn *c);
 
 /* Enters the way out. */
 void conn_last_words(struct conn *c);
-
-/*
- * Waits for events on fd, at most timeout_ms without an answer (-1: no end), or until
- * last_deadline on the way out.  *ready false: time is up.
- */
-ERR_MUST_CHECK struct err *conn_poll(const struct conn *c, int fd, short events, int timeout_ms,
-				     bool *ready);
-
-/* rsp/dial.c: waits for the command of `| COMMAND`, ever less politely.  *status as of
- * waitpid(). */
-void dial_reap(pid_t child, int *status);
-/* A command that ended by itself just now: how, for an error message; false if it is running. */
-bool dial_ended(pid_t *child, char *how, size_t size);
 
 #endif

@@ -1,7 +1,9 @@
 /*
- * From what the user wrote to a connected descriptor: HOST:PORT, :PORT, [V6]:PORT,
- * unix:PATH, or `| COMMAND`.
+ * An address may stand for several, which are tried one after the other.  A command gets one end of
+ * a pair of sockets.
  */
+#include "rsp/dial.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -20,231 +22,213 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "rsp/conn.h"
+#include "base/intr.h"
 
 #define START_ONE "start it with: gdbserver --attach :2345 PID"
 
-static struct err *cannot_connect(const struct conn *c, int errnum)
+/* How long a command may take to end by itself, after SIGTERM, after SIGKILL; and how long its
+ * shell may take once the socket is closed. */
+enum { REAP_MS = 2000, REAP_TERM_MS = 1000, REAP_KILL_MS = 1000, SHELL_MS = 200 };
+
+/* What dial() was given. */
+struct dialling {
+	const char *target;
+	int timeout_ms;
+	dial_watch watch;
+	void *arg;
+};
+
+DEFINE_CLEANUP(freeaddrinfo, struct addrinfo *)
+
+static struct err *cannot_connect(const struct dialling *d, int errnum)
 {
 	switch (errnum) {
 	case ECONNREFUSED:
 		return err_create(ERR_OS, "nothing listens on %s (connection refused); " START_ONE,
-				  c->name);
+				  d->target);
 	case ENOENT:
 		return err_create(ERR_OS, "%s: there is no such socket; start the stub first",
-				  c->name);
+				  d->target);
 	default:
 		return err_create(ERR_OS,
 				  "cannot connect to %s: %s; check the address, or " START_ONE,
-				  c->name, strerror(errnum));
+				  d->target, strerror(errnum));
 	}
 }
 
-/* What conn_create() was given. */
-struct dial {
-	struct conn *c;
-	conn_watch watch;
-	void *arg;
-};
-
-static struct err *dial_watch(const struct dial *d, int fd)
+static struct err *watch_fd(const struct dialling *d, int fd)
 {
-	return d->watch ? d->watch(d->arg, d->c, fd) : NULL;
+	return d->watch ? d->watch(d->arg, fd) : NULL;
 }
 
-/* On success c->fd is connected; *errnum says why not otherwise. */
-static struct err *connect_to(const struct dial *d, int family, const struct sockaddr *addr,
-			      socklen_t len, int *errnum)
+/* *ret is connected, or -1: then *errnum says why it is not. */
+static struct err *connect_to(const struct dialling *d, int family, const struct sockaddr *addr,
+			      socklen_t len, int *ret, int *errnum)
 {
-	struct conn *c = d->c;
 	_cleanup_close_ int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int64_t deadline = clock_now_ns() + d->timeout_ms * 1000000ll;
 	socklen_t size = sizeof(*errnum);
-	struct err *err;
 	bool ready;
 
-	*errnum = 0;
+	*ret = -1;
 	if (fd < 0) {
 		*errnum = errno;
 		return NULL;
 	}
-	err = dial_watch(d, fd);
-	if (err)
-		return err;
+	TRY(watch_fd(d, fd));
 	if (connect(fd, addr, len) && errno != EINPROGRESS) {
 		*errnum = errno;
 		return NULL;
 	}
-	err = conn_poll(c, fd, POLLOUT, c->timeout_ms, &ready);
-	if (err)
-		return err;
-	if (!ready) {
+	TRY(intr_poll(fd, POLLOUT, deadline, true, &ready));
+	if (!ready)
 		*errnum = ETIMEDOUT;
-		return NULL;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, errnum, &size))
+	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, errnum, &size))
 		*errnum = errno;
-	if (*errnum)
-		return NULL;
-	c->fd = fd;
-	fd = -1;
+	else if (!*errnum) {
+		*ret = fd;
+		fd = -1;
+	}
 	return NULL;
 }
 
-static struct err *dial_unix(const struct dial *d, const char *path)
+static struct err *dial_unix(const struct dialling *d, const char *path, int *ret)
 {
-	struct conn *c = d->c;
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct err *err;
-	int errnum;
+	int errnum = 0;
 
 	if (!*path || strlen(path) >= sizeof(sun.sun_path))
-		return err_create(ERR_USAGE, "%s: a socket's path has 1 to %zu bytes", c->name,
+		return err_create(ERR_USAGE, "%s: a socket's path has 1 to %zu bytes", d->target,
 				  sizeof(sun.sun_path) - 1);
 	strcpy(sun.sun_path, path);
-	err = connect_to(d, AF_UNIX, (struct sockaddr *)&sun, sizeof(sun), &errnum);
-	if (!err && errnum)
-		err = cannot_connect(c, errnum);
-	return err;
+	TRY(connect_to(d, AF_UNIX, (struct sockaddr *)&sun, sizeof(sun), ret, &errnum));
+	return *ret < 0 ? cannot_connect(d, errnum) : NULL;
 }
 
-static struct err *bad_address(const struct conn *c)
+static struct err *bad_address(const struct dialling *d)
 {
 	return err_create(ERR_USAGE,
 			  "'%s' is not the address of a stub: HOST:PORT, :PORT, [V6]:PORT, "
 			  "unix:PATH or '| COMMAND'",
-			  c->name);
+			  d->target);
 }
 
-static struct err *dial_tcp(const struct dial *d, const char *target)
+/* Cuts HOST:PORT, in which the host may stand in brackets, into its parts. */
+static struct err *split_address(const struct dialling *d, char *s, const char **host,
+				 const char **port)
+{
+	char *colon = strrchr(s, ':'), *end;
+
+	if (!colon || !colon[1])
+		return bad_address(d);
+	*colon = 0;
+	*port = colon + 1;
+	if (strspn(*port, "0123456789") == strlen(*port) && strtoul(*port, NULL, 10) > UINT16_MAX)
+		return err_create(ERR_USAGE, "'%s': %s is no port (1 to 65535)", d->target, *port);
+	*host = s;
+	if (*s == '[') {
+		end = strchr(s, ']');
+		if (!end || end[1])
+			return bad_address(d);
+		*end = 0;
+		++*host;
+	} else if (strchr(s, ':')) {
+		return err_create(ERR_USAGE, "'%s': an IPv6 address stands in brackets: [%s]:%s",
+				  d->target, s, *port);
+	}
+	return NULL;
+}
+
+static struct err *dial_tcp(const struct dialling *d, int *ret)
 {
 	static const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	_cleanup_free_ char *host = strdup(target);
-	struct conn *c = d->c;
-	struct addrinfo *list, *ai;
-	struct err *err = NULL;
+	_cleanup_free_ char *copy = strdup(d->target);
+	_cleanup_(cleanup_freeaddrinfo) struct addrinfo *list = NULL;
 	int rc, errnum = 0, one = 1;
-	char *colon, *name, *end;
-	const char *port;
+	const char *host = NULL, *port = NULL;
 
-	if (!host)
+	if (!copy)
 		return err_nomem();
-	colon = strrchr(host, ':');
-	if (!colon || !colon[1])
-		return bad_address(c);
-	*colon = 0;
-	port = colon + 1;
-	if (strspn(port, "0123456789") == strlen(port) && strtoul(port, NULL, 10) > UINT16_MAX)
-		return err_create(ERR_USAGE, "'%s': %s is no port (1 to 65535)", c->name, port);
-	name = host;
-	if (*name == '[') {
-		end = strchr(name, ']');
-		if (!end || end[1])
-			return bad_address(c);
-		*end = 0;
-		name++;
-	} else if (strchr(name, ':')) {
-		return err_create(ERR_USAGE, "'%s': an IPv6 address stands in brackets: [%s]:%s",
-				  c->name, name, port);
-	}
-	rc = getaddrinfo(*name ? name : "localhost", port, &hints, &list);
+	TRY(split_address(d, copy, &host, &port));
+	rc = getaddrinfo(*host ? host : "localhost", port, &hints, &list);
 	if (rc == EAI_SERVICE)
-		return bad_address(c);
+		return bad_address(d);
 	if (rc)
-		return err_create(ERR_OS, "cannot resolve '%s': %s; check the host's name", name,
+		return err_create(ERR_OS, "cannot resolve '%s': %s; check the host's name", host,
 				  gai_strerror(rc));
-	for (ai = list; ai && c->fd < 0; ai = ai->ai_next) {
-		int e;
+	*ret = -1;
+	for (const struct addrinfo *ai = list; ai && *ret < 0; ai = ai->ai_next) {
+		int e = 0;
 
-		err = connect_to(d, ai->ai_family, ai->ai_addr, ai->ai_addrlen, &e);
-		if (err)
-			break;
+		TRY(connect_to(d, ai->ai_family, ai->ai_addr, ai->ai_addrlen, ret, &e));
 		/* "Refused" says most: there is a machine, and nothing on the port. */
-		if (e && errnum != ECONNREFUSED)
+		if (*ret < 0 && errnum != ECONNREFUSED)
 			errnum = e;
 	}
-	freeaddrinfo(list);
-	if (!err && c->fd < 0)
-		err = cannot_connect(c, errnum);
-	if (!err)
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return err;
+	if (*ret < 0)
+		return cannot_connect(d, errnum);
+	setsockopt(*ret, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return NULL;
+}
+
+/* In the child. */
+__attribute__((noreturn)) static void run_command(const char *command, int fd)
+{
+	sigset_t none;
+
+	setpgid(0, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* dup2() clears close-on-exec, except onto itself. */
+	if (fd <= 1)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 2);
+	if (fd < 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0)
+		_exit(126);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
 }
 
 /*
  * The command gets a process group of its own: a terminal's ^C goes to the foreground
  * group, and must not end the stub before we have detached.
  */
-static struct err *dial_command(const struct dial *d, const char *command)
+static struct err *dial_command(const struct dialling *d, const char *command, struct dial *ret)
 {
-	struct conn *c = d->c;
-	struct err *err;
+	_cleanup_close_ int ours = -1, theirs = -1;
 	int fds[2];
 	pid_t pid;
 
-	while (*command == ' ' || *command == '\t')
-		command++;
+	command += strspn(command, " \t");
 	if (!*command)
-		return bad_address(c);
+		return bad_address(d);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return err_os(errno, "socketpair");
-	err = dial_watch(d, fds[0]);
-	if (err) {
-		close(fds[0]);
-		close(fds[1]);
-		return err;
-	}
+	ours = fds[0];
+	theirs = fds[1];
+	TRY(watch_fd(d, ours));
 	pid = fork();
-	if (pid < 0) {
-		close(fds[0]);
-		close(fds[1]);
+	if (pid < 0)
 		return err_os(errno, "fork");
-	}
-	if (pid == 0) {
-		sigset_t none;
-
-		setpgid(0, 0);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		/* dup2() clears close-on-exec, except onto itself. */
-		if (fds[1] <= 1)
-			fds[1] = fcntl(fds[1], F_DUPFD_CLOEXEC, 2);
-		if (fds[1] < 0 || dup2(fds[1], 0) < 0 || dup2(fds[1], 1) < 0)
-			_exit(126);
-		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-		_exit(127);
-	}
+	if (pid == 0)
+		run_command(command, theirs);
 	setpgid(pid, pid); /* here too: whoever comes first */
-	close(fds[1]);
-	c->fd = fds[0];
-	c->child = pid;
+	*ret = (struct dial){ ours, pid };
+	ours = -1;
 	return NULL;
 }
 
-struct err *conn_create(const char *target, int timeout_ms, conn_watch watch, void *arg,
-			struct conn **ret)
+struct err *dial(const char *target, int timeout_ms, dial_watch watch, void *arg, struct dial *ret)
 {
-	struct conn *c = calloc(1, sizeof(*c));
-	struct dial d = { c, watch, arg };
-	struct err *err;
+	struct dialling d = { target, timeout_ms, watch, arg };
+	int fd;
 
-	if (!c)
-		return err_nomem();
-	c->fd = -1;
-	c->timeout_ms = timeout_ms > 0 ? timeout_ms : CONN_TIMEOUT_MS;
-	c->name = strdup(target);
-	if (!c->name)
-		err = err_nomem();
-	else if (*target == '|')
-		err = dial_command(&d, target + 1);
-	else if (!strncmp(target, "unix:", 5))
-		err = dial_unix(&d, target + 5);
+	if (*target == '|')
+		return dial_command(&d, target + 1, ret);
+	if (!strncmp(target, "unix:", 5))
+		TRY(dial_unix(&d, target + 5, &fd));
 	else
-		err = dial_tcp(&d, target);
-	if (err) {
-		conn_destroy(c);
-		return err;
-	}
-	*ret = c;
+		TRY(dial_tcp(&d, &fd));
+	*ret = (struct dial){ fd, 0 };
 	return NULL;
 }
 
@@ -265,16 +249,17 @@ static bool ended_within(pid_t child, int ms, int *status)
 }
 
 /* Its end of the socket is gone, so a stub ends by itself; the rest is for those that hang. */
-void dial_reap(pid_t child, int *status)
+void dial_reap(pid_t child)
 {
-	*status = 0;
-	if (ended_within(child, 2000, status))
+	int status;
+
+	if (ended_within(child, REAP_MS, &status))
 		return;
 	kill(-child, SIGTERM);
-	if (ended_within(child, 1000, status))
+	if (ended_within(child, REAP_TERM_MS, &status))
 		return;
 	kill(-child, SIGKILL);
-	ended_within(child, 1000, status);
+	ended_within(child, REAP_KILL_MS, &status);
 }
 
 bool dial_ended(pid_t *child, char *how, size_t size)
@@ -282,7 +267,7 @@ bool dial_ended(pid_t *child, char *how, size_t size)
 	int status = 0;
 
 	/* A moment: the socket closes before the shell is gone. */
-	if (!ended_within(*child, 200, &status))
+	if (!ended_within(*child, SHELL_MS, &status))
 		return false;
 	*child = 0;
 	if (WIFSIGNALED(status))

@@ -1,3 +1,8 @@
+/*
+ * Most of what a stub can do is in its reply to qSupported, by name.  The rest depends on what kind
+ * of stub it is, which shows in whether it wants acknowledgements and in what it says to QEMU's
+ * question.
+ */
 #include "rsp/features.h"
 
 #include <stddef.h>
@@ -5,12 +10,13 @@
 #include <string.h>
 
 enum {
-	PACKET_SIZE_DEFAULT = 400, /* gdb's own assumption where a stub names none */
 	PACKET_SIZE_MIN = 64,
 	PACKET_SIZE_MAX = 1 << 20, /* a larger one brings nothing: gdbserver's largest is 128 KB */
 	/* Replies under way at once.  A link of 1 Gbit/s and 20 ms holds 2.5 MB; more would only
 	 * make detaching slow, as all of it has to be read first. */
 	IN_FLIGHT = 2 << 20,
+	PAGE = 4096,
+	WORD = 8,
 	WINDOW_MIN = 16,
 	WINDOW_QEMU = 128, /* it wakes up for what has come, so that few bytes at a time are dear */
 	/* 128 requests fit any socket's buffer, so that sending them never blocks */
@@ -33,9 +39,6 @@ static const struct {
 	{ "vfork-events+", OFF(pub.vfork_events) },
 	{ "qXfer:features:read+", OFF(pub.xfer_features) },
 	{ "qXfer:auxv:read+", OFF(pub.xfer_auxv) },
-	{ "qXfer:exec-file:read+", OFF(pub.xfer_exec_file) },
-	{ "qXfer:threads:read+", OFF(pub.xfer_threads) },
-	{ "qXfer:libraries-svr4:read+", OFF(pub.xfer_libraries_svr4) },
 	/* No other stub than gdbserver is seen to start programs through a shell. */
 	{ "QStartupWithShell+", OFF(monitor_exit) },
 };
@@ -48,10 +51,8 @@ static void set_sizes(struct features *f)
 	/* `m` answers with two digits a byte.  `x` answers with `b` and at worst an escape for each
 	 * byte; a stub whose reply gets too long sends less, which is asked for again. */
 	p->max_read = p->binary_read ? (p->packet_size - 32) / 2 : (p->packet_size - 1) / 2;
-	if (p->max_read > 4096)
-		p->max_read &= ~(size_t)4095; /* whole pages are cheaper for the stub to read */
-	else
-		p->max_read &= ~(size_t)7;
+	/* Whole pages are cheaper for the stub to read. */
+	p->max_read &= ~(size_t)(p->max_read > PAGE ? PAGE - 1 : WORD - 1);
 	window = IN_FLIGHT / p->packet_size;
 	p->window = window < WINDOW_MIN ? WINDOW_MIN :
 		    window > WINDOW_MAX ? WINDOW_MAX :
@@ -60,7 +61,7 @@ static void set_sizes(struct features *f)
 
 struct err *features_parse(const char *reply, struct features *ret)
 {
-	struct features f = { .pub.packet_size = PACKET_SIZE_DEFAULT,
+	struct features f = { .pub.packet_size = FEATURES_PACKET_SIZE,
 			      .stop = STOP_ATTACH,
 			      .stays_stopped = true };
 	const char *p = reply;
@@ -72,9 +73,9 @@ struct err *features_parse(const char *reply, struct features *ret)
 			if (strlen(rows[i].name) == len && !memcmp(p, rows[i].name, len))
 				*((bool *)((char *)&f + rows[i].flag)) = true;
 		}
-		if (!strncmp(p, "PacketSize=", 11)) {
+		if (!strncmp(p, FEATURES_REPLY, strlen(FEATURES_REPLY))) {
 			char *end;
-			unsigned long long v = strtoull(p + 11, &end, 16);
+			unsigned long long v = strtoull(p + strlen(FEATURES_REPLY), &end, 16);
 
 			if (end != p + len || v < PACKET_SIZE_MIN)
 				return err_create(ERR_PROTO,
@@ -86,7 +87,7 @@ struct err *features_parse(const char *reply, struct features *ret)
 		if (*p)
 			p++;
 	}
-	f.greets = f.xml_before_g = !f.start_no_ack;
+	f.xml_before_g = !f.start_no_ack;
 	set_sizes(&f);
 	*ret = f;
 	return NULL;

@@ -1,67 +1,91 @@
 /*
- * What comes as bytes in packets: qXfer objects, files of the stub's machine, monitor output.
+ * What comes as bytes in several packets: qXfer objects, files of the stub's machine, and what a
+ * monitor command prints.
  */
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/limits.h"
-#include "rsp/client.h"
+#include "rsp/rsp_int.h"
+
+enum { SHOWN = 80 }; /* of a refusal, in an error message */
 
 size_t rsp_xfer_piece(const struct rsp *rsp)
 {
 	/* The reply has one letter before the data, and a stub may count escapes: leave room. */
 	size_t piece = rsp->f.pub.packet_size - 16;
 
-	/* QEMU cuts longer ones its own way */
+	/* QEMU cuts longer ones its own way. */
 	return rsp->f.pub.read_align && piece > rsp->f.pub.read_align ? rsp->f.pub.read_align :
 									piece;
 }
 
+/* One piece of an object, appended; *last: nothing follows it. */
+static struct err *xfer_piece(struct rsp *rsp, const char *object, const char *annex, size_t off,
+			      struct buf *ret, bool *last)
+{
+	size_t piece = rsp_xfer_piece(rsp), len, got;
+	const uint8_t *p;
+
+	TRY(exchange_send(&rsp->x, RSP_XFER, object, annex, off, piece));
+	TRY(exchange_next_raw(&rsp->x, &p, &len));
+	if (!len)
+		return err_create(ERR_UNSUPPORTED, "the stub has no %s", object);
+	if (exchange_is_error(p, len))
+		return err_create(ERR_REMOTE, "the stub refuses to read %s %s (%.*s)", object,
+				  annex, (int)(len < SHOWN ? len : SHOWN), (const char *)p);
+	if (p[0] != 'l' && p[0] != 'm')
+		return err_create(ERR_PROTO, "the stub's %s makes no sense", object);
+	/* A stub may send less than it was asked for, never more; runs make it longer here
+	 * than on the wire. */
+	TRY(buf_reserve(ret, piece));
+	TRY(err_wrapf(packet_decode_binary(p + 1, len - 1, ret->data + ret->len, piece, &got),
+		      "reading %s", object));
+	ret->len += got;
+	ret->data[ret->len] = 0;
+	*last = p[0] == 'l';
+	if (!got && !*last)
+		return err_create(ERR_PROTO, "the stub's %s never ends", object);
+	return NULL;
+}
+
 struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, struct buf *ret)
 {
-	size_t piece = rsp_xfer_piece(rsp), start = ret->len;
+	size_t start = ret->len;
 
-	for (;;) {
-		const uint8_t *p;
-		size_t len, got;
-		bool last;
-		struct err *err = rsp_send(rsp, RSP_XFER, object, annex, ret->len - start, piece);
-
-		if (!err)
-			err = rsp_next_raw(rsp, &p, &len);
-		if (err)
-			return err;
-		if (!len)
-			return err_create(ERR_UNSUPPORTED, "the stub has no %s", object);
-		if (rsp_is_error(p, len))
-			return err_create(ERR_REMOTE, "the stub refuses to read %s %s (%.*s)",
-					  object, annex, (int)(len < 80 ? len : 80),
-					  (const char *)p);
-		if (p[0] != 'l' && p[0] != 'm')
-			return err_create(ERR_PROTO, "the stub's %s makes no sense", object);
-		last = p[0] == 'l';
-		/* A stub may send less than it was asked for, never more; runs make it longer here
-		 * than on the wire. */
-		err = buf_reserve(ret, piece);
-		if (!err)
-			err = packet_decode_binary(p + 1, len - 1, ret->data + ret->len, piece,
-						   &got);
-		if (err)
-			return err_wrapf(err, "reading %s", object);
-		ret->len += got;
-		ret->data[ret->len] = 0;
-		if (last)
-			return NULL;
-		if (!got)
-			return err_create(ERR_PROTO, "the stub's %s never ends", object);
-		if (ret->len - start > LIMIT_XFER)
+	for (bool last = false; !last;) {
+		TRY(xfer_piece(rsp, object, annex, ret->len - start, ret, &last));
+		if (!last && ret->len - start > LIMIT_XFER)
 			return err_create(ERR_LIMIT, "the stub's %s is over %u MB", object,
 					  LIMIT_XFER >> 20);
 	}
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ files */
+
+static struct err *no_sense(const char *what)
+{
+	return err_create(ERR_PROTO, "the stub's answer about %s makes no sense", what);
+}
+
+/* The number in hex digits from p[*i] on, which is moved past it; false: over 64 bits. */
+static bool take_hex(const uint8_t *p, size_t len, size_t *i, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	for (; *i < len && packet_hexval(p[*i]) >= 0; ++*i) {
+		if (v >> 60)
+			return false;
+		v = v << 4 | (uint64_t)packet_hexval(p[*i]);
+	}
+	*ret = v;
+	return true;
+}
 
 /*
  * F RESULT [,ERRNO] [;DATA], with at most max bytes of data; *data points into scratch.  Numbers
@@ -74,33 +98,28 @@ static struct err *parse_f(const uint8_t *raw, size_t raw_len, const char *what,
 {
 	enum { HEADER_MAX = 64 };
 	size_t i = 1, len;
-	uint64_t v = 0, errnum = 0;
+	uint64_t v, errnum = 0;
 	const uint8_t *p;
-	struct err *err;
 	bool negative;
 
 	if (!raw_len)
 		return err_create(ERR_UNSUPPORTED, "the stub cannot read files");
 	scratch->len = 0;
-	err = buf_reserve(scratch, max + HEADER_MAX);
-	if (!err)
-		err = packet_decode_binary(raw, raw_len, scratch->data, max + HEADER_MAX, &len);
-	if (err)
-		return err_wrapf(err, "reading %s", what);
+	TRY(buf_reserve(scratch, max + HEADER_MAX));
 	p = scratch->data;
+	TRY(err_wrapf(packet_decode_binary(raw, raw_len, scratch->data, max + HEADER_MAX, &len),
+		      "reading %s", what));
 	if (!len || p[0] != 'F')
-		return err_create(ERR_PROTO, "the stub's answer about %s makes no sense", what);
+		return no_sense(what);
 	negative = i < len && p[i] == '-';
-	for (i += negative; i < len && packet_hexval(p[i]) >= 0; i++) {
-		if (v >> 60)
-			return err_create(ERR_PROTO, "the stub's answer about %s makes no sense",
-					  what);
-		v = v << 4 | (uint64_t)packet_hexval(p[i]);
-	}
+	i += negative;
+	if (!take_hex(p, len, &i, &v))
+		return no_sense(what);
 	if (negative) {
 		/* gdb's own numbers (File-I/O), which agree with Linux's for those that matter. */
-		for (i += i < len; i < len && packet_hexval(p[i]) >= 0 && errnum < 10000; i++)
-			errnum = errnum << 4 | (uint64_t)packet_hexval(p[i]);
+		i += i < len;
+		if (!take_hex(p, len, &i, &errnum) || errnum > INT_MAX)
+			errnum = 0;
 		return err_create(ERR_REMOTE, "the stub cannot read %s: %s", what,
 				  errnum ? strerror((int)errnum) : "no reason given");
 	}
@@ -115,212 +134,244 @@ static struct err *file_open(struct rsp *rsp, const char *path, uint64_t *fd)
 	_cleanup_buf_ struct buf cmd = BUF_INIT, scratch = BUF_INIT;
 	const uint8_t *p, *data;
 	size_t len;
-	struct err *err;
 
 	if (!rsp->f.pub.vfile)
 		return err_create(ERR_UNSUPPORTED, "the stub cannot read files");
-	err = buf_addstr(&cmd, "vFile:open:");
-	if (!err)
-		err = packet_hex(&cmd, path, strlen(path));
-	if (!err)
-		err = buf_addstr(&cmd, ",0,0");
-	if (!err)
-		err = rsp_send_bytes(rsp, cmd.data, cmd.len);
-	if (!err)
-		err = rsp_next_raw(rsp, &p, &len);
-	if (!err)
-		err = parse_f(p, len, path, 0, &scratch, fd, &data, &len);
-	if (!err)
-		rsp->last_fd = *fd;
-	return err;
+	TRY(buf_addstr(&cmd, "vFile:open:"));
+	TRY(packet_hex(&cmd, path, strlen(path)));
+	TRY(buf_addstr(&cmd, ",0,0"));
+	TRY(exchange_send_bytes(&rsp->x, cmd.data, cmd.len));
+	TRY(exchange_next_raw(&rsp->x, &p, &len));
+	TRY(parse_f(p, len, path, 0, &scratch, fd, &data, &len));
+	rsp->last_fd = *fd;
+	return NULL;
 }
 
 struct piece {
 	uint64_t off, len;
 };
 
-/*
- * Reads [off, off + len) into ret->data + base (room is made as it comes) up to the end of the
- * file.  The window opens as full replies come: for a file of /proc every reply is short, and
- * what was asked for behind it would be asked for again.
- */
-static struct err *file_pieces(struct rsp *rsp, const char *path, uint64_t fd, uint64_t off,
-			       uint64_t len, struct buf *ret)
+/* A file that is being read, from `off` on, into ret from `base` on. */
+struct file_reading {
+	struct rsp *rsp;
+	const char *path;
+	uint64_t fd, off;
+	uint64_t next, end;       /* what was not asked for yet */
+	VEC(struct piece) again;  /* the rest of short replies */
+	struct piece *ring;       /* under way, the oldest at head */
+	unsigned head, under_way; /* of ring */
+	unsigned window, max;     /* how many may be under way, now and at most */
+	struct buf scratch;       /* the last reply */
+	struct buf *ret;
+	size_t base;
+};
+
+/* Asks for as much as may be under way. */
+static struct err *file_ask(struct file_reading *fr)
 {
 	/* Room for escapes: random bytes need 1.6 % more. */
-	uint64_t full = (rsp->f.pub.packet_size - 48) / 16 * 15, next = off, end;
-	unsigned window = 1, max = rsp->f.pub.no_ack ? rsp->f.pub.window : 1, under_way = 0,
-		 head = 0;
-	_cleanup_buf_ struct buf scratch = BUF_INIT;
-	size_t base = ret->len;
-	VEC(struct piece) again = VEC_INIT;
-	struct piece *ring = calloc(max, sizeof(*ring));
-	struct err *err = NULL;
+	const uint64_t full = (fr->rsp->f.pub.packet_size - 48) / 16 * 15;
 
-	if (!ring)
-		return err_nomem();
-	end = len < UINT64_MAX - off ? off + len : UINT64_MAX;
+	while (fr->under_way < fr->window && (fr->again.n || fr->next < fr->end)) {
+		uint64_t left = fr->end - fr->next;
+		struct piece pc = { fr->next, left < full ? left : full };
+
+		if (fr->again.n)
+			pc = fr->again.v[--fr->again.n];
+		else
+			fr->next += pc.len;
+		if (pc.off >= fr->end)
+			continue;
+		TRY(exchange_send(&fr->rsp->x, "vFile:pread:%" PRIx64 ",%" PRIx64 ",%" PRIx64,
+				  fr->fd, pc.len, pc.off));
+		fr->ring[(fr->head + fr->under_way++) % fr->max] = pc;
+	}
+	return NULL;
+}
+
+/* The oldest reply, its bytes put where they belong; *got of them. */
+static struct err *file_take(struct file_reading *fr, const struct piece *pc, uint64_t *got)
+{
+	size_t at = fr->base + (size_t)(pc->off - fr->off), raw_len, len;
+	const uint8_t *raw, *data;
+	uint64_t result;
+	struct err *err;
+
+	TRY(exchange_next_raw(&fr->rsp->x, &raw, &raw_len));
+	fr->head = (fr->head + 1) % fr->max;
+	fr->under_way--;
+	*got = 0;
+	err = parse_f(raw, raw_len, fr->path, pc->len, &fr->scratch, &result, &data, &len);
+	/* The offset may be one that this stub cannot express: past the end it does not matter. */
+	if (err && pc->off >= fr->end) {
+		err_destroy(err);
+		return NULL;
+	}
+	TRY(err);
+	if (fr->ret->len < at + pc->len)
+		TRY(buf_reserve(fr->ret, at + (size_t)pc->len - fr->ret->len));
+	if (data && len <= pc->len) {
+		memcpy(fr->ret->data + at, data, len);
+		*got = len;
+	}
+	return *got == result ? NULL : no_sense(fr->path);
+}
+
+/*
+ * The window opens as full replies come: for a file of /proc every reply is short, and what was
+ * asked for behind it would be asked for again.
+ */
+static struct err *file_pieces(struct file_reading *fr)
+{
 	for (;;) {
 		struct piece pc;
-		const uint8_t *p, *data;
-		uint64_t result;
-		size_t plen, dlen, got = 0;
+		uint64_t got;
 
-		while (!err && under_way < window && (again.n || next < end)) {
-			if (again.n) {
-				pc = again.v[--again.n];
-			} else {
-				pc = (struct piece){ next, end - next < full ? end - next : full };
-				next += pc.len;
-			}
-			if (pc.off >= end)
-				continue;
-			err = rsp_send(rsp, "vFile:pread:%" PRIx64 ",%" PRIx64 ",%" PRIx64, fd,
-				       pc.len, pc.off);
-			ring[(head + under_way++) % max] = pc;
-		}
-		if (err || !under_way)
-			break;
-		err = rsp_next_raw(rsp, &p, &plen);
-		if (err)
-			break;
-		pc = ring[head];
-		head = (head + 1) % max;
-		under_way--;
-		err = parse_f(p, plen, path, pc.len, &scratch, &result, &data, &dlen);
-		/* The offset may be one this stub cannot express: past the end it does not
-		 * matter. */
-		if (err && pc.off >= end) {
-			err_destroy(err);
-			err = NULL;
-			continue;
-		}
-		if (!err && ret->len < base + (pc.off - off) + pc.len)
-			err = buf_reserve(ret, base + (size_t)(pc.off - off + pc.len) - ret->len);
-		if (!err && data && dlen <= pc.len) {
-			memcpy(ret->data + base + (pc.off - off), data, dlen);
-			got = dlen;
-		}
-		if (!err && got != result)
-			err = err_create(ERR_PROTO, "the stub's answer about %s makes no sense",
-					 path);
-		if (err)
-			break;
+		TRY(file_ask(fr));
+		if (!fr->under_way)
+			return NULL;
+		pc = fr->ring[fr->head];
+		TRY(file_take(fr, &pc, &got));
 		if (!got) {
-			if (pc.off < end)
-				end = pc.off;
+			if (pc.off < fr->end)
+				fr->end = pc.off;
 		} else if (got < pc.len) {
 			pc.off += got;
 			pc.len -= got;
-			err = vec_push(&again, pc);
-		} else if (window < max) {
-			window = window * 2 < max ? window * 2 : max;
+			TRY(vec_push(&fr->again, pc));
+		} else if (fr->window < fr->max) {
+			fr->window = fr->window * 2 < fr->max ? fr->window * 2 : fr->max;
 		}
 	}
-	free(ring);
-	vec_deinit(&again);
-	if (err)
-		return err;
-	ret->len = base + (size_t)(end - off);
+}
+
+static void file_reading_deinit(struct file_reading *fr)
+{
+	free(fr->ring);
+	vec_deinit(&fr->again);
+	buf_deinit(&fr->scratch);
+}
+
+/* [off, off + len) of an open file, appended to ret, up to the file's end. */
+static struct err *file_read_open(struct rsp *rsp, const char *path, uint64_t fd, uint64_t off,
+				  uint64_t len, struct buf *ret)
+{
+	const struct rsp_features *f = &rsp->f.pub;
+	_cleanup_(file_reading_deinit) struct file_reading fr = {
+		.rsp = rsp,
+		.path = path,
+		.fd = fd,
+		.off = off,
+		.next = off,
+		.end = len < UINT64_MAX - off ? off + len : UINT64_MAX,
+		.window = 1,
+		.max = f->no_ack ? f->window : 1,
+		.ret = ret,
+		.base = ret->len,
+	};
+
+	fr.ring = calloc(fr.max, sizeof(*fr.ring));
+	if (!fr.ring)
+		return err_nomem();
+	TRY(file_pieces(&fr));
+	ret->len = fr.base + (size_t)(fr.end - off);
 	if (ret->data)
 		ret->data[ret->len] = 0;
 	return NULL;
 }
 
-static struct err *file_read(struct rsp *rsp, const char *path, uint64_t off, uint64_t len,
+struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off, uint64_t len,
 			     struct buf *ret)
 {
 	struct err *err, *close_err;
 	uint64_t fd;
 
-	err = file_open(rsp, path, &fd);
-	if (err)
-		return err;
-	err = file_pieces(rsp, path, fd, off, len, ret);
+	TRY(file_open(rsp, path, &fd));
+	err = file_read_open(rsp, path, fd, off, len, ret);
 	/* With replies under way, the close's reply would come behind them: the way out has it. */
-	if (rsp->owed)
+	if (rsp->x.owed)
 		return err;
-	close_err = rsp_command(rsp, "vFile:close:%" PRIx64, fd);
-	if (err) {
-		err_destroy(close_err);
-		return err;
-	}
-	return close_err;
+	close_err = exchange_command(&rsp->x, "vFile:close:%" PRIx64, fd);
+	if (!err)
+		return close_err;
+	err_destroy(close_err);
+	return err;
 }
 
 struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret)
 {
 	size_t start = ret->len;
-	struct err *err = file_read(rsp, path, 0, limit < UINT64_MAX ? limit + 1 : limit, ret);
 
-	if (!err && ret->len - start > limit) {
-		ret->len = start;
-		err = err_create(ERR_LIMIT, "%s is over %" PRIu64 " bytes", path, limit);
-	}
-	return err;
-}
-
-struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret,
-			 bool *found)
-{
-	struct err *err = rsp_file_read(rsp, path, limit, ret);
-
-	*found = !err;
-	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_UNSUPPORTED)) {
-		err_destroy(err);
+	TRY(rsp_file_read_at(rsp, path, 0, limit < UINT64_MAX ? limit + 1 : limit, ret));
+	if (ret->len - start <= limit)
 		return NULL;
-	}
-	return err ? err : buf_addstr(ret, "");
+	ret->len = start;
+	return err_create(ERR_LIMIT, "%s is over %" PRIu64 " bytes", path, limit);
 }
 
-struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off, uint64_t len,
-			     struct buf *ret)
+struct err *rsp_file_text(struct rsp *rsp, struct buf *text, bool *found, const char *fmt, ...)
 {
-	return file_read(rsp, path, off, len, ret);
+	_cleanup_free_ char *path = NULL;
+	struct err *err;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&path, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		path = NULL;
+		return err_nomem();
+	}
+	buf_reset(text);
+	err = rsp_file_read(rsp, path, LIMIT_TEXT, text);
+	*found = !err;
+	if (err_catch(&err, ERR_REMOTE) || err_catch(&err, ERR_UNSUPPORTED) ||
+	    err_catch(&err, ERR_LIMIT))
+		return NULL;
+	return err ? err : buf_addstr(text, "");
 }
 
 /* ------------------------------------------------------------------ monitor */
 
+/* One reply to qRcmd; *more: another one follows to the same question. */
+static struct err *monitor_reply(struct rsp *rsp, const char *command, struct buf *ret, bool *more)
+{
+	size_t len, got, cap;
+	const uint8_t *p;
+
+	TRY(exchange_next_raw(&rsp->x, &p, &len));
+	*more = false;
+	if (!len)
+		return err_create(ERR_UNSUPPORTED, "the stub has no monitor commands");
+	if (exchange_is_error(p, len))
+		return err_create(ERR_REMOTE, "the stub refuses 'monitor %s' (%.*s)", command,
+				  (int)(len < SHOWN ? len : SHOWN), (const char *)p);
+	if (len == 2 && !memcmp(p, "OK", 2))
+		return NULL;
+	/* "O" and text: more follows.  Bare text: all of it (gdb's manual, qRcmd). */
+	*more = p[0] == 'O';
+	/* two bytes of a run are 97 digits */
+	cap = len < LIMIT_PACKET / 25 ? len * 25 : LIMIT_PACKET;
+	TRY(buf_reserve(ret, cap));
+	TRY(packet_decode_hex(p + *more, len - *more, ret->data + ret->len, cap, &got));
+	ret->len += got;
+	ret->data[ret->len] = 0;
+	if (ret->len > LIMIT_XFER)
+		return err_create(ERR_LIMIT, "'monitor %s' says too much", command);
+	return NULL;
+}
+
 struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret)
 {
 	_cleanup_buf_ struct buf cmd = BUF_INIT;
-	struct err *err = buf_addstr(&cmd, "qRcmd,");
 
-	if (!err)
-		err = packet_hex(&cmd, command, strlen(command));
-	if (!err)
-		err = rsp_send_bytes(rsp, cmd.data, cmd.len);
-	while (!err) {
-		const uint8_t *p;
-		size_t len, got, cap;
-
-		err = rsp_next_raw(rsp, &p, &len);
-		if (err)
-			break;
-		if (!len)
-			return err_create(ERR_UNSUPPORTED, "the stub has no monitor commands");
-		if (rsp_is_error(p, len))
-			return err_create(ERR_REMOTE, "the stub refuses 'monitor %s' (%.*s)",
-					  command, (int)(len < 80 ? len : 80), (const char *)p);
-		if (len == 2 && !memcmp(p, "OK", 2))
-			return NULL;
-		/* "O" and text: more follows.  Bare text: all of it (gdb's manual, qRcmd). */
-		/* two bytes of a run are 97 digits */
-		cap = len < LIMIT_PACKET / 25 ? len * 25 : LIMIT_PACKET;
-		err = buf_reserve(ret, cap);
-		if (err)
-			break;
-		err = packet_decode_hex(p + (p[0] == 'O'), len - (p[0] == 'O'),
-					ret->data + ret->len, cap, &got);
-		if (err)
-			break;
-		ret->len += got;
-		ret->data[ret->len] = 0;
-		if (ret->len > LIMIT_XFER)
-			return err_create(ERR_LIMIT, "'monitor %s' says too much", command);
-		if (p[0] != 'O')
-			return NULL;
-		rsp->owed++; /* another reply to the same question */
+	TRY(buf_addstr(&cmd, "qRcmd,"));
+	TRY(packet_hex(&cmd, command, strlen(command)));
+	TRY(exchange_send_bytes(&rsp->x, cmd.data, cmd.len));
+	for (bool more = true; more;) {
+		TRY(monitor_reply(rsp, command, ret, &more));
+		rsp->x.owed += more;
 	}
-	return err;
+	return NULL;
 }

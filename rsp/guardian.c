@@ -269,7 +269,7 @@ static bool find_place(struct reader *r, struct guardian_state *state)
 	state->inject.stepping = 0;
 	for (int i = 0; i < tries && !found && say(r, FEATURES_QUERY); i++) {
 		while (!found && hear(r))
-			found = strstr(r->frame, "PacketSize=") != NULL;
+			found = strstr(r->frame, FEATURES_REPLY) != NULL;
 	}
 	r->silence_ms = silence_ms;
 	return found;
@@ -333,7 +333,7 @@ static void undo(struct reader *r, struct guardian_state *state)
 		return;
 	if (state->inject.stage)
 		undo_inject(r, state);
-	if (state->physical && !(say(r, RSP_PHYSICAL "0") && hear(r)))
+	if (state->physical && !(say(r, FEATURES_PHYSICAL "0") && hear(r)))
 		return;
 	if (state->held) {
 		if (!pid) {
@@ -357,7 +357,7 @@ static void undo(struct reader *r, struct guardian_state *state)
 			inject_free_others(port_of(r, state));
 		}
 	}
-	if (end_stub && say(r, "qRcmd,65786974"))
+	if (end_stub && say(r, FEATURES_MONITOR_EXIT))
 		hear(r);
 }
 

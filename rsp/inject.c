@@ -4,10 +4,10 @@
 #include <time.h>
 
 #include "rsp/packet.h"
+#include "rsp/signals.h"
 
 /* Linux's, the same for every architecture. */
 enum {
-	L_SIGTRAP = 5,
 	L_WNOHANG = 1,
 	L_WSTOPPED = 2,
 	L_WEXITED = 4,
@@ -17,10 +17,8 @@ enum {
 	L_CLONE_VM = 0x100,
 	L_CLONE_FILES = 0x400,
 	L_CLONE_VFORK = 0x4000,
-	L_CLONE_DETACHED = 0x400000, /* ignored since Linux 2.6.2; more than any process's id */
 	L_CLOSE_RANGE_UNSHARE = 2,
 	L_EFAULT = 14,
-	L_ENOSYS = 38,
 	L_ERESTARTSYS = 512, /* to L_ERESTART_RESTARTBLOCK: the kernel makes the call again */
 	L_ERESTART_RESTARTBLOCK = 516,
 	L_SA_RESTORER = 0x04000000,
@@ -31,9 +29,6 @@ enum {
 static const uint64_t L_IGNORED = 1ull << 16 | 1ull << 17 | 1ull << 22 | 1ull << 27;
 
 enum {
-	GDB_SIGTRAP = 5,
-	GDB_SIGSTOP = 0x11,
-	GDB_SIGCHLD = 0x14,
 	END_TRIES = 10,
 	STEPS_MAX = 64, /* of one call: itself, an event, signals */
 	RED_ZONE = 128,
@@ -149,18 +144,6 @@ void inject_heard(struct inject *in, const char *reply)
 		in->coming = (uint8_t)signal;
 }
 
-/* Where a call's result is its first argument's register, clone()'s flags stand there until it
- * is over: no process's id. */
-static bool result_is_argument(const struct inject_machine *m)
-{
-	return m->ret == m->args[0];
-}
-
-bool inject_unfinished(const struct inject_machine *m, int64_t result)
-{
-	return result_is_argument(m) ? result >= L_CLONE_DETACHED : result == -L_ENOSYS;
-}
-
 /* Posted: it goes out with the step. */
 static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len,
 		    uint32_t nr, const uint64_t args[6])
@@ -175,8 +158,8 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 		inject_set_word(m, p->regs, m->restart, UINT64_MAX);
 	for (int i = 0; i < 6; i++)
 		inject_set_word(m, p->regs, m->args[i], args[i]);
-	if (nr == m->nr_clone && result_is_argument(m))
-		inject_set_word(m, p->regs, m->args[0], args[0] | L_CLONE_DETACHED);
+	if (nr == m->nr_clone && inject_result_is_argument(m))
+		inject_set_word(m, p->regs, m->args[0], args[0] | INJECT_CLONE_DETACHED);
 	return inject_set_regs(p, id, p->regs, len);
 }
 
@@ -574,11 +557,6 @@ static bool end_snapshot(struct inject_port *p, bool *stopped)
 	return true;
 }
 
-bool inject_end(struct inject_port *p, bool *stopped)
-{
-	return inject_done(p, end_snapshot(p, stopped));
-}
-
 static bool undo(struct inject_port *p, bool *stopped)
 {
 	*stopped = false;
@@ -614,7 +592,7 @@ static bool refused(struct inject_port *p, int64_t ret)
 static bool fork_twice(struct inject_port *p)
 {
 	static const uint64_t make_m[6] = { L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES };
-	static const uint64_t make_s[6] = { L_CLONE_FILES | L_SIGCHLD };
+	static const uint64_t make_s[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
 	struct inject *in = p->in;
 	char id[INJECT_ID] = "";
 	int64_t ret = 0, reaped;
@@ -647,7 +625,7 @@ static bool fork_twice(struct inject_port *p)
 /* T makes S. */
 static bool fork_once(struct inject_port *p)
 {
-	static const uint64_t make_s[6] = { L_CLONE_FILES | L_SIGCHLD };
+	static const uint64_t make_s[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
 	struct inject *in = p->in;
 	char id[INJECT_ID] = "";
 	int64_t ret = 0;
@@ -718,7 +696,7 @@ static bool settle(struct inject_port *p)
 	if (!inject_ask(&o))
 		return false;
 	if (inject_is_ok(p) && (!prepare(p, in->snapshot, p->regs, len, m->nr_sigaction,
-					 (uint64_t[6]){ L_SIGTRAP, at, 0, 8 }) ||
+					 (uint64_t[6]){ LINUX_SIGTRAP, at, 0, 8 }) ||
 				!finish(p, in->snapshot, NULL, &ret)))
 		return false;
 	/* Linux before 5.9 does not know it: then it shares the process's table to the end. */

@@ -133,11 +133,6 @@ bool inject_fork(struct inject_port *p);
 /* The process runs.  S gives up its descriptors and becomes the kernel's first choice to kill. */
 bool inject_settle(struct inject_port *p);
 /*
- * Ends S.  *stopped: the process had to be stopped for it, and is to be let go (also when this
- * fails).  S must not be left to others: they would see the child.
- */
-bool inject_end(struct inject_port *p, bool *stopped);
-/*
  * After D;PID: children that the process itself made just as it was stopped are held by the stub,
  * too.  Not before: gdbserver 13 crashes if a child goes whose birth it has not reported yet.
  */

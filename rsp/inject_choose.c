@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "rsp/packet.h"
+#include "rsp/signals.h"
 
 enum { LISTED_AT_ONCE = 8 };
 
@@ -131,8 +132,9 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	if (st.seccomp)
 		return inject_fail(
 			p,
-			"a seccomp filter is on, which could refuse the system calls or kill for them");
-	if (st.sig_blocked >> (L_SIGCHLD - 1) & 1)
+			"a seccomp filter is on, which could refuse the system calls or kill for "
+			"them");
+	if (st.sig_blocked >> (LINUX_SIGCHLD - 1) & 1)
 		return false;
 	in->init = st.pids[st.levels - 1] == 1;
 	memcpy(in->thread, id, INJECT_ID);

@@ -7,7 +7,8 @@
 
 #include "rsp/inject.h"
 
-enum { L_SIGCHLD = 17 }; /* Linux's, the same for every architecture here */
+/* CLONE_DETACHED is ignored since Linux 2.6.2, and more than any process's id. */
+enum { INJECT_CLONE_DETACHED = 0x400000, INJECT_ENOSYS = 38 };
 
 bool inject_fail(struct inject_port *p, const char *why); /* false */
 
@@ -53,6 +54,12 @@ uint64_t inject_id_pid(const char *id);
 
 uint64_t inject_get_word(const struct inject_machine *m, const uint8_t *regs, uint16_t off);
 void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off, uint64_t v);
+/* Is a call's result in its first argument's register?  Then clone()'s flags stand there until it
+ * is over, and are made to be no process's id. */
+bool inject_result_is_argument(const struct inject_machine *m);
+/* By what stands in the result's register of a thread that is behind the call's instruction: is the
+ * call not over yet? */
+bool inject_unfinished(const struct inject_machine *m, int64_t result);
 /* Into p->regs; in two halves, and whole. */
 bool inject_send_get(struct inject_port *p); /* of the thread that is selected */
 bool inject_hear_regs(struct inject_port *p, uint32_t *len);
@@ -85,8 +92,4 @@ bool inject_threads(struct inject_port *p,
 		    bool (*each)(struct inject_port *p, const char *id, uint64_t pid));
 /* T, its registers, and whether the process is the init of its pid namespace: into p->in. */
 bool inject_choose(struct inject_port *p);
-/* By what stands in the result's register of a thread that is behind the call's instruction: it
- * is not over. */
-bool inject_unfinished(const struct inject_machine *m, int64_t result);
-
 #endif

@@ -202,6 +202,17 @@ void inject_set_word(const struct inject_machine *m, uint8_t *regs, uint16_t off
 	bytes_put(m->fmt, regs + off, v, m->fmt.word);
 }
 
+bool inject_result_is_argument(const struct inject_machine *m)
+{
+	return m->ret == m->args[0];
+}
+
+bool inject_unfinished(const struct inject_machine *m, int64_t result)
+{
+	return inject_result_is_argument(m) ? result >= INJECT_CLONE_DETACHED :
+					      result == -INJECT_ENOSYS;
+}
+
 bool inject_send_get(struct inject_port *p)
 {
 	struct inject_out o = { p, 0 };

@@ -7,21 +7,23 @@
  * each.  So a link with a long way is kept full, and a slow one is never filled with more than two
  * round trips.
  *
- * First pass: all ranges one after the other.  A chunk that cannot be read ends its range there.
- * Second pass: for each range that ended so, guesses excepted, where exactly: all pages of the
- * chunk at once, each with a look at its first byte.  Nearly always that tells; where a page begins
- * and does not end it is halved, a probe for each range under way at a time.
+ * The first pass reads all ranges one after the other.  A chunk that cannot be read ends its range
+ * there.  The second pass finds out for each range that ended so, guesses excepted, where exactly
+ * it ends: it asks for all pages of the chunk at once, and for the first byte of each.  Nearly
+ * always that tells.  A page that begins and does not end is halved, with one probe of each range
+ * under way at a time.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "rsp/client.h"
+#include "rsp/rsp_int.h"
 
 enum {
-	PAGE = 4096, /* no machine's are smaller; with larger ones a probe or two more */
+	PAGE = 4096, /* no machine's are smaller; larger ones cost a probe or two more */
 	PROGRESS = 1 << 20,
 	RING = 4096, /* requests under way at most; a power of two */
 	/* bytes of replies under way; all are read before the process can be let go */
@@ -35,7 +37,7 @@ struct chunk {
 	size_t range;
 	uint64_t off; /* from the range's start */
 	uint64_t len;
-	size_t gap; /* with pages() */
+	size_t gap; /* the one that it looks into; with pages() */
 };
 
 /* A range that could not be read whole: [0, lo) can be, [lo, hi) as a whole cannot. */
@@ -159,40 +161,40 @@ static struct err *ask(struct reading *rd, const struct chunk *c)
 	rd->in_flight += reply_size(rsp, c);
 	if (!rd->replies && rd->under_way == 1)
 		rd->asked_ns = clock_now_ns();
-	return rsp_send_bytes(rsp, p, (size_t)(s + sizeof(s) - p));
+	return exchange_send_bytes(&rsp->x, p, (size_t)(s + sizeof(s) - p));
 }
 
-/* The oldest request's reply; *got bytes of it could be read, 0 = none. */
+static struct err *decode(const struct rsp *rsp, const uint8_t *p, size_t len, uint8_t *dst,
+			  uint64_t cap, size_t *got)
+{
+	if (!rsp->f.pub.binary_read)
+		return packet_decode_hex(p, len, dst, cap, got);
+	if (len && p[0] == 'b')
+		return packet_decode_binary(p + 1, len - 1, dst, cap, got);
+	return err_create(ERR_PROTO, "the stub answers `x` with something else");
+}
+
+/* The oldest request's reply; *ret bytes of it could be read, 0 = none. */
 static struct err *take(struct reading *rd, struct chunk *c, uint64_t *ret)
 {
 	struct rsp *rsp = rd->rsp;
+	const struct rsp_range *r;
 	const uint8_t *p;
-	uint8_t *dst;
 	size_t len, got = 0;
-	struct err *err = rsp_next_raw(rsp, &p, &len);
 
-	if (err)
-		return err;
+	TRY(exchange_next_raw(&rsp->x, &p, &len));
 	*c = rd->ring[rd->head];
+	r = &rd->ranges[c->range];
 	rd->head = (rd->head + 1) % RING;
 	rd->under_way--;
 	rd->in_flight -= reply_size(rsp, c);
 	widen(rd, reply_size(rsp, c));
-	dst = rd->ranges[c->range].dst + c->off;
-	if (!rsp_is_error(p, len)) {
-		if (!rsp->f.pub.binary_read)
-			err = packet_decode_hex(p, len, dst, c->len, &got);
-		else if (len && p[0] == 'b')
-			err = packet_decode_binary(p + 1, len - 1, dst, c->len, &got);
-		else
-			err = err_create(ERR_PROTO, "the stub answers `x` with something else");
-	}
-	if (err)
-		return err_wrapf(err, "reading memory at 0x%" PRIx64,
-				 rd->ranges[c->range].addr + c->off);
+	if (!exchange_is_error(p, len))
+		TRY(err_wrapf(decode(rsp, p, len, r->dst + c->off, c->len, &got),
+			      "reading memory at 0x%" PRIx64, r->addr + c->off));
 	if (got && !rsp->have_good_addr) {
 		rsp->have_good_addr = true;
-		rsp->good_addr = rd->ranges[c->range].addr + c->off;
+		rsp->good_addr = r->addr + c->off;
 	}
 	rd->bytes += got;
 	if (rd->progress && rd->bytes - rd->told >= PROGRESS) {
@@ -224,42 +226,43 @@ static bool next_chunk(struct reading *rd, struct chunk *c)
 	return false;
 }
 
+/* Sends what may be under way; requests leave in bursts where the stub is said to want them so. */
+static struct err *ask_more(struct reading *rd)
+{
+	const struct rsp *rsp = rd->rsp;
+	struct chunk c;
+
+	if (rd->under_way && rd->under_way + rsp->f.pub.burst > rsp->window)
+		return NULL;
+	while (room(rd) && next_chunk(rd, &c))
+		TRY(ask(rd, &c));
+	return NULL;
+}
+
 static struct err *first_pass(struct reading *rd)
 {
-	struct chunk c;
-	struct err *err = NULL;
-
 	for (;;) {
+		struct rsp_range *r;
+		struct chunk c;
 		uint64_t got;
 
-		bool send =
-			!rd->under_way || rd->under_way + rd->rsp->f.pub.burst <= rd->rsp->window;
-
-		while (send && room(rd) && next_chunk(rd, &c)) {
-			err = ask(rd, &c);
-			if (err)
-				return err;
-		}
+		TRY(ask_more(rd));
 		if (!rd->under_way)
 			return NULL;
-		err = take(rd, &c, &got);
-		if (err)
-			return err;
-		if (got == 0 && c.off < rd->ranges[c.range].got) {
-			rd->ranges[c.range].got = c.off;
-			if (rd->ranges[c.range].guess)
-				continue;
-			err = vec_push(&rd->gaps,
-				       ((struct gap){ c.range, c.off, c.off + c.len, 0 }));
+		TRY(take(rd, &c, &got));
+		r = &rd->ranges[c.range];
+		if (got == 0 && c.off < r->got) {
+			r->got = c.off;
+			if (!r->guess)
+				TRY(vec_push(&rd->gaps,
+					     ((struct gap){ c.range, c.off, c.off + c.len, 0 })));
 		} else if (got && got < c.len) {
 			/* A reply may be shorter than asked for: too many escapes, or the rest
 			 * cannot be read; asking again tells. */
 			c.off += got;
 			c.len -= got;
-			err = vec_push(&rd->again, c);
+			TRY(vec_push(&rd->again, c));
 		}
-		if (err)
-			return err;
 	}
 }
 
@@ -281,17 +284,20 @@ static bool narrow(struct reading *rd, struct gap *g, uint64_t got)
 	return g->hi - g->lo <= 1;
 }
 
+/* Is the process still there?  What could be read once is asked for again. */
 static struct err *ask_alive(struct rsp *rsp)
 {
-	return rsp->have_good_addr ? rsp_send(rsp, "m%" PRIx64 ",1", rsp->good_addr) : NULL;
+	return rsp->have_good_addr ? exchange_send(&rsp->x, "m%" PRIx64 ",1", rsp->good_addr) :
+				     NULL;
 }
 
 static struct err *take_alive(struct rsp *rsp)
 {
-	struct err *err = rsp->have_good_addr ? rsp_next(rsp) : NULL;
-
-	if (err || !rsp->have_good_addr || !rsp_is_error(rsp->reply.data, rsp->reply.len))
-		return err;
+	if (!rsp->have_good_addr)
+		return NULL;
+	TRY(exchange_next(&rsp->x));
+	if (!exchange_refused(&rsp->x))
+		return NULL;
 	return rsp->pid ?
 		       err_create(ERR_EXITED,
 				  "the process %" PRIu64 " is gone: what was readable no longer is",
@@ -305,10 +311,8 @@ static struct err *page_reply(struct reading *rd)
 	struct chunk c;
 	struct gap *g;
 	uint64_t got;
-	struct err *err = take(rd, &c, &got);
 
-	if (err)
-		return err;
+	TRY(take(rd, &c, &got));
 	g = &rd->gaps.v[c.gap];
 	if (c.off != g->lo)
 		/* behind what failed, or the first byte of a page that could be read */
@@ -319,43 +323,51 @@ static struct err *page_reply(struct reading *rd)
 	return NULL;
 }
 
+/* A lower chunk of the same range failed later. */
+static bool outdated(const struct reading *rd, const struct gap *g)
+{
+	return g->lo != rd->ranges[g->range].got;
+}
+
+/* Asks for each page of the gap, and for its first byte. */
+static struct err *ask_pages(struct reading *rd, size_t gap)
+{
+	const struct gap g = rd->gaps.v[gap];
+	const uint64_t addr = rd->ranges[g.range].addr;
+
+	for (uint64_t at = g.lo, n; at < g.hi; at += n) {
+		n = PAGE - (addr + at) % PAGE;
+		n = clip(rd->rsp, addr + at, n < g.hi - at ? n : g.hi - at);
+		for (int look = 0; look < (n > 1 ? 2 : 1); look++) {
+			while (!room(rd))
+				TRY(page_reply(rd));
+			TRY(ask(rd, &(struct chunk){ g.range, at, look ? 1 : n, gap }));
+		}
+	}
+	return NULL;
+}
+
 /* The pages of all gaps, up to the first of each that fails. */
 static struct err *pages(struct reading *rd)
 {
-	struct err *err = NULL;
 	size_t kept = 0;
 	bool alive_asked;
 
-	for (size_t i = 0; i < rd->gaps.n && !err; i++) {
-		const struct gap g = rd->gaps.v[i];
-		uint64_t addr = rd->ranges[g.range].addr;
-
-		/* A lower chunk of the same range failed later. */
-		if (g.lo != rd->ranges[g.range].got) {
+	for (size_t i = 0; i < rd->gaps.n; i++) {
+		if (outdated(rd, &rd->gaps.v[i]))
 			rd->gaps.v[i].range = SIZE_MAX;
-			continue;
-		}
-		for (uint64_t at = g.lo, n; at < g.hi && !err; at += n) {
-			n = PAGE - (addr + at) % PAGE;
-			n = clip(rd->rsp, addr + at, n < g.hi - at ? n : g.hi - at);
-			for (int look = 0; look < (n > 1 ? 2 : 1) && !err; look++) {
-				while (!err && !room(rd))
-					err = page_reply(rd);
-				if (!err)
-					err = ask(rd,
-						  &(struct chunk){ g.range, at, look ? 1 : n, i });
-			}
-		}
+		else
+			TRY(ask_pages(rd, i));
 	}
 	/* Is it still there?  With the last replies, where the stub takes several requests. */
 	alive_asked = rd->rsp->window > 1 && rd->rsp->have_good_addr;
-	if (!err && alive_asked)
-		err = ask_alive(rd->rsp);
-	while (!err && rd->under_way)
-		err = page_reply(rd);
-	if (!err && alive_asked)
-		err = take_alive(rd->rsp);
-	for (size_t i = 0; i < rd->gaps.n && !err; i++) {
+	if (alive_asked)
+		TRY(ask_alive(rd->rsp));
+	while (rd->under_way)
+		TRY(page_reply(rd));
+	if (alive_asked)
+		TRY(take_alive(rd->rsp));
+	for (size_t i = 0; i < rd->gaps.n; i++) {
 		const struct gap *g = &rd->gaps.v[i];
 
 		if (g->range == SIZE_MAX)
@@ -366,63 +378,73 @@ static struct err *pages(struct reading *rd)
 	}
 	rd->gaps.n = kept;
 	rd->unsure = kept || !alive_asked;
-	return err;
+	return NULL;
+}
+
+/* Probes as many gaps as may be under way, from *sent on. */
+static struct err *ask_halves(struct reading *rd, size_t *sent)
+{
+	while (*sent < rd->gaps.n && room(rd)) {
+		struct gap *g = &rd->gaps.v[(*sent)++];
+
+		g->probe = outdated(rd, g) ? 0 : half(rd, g);
+		if (g->probe)
+			TRY(ask(rd, &(struct chunk){ g->range, g->lo, g->probe }));
+	}
+	return NULL;
 }
 
 static struct err *second_pass(struct reading *rd)
 {
-	struct err *first = rd->gaps.n ? pages(rd) : NULL;
-
-	if (first)
-		return first;
+	if (rd->gaps.n)
+		TRY(pages(rd));
 	while (rd->gaps.n) {
-		size_t sent = 0, done = 0, kept = 0;
+		size_t sent = 0, kept = 0;
 
-		while (done < rd->gaps.n) {
+		for (size_t done = 0; done < rd->gaps.n; done++) {
 			struct chunk c;
-			struct gap *g;
 			uint64_t got;
-			struct err *err = NULL;
 
-			while (!err && sent < rd->gaps.n && room(rd)) {
-				g = &rd->gaps.v[sent++];
-				/* A lower chunk of the same range failed later. */
-				if (g->lo != rd->ranges[g->range].got) {
-					g->probe = 0;
-					continue;
-				}
-				g->probe = half(rd, g);
-				if (!g->probe)
-					continue;
-				err = ask(rd, &(struct chunk){ g->range, g->lo, g->probe });
-			}
-			if (err)
-				return err;
-			g = &rd->gaps.v[done++];
-			if (!g->probe)
+			TRY(ask_halves(rd, &sent));
+			if (!rd->gaps.v[done].probe)
 				continue;
-			err = take(rd, &c, &got);
-			if (err)
-				return err;
-			if (!narrow(rd, g, got))
-				rd->gaps.v[kept++] = *g;
+			TRY(take(rd, &c, &got));
+			if (!narrow(rd, &rd->gaps.v[done], got))
+				rd->gaps.v[kept++] = rd->gaps.v[done];
 		}
 		rd->gaps.n = kept;
 	}
 	return NULL;
 }
 
-struct err *rsp_check_alive(struct rsp *rsp)
+static struct err *both_passes(struct reading *rd)
 {
-	struct err *err = ask_alive(rsp);
+	struct rsp *rsp = rd->rsp;
 
-	return err ? err : take_alive(rsp);
+	TRY(first_pass(rd));
+	TRY(second_pass(rd));
+	if (rd->unsure) {
+		TRY(ask_alive(rsp));
+		TRY(take_alive(rsp));
+	}
+	if (rd->progress)
+		rd->progress(rd->arg, rd->bytes);
+	for (size_t i = 0; i < rd->n; i++)
+		rsp->memory_bytes += rd->ranges[i].got;
+	return NULL;
+}
+
+static void reading_deinit(struct reading *rd)
+{
+	vec_deinit(&rd->again);
+	vec_deinit(&rd->gaps);
+	free(rd->ring);
 }
 
 struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 			    void (*progress)(void *arg, uint64_t bytes), void *arg)
 {
-	struct reading rd = {
+	_cleanup_(reading_deinit) struct reading rd = {
 		.rsp = rsp, .ranges = ranges, .n = n, .progress = progress, .arg = arg
 	};
 	int64_t start = clock_now_ns();
@@ -444,18 +466,7 @@ struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 		if (rsp->window > 1)
 			rsp->window = RING / 4;
 	}
-	err = first_pass(&rd);
-	if (!err)
-		err = second_pass(&rd);
-	if (!err && rd.unsure)
-		err = rsp_check_alive(rsp);
-	if (!err && progress)
-		progress(arg, rd.bytes);
-	for (size_t i = 0; !err && i < n; i++)
-		rsp->memory_bytes += ranges[i].got;
+	err = both_passes(&rd);
 	rsp->memory_ns += (uint64_t)(clock_now_ns() - start);
-	vec_deinit(&rd.again);
-	vec_deinit(&rd.gaps);
-	free(rd.ring);
 	return err;
 }

@@ -153,28 +153,6 @@ struct err *packet_frame(struct buf *out, const void *payload, size_t len)
 	return NULL;
 }
 
-struct err *packet_escape(struct buf *out, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	struct err *err;
-
-	if (len > LIMIT_PACKET)
-		return err_create(ERR_LIMIT, "a packet of %zu bytes is too long to send", len);
-	err = buf_reserve(out, len * 2);
-	if (err)
-		return err;
-	for (size_t i = 0; i < len; i++) {
-		if (p[i] == '#' || p[i] == '$' || p[i] == ESCAPE || p[i] == RUN) {
-			out->data[out->len++] = ESCAPE;
-			out->data[out->len++] = p[i] ^ 0x20;
-		} else {
-			out->data[out->len++] = p[i];
-		}
-	}
-	out->data[out->len] = 0;
-	return NULL;
-}
-
 struct err *packet_hex(struct buf *out, const void *data, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";

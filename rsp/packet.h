@@ -22,6 +22,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+enum { PACKET_INTERRUPT = 0x03 }; /* a byte of its own: stops what runs */
+
 enum packet_kind {
 	PACKET_NONE,     /* more bytes are needed */
 	PACKET_REPLY,    /* $...#cs */
@@ -45,11 +47,6 @@ struct packet_scan {
 	size_t seen;
 };
 
-#define PACKET_SCAN_INIT \
-	{                \
-		0        \
-	}
-
 /*
  * The first packet of p[0, len).  After PACKET_NONE call again with the same bytes and
  * more behind them; after anything else drop `used` bytes first.
@@ -60,9 +57,6 @@ uint8_t packet_sum(const uint8_t *p, size_t len);
 
 /* Appends $PAYLOAD#cs; the payload is escaped already where it must be. */
 ERR_MUST_CHECK struct err *packet_frame(struct buf *out, const void *payload, size_t len);
-
-/* Appends binary data, escaped ('*' too: a stub may take it for a run). */
-ERR_MUST_CHECK struct err *packet_escape(struct buf *out, const void *data, size_t len);
 
 /* Appends the payload with its runs spelled out, escapes left as they are. */
 ERR_MUST_CHECK struct err *packet_expand(const uint8_t *p, size_t len, struct buf *out);

@@ -49,7 +49,7 @@ struct rsp_features {
 	bool extended;     /* `!` was accepted: the stub outlives `D`, vAttach works */
 	bool fork_events, vfork_events;
 	bool vfile; /* vFile:open answered with something */
-	bool xfer_features, xfer_auxv, xfer_exec_file, xfer_threads, xfer_libraries_svr4;
+	bool xfer_features, xfer_auxv;
 	bool phys_mem;      /* a whole machine: QEMU's PhyMemMode */
 	bool stops_again;   /* rsp_stop() works after rsp_detach() */
 	bool others_run;    /* a stop holds one thread, the others run on */
@@ -82,12 +82,11 @@ uint64_t rsp_stopped_total_ns(const struct rsp *rsp);
 /*
  * Lets the debuggee run and keeps the connection where the stub can
  * (`!` before `D`), so that files can still be read and rsp_stop() works.
- * After it, rsp_is_stopped() is false.  Idempotent.
+ * Idempotent.
  */
 ERR_MUST_CHECK struct err *rsp_detach(struct rsp *rsp);
 /* Stops it again (vAttach, or interrupt: by features).  ERR_UNSUPPORTED where a stub has no way. */
 ERR_MUST_CHECK struct err *rsp_stop(struct rsp *rsp);
-bool rsp_is_stopped(const struct rsp *rsp);
 
 struct rsp_thread {
 	uint64_t pid, tid; /* of pPID.TID; pid 0 without multiprocess */
@@ -109,7 +108,7 @@ ERR_MUST_CHECK struct err *rsp_break_clear(struct rsp *rsp);
  * however long that takes; *t gets that thread, *signal what stopped it, by gdb's numbers
  * (RSP_SIGTRAP: a breakpoint or a step).  signal in: what *t gets, 0: nothing.
  */
-enum { RSP_SIGTRAP = 5, RSP_SIGINT = 2 };
+enum { RSP_SIGTRAP = 5 };
 ERR_MUST_CHECK struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t,
 				      unsigned *signal);
 /* The thread that the last stop reply named; id "" where the stub names none. */
@@ -181,10 +180,10 @@ ERR_MUST_CHECK struct err *rsp_xfer(struct rsp *rsp, const char *object, const c
  * ERR_UNSUPPORTED. */
 ERR_MUST_CHECK struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit,
 					 struct buf *ret);
-/* The same, as text (a NUL behind it), where it may well be missing: *found false, with a stub
- * that has no files, too. */
-ERR_MUST_CHECK struct err *rsp_file_try(struct rsp *rsp, const char *path, uint64_t limit,
-					struct buf *ret, bool *found);
+/* A small text file, of /proc or /sys most likely, that may well be missing or refused: *found is
+ * false then, and with a stub that has no files.  text is emptied before. */
+ERR_MUST_CHECK struct err *rsp_file_text(struct rsp *rsp, struct buf *text, bool *found,
+					 const char *fmt, ...) ERR_PRINTF(4, 5);
 /* Up to len bytes from off, less at the file's end; appended, as all of these do.  gdbserver 13
  * takes offsets of 31 bits only (ERR_REMOTE beyond). */
 ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off,

@@ -1,3 +1,7 @@
+/*
+ * What a fork needs of the program and the architecture is looked up here: code in EXE that makes a
+ * system call and then exits, where `g` has the registers, and a thread that waits.
+ */
 #include "target/fork.h"
 
 #include <inttypes.h>
@@ -17,7 +21,7 @@ struct fork {
 	const struct elf *exe;
 	bool force;
 	uint64_t code, text, text_end; /* link-time */
-	struct target *target;         /* a snapshot is there */
+	struct live *live;             /* a snapshot is there */
 	struct room room;
 	int64_t next_look; /* at it */
 };
@@ -59,6 +63,12 @@ static bool find_code(struct fork *f)
 	return false;
 }
 
+static struct err *no_code(const struct elf *exe)
+{
+	return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it",
+			  elf_path(exe));
+}
+
 struct err *fork_create(struct rsp *rsp, const struct arch *arch, const struct elf *exe, bool force,
 			struct fork **ret)
 {
@@ -72,8 +82,7 @@ struct err *fork_create(struct rsp *rsp, const struct arch *arch, const struct e
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub does not report forks (gdbserver does)");
 	if (!find_code(&f))
-		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it",
-				  elf_path(exe));
+		return no_code(exe);
 	*ret = malloc(sizeof(f));
 	if (!*ret)
 		return err_nomem();
@@ -91,7 +100,7 @@ void fork_destroy(struct fork *f)
 
 bool fork_taken(const struct fork *f)
 {
-	return f && f->target;
+	return f && f->live;
 }
 
 struct err *fork_check(struct fork *f, uint64_t pid)
@@ -99,15 +108,14 @@ struct err *fork_check(struct fork *f, uint64_t pid)
 	return room_check(&f->room, f->rsp, pid, f->force);
 }
 
-/* Now and then while the snapshot is read: each page that the process writes to is copied. */
+/* Called while the snapshot is read: each page that the process writes to meanwhile is copied. */
 static struct err *watch(void *arg)
 {
 	struct fork *f = arg;
-
 	int64_t now = clock_now_ns();
 	struct err *err;
 
-	/* A tenth of the time at most: over a long way a look is many of them. */
+	/* Looking takes a tenth of the time at most: each look is several ways there and back. */
 	if (f->force || now < f->next_look)
 		return NULL;
 	err = room_left(&f->room, f->rsp);
@@ -115,15 +123,13 @@ static struct err *watch(void *arg)
 	return err;
 }
 
-static struct err *place(struct target *t, const char *name, uint16_t *ret)
+static struct err *place(struct live *l, const char *name, uint16_t *ret)
 {
 	uint32_t offset;
 	bool found;
-	struct err *err = target_reg_place(t, name, &offset, &found);
 
-	if (err)
-		return err;
-	if (!found || offset > INJECT_REGS - 8)
+	TRY(live_reg_place(l, name, &offset, &found));
+	if (!found || offset > INJECT_REGS - sizeof(uint64_t))
 		return err_create(ERR_UNSUPPORTED, "the stub does not say where the register %s is",
 				  name);
 	*ret = (uint16_t)offset;
@@ -139,8 +145,8 @@ static int reg_index(const struct arch *a, const char *name)
 	return -1;
 }
 
-/* A thread that waits in a system call, by its registers; 0: none.  What else must hold
- * rsp/inject.c looks at. */
+/* A thread that waits in a system call, by its registers; 0: none.  rsp/inject_choose.c looks at
+ * what else must hold. */
 static uint64_t likely(const struct arch *a, const struct threads *threads)
 {
 	const struct arch_fork *f = a->fork;
@@ -157,8 +163,7 @@ static uint64_t likely(const struct arch *a, const struct threads *threads)
 	return 0;
 }
 
-struct err *fork_take(struct fork *f, struct target *t, const struct threads *threads,
-		      uint64_t bias)
+struct err *fork_take(struct fork *f, struct live *l, const struct threads *threads, uint64_t bias)
 {
 	const struct arch_fork *a = f->arch->fork;
 	const uint8_t *code = elf_data(f->exe, f->code, a->code_len);
@@ -179,29 +184,21 @@ struct err *fork_take(struct fork *f, struct target *t, const struct threads *th
 		.text = f->text + bias,
 		.text_end = f->text_end + bias,
 	};
-	struct err *err = place(t, a->nr, &m.nr);
 
-	if (!err)
-		err = place(t, a->ret, &m.ret);
-	if (!err)
-		err = a->restart ? place(t, a->restart, &m.restart) : NULL;
-	if (!err)
-		err = place(t, f->arch->reg_names[f->arch->pc], &m.pc);
-	if (!err)
-		err = place(t, f->arch->reg_names[f->arch->sp], &m.sp);
-	for (int i = 0; i < 6 && !err; i++)
-		err = place(t, a->args[i], &m.args[i]);
-	if (err)
-		return err;
+	TRY(place(l, a->nr, &m.nr));
+	TRY(place(l, a->ret, &m.ret));
+	if (a->restart)
+		TRY(place(l, a->restart, &m.restart));
+	TRY(place(l, f->arch->reg_names[f->arch->pc], &m.pc));
+	TRY(place(l, f->arch->reg_names[f->arch->sp], &m.sp));
+	for (int i = 0; i < 6; i++)
+		TRY(place(l, a->args[i], &m.args[i]));
 	if (!code)
-		return err_create(ERR_UNSUPPORTED, "%s has no code that could be used for it",
-				  elf_path(f->exe));
+		return no_code(f->exe);
 	memcpy(m.code, code, a->code_len);
-	err = rsp_fork(f->rsp, &m, likely(f->arch, threads));
-	if (err)
-		return err;
-	f->target = t;
-	target_set_watch(t, watch, f);
+	TRY(rsp_fork(f->rsp, &m, likely(f->arch, threads)));
+	f->live = l;
+	live_set_watch(l, watch, f);
 	return NULL;
 }
 
@@ -209,7 +206,7 @@ struct err *fork_end(struct fork *f)
 {
 	if (!fork_taken(f))
 		return NULL;
-	target_set_watch(f->target, NULL, NULL);
-	f->target = NULL;
+	live_set_watch(f->live, NULL, NULL);
+	f->live = NULL;
 	return rsp_end_snapshot(f->rsp);
 }

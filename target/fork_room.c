@@ -1,3 +1,7 @@
+/*
+ * The room is the least of what the machine has available (/proc/meminfo) and of what the process's
+ * cgroup and each of its ancestors may still take, of version 1 or 2.
+ */
 #include "target/fork_room.h"
 
 #include <inttypes.h>
@@ -7,9 +11,13 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "rsp/rsp.h"
 
-enum { PROC_FILE_MAX = 1 << 20, FLOOR_MIN = 16 << 20 };
+enum {
+	FLOOR_MIN = 16 << 20,
+	FLOOR_PART = 8, /* of the process's anonymous memory must stay free */
+};
 
 void room_deinit(struct room *r)
 {
@@ -18,63 +26,39 @@ void room_deinit(struct room *r)
 	r->n = 0;
 }
 
-/* *found false: there is no such file, or it cannot be read. */
-static struct err *read_text(struct rsp *rsp, const char *path, struct buf *text, bool *found)
-{
-	struct err *err;
-
-	buf_reset(text);
-	err = rsp_file_read(rsp, path, PROC_FILE_MAX, text);
-	*found = !err;
-	if (err_is(err, ERR_REMOTE) || err_is(err, ERR_LIMIT)) {
-		err_destroy(err);
-		return NULL;
-	}
-	return err ? err : buf_addstr(text, "");
-}
-
 /* The number behind NAME at the start of a line; kB counts. */
-static bool field(const struct buf *text, const char *name, uint64_t *ret)
+static bool room_field(const struct buf *text, const char *name, uint64_t *ret)
 {
-	const char *s = (const char *)text->data;
-	size_t len = strlen(name);
+	const char *s = text_field((const char *)text->data, name);
+	uint64_t v;
+	char *end;
 
-	while (s) {
-		if (!strncmp(s, name, len)) {
-			char *end;
-
-			*ret = strtoull(s + len, &end, 10);
-			if (!strncmp(end, " kB", 3))
-				*ret *= 1024;
-			return end != s + len;
-		}
-		s = strchr(s, '\n');
-		s = s ? s + 1 : NULL;
-	}
-	return false;
+	if (!s)
+		return false;
+	v = strtoull(s, &end, 10);
+	if (end == s)
+		return false;
+	*ret = strncmp(end, " kB", 3) ? v : v * 1024;
+	return true;
 }
 
 /* One file with one number; "max", and v1's huge one, are no limit (UINT64_MAX). */
-static struct err *number(struct rsp *rsp, const char *dir, const char *name, uint64_t *ret,
-			  bool *found)
+static struct err *room_number(struct rsp *rsp, const char *dir, const char *name, uint64_t *ret,
+			       bool *found)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	_cleanup_free_ char *path = NULL;
-	struct err *err;
+	const char *s;
 	char *end;
 
-	if (asprintf(&path, "%s/%s", dir, name) < 0) {
-		path = NULL;
-		return err_nomem();
-	}
-	err = read_text(rsp, path, &text, found);
-	if (err || !*found)
-		return err;
-	*ret = UINT64_MAX;
-	if (!strncmp((const char *)text.data, "max", 3))
+	TRY(rsp_file_text(rsp, &text, found, "%s/%s", dir, name));
+	if (!*found)
 		return NULL;
-	*ret = strtoull((const char *)text.data, &end, 10);
-	*found = end != (const char *)text.data;
+	s = (const char *)text.data;
+	*ret = UINT64_MAX;
+	if (!strncmp(s, "max", 3))
+		return NULL;
+	*ret = strtoull(s, &end, 10);
+	*found = end != s;
 	if (*ret >> 60)
 		*ret = UINT64_MAX;
 	return NULL;
@@ -86,30 +70,25 @@ static struct err *room_in(const struct room *r, struct rsp *rsp, const char *di
 			   bool *found)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	_cleanup_free_ char *path = NULL;
 	uint64_t max, used, files = 0;
-	struct err *err;
 	bool have;
 
-	err = number(rsp, dir, r->v2 ? "memory.max" : "memory.limit_in_bytes", &max, found);
-	if (err || !*found)
-		return err;
+	TRY(room_number(rsp, dir, r->v2 ? "memory.max" : "memory.limit_in_bytes", &max, found));
+	if (!*found)
+		return NULL;
 	*ret = UINT64_MAX;
 	if (max == UINT64_MAX)
 		return NULL;
-	err = number(rsp, dir, r->v2 ? "memory.current" : "memory.usage_in_bytes", &used, found);
-	if (err || !*found)
-		return err;
-	if (asprintf(&path, "%s/memory.stat", dir) < 0) {
-		path = NULL;
-		return err_nomem();
-	}
-	err = read_text(rsp, path, &text, &have);
-	if (!err && have)
-		field(&text, r->v2 ? "inactive_file " : "total_inactive_file ", &files);
+	TRY(room_number(rsp, dir, r->v2 ? "memory.current" : "memory.usage_in_bytes", &used,
+			found));
+	if (!*found)
+		return NULL;
+	TRY(rsp_file_text(rsp, &text, &have, "%s/memory.stat", dir));
+	if (have)
+		room_field(&text, r->v2 ? "inactive_file " : "total_inactive_file ", &files);
 	used -= files < used ? files : used;
 	*ret = max > used ? max - used : 0;
-	return err;
+	return NULL;
 }
 
 /* The path of the memory controller in /proc/PID/cgroup, into line; false: there is none. */
@@ -139,6 +118,7 @@ static bool cgroup_path(char *text, bool *v2, const char **ret)
 	return unified != NULL;
 }
 
+/* Too deep: the directories nearest to the process were added first, and must do. */
 static struct err *add_dir(struct room *r, const char *top, const char *path, size_t len)
 {
 	if (r->n == ROOM_LEVELS)
@@ -157,38 +137,30 @@ static struct err *unknown(uint64_t pid)
 			  pid);
 }
 
-/* The directories of the process's cgroup and its ancestors, as far as they are there. */
-static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
+/* The length of a path's parent, without slashes at the end. */
+static size_t parent_len(const char *path, size_t len)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *path, *top;
-	char name[64];
-	size_t len;
-	struct err *err;
-	bool found;
-
-	snprintf(name, sizeof(name), "/proc/%" PRIu64 "/cgroup", pid);
-	err = read_text(rsp, name, &text, &found);
-	if (err)
-		return err;
-	if (!found)
-		return unknown(pid);
-	if (!cgroup_path((char *)text.data, &r->v2, &path))
-		return NULL; /* a kernel without: the machine's memory is all there is */
-	if (strstr(path, "/.."))
-		return unknown(pid); /* outside of what the stub sees */
-	top = r->v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-	len = strlen(path);
+	while (len && path[len - 1] != '/')
+		len--;
 	while (len && path[len - 1] == '/')
 		len--;
-	for (;;) {
-		uint64_t room;
+	return len;
+}
 
-		err = add_dir(r, top, path, len);
-		if (!err)
-			err = room_in(r, rsp, r->dirs[r->n - 1], &room, &found);
-		if (err)
-			return err;
+/* Adds the directories of a cgroup and its ancestors, as far as they are there. */
+static struct err *add_dirs(struct room *r, struct rsp *rsp, uint64_t pid, const char *top,
+			    const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len && path[len - 1] == '/')
+		len--;
+	for (;; len = parent_len(path, len)) {
+		uint64_t room;
+		bool found;
+
+		TRY(add_dir(r, top, path, len));
+		TRY(room_in(r, rsp, r->dirs[r->n - 1], &room, &found));
 		/* The root of cgroup v2 has no limit and no file.  Elsewhere there is one,
 		 * unless the memory controller is off here and on above. */
 		if (!found) {
@@ -197,42 +169,51 @@ static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
 				return unknown(pid);
 		}
 		if (!len)
-			break;
-		while (len && path[len - 1] != '/')
-			len--;
-		while (len && path[len - 1] == '/')
-			len--;
+			return NULL;
 	}
-	if (r->v2 && !r->n) {
-		/* No limit anywhere, or no sight of the cgroups at all. */
-		snprintf(name, sizeof(name), "%s/cgroup.controllers", top);
-		buf_reset(&text);
-		err = read_text(rsp, name, &text, &found);
-		if (!err && !found)
-			return unknown(pid);
-	}
-	return err;
+}
+
+static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *path, *top;
+	bool found;
+
+	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/cgroup", pid));
+	if (!found)
+		return unknown(pid);
+	if (!cgroup_path((char *)text.data, &r->v2, &path))
+		return NULL; /* a kernel without: the machine's memory is all there is */
+	if (strstr(path, "/.."))
+		return unknown(pid); /* outside of what the stub sees */
+	top = r->v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+	TRY(add_dirs(r, rsp, pid, top, path));
+	if (!r->v2 || r->n)
+		return NULL;
+	/* No limit anywhere, or no sight of the cgroups at all. */
+	TRY(rsp_file_text(rsp, &text, &found, "%s/cgroup.controllers", top));
+	return found ? NULL : unknown(pid);
 }
 
 static struct err *smallest(struct room *r, struct rsp *rsp, uint64_t *ret, const char **where)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	uint64_t room;
+	uint64_t least = UINT64_MAX, room;
 	bool found;
-	struct err *err = read_text(rsp, "/proc/meminfo", &text, &found);
 
-	*ret = UINT64_MAX;
+	TRY(rsp_file_text(rsp, &text, &found, "/proc/meminfo"));
 	*where = "machine";
-	if (!err && found && field(&text, "MemAvailable:", &room))
-		*ret = room;
-	for (unsigned i = 0; i < r->n && !err; i++) {
-		err = room_in(r, rsp, r->dirs[i], &room, &found);
-		if (!err && found && room < *ret) {
-			*ret = room;
+	if (found && room_field(&text, "MemAvailable:", &room))
+		least = room;
+	for (unsigned i = 0; i < r->n; i++) {
+		TRY(room_in(r, rsp, r->dirs[i], &room, &found));
+		if (found && room < least) {
+			least = room;
 			*where = "process's cgroup";
 		}
 	}
-	return err;
+	*ret = least;
+	return NULL;
 }
 
 struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force)
@@ -240,30 +221,24 @@ struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	uint64_t anon, tables = 0, seccomp, room, need;
 	const char *where;
-	char name[64];
 	bool found;
-	struct err *err;
 
-	snprintf(name, sizeof(name), "/proc/%" PRIu64 "/status", pid);
-	err = read_text(rsp, name, &text, &found);
-	if (err)
-		return err;
-	if (!found || !field(&text, "RssAnon:", &anon))
-		return err_create(ERR_UNSUPPORTED, "the stub cannot read %s", name);
-	if (field(&text, "Seccomp:", &seccomp) && seccomp)
+	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/status", pid));
+	if (!found || !room_field(&text, "RssAnon:", &anon))
+		return err_create(ERR_UNSUPPORTED, "the stub cannot read /proc/%" PRIu64 "/status",
+				  pid);
+	if (room_field(&text, "Seccomp:", &seccomp) && seccomp)
 		return err_create(
 			ERR_UNSUPPORTED,
-			"a seccomp filter is on, which could refuse the system calls or kill for them");
+			"a seccomp filter is on, which could refuse the system calls or kill for "
+			"them");
 	if (force)
 		return NULL;
-	field(&text, "VmPTE:", &tables);
+	room_field(&text, "VmPTE:", &tables);
 	room_deinit(r);
-	err = find_dirs(r, rsp, pid);
-	if (!err)
-		err = smallest(r, rsp, &room, &where);
-	if (err)
-		return err;
-	r->floor = anon / 8 > FLOOR_MIN ? anon / 8 : FLOOR_MIN;
+	TRY(find_dirs(r, rsp, pid));
+	TRY(smallest(r, rsp, &room, &where));
+	r->floor = anon / FLOOR_PART > FLOOR_MIN ? anon / FLOOR_PART : FLOOR_MIN;
 	need = anon + tables + r->floor;
 	if (room < need)
 		return err_create(ERR_UNSUPPORTED,
@@ -277,12 +252,12 @@ struct err *room_left(struct room *r, struct rsp *rsp)
 {
 	const char *where;
 	uint64_t room;
-	struct err *err = smallest(r, rsp, &room, &where);
 
-	if (!err && room < r->floor)
-		err = err_create(ERR_LIMIT,
-				 "the %s runs short of memory: %" PRIu64
-				 " MB left; the snapshot was given up",
-				 where, room >> 20);
-	return err;
+	TRY(smallest(r, rsp, &room, &where));
+	if (room < r->floor)
+		return err_create(ERR_LIMIT,
+				  "the %s runs short of memory: %" PRIu64
+				  " MB left; the snapshot was given up",
+				  where, room >> 20);
+	return NULL;
 }

@@ -23,6 +23,7 @@
 #include "target/elf.h"
 #include "target/target.h"
 
+struct rsp;
 struct guest;
 
 /* rsp, memory and exe are borrowed.  ERR_UNSUPPORTED: an architecture whose page tables are not

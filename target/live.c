@@ -1,18 +1,22 @@
 /*
- * A process behind a stub as a target: its memory as a mem_source, its threads with
- * their registers by name.
+ * Puts what is asked of a target to rsp/: memory as a mem_source, threads with their registers by
+ * name, the auxiliary vector.
  */
+#include "target/live.h"
+
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "rsp/rsp.h"
 #include "target/target_int.h"
 
-/* Ranges handed to rsp/ at a time: enough that the pipe never runs dry, 2 MB of memory. */
-enum { BATCH = 65536, WATCHED_BATCH = 64 << 20, STATUS_MAX = 1 << 16 };
+enum {
+	BATCH = 65536, /* ranges handed to rsp/ at a time: so many that the pipe never runs dry */
+	WATCHED_BATCH = 64 << 20, /* bytes handed over between two calls of the watch */
+};
 
 struct live {
 	struct target t; /* first */
@@ -22,11 +26,6 @@ struct live {
 	uint64_t fetched; /* by earlier batches, for progress */
 };
 
-static struct live *live_of(struct target *t)
-{
-	return (struct live *)t;
-}
-
 static void batch_progress(void *arg, uint64_t bytes)
 {
 	struct live *l = arg;
@@ -34,9 +33,30 @@ static void batch_progress(void *arg, uint64_t bytes)
 	l->t.progress(l->t.progress_arg, l->fetched + bytes);
 }
 
+/* Hands over the next ranges; *n gets how many. */
+static struct err *read_batch(struct live *l, struct mem_range *ranges, struct rsp_range *r,
+			      size_t max, size_t *n)
+{
+	uint64_t bytes = 0;
+	size_t k = 0;
+
+	for (; k < max && (!k || !l->watch || bytes < WATCHED_BATCH); k++) {
+		r[k] = (struct rsp_range){ ranges[k].addr, ranges[k].len, ranges[k].dst, 0,
+					   ranges[k].guess };
+		bytes += ranges[k].len;
+	}
+	TRY(rsp_read_memory(l->rsp, r, k, l->t.progress ? batch_progress : NULL, l));
+	for (size_t i = 0; i < k; i++) {
+		ranges[i].got = r[i].got;
+		l->fetched += r[i].got;
+	}
+	*n = k;
+	return NULL;
+}
+
 static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, size_t n)
 {
-	struct live *t = (struct live *)src;
+	struct live *l = (struct live *)src;
 	size_t max = n < BATCH ? n : BATCH;
 	_cleanup_free_ struct rsp_range *r = NULL;
 
@@ -45,26 +65,11 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 	r = calloc(max, sizeof(*r));
 	if (!r)
 		return err_nomem();
-	t->fetched = 0;
-	for (size_t i = 0, k; i < n; i += k) {
-		uint64_t bytes = 0;
-		struct err *err = t->watch ? t->watch(t->watch_arg) : NULL;
-
-		if (err)
-			return err;
-		for (k = 0; k < max && i + k < n && (!k || !t->watch || bytes < WATCHED_BATCH);
-		     k++) {
-			r[k] = (struct rsp_range){ ranges[i + k].addr, ranges[i + k].len,
-						   ranges[i + k].dst, 0, ranges[i + k].guess };
-			bytes += ranges[i + k].len;
-		}
-		err = rsp_read_memory(t->rsp, r, k, t->t.progress ? batch_progress : NULL, t);
-		if (err)
-			return err;
-		for (size_t j = 0; j < k; j++) {
-			ranges[i + j].got = r[j].got;
-			t->fetched += r[j].got;
-		}
+	l->fetched = 0;
+	for (size_t i = 0, k = 0; i < n; i += k) {
+		if (l->watch)
+			TRY(l->watch(l->watch_arg));
+		TRY(read_batch(l, ranges + i, r, n - i < max ? n - i : max, &k));
 	}
 	return NULL;
 }
@@ -74,15 +79,20 @@ static void live_destroy(struct target *t)
 	free(t);
 }
 
-struct rsp *target_rsp(const struct target *t)
+struct target *live_target(struct live *l)
 {
-	return live_of((struct target *)t)->rsp;
+	return &l->t;
 }
 
-void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg)
+struct rsp *live_rsp(const struct live *l)
 {
-	live_of(t)->watch = watch;
-	live_of(t)->watch_arg = arg;
+	return l->rsp;
+}
+
+void live_set_watch(struct live *l, struct err *(*watch)(void *arg), void *arg)
+{
+	l->watch = watch;
+	l->watch_arg = arg;
 }
 
 /* ------------------------------------------------------------------ threads */
@@ -92,17 +102,16 @@ struct place {
 	uint32_t offset, size; /* size 0: nowhere */
 };
 
-static struct err *find_places(struct target *t, struct place *places)
+/* target.xml says where registers are; where there is none, `g` has those of the table in order. */
+static struct err *find_places(const struct live *l, struct place *places)
 {
-	const struct arch *a = t->arch;
+	const struct arch *a = l->t.arch;
 	const struct rsp_reg *regs;
 	const char *name;
 	uint32_t offset = 0;
 	size_t n;
-	struct err *err = rsp_registers(live_of(t)->rsp, &regs, &n, &name);
 
-	if (err)
-		return err;
+	TRY(rsp_registers(l->rsp, &regs, &n, &name));
 	for (unsigned i = 0; i < a->nregs; i++) {
 		places[i] = (struct place){ 0, 0 };
 		if (!n && *a->reg_names[i])
@@ -119,19 +128,20 @@ static struct err *find_places(struct target *t, struct place *places)
 	return NULL;
 }
 
-struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset, bool *found)
+struct err *live_reg_place(struct live *l, const char *name, uint32_t *offset, bool *found)
 {
+	const struct arch *a = l->t.arch;
 	struct place places[ARCH_MAX_REGS];
-	struct err *err = find_places(t, places);
 
+	TRY(find_places(l, places));
 	*found = false;
-	for (unsigned i = 0; i < t->arch->nregs && !err; i++) {
-		if (!strcmp(t->arch->reg_names[i], name) && places[i].size == t->arch->fmt.word) {
+	for (unsigned i = 0; i < a->nregs; i++) {
+		if (!strcmp(a->reg_names[i], name) && places[i].size == a->fmt.word) {
 			*offset = places[i].offset;
 			*found = true;
 		}
 	}
-	return err;
+	return NULL;
 }
 
 static bool all_set(const uint8_t *p, size_t n)
@@ -162,15 +172,12 @@ static void fill_thread(const struct arch *a, const struct place *places, const 
 	th->valid = th->have[a->pc] && th->have[a->sp];
 }
 
-static struct err *list_threads(struct target *t, struct rsp_threads *list)
+static struct err *list_threads(struct rsp *rsp, struct rsp_threads *list)
 {
-	struct rsp *rsp = live_of(t)->rsp;
 	uint64_t pid = rsp_pid(rsp);
 	size_t kept = 0;
-	struct err *err = rsp_threads(rsp, list);
 
-	if (err)
-		return err;
+	TRY(rsp_threads(rsp, list));
 	/* The stub may hold another process as well: gdbserver --multi, a forked snapshot. */
 	for (size_t i = 0; i < list->n; i++) {
 		if (!pid || !list->v[i].pid || list->v[i].pid == pid)
@@ -180,105 +187,106 @@ static struct err *list_threads(struct target *t, struct rsp_threads *list)
 	return NULL;
 }
 
+/* The replies to `g` of n threads. */
+struct replies {
+	struct buf *raw, *avail; /* n of each, in one piece */
+	size_t n;
+};
+
+static struct err *replies_init(struct replies *r, size_t n)
+{
+	r->raw = calloc(n ? n * 2 : 1, sizeof(*r->raw));
+	if (!r->raw)
+		return err_nomem();
+	r->avail = r->raw + n;
+	r->n = n;
+	return NULL;
+}
+
+static void replies_deinit(struct replies *r)
+{
+	for (size_t i = 0; i < r->n * 2; i++)
+		buf_deinit(&r->raw[i]);
+	free(r->raw);
+}
+
 static struct err *live_threads(struct target *t, struct threads *ret)
 {
-	struct rsp_threads list = VEC_INIT;
-	struct threads threads = VEC_INIT;
+	const struct live *l = (const struct live *)t;
+	_cleanup_(replies_deinit) struct replies r = { 0 };
+	_cleanup_vec_ struct rsp_threads list = VEC_INIT;
+	_cleanup_vec_ struct threads threads = VEC_INIT;
 	struct place places[ARCH_MAX_REGS];
-	struct buf *raw = NULL, *avail;
-	struct err *err;
 
-	err = find_places(t, places);
-	if (!err)
-		err = list_threads(t, &list);
-	if (!err)
-		err = vec_reserve(&threads, list.n);
-	if (!err && list.n) {
-		raw = calloc(list.n * 2, sizeof(*raw));
-		if (!raw)
-			err = err_nomem();
-	}
-	avail = raw ? raw + list.n : NULL;
-	if (!err)
-		err = rsp_read_registers(live_of(t)->rsp, list.v, list.n, raw, avail);
-	for (size_t i = 0; !err && i < list.n; i++) {
+	TRY(find_places(l, places));
+	TRY(list_threads(l->rsp, &list));
+	TRY(replies_init(&r, list.n));
+	TRY(rsp_read_registers(l->rsp, list.v, list.n, r.raw, r.avail));
+	TRY(vec_reserve(&threads, list.n));
+	for (size_t i = 0; i < list.n; i++) {
 		struct thread th = { .tid = list.v[i].tid };
 
-		fill_thread(t->arch, places, &raw[i], &avail[i], &th);
+		fill_thread(t->arch, places, &r.raw[i], &r.avail[i], &th);
 		threads.v[threads.n++] = th;
-	}
-	for (size_t i = 0; raw && i < list.n * 2; i++)
-		buf_deinit(&raw[i]);
-	free(raw);
-	vec_deinit(&list);
-	if (err) {
-		vec_deinit(&threads);
-		return err;
 	}
 	threads_sort(&threads);
 	vec_deinit(ret);
 	*ret = threads;
+	threads = (struct threads)VEC_INIT;
 	return NULL;
 }
 
-/* The last number of NSpid in a /proc/.../status, and how many there are; 0: none. */
-static struct err *read_nspid(struct rsp *rsp, const char *path, unsigned *levels, uint64_t *pid)
+/* The last number of NSpid in a /proc/.../status, and how many there are. */
+static unsigned nspid(const struct buf *status, uint64_t *pid)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	bool found; /* or the thread is gone */
-	struct err *err = rsp_file_try(rsp, path, STATUS_MAX, &text, &found);
-	const char *s;
+	const char *s = text_field((const char *)status->data, "NSpid:");
+	unsigned levels = 0;
 
-	*levels = 0;
-	if (err || !found)
-		return err;
-	s = strstr((const char *)text.data, "\nNSpid:");
-	for (s = s ? s + 7 : ""; *s == '\t' || *s == ' ';) {
+	while (s && *s >= '0' && *s <= '9') {
 		char *end;
 
 		*pid = strtoull(s, &end, 10);
-		*levels += end != s;
-		s = end;
+		s = end + strspn(end, " \t");
+		levels++;
 	}
+	return levels;
+}
+
+struct err *live_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	uint64_t own;
+	bool found = false;
+
+	if (pid && rsp_features(rsp)->vfile)
+		TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/status", pid));
+	*levels = found ? nspid(&text, &own) : 0;
 	return NULL;
 }
 
-struct err *target_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels)
+struct err *live_own_tids(const struct live *l, struct threads *threads)
 {
-	uint64_t own;
-	char path[40];
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	uint64_t pid = rsp_pid(l->rsp);
+	bool found; /* or the thread is gone */
 
-	*levels = 0;
-	if (!pid || !rsp_features(rsp)->vfile)
-		return NULL;
-	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
-	return read_nspid(rsp, path, levels, &own);
-}
+	for (size_t i = 0; i < threads->n; i++) {
+		uint64_t *tid = &threads->v[i].tid;
 
-struct err *target_own_tids(struct target *t, struct threads *threads)
-{
-	struct rsp *rsp = live_of(t)->rsp;
-	uint64_t pid = rsp_pid(rsp), tid;
-	struct err *err = NULL;
-	unsigned levels;
-	char path[80];
-
-	for (size_t i = 0; i < threads->n && !err; i++) {
-		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid,
-			 threads->v[i].tid);
-		err = read_nspid(rsp, path, &levels, &tid);
-		if (!err && levels)
-			threads->v[i].tid = tid;
+		TRY(rsp_file_text(l->rsp, &text, &found,
+				  "/proc/%" PRIu64 "/task/%" PRIu64 "/status", pid, *tid));
+		if (found)
+			nspid(&text, tid);
 	}
 	threads_sort(threads);
-	return err;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ auxiliary vector */
 
 static struct err *live_auxv(struct target *t, struct buf *ret)
 {
-	struct rsp *rsp = live_of(t)->rsp;
+	struct rsp *rsp = ((struct live *)t)->rsp;
 
 	if (!rsp_features(rsp)->xfer_auxv)
 		return err_create(ERR_NODEBUG, "the stub has no auxiliary vector");
@@ -289,7 +297,7 @@ static struct err *live_auxv(struct target *t, struct buf *ret)
 
 static const struct target_ops live_ops = { live_destroy, live_threads, live_auxv };
 
-struct err *target_create(struct rsp *rsp, const struct arch *arch, struct target **ret)
+struct err *live_create(struct rsp *rsp, const struct arch *arch, struct live **ret)
 {
 	struct live *l = calloc(1, sizeof(*l));
 
@@ -299,6 +307,6 @@ struct err *target_create(struct rsp *rsp, const struct arch *arch, struct targe
 		.source = { live_readv }, .ops = &live_ops, .arch = arch, .auxv = BUF_INIT
 	};
 	l->rsp = rsp;
-	*ret = &l->t;
+	*ret = l;
 	return NULL;
 }

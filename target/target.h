@@ -17,8 +17,6 @@
 #include "base/err.h"
 #include "base/vec.h"
 
-struct rsp;
-
 /* ------------------------------------------------------------------ architectures */
 
 enum { ARCH_MAX_REGS = 40 };
@@ -208,17 +206,15 @@ struct image_stats image_stats(const struct image *img);
 /* ------------------------------------------------------------------ targets */
 
 /*
- * A process behind a stub, stopped, or a core file (target/core.h).  Its memory is a mem_source.
+ * A stopped process behind a stub (target/live.h), one in a whole machine (target/guest.h), or a core
+ * file (target/core.h).  Its memory is a mem_source.
  */
 struct target;
 
-ERR_MUST_CHECK struct err *target_create(struct rsp *rsp, const struct arch *arch,
-					 struct target **ret);
-void target_destroy(struct target *t); /* rsp is the caller's and stays */
+void target_destroy(struct target *t); /* NULL is fine */
 
 struct mem_source *target_memory(struct target *t);
 const struct arch *target_arch(const struct target *t);
-struct rsp *target_rsp(const struct target *t);
 /* Reads one range without an image; what was read so is remembered. */
 ERR_MUST_CHECK struct err *target_peek(struct target *t, struct mem_range *r);
 const struct ranges *target_peeked(const struct target *t);
@@ -226,29 +222,12 @@ const struct ranges *target_peeked(const struct target *t);
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
 
-/*
- * Where the process is in a pid namespace below the stub's (*levels: 2 or more, for the process's
- * life; 0: not known), what the runtime has noted of its threads are other numbers than the stub's:
- * target_own_tids() gives threads those.  Both read files of the stub's machine; the process need
- * not be stopped.
- */
-ERR_MUST_CHECK struct err *target_pid_levels(struct rsp *rsp, uint64_t pid, unsigned *levels);
-ERR_MUST_CHECK struct err *target_own_tids(struct target *t, struct threads *threads);
-
-/* Where in the reply to `g` a register of the architecture's table is; false: nowhere, or not a
- * word. */
-ERR_MUST_CHECK struct err *target_reg_place(struct target *t, const char *name, uint32_t *offset,
-					    bool *found);
-
 /* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
  * the stub has no auxv or no such entry. */
 ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret);
 /* All of it, as the process has it; borrowed. */
 ERR_MUST_CHECK struct err *target_auxv_bytes(struct target *t, const struct buf **ret);
 
-/* Called by the source every 64 MB or so, when nothing is under way; an error ends the fetch.
- * NULL: none. */
-void target_set_watch(struct target *t, struct err *(*watch)(void *arg), void *arg);
 /* Called by the source while it fetches; NULL: none. */
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg);
 

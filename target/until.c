@@ -10,19 +10,27 @@
 #include "base/cleanup.h"
 #include "rsp/rsp.h"
 
-static struct err *read_pc(struct target *t, struct rsp *rsp, const struct rsp_thread *thread,
-			   uint64_t *pc)
+/* A run under way. */
+struct running {
+	struct live *live;
+	struct rsp *rsp;
+	const struct arch *arch;
+	uint64_t addr;
+	struct rsp_thread thread; /* that stopped last */
+	unsigned signal;          /* it is to get */
+	struct until *u;
+};
+
+/* Where the thread is. */
+static struct err *read_pc(struct running *r, uint64_t *pc)
 {
-	const struct arch *a = target_arch(t);
+	const struct arch *a = r->arch;
 	_cleanup_buf_ struct buf raw = BUF_INIT;
 	uint32_t offset;
 	bool found;
-	struct err *err = target_reg_place(t, a->reg_names[a->pc], &offset, &found);
 
-	if (!err)
-		err = rsp_read_registers(rsp, thread, 1, &raw, NULL);
-	if (err)
-		return err;
+	TRY(live_reg_place(r->live, a->reg_names[a->pc], &offset, &found));
+	TRY(rsp_read_registers(r->rsp, &r->thread, 1, &raw, NULL));
 	if (!found || offset > raw.len || raw.len - offset < a->fmt.word)
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub does not say where the program stopped");
@@ -30,42 +38,38 @@ static struct err *read_pc(struct target *t, struct rsp *rsp, const struct rsp_t
 	return NULL;
 }
 
-/* Runs until a thread is at addr; *pc says where t is when that is over. */
-static struct err *run_to(struct target *t, struct rsp *rsp, uint64_t addr,
-			  struct rsp_thread *thread, unsigned *signal, struct until *u)
+/* Runs until a thread is at addr. */
+static struct err *run_to(struct running *r)
 {
 	bool writes;
 	uint64_t pc;
-	struct err *err = rsp_break_set(rsp, addr, target_arch(t)->break_kind, &writes);
 
-	u->writes |= !err && writes;
-	while (!err) {
-		err = rsp_resume(rsp, false, thread, signal);
-		if (!err && *signal == RSP_SIGTRAP) {
-			err = read_pc(t, rsp, thread, &pc);
-			if (!err && pc == addr)
-				break;
-		}
-		u->signals++;
+	TRY(rsp_break_set(r->rsp, r->addr, r->arch->break_kind, &writes));
+	r->u->writes |= writes;
+	for (;; r->u->signals++) {
+		TRY(rsp_resume(r->rsp, false, &r->thread, &r->signal));
+		if (r->signal != RSP_SIGTRAP)
+			continue;
+		TRY(read_pc(r, &pc));
+		if (pc == r->addr)
+			break;
 	}
-	*signal = 0;
-	return err ? err : rsp_break_clear(rsp);
+	r->signal = 0;
+	return rsp_break_clear(r->rsp);
 }
 
-static struct err *step_over(struct target *t, struct rsp *rsp, uint64_t addr,
-			     struct rsp_thread *thread, unsigned *signal)
+static struct err *step_over(struct running *r)
 {
 	uint64_t pc;
-	struct err *err = read_pc(t, rsp, thread, &pc);
 
-	while (!err && pc == addr) {
-		err = rsp_resume(rsp, true, thread, signal);
-		if (!err && *signal == RSP_SIGTRAP)
-			*signal = 0;
-		if (!err)
-			err = read_pc(t, rsp, thread, &pc);
+	TRY(read_pc(r, &pc));
+	while (pc == r->addr) {
+		TRY(rsp_resume(r->rsp, true, &r->thread, &r->signal));
+		if (r->signal == RSP_SIGTRAP)
+			r->signal = 0;
+		TRY(read_pc(r, &pc));
 	}
-	return err;
+	return NULL;
 }
 
 struct err *target_until_place(struct target *t, uint64_t *addr)
@@ -73,24 +77,27 @@ struct err *target_until_place(struct target *t, uint64_t *addr)
 	const struct arch *a = target_arch(t);
 	uint8_t code[8];
 	struct mem_range r = { *addr, sizeof(code), code, 0, false };
-	struct err *err = a->local_entry ? target_memory(t)->readv(target_memory(t), &r, 1) : NULL;
 
-	if (!err && r.got == sizeof(code))
+	if (!a->local_entry)
+		return NULL;
+	TRY(target_memory(t)->readv(target_memory(t), &r, 1));
+	if (r.got == sizeof(code))
 		*addr += a->local_entry(a->fmt, code);
-	return err;
+	return NULL;
 }
 
-struct err *target_run_until(struct target *t, uint64_t addr, uint64_t n, struct until *u)
+struct err *live_run_until(struct live *l, uint64_t addr, uint64_t n, struct until *u)
 {
-	struct rsp *rsp = target_rsp(t);
-	struct rsp_thread thread = *rsp_current_thread(rsp);
-	unsigned signal = 0;
-	struct err *err = NULL;
+	struct running r = { .live = l,
+			     .rsp = live_rsp(l),
+			     .arch = target_arch(live_target(l)),
+			     .addr = addr,
+			     .thread = *rsp_current_thread(live_rsp(l)),
+			     .u = u };
 
-	for (uint64_t i = 0; i < n && !err; i++) {
-		err = step_over(t, rsp, addr, &thread, &signal);
-		if (!err)
-			err = run_to(t, rsp, addr, &thread, &signal, u);
+	for (uint64_t i = 0; i < n; i++) {
+		TRY(step_over(&r));
+		TRY(run_to(&r));
 	}
-	return err;
+	return NULL;
 }

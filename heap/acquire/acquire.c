@@ -24,7 +24,7 @@
 #include "target/library.h"
 #include "target/until.h"
 
-enum { STOPS_MAX = 20, UPTIME_MAX = 1 << 12 };
+enum { STOPS_MAX = 20 };
 
 void acquire_init(struct acquire *a, const struct acquire_options *o)
 {
@@ -112,7 +112,7 @@ static struct err *find_bias(struct acquire *a, uint64_t *bias)
 static struct err *run_until(struct acquire *a, uint64_t n)
 {
 	struct until u = { 0 };
-	struct err *err = target_run_until(a->target, a->until, n, &u), *e = NULL;
+	struct err *err = live_run_until(a->live, a->until, n, &u), *e = NULL;
 
 	if (u.writes && !a->until_noted)
 		e = report_note(
@@ -212,7 +212,7 @@ static struct err *read_clock(struct acquire *a, struct rsp *rsp)
 
 	if (a->report->time_mono_ns || !rsp_features(rsp)->vfile)
 		return NULL;
-	err = rsp_file_try(rsp, "/proc/uptime", UPTIME_MAX, &text, &found);
+	err = rsp_file_text(rsp, &text, &found, "/proc/uptime");
 	if (!err && found)
 		a->report->time_mono_ns = (uint64_t)(strtod((const char *)text.data, NULL) * 1e9);
 	return err;
@@ -220,7 +220,7 @@ static struct err *read_clock(struct acquire *a, struct rsp *rsp)
 
 static struct err *find_pid_levels(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
-	struct err *err = a->pid_levels_known ? NULL : target_pid_levels(rsp, pid, &a->pid_levels);
+	struct err *err = a->pid_levels_known ? NULL : live_pid_levels(rsp, pid, &a->pid_levels);
 
 	a->pid_levels_known |= !err;
 	return err;
@@ -233,14 +233,14 @@ static struct err *take_stop(struct acquire *a)
 
 	a->report->stops++;
 	if (!err && a->fork) {
-		err = fork_take(a->fork, a->target, &a->threads, a->bias);
+		err = fork_take(a->fork, a->live, &a->threads, a->bias);
 		a->pause_ns = rsp_stopped_ns(a->rsp);
 		if (err_is(err, ERR_UNSUPPORTED))
 			err = without_fork(a, err);
 	}
 	if (!err)
 		err = find_pid_levels(a, a->rsp, rsp_pid(a->rsp));
-	return err || a->pid_levels < 2 ? err : target_own_tids(a->target, &a->threads);
+	return err || a->pid_levels < 2 ? err : live_own_tids(a->live, &a->threads);
 }
 
 /* Stops the process once more, for another capture.  why: what was wrong with the last one;
@@ -539,7 +539,9 @@ static struct err *acquire_live(struct acquire *a)
 
 	err = connect_target(a);
 	if (!err)
-		err = target_create(a->rsp, heap_machine(a->heap), &a->target);
+		err = live_create(a->rsp, heap_machine(a->heap), &a->live);
+	if (!err)
+		a->target = live_target(a->live);
 	if (!err && rsp_features(a->rsp)->phys_mem)
 		err = acquire_guest_open(a);
 	if (err)

@@ -52,9 +52,10 @@ struct acquire {
 	struct elf *exe;
 	char *remote_exe; /* its path over there, if it was fetched */
 	struct heap *heap;
-	struct rsp *rsp;   /* NULL: a core */
-	struct core *core; /* NULL: a stub */
-	struct target *target;
+	struct rsp *rsp;       /* NULL: a core */
+	struct core *core;     /* NULL: a stub */
+	struct live *live;     /* NULL: a core */
+	struct target *target; /* a core's, live's, or a guest's with live's in it */
 	bool look_through; /* the guest's memory, for the registers of threads that no vCPU runs */
 	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
 	struct image *img;
@@ -62,7 +63,7 @@ struct acquire {
 	uint64_t bias;
 	uint64_t until; /* the function's address; 0: none */
 	bool until_noted;
-	unsigned pid_levels; /* target_pid_levels() */
+	unsigned pid_levels; /* live_pid_levels() */
 	bool pid_levels_known;
 	uint64_t pause_ns; /* the last stop that counts */
 	struct threads threads;

@@ -13,7 +13,7 @@
 #include "base/intr.h"
 #include "heap/heap.h"
 #include "rsp/rsp.h"
-#include "target/target.h"
+#include "target/live.h"
 
 enum { AT_ENTRY_TYPE = 9 };
 
@@ -63,13 +63,16 @@ static struct err *capture(struct run *r, const char *target, const char *exe, u
 {
 	struct rsp_options opts = { .pid = pid };
 	struct unstable u;
+	struct live *live;
 	uint64_t bias;
 	struct err *err;
 
 	if ((err = elf_open(exe, &r->exe)) || (err = heap_create(r->exe, NULL, 0, &r->heap)) ||
 	    (err = rsp_create(target, &opts, &r->rsp)) ||
-	    (err = target_create(r->rsp, heap_machine(r->heap), &r->target)) ||
-	    (err = find_bias(r, &bias)) || (err = image_create(elf_fmt(r->exe), &r->img)) ||
+	    (err = live_create(r->rsp, heap_machine(r->heap), &live)))
+		return err;
+	r->target = live_target(live);
+	if ((err = find_bias(r, &bias)) || (err = image_create(elf_fmt(r->exe), &r->img)) ||
 	    (err = heap_attach(r->heap, r->target, r->img, bias)) ||
 	    (err = target_threads(r->target, &r->threads)))
 		return err;

@@ -29,7 +29,7 @@
 #include "rsp/conn.h"
 #include "rsp/features.h"
 #include "rsp/rsp.h"
-#include "target/target.h"
+#include "target/live.h"
 
 static int fail(struct err *err)
 {
@@ -189,12 +189,15 @@ static struct err *print_threads(struct rsp *rsp)
 {
 	const struct arch *arch = arch_find(62, (struct bytes_fmt){ 8, false });
 	struct threads threads = VEC_INIT;
-	struct target *t;
+	struct target *t = NULL;
+	struct live *live;
 	uint64_t entry;
-	struct err *err = target_create(rsp, arch, &t);
+	struct err *err = live_create(rsp, arch, &live);
 
-	if (!err)
+	if (!err) {
+		t = live_target(live);
 		err = target_threads(t, &threads);
+	}
 	for (size_t i = 0; !err && i < threads.n; i++) {
 		struct thread *th = &threads.v[i];
 

@@ -391,7 +391,7 @@ static bool whole_run(struct model *k)
 	}
 	if (!packet("D;10") || !inject_free_others(&port) || !inject_settle(&port))
 		return false;
-	good = inject_end(&port, &stopped);
+	good = inject_undo(&port, &stopped);
 	if (port.lost)
 		return false;
 	return (!stopped || packet("D;10")) && good;

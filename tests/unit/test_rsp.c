@@ -2,6 +2,7 @@
  * rsp/ and target/live.c against a scripted stub: sane, split, short, slow, lying,
  * silent, and gone at any packet.  Whatever happens, the process must be let go.
  */
+#include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,7 +20,7 @@
 #include "base/intr.h"
 #include "rsp/conn.h"
 #include "rsp/rsp.h"
-#include "target/target.h"
+#include "target/live.h"
 #include "tests/unit/check.h"
 
 /* Compiled in here: unit tests are one file and the library. */
@@ -106,7 +107,7 @@ static void test_read(void **state)
 
 		assert_int_equal(rsp_pid(rsp), 0x10);
 		assert_true(rsp_features(rsp)->no_ack);
-		assert_true(rsp_is_stopped(rsp));
+		assert_true(s.held);
 		read_all(rsp);
 		closed_well(&s, rsp);
 		assert_int_equal(s.detaches, 1);
@@ -153,7 +154,6 @@ static void test_qemu_system(void **state)
 	assert_true(rsp_features(rsp)->phys_mem);
 	read_all(rsp);
 	ok(rsp_detach(rsp));
-	assert_false(rsp_is_stopped(rsp));
 	ok(rsp_stop(rsp));
 	read_all(rsp);
 	closed_well(&s, rsp);
@@ -410,7 +410,6 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 
 	assert_false(s->held);
 	assert_true(rsp_features(rsp)->vfile);
-	assert_false(rsp_is_stopped(rsp));
 	s->c.at = 1;
 	return NULL;
 }
@@ -481,7 +480,8 @@ static void test_registers(void **state)
 	const struct rsp_reg *regs;
 	struct rsp_threads list = VEC_INIT;
 	struct threads threads = VEC_INIT;
-	const struct arch *a = arch_find(62, (struct bytes_fmt){ 8, false });
+	const struct arch *a = arch_find(EM_X86_64, (struct bytes_fmt){ 8, false });
+	struct live *live;
 	struct target *t;
 	const char *name;
 	struct stub s;
@@ -513,9 +513,10 @@ static void test_registers(void **state)
 	vec_deinit(&list);
 
 	assert_non_null(a);
-	assert_null(arch_find(62, (struct bytes_fmt){ 4, false }));
-	assert_null(arch_find(3, (struct bytes_fmt){ 8, false }));
-	ok(target_create(rsp, a, &t));
+	assert_null(arch_find(EM_X86_64, (struct bytes_fmt){ 4, false }));
+	assert_null(arch_find(EM_386, (struct bytes_fmt){ 8, false }));
+	ok(live_create(rsp, a, &live));
+	t = live_target(live);
 	ok(target_threads(t, &threads));
 	assert_int_equal(threads.n, 3); /* p99 is another process */
 	assert_int_equal(threads.v[0].tid, 2);
@@ -529,9 +530,9 @@ static void test_registers(void **state)
 	assert_int_equal(threads.v[0].regs[17], 0x246);
 	assert_false(threads.v[2].have[0]); /* its Hg failed */
 	vec_deinit(&threads);
-	ok(target_auxv(t, 9, &entry));
+	ok(target_auxv(t, AT_ENTRY, &entry));
 	assert_int_equal(entry, 0x1234);
-	bad(target_auxv(t, 3, &entry), ERR_NODEBUG);
+	bad(target_auxv(t, AT_PHDR, &entry), ERR_NODEBUG);
 	{
 		struct mem_range m[2] = { { BASE, 5000, malloc(5000), 0 },
 					  { 1, 10, malloc(10), 5 } };
@@ -550,10 +551,11 @@ static void test_registers(void **state)
 /* Without target.xml: the table's own layout. */
 static void test_default_layout(void **state)
 {
-	const struct arch *a = arch_find(62, (struct bytes_fmt){ 8, false });
+	const struct arch *a = arch_find(EM_X86_64, (struct bytes_fmt){ 8, false });
 	struct threads threads = VEC_INIT;
 	struct stub_config c = sane();
 	char g[560 * 2 + 1];
+	struct live *live;
 	struct target *t;
 	struct stub s;
 	struct rsp *rsp;
@@ -562,7 +564,8 @@ static void test_default_layout(void **state)
 		sprintf(g + 2 * i, "%02x", i & 255);
 	c.g = g;
 	rsp = open_stub(&s, &c);
-	ok(target_create(rsp, a, &t));
+	ok(live_create(rsp, a, &live));
+	t = live_target(live);
 	ok(target_threads(t, &threads));
 	assert_int_equal(threads.n, 1);
 	assert_true(threads.v[0].valid);
