@@ -116,8 +116,8 @@ static struct err *make_room(struct conn *c)
 	return NULL;
 }
 
-/* Takes what has arrived; *got false: nothing has. */
-static struct err *take(struct conn *c, bool *got)
+/* Takes what has arrived; *got false: nothing has arrived. */
+static struct err *conn_take(struct conn *c, bool *got)
 {
 	ssize_t n;
 
@@ -145,7 +145,7 @@ static struct err *await_room(struct conn *c)
 	bool ready, got;
 
 	TRY(conn_poll(c, POLLIN | POLLOUT, c->timeout_ms, &ready));
-	return ready ? take(c, &got) : silent(c);
+	return ready ? conn_take(c, &got) : silent(c);
 }
 
 /* *done gets how much was sent, also with an error. */
@@ -241,25 +241,17 @@ static void note_greeting(struct conn *c, const uint8_t *p, size_t len)
 	}
 }
 
-static struct err *corrupt(struct conn *c, bool *again)
+/* A packet was damaged: the stub is asked to send it again, where it takes acknowledgements. */
+static struct err *corrupt(struct conn *c)
 {
-	struct err *err;
-
-	*again = false;
-	if (!c->no_ack && c->naks++ < MAX_NAKS) {
-		err = send_all(c, (const uint8_t *)"-", 1);
-		*again = !err;
-		return err;
-	}
+	if (!c->no_ack && c->naks++ < MAX_NAKS)
+		return send_all(c, (const uint8_t *)"-", 1);
 	return err_create(ERR_PROTO, "the stub sent a packet with a wrong checksum (%s)", c->name);
 }
 
-/* One packet out of the buffer; *done with it in *pkt, or more bytes are needed. */
+/* Takes the next reply out of the buffer; *done: it is in *pkt, else more bytes are needed. */
 static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 {
-	struct err *err;
-	bool again;
-
 	*done = false;
 	*pkt = (struct packet){ PACKET_NONE };
 	while (c->rx_pos < c->rx_len) {
@@ -277,9 +269,7 @@ static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 				return err_create(ERR_PROTO,
 						  "the stub takes none of our packets (%s)",
 						  c->name);
-			err = send_all(c, c->last.data, c->last.len);
-			if (err)
-				return err;
+			TRY(send_all(c, c->last.data, c->last.len));
 			break;
 		case PACKET_JUNK:
 			if (!c->spoken)
@@ -297,9 +287,7 @@ static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 			}
 			break;
 		case PACKET_CORRUPT:
-			err = corrupt(c, &again);
-			if (err || !again)
-				return err;
+			TRY(corrupt(c));
 			break;
 		case PACKET_OVERSIZE:
 			c->dead = true;
@@ -322,7 +310,7 @@ static struct err *await_bytes(struct conn *c)
 
 	if (!c->last_words) /* a stub that always has more to say never lets us poll */
 		TRY(intr_check());
-	TRY(take(c, &got));
+	TRY(conn_take(c, &got));
 	if (got)
 		return NULL;
 	TRY(conn_poll(c, POLLIN, hurry ? GREETING_GRACE_MS : c->timeout_ms, &ready));

@@ -2,11 +2,10 @@
  * One connection to a stub: bytes out and packets in, with deadlines.
  *
  * A wait ends with ERR_TIMEOUT after timeout_ms without a byte, ERR_CLOSED when the other end
- * hangs up (never SIGPIPE), ERR_INTR when a signal asked us to stop.  The way out uses
- * conn_last_words(): from then on no interrupt counts and everything is over soon.
+ * hangs up (never SIGPIPE), ERR_INTR when a signal asked us to stop.
  *
- * Acknowledgements are sent glued to the next packet, exactly one per reply: QEMU's user
- * mode reads one byte after a reply, and repeats the reply unless that byte is '+'.
+ * Acknowledgements are sent glued to the next packet, exactly one per reply: QEMU's user mode reads
+ * one byte after a reply, and repeats the reply unless that byte is '+'.
  */
 #ifndef GRF_RSP_CONN_H
 #define GRF_RSP_CONN_H
@@ -35,10 +34,10 @@ struct conn {
 	pid_t child; /* as dial() gave it */
 	int timeout_ms;
 	bool no_ack;
-	bool ack_owed;
-	bool dead;    /* hung up, or broken beyond use */
-	bool patient; /* silence is no error: the debuggee runs */
-	bool spoken;  /* one good packet came: it is a stub */
+	bool ack_owed; /* it goes out with the next packet */
+	bool dead;     /* hung up, or broken beyond use */
+	bool patient;  /* silence is no error: the debuggee runs */
+	bool spoken;   /* one good packet came: it is a stub */
 	bool last_words;
 	int64_t last_deadline; /* ns, with last_words */
 	unsigned naks;         /* retransmissions in a row */
@@ -78,7 +77,7 @@ ERR_MUST_CHECK struct err *conn_set_no_ack(struct conn *c);
 /* An acknowledgement still owed is sent on its own (before a long silence). */
 void conn_settle_ack(struct conn *c);
 
-/* Enters the way out. */
+/* Enters the way out: from now on no interrupt counts, and everything is over soon. */
 void conn_last_words(struct conn *c);
 
 #endif

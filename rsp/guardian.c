@@ -1,3 +1,11 @@
+/*
+ * The guardian waits for a byte or the end of file from the main process.  After the latter it
+ * finds its place in the stub's stream of replies, goes back whatever step was under way, and
+ * detaches. It knows packets only as far as it needs them: what it does not understand it skips.
+ *
+ * In the guardian nothing allocates, and everything has an end: a deadline for all, and one for
+ * each silence.
+ */
 #include "rsp/guardian.h"
 
 #include <errno.h>
@@ -16,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "rsp/conn.h"
 #include "rsp/features.h"
@@ -25,11 +34,11 @@
 #define SYS_close_range 436
 #endif
 
-enum { STEP_MS = 2500 }; /* a fork of 100 GB */
+enum { STEP_MS = 2500 }; /* a step may be the fork of a process of 100 GB */
 
 /* ------------------------------------------------------------------ in the guardian */
 
-/* A reply's first bytes; more than enough for all that is asked here. */
+/* The connection. */
 struct reader {
 	int fd;
 	bool no_ack;
@@ -37,7 +46,7 @@ struct reader {
 	int64_t deadline;
 	uint8_t in[16384];
 	size_t pos, len;
-	char frame[INJECT_REPLY];
+	char frame[INJECT_REPLY]; /* the last packet's payload, or its beginning */
 	size_t frame_len;
 };
 
@@ -57,7 +66,7 @@ static int wait_for(struct reader *r, short events)
 	}
 }
 
-/* The next byte, -1 at the end of time or of the connection. */
+/* The next byte; -1: time is up, or the connection has ended. */
 static int next_byte(struct reader *r)
 {
 	while (r->pos == r->len) {
@@ -126,8 +135,8 @@ static bool say(struct reader *r, const char *payload)
 	return say_bytes(r, payload, strlen(payload));
 }
 
-/* The next packet into r->frame (cut to fit, runs as they are).  It may begin in the middle of
- * one. */
+/* The next packet into r->frame, cut to fit, runs as they are.  The stream may begin in the middle
+ * of one. */
 static bool hear(struct reader *r)
 {
 	int c;
@@ -166,7 +175,7 @@ static void put_hex(char *out, uint64_t v)
 	strcpy(out, digits + i);
 }
 
-/* We died before we knew whom we hold: the stop reply says it (thread:pPID.TID). */
+/* The main process died before it knew whom it holds: the stop reply says it (thread:pPID.TID). */
 static uint64_t ask_pid(struct reader *r)
 {
 	const char *s;
@@ -194,12 +203,12 @@ static uint64_t ask_pid(struct reader *r)
 	return pid;
 }
 
-static bool port_send(struct inject_port *p, const char *cmd, size_t len)
+static bool guardian_send(struct inject_port *p, const char *cmd, size_t len)
 {
 	return say_bytes(p->arg, cmd, len);
 }
 
-static bool port_next(struct inject_port *p)
+static bool guardian_next(struct inject_port *p)
 {
 	struct reader *r = p->arg;
 
@@ -228,14 +237,14 @@ static struct inject_port *port_of(struct reader *r, struct guardian_state *stat
 {
 	static struct inject_port port;
 
-	port.send = port_send;
-	port.next = port_next;
+	port.send = guardian_send;
+	port.next = guardian_next;
 	port.arg = r;
 	port.in = &state->inject;
 	return &port;
 }
 
-/* A snapshot, or a thread with registers that are not its own. */
+/* There is a snapshot, or a thread with registers that are not its own. */
 static void undo_inject(struct reader *r, struct guardian_state *state)
 {
 	struct inject_port *port = port_of(r, state);
@@ -249,11 +258,12 @@ static void undo_inject(struct reader *r, struct guardian_state *state)
 }
 
 /*
- * The place in the stream of replies is not known: ask what only this is answered with.  While a
- * thread steps, gdbserver takes a packet's first byte for an interrupt and drops it, so what it is
- * about to say is waited for; it may have been heard, so that in the end it is asked again.
+ * The place in the stream of replies is not known: asks what is answered like no other question.
+ * While a thread steps, gdbserver takes a packet's first byte for an interrupt and drops it, so
+ * what it is about to say is waited for; it may have been heard already, so that in the end
+ * gdbserver is asked again.
  */
-static bool find_place(struct reader *r, struct guardian_state *state)
+static bool guardian_find_place(struct reader *r, struct guardian_state *state)
 {
 	int tries = state->inject.stage ? 4 : 1, silence_ms = r->silence_ms;
 	bool found = false;
@@ -276,16 +286,17 @@ static bool find_place(struct reader *r, struct guardian_state *state)
 }
 
 /*
- * It runs, with a breakpoint that must not stay behind (nobody would handle its trap): waits for
- * the next stop, which is soon where there is a way to ask for it.  False: the process or the
- * connection has ended.
+ * The process runs, with a breakpoint that must not stay behind, as nobody would handle its trap.
+ * Waits for the next stop, which is soon where there is a way to ask for it.  false: the process or
+ * the connection has ended.
  */
-static bool await_stop(struct reader *r, struct guardian_state *state)
+static bool guardian_await_stop(struct reader *r, struct guardian_state *state)
 {
+	static const char interrupt[] = { PACKET_INTERRUPT };
 	int silence_ms = r->silence_ms;
 
 	if (state->interrupts) {
-		if (!send_bytes(r, "\x03", 1))
+		if (!send_bytes(r, interrupt, sizeof(interrupt)))
 			return false;
 	} else {
 		r->silence_ms = INT_MAX;
@@ -303,7 +314,7 @@ static bool await_stop(struct reader *r, struct guardian_state *state)
 	return r->frame[0] == 'T' || r->frame[0] == 'S';
 }
 
-/* While it is stopped. */
+/* Takes the breakpoint away; the process is stopped. */
 static bool clear_break(struct reader *r, const char *packet)
 {
 	if (!say(r, packet))
@@ -315,7 +326,7 @@ static bool clear_break(struct reader *r, const char *packet)
 	return true;
 }
 
-static void undo(struct reader *r, struct guardian_state *state)
+static void guardian_undo(struct reader *r, struct guardian_state *state)
 {
 	char d[32] = "D";
 	uint64_t pid = state->pid;
@@ -325,9 +336,9 @@ static void undo(struct reader *r, struct guardian_state *state)
 		return;
 	if (state->sending && !send_bytes(r, "#00", 3))
 		return;
-	if (state->running && !await_stop(r, state))
+	if (state->running && !guardian_await_stop(r, state))
 		return;
-	if (!find_place(r, state))
+	if (!guardian_find_place(r, state))
 		return;
 	if (state->clear[0] && !clear_break(r, state->clear))
 		return;
@@ -361,7 +372,7 @@ static void undo(struct reader *r, struct guardian_state *state)
 		hear(r);
 }
 
-static void end_child(pid_t child)
+static void end_command(pid_t child)
 {
 	static const struct timespec nap = { 0, 50000000 };
 
@@ -398,7 +409,7 @@ static void close_others(int a, int b)
 	}
 }
 
-static void guard(int fd, int pipe, struct guardian_state *state)
+__attribute__((noreturn)) static void guard(int fd, int pipe, struct guardian_state *state)
 {
 	static const int ignore[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGALRM };
 	static struct reader r; /* static: the stack of a threaded program's child may be small */
@@ -445,19 +456,25 @@ static void guard(int fd, int pipe, struct guardian_state *state)
 	}
 	if (state->talking && (state->held || state->end_stub || state->inject.stage ||
 			       state->running || state->clear[0]))
-		undo(&r, state);
+		guardian_undo(&r, state);
 	close(fd);
 	if (state->child)
-		end_child(state->child);
+		end_command(state->child);
 	_exit(0);
 }
 
 /* ------------------------------------------------------------------ in the main process */
 
+static void unmap_state(struct guardian_state **state)
+{
+	if (*state && *state != MAP_FAILED)
+		munmap(*state, sizeof(**state));
+}
+
 struct err *guardian_start(struct guardian *g, int fd, const struct guardian_state *initial)
 {
-	struct guardian_state *state;
-	struct err *err;
+	_cleanup_close_ int ours = -1, theirs = -1;
+	_cleanup_(unmap_state) struct guardian_state *state = NULL;
 	int fds[2];
 	pid_t pid;
 
@@ -467,31 +484,26 @@ struct err *guardian_start(struct guardian *g, int fd, const struct guardian_sta
 		return err_os(errno, "mmap");
 	*state = *initial;
 	/* Not a pipe: writing to a dead reader would be SIGPIPE. */
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
-		err = err_os(errno, "socketpair");
-		munmap(state, sizeof(*state));
-		return err;
-	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return err_os(errno, "socketpair");
+	ours = fds[1];
+	theirs = fds[0];
 	pid = fork();
-	if (pid < 0) {
-		err = err_os(errno, "fork");
-		close(fds[0]);
-		close(fds[1]);
-		munmap(state, sizeof(*state));
-		return err;
-	}
+	if (pid < 0)
+		return err_os(errno, "fork");
 	if (pid == 0) {
-		close(fds[1]);
-		guard(fd, fds[0], state);
+		close(ours);
+		guard(fd, theirs, state);
 	}
-	close(fds[0]);
-	*g = (struct guardian){ pid, fds[1], state };
+	*g = (struct guardian){ pid, ours, state };
+	ours = -1;
+	state = NULL;
 	return NULL;
 }
 
 enum { GOODBYE, TAKE_OVER, LEAVE };
 
-static void end(struct guardian *g, int how)
+static void guardian_end(struct guardian *g, int how)
 {
 	if (!g->pid)
 		return;
@@ -507,18 +519,18 @@ static void end(struct guardian *g, int how)
 
 void guardian_stop(struct guardian *g)
 {
-	end(g, GOODBYE);
+	guardian_end(g, GOODBYE);
 }
 
 void guardian_take_over(struct guardian *g)
 {
 	if (g->pid)
 		g->state->child = 0; /* ours to wait for */
-	end(g, TAKE_OVER);
+	guardian_end(g, TAKE_OVER);
 }
 
 void guardian_leave(struct guardian *g, pid_t *child)
 {
 	*child = 0;
-	end(g, LEAVE);
+	guardian_end(g, LEAVE);
 }

@@ -1,13 +1,14 @@
 /*
- * The guardian: gdbserver keeps a process stopped when its client vanishes, so a small
- * second process holds the connection too, and says goodbye for us if we die without
- * a word (SIGKILL, a crash, the out-of-memory killer).
+ * gdbserver keeps a process stopped when its client vanishes.  So a small second process, the
+ * guardian, holds the connection too, and says goodbye for the main process if that dies without a
+ * word (SIGKILL, a crash, the out-of-memory killer).
  *
- *	main ──pipe──► guardian	end of file: it died; a byte: all is well, end
+ *	main ──pipe──► guardian	end of file: main died; a byte: all is well, it ends
  *	  └── struct guardian_state, in a shared page: what there is to undo
  *
- * It is forked with the socket, before that is connected, so that there is no moment without it;
- * from then on it calls only what is safe in the child of a threaded process (no malloc, no stdio).
+ * It is forked with the socket, before that is connected, so that there is no moment without a
+ * guardian; from then on it calls only what is safe in the child of a threaded process (no malloc,
+ * no stdio).
  */
 #ifndef GRF_RSP_GUARDIAN_H
 #define GRF_RSP_GUARDIAN_H
@@ -29,9 +30,9 @@ struct guardian_state {
 	volatile uint8_t forks;       /* the stub may hold children, too */
 	volatile uint8_t sending;     /* half a packet may be out */
 	volatile uint8_t end_stub;    /* the gdbserver is ours alone: end it too */
-	volatile uint8_t end_if_held; /* it is if it holds something: not known yet */
-	/* resumed, with a breakpoint or for a step: a stop reply will come, which somebody must
-	 * take */
+	volatile uint8_t end_if_held; /* it is ours alone if it holds something: not known yet */
+	/* the process was resumed, with a breakpoint or for a step: a stop reply will come, which
+	 * somebody must take */
 	volatile uint8_t running;
 	volatile uint8_t interrupts; /* 0x03 makes it come */
 	/* the packet that takes the breakpoint away; "": there is none */
@@ -51,12 +52,13 @@ struct guardian {
 /* fd: the connection, shared from now on.  initial: what there is to undo from the first moment. */
 ERR_MUST_CHECK struct err *guardian_start(struct guardian *g, int fd,
 					  const struct guardian_state *initial);
-/* Tells it that all is well and reaps it.  A guardian that was never started is fine (pid 0). */
+/* Tells the guardian that all is well, and reaps it.  One that was never started is fine (pid
+ * 0). */
 void guardian_stop(struct guardian *g);
-/* Has it do what it would do after our death, and reaps it. */
+/* Has the guardian do what it would do if the main process died, and reaps it. */
 void guardian_take_over(struct guardian *g);
 /* As guardian_take_over(), but nobody waits for it: it may take as long as the debuggee runs.
- * child becomes the guardian's. */
+ * *child becomes the guardian's. */
 void guardian_leave(struct guardian *g, pid_t *child);
 
 #endif

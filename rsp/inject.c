@@ -1,3 +1,8 @@
+/*
+ * The steps of a fork, and the way back from each.  A call is put into a thread by its registers,
+ * and stepped over; signals that come meanwhile are kept and delivered afterwards.  Before each
+ * packet struct inject says what it will have done, so that undo_stage() can begin anywhere.
+ */
 #include "rsp/inject_int.h"
 
 #include <string.h>
@@ -28,6 +33,9 @@ enum {
 /* SIGCHLD, SIGCONT, SIGURG, SIGWINCH: nothing happens unless there is a handler. */
 static const uint64_t L_IGNORED = 1ull << 16 | 1ull << 17 | 1ull << 22 | 1ull << 27;
 
+/* INJECT_SIGINFO bytes, in hex. */
+#define SIGINFO_READ "qXfer:siginfo:read::0,80"
+
 enum {
 	END_TRIES = 10,
 	STEPS_MAX = 64, /* of one call: itself, an event, signals */
@@ -46,7 +54,7 @@ struct stop {
 };
 
 /* One instruction of one thread; signal 0: none is passed. */
-static bool step(struct inject_port *p, const char *id, uint8_t signal, struct stop *st)
+static bool step_thread(struct inject_port *p, const char *id, uint8_t signal, struct stop *st)
 {
 	struct inject_out o = { p, 0 };
 	const char *s;
@@ -99,8 +107,8 @@ static bool step(struct inject_port *p, const char *id, uint8_t signal, struct s
 	       inject_fail(p, "the stub stepped another process than it was told to");
 }
 
-/* T stopped with a signal of its own: ours (the end of a child of ours), or one that it is to
- * get afterwards. */
+/* The thread stopped with a signal: for us (the end of a child of ours), or one that it is to get
+ * afterwards. */
 static bool take_signal(struct inject_port *p, uint8_t number)
 {
 	struct inject *in = p->in;
@@ -112,7 +120,7 @@ static bool take_signal(struct inject_port *p, uint8_t number)
 	if (number == GDB_SIGSTOP)
 		return true;
 	in->coming = number;
-	if (!inject_post_id(p, "Hg", in->thread) || !inject_ask_str(p, "qXfer:siginfo:read::0,80"))
+	if (!inject_post_id(p, "Hg", in->thread) || !inject_ask_str(p, SIGINFO_READ))
 		return false;
 	if (p->reply[0] == 'l' || p->reply[0] == 'm')
 		len = inject_unescape(p, 1, sig.info, sizeof(sig.info));
@@ -165,10 +173,10 @@ static bool prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 
 /*
  * Steps until the system call that pc is at is over (ret gets its result; NULL: restore() reads
- * it), or, with child, until it has made one (INJECT_ID bytes; it may stay empty).  Signals of T
- * are kept, of others ignored.  Never a step too far: exit() comes next.
+ * it), or, with child, until it has made one (INJECT_ID bytes; it may stay empty).  Signals of the
+ * thread are kept, those of others ignored.  It never makes a step too far: exit() comes next.
  */
-static bool finish(struct inject_port *p, const char *id, char *child, int64_t *ret)
+static bool finish_call(struct inject_port *p, const char *id, char *child, int64_t *ret)
 {
 	const struct inject_machine *m = &p->in->m;
 	uint64_t at = m->code_at + m->call_off, pc;
@@ -179,7 +187,7 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 	for (int i = 0; i < STEPS_MAX; i++) {
 		bool over;
 
-		if (!step(p, id, 0, &st))
+		if (!step_thread(p, id, 0, &st))
 			return false;
 		if (st.forked && child && !st.other) {
 			memcpy(child, st.child, INJECT_ID);
@@ -210,13 +218,13 @@ static bool finish(struct inject_port *p, const char *id, char *child, int64_t *
 	return inject_fail(p, "a system call in the process does not end");
 }
 
-/* One whole call on T. */
-static bool call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int64_t *ret)
+/* One whole call of the thread. */
+static bool call_whole(struct inject_port *p, uint32_t nr, const uint64_t args[6], int64_t *ret)
 {
 	struct inject *in = p->in;
 
 	return prepare(p, in->thread, in->saved, in->saved_len, nr, args) &&
-	       finish(p, in->thread, NULL, ret);
+	       finish_call(p, in->thread, NULL, ret);
 }
 
 /*
@@ -230,7 +238,7 @@ static bool children_wait(struct inject_port *p, bool *ret)
 	};
 	int64_t got;
 
-	if (!call(p, p->in->m.nr_waitid, args, &got))
+	if (!call_whole(p, p->in->m.nr_waitid, args, &got))
 		return false;
 	*ret = got == -L_EFAULT;
 	return true;
@@ -249,7 +257,7 @@ static bool has_chld(const struct inject *in)
  * A child of the process that has ended; none is no error.  One SIGCHLD may stand for several
  * children: if another ended, too, and has none of its own, it is passed on.
  */
-static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
+static bool reap_child(struct inject_port *p, uint64_t pid, int64_t *ret)
 {
 	struct inject *in = p->in;
 	const uint64_t args[6] = { pid, 0, L_WALL };
@@ -257,7 +265,7 @@ static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 	bool others;
 
 	in->expect = pid;
-	if (!call(p, in->m.nr_wait4, args, ret))
+	if (!call_whole(p, in->m.nr_wait4, args, ret))
 		return false;
 	if (in->waiting == pid)
 		in->waiting = 0;
@@ -265,7 +273,7 @@ static bool reap(struct inject_port *p, uint64_t pid, int64_t *ret)
 		/* The second call is for a signal that is on its way: a thread is told of it
 		 * before its next step. */
 		if (!children_wait(p, &others) ||
-		    (others && !call(p, in->m.nr_wait4, args, &again)))
+		    (others && !call_whole(p, in->m.nr_wait4, args, &again)))
 			return false;
 		in->ate_chld = false;
 		if (others && !has_chld(in) && in->nsignals < INJECT_KEPT)
@@ -280,6 +288,7 @@ static bool kill_process(struct inject_port *p, uint64_t pid)
 	return inject_ask_num(p, "vKill;", pid) &&
 	       (inject_is_ok(p) || inject_fail(p, "the stub does not end the snapshot"));
 }
+
 static bool choose_thread(struct inject_port *p)
 {
 	struct inject *in = p->in;
@@ -310,8 +319,8 @@ void inject_note_stop(struct inject *in, const char *reply)
 /* ------------------------------------------------------------------ the way back */
 
 /*
- * T's own registers; until it runs this may be done again.  *made, if not NULL, gets the result of
- * the system call that it made last, 0 if it made none.
+ * Gives the thread its own registers back; until it runs this may be done again.  *made, if not
+ * NULL, gets the result of the system call that it made last, 0 if it made none.
  */
 static bool restore(struct inject_port *p, int64_t *made)
 {
@@ -337,8 +346,8 @@ static bool restore(struct inject_port *p, int64_t *made)
 }
 
 /*
- * The signals that came while T was ours, as the kernel would have delivered them: with what they
- * say of themselves, to the handler's first instruction.
+ * Delivers the signals that came while the thread was ours as the kernel would have: with what they
+ * say of themselves, up to the handler's first instruction.
  */
 static bool deliver(struct inject_port *p)
 {
@@ -375,14 +384,14 @@ static bool deliver(struct inject_port *p)
 		inject_add_str(&o, "qXfer:siginfo:write::0:");
 		inject_add_binary(&o, sig->info, sig->len);
 		/* Without it the signal comes as one of ours: better than none. */
-		if (!inject_ask(&o) || !step(p, in->thread, sig->number, &stop))
+		if (!inject_ask(&o) || !step_thread(p, in->thread, sig->number, &stop))
 			return false;
 		for (int i = 0; stop.other && i < STEPS_MAX; i++) {
 			if (!inject_get_regs(p, in->thread, &len))
 				return false;
 			if (inject_get_word(&in->m, p->regs, in->m.pc) != pc)
 				break;
-			if (!step(p, in->thread, 0, &stop))
+			if (!step_thread(p, in->thread, 0, &stop))
 				return false;
 		}
 		in->nsignals--;
@@ -390,8 +399,8 @@ static bool deliver(struct inject_port *p)
 	return true;
 }
 
-/* M and S stand behind our call; any other process is a child of the process's own
- * (inject_free_others()). */
+/* The middle and the snapshot stand behind our call; any other process is a child of the process's
+ * own (inject_free_others()). */
 static bool is_ours(struct inject_port *p, const char *id)
 {
 	const struct inject_machine *m = &p->in->m;
@@ -425,17 +434,20 @@ bool inject_free_others(struct inject_port *p)
 	return inject_done(p, !p->lost);
 }
 
-/* S in the process's own namespace, if it is the process's child: somebody has to reap it. */
+/* The snapshot's number in the process's own namespace, if it is the process's child: somebody has
+ * to reap it.  0: it is not. */
 static uint64_t snapshot_to_reap(struct inject_port *p)
 {
 	struct inject *in = p->in;
-	struct inject_status of_s, of_p;
+	struct inject_status of_snapshot, of_process;
 
-	if (!inject_read_status(p, inject_id_pid(in->snapshot), 0, &of_s) || of_s.parent != in->pid)
+	if (!inject_read_status(p, inject_id_pid(in->snapshot), 0, &of_snapshot) ||
+	    of_snapshot.parent != in->pid)
 		return 0;
-	if (!inject_read_status(p, in->pid, 0, &of_p) || !of_p.levels || of_p.levels > of_s.levels)
+	if (!inject_read_status(p, in->pid, 0, &of_process) || !of_process.levels ||
+	    of_process.levels > of_snapshot.levels)
 		return 0;
-	return of_s.pids[of_p.levels - 1];
+	return of_snapshot.pids[of_process.levels - 1];
 }
 
 static bool find_snapshot(struct inject_port *p, const char *id, uint64_t pid)
@@ -447,8 +459,9 @@ static bool find_snapshot(struct inject_port *p, const char *id, uint64_t pid)
 }
 
 /*
- * The process is stopped, T somewhere in between.  M ends first, since T may wait for it; then S is
- * nobody's but who it is left to, which may be the process itself.
+ * The process is stopped, the thread somewhere in between.  The middle ends first, since the thread
+ * may wait for it; then the snapshot belongs only to whom it is left to, which may be the process
+ * itself.
  */
 static bool undo_calling(struct inject_port *p)
 {
@@ -473,16 +486,16 @@ static bool undo_calling(struct inject_port *p)
 	pc = inject_get_word(m, p->regs, m->pc);
 	if (pc == at + m->call_len) {
 		made = (int64_t)inject_get_word(m, p->regs, m->ret);
-		if (inject_unfinished(m, made) && !finish(p, in->thread, NULL, &made))
+		if (inject_unfinished(m, made) && !finish_call(p, in->thread, NULL, &made))
 			return false;
 	}
 	if (made > 0)
 		in->waiting = (uint64_t)made;
-	/* S first: only who has a signal to send is seen by children_wait(), so that M does not
-	 * matter. */
-	if (in->reap && !reap(p, in->reap, &ret))
+	/* The snapshot first: children_wait() sees only whose end sends a signal, so that the
+	 * middle does not matter. */
+	if (in->reap && !reap_child(p, in->reap, &ret))
 		return false;
-	if (in->waiting && !reap(p, in->waiting, &ret))
+	if (in->waiting && !reap_child(p, in->waiting, &ret))
 		return false;
 	if (!restore(p, NULL))
 		return false;
@@ -493,8 +506,9 @@ static bool undo_calling(struct inject_port *p)
 	return true;
 }
 
-/* S is the process's own child: it is stopped, S ends, and it hears nothing of it. */
-static bool end_child(struct inject_port *p, bool *stopped)
+/* The snapshot is the process's own child: the process is stopped, the snapshot ends, and the
+ * process hears nothing of it. */
+static bool end_own_child(struct inject_port *p, bool *stopped)
 {
 	static const struct timespec nap = { 0, 2000000 };
 	struct inject *in = p->in;
@@ -505,7 +519,7 @@ static bool end_child(struct inject_port *p, bool *stopped)
 		if (!inject_ask_num(p, "vAttach;", in->pid))
 			return false;
 		*stopped = true;
-		if (!inject_ask_str(p, "?")) /* rsp/client.c: attach() */
+		if (!inject_ask_str(p, "?")) /* as stop_attach() */
 			return false;
 		inject_note_stop(in, p->reply);
 		in->nsignals = 0;
@@ -548,7 +562,7 @@ static bool end_snapshot(struct inject_port *p, bool *stopped)
 	if (p->lost)
 		return false;
 	if (in->reap)
-		return end_child(p, stopped);
+		return end_own_child(p, stopped);
 	/* It may be gone already: killed for want of memory, or let go. */
 	kill_process(p, inject_id_pid(in->snapshot));
 	if (p->lost)
@@ -557,7 +571,7 @@ static bool end_snapshot(struct inject_port *p, bool *stopped)
 	return true;
 }
 
-static bool undo(struct inject_port *p, bool *stopped)
+static bool undo_stage(struct inject_port *p, bool *stopped)
 {
 	*stopped = false;
 	switch (p->in->stage) {
@@ -577,7 +591,7 @@ static bool undo(struct inject_port *p, bool *stopped)
 
 bool inject_undo(struct inject_port *p, bool *stopped)
 {
-	return inject_done(p, undo(p, stopped));
+	return inject_done(p, undo_stage(p, stopped));
 }
 
 /* ------------------------------------------------------------------ the way there */
@@ -588,55 +602,55 @@ static bool refused(struct inject_port *p, int64_t ret)
 	return inject_fail(p, "the kernel refuses to fork the process");
 }
 
-/* T makes M, M makes S. */
+/* The thread makes the middle, the middle makes the snapshot. */
 static bool fork_twice(struct inject_port *p)
 {
-	static const uint64_t make_m[6] = { L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES };
-	static const uint64_t make_s[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
+	static const uint64_t make_middle[6] = { L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES };
+	static const uint64_t make_snap[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
 	struct inject *in = p->in;
 	char id[INJECT_ID] = "";
 	int64_t ret = 0, reaped;
 
-	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_m) ||
-	    !finish(p, in->thread, id, &ret))
+	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_middle) ||
+	    !finish_call(p, in->thread, id, &ret))
 		return false;
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->middle, id, INJECT_ID);
 	*id = 0;
-	/* Its registers are T's, all but the result. */
-	if (!prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone, make_s) ||
-	    !finish(p, in->middle, id, &ret))
+	/* Its registers are the thread's, all but the result. */
+	if (!prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone, make_snap) ||
+	    !finish_call(p, in->middle, id, &ret))
 		return false;
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->snapshot, id, INJECT_ID);
-	if (!kill_process(p, inject_id_pid(in->middle)) || !finish(p, in->thread, NULL, &ret))
+	if (!kill_process(p, inject_id_pid(in->middle)) || !finish_call(p, in->thread, NULL, &ret))
 		return false;
 	in->waiting = ret > 0 ? (uint64_t)ret : 0;
 	if (ret <= 0 ||
-	    !call(p, in->m.nr_wait4, (const uint64_t[6]){ (uint64_t)ret, 0, L_WALL }, NULL) ||
+	    !call_whole(p, in->m.nr_wait4, (const uint64_t[6]){ (uint64_t)ret, 0, L_WALL }, NULL) ||
 	    !restore(p, &reaped) || reaped != ret)
 		return inject_fail(p, "the process could not be rid of the child in the middle");
 	in->waiting = 0;
 	return true;
 }
 
-/* T makes S. */
+/* The thread makes the snapshot. */
 static bool fork_once(struct inject_port *p)
 {
-	static const uint64_t make_s[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
+	static const uint64_t make_snap[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
 	struct inject *in = p->in;
 	char id[INJECT_ID] = "";
 	int64_t ret = 0;
 
-	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_s) ||
-	    !finish(p, in->thread, id, &ret))
+	if (!prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_snap) ||
+	    !finish_call(p, in->thread, id, &ret))
 		return false;
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->snapshot, id, INJECT_ID);
-	if (!finish(p, in->thread, NULL, &ret))
+	if (!finish_call(p, in->thread, NULL, &ret))
 		return false;
 	in->reap = ret > 0 ? (uint64_t)ret : 0;
 	return (ret > 0 || refused(p, ret)) && restore(p, NULL);
@@ -697,12 +711,12 @@ static bool settle(struct inject_port *p)
 		return false;
 	if (inject_is_ok(p) && (!prepare(p, in->snapshot, p->regs, len, m->nr_sigaction,
 					 (uint64_t[6]){ LINUX_SIGTRAP, at, 0, 8 }) ||
-				!finish(p, in->snapshot, NULL, &ret)))
+				!finish_call(p, in->snapshot, NULL, &ret)))
 		return false;
 	/* Linux before 5.9 does not know it: then it shares the process's table to the end. */
 	if (!prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
 		     (uint64_t[6]){ 0, UINT32_MAX, L_CLOSE_RANGE_UNSHARE }) ||
-	    !finish(p, in->snapshot, NULL, &ret))
+	    !finish_call(p, in->snapshot, NULL, &ret))
 		return false;
 	return inject_ask_id(p, "Hg", in->snapshot) &&
 	       (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));

@@ -7,21 +7,24 @@
  * allocates or prints, and all talking goes through a port: the main process has one over its
  * connection, the guardian one over its own.
  *
- *	thread T of the process                     M, the middle               S, the snapshot
- *	clone(VM|VFORK|FILES, no signal) ─────────► (T's memory, never runs)
- *	    waits, as vfork's parent does           clone(FILES|SIGCHLD) ─────► its own copy of memory
- *	                                            is killed                   adopted by init
- *	wait4(M)                                                                read, then killed
+ * Three take part: a thread of the process, which is made to call; the middle, a process that is
+ * there for a moment; and the snapshot, a process with a copy of the memory.
+ *
+ *	the thread                                 the middle                 the snapshot
+ *	clone(VM|VFORK|FILES, no signal) ────────► (shares memory, never runs)
+ *	    waits, as vfork's parent does          clone(FILES|SIGCHLD) ────► its own copy of memory
+ *	                                           is killed                  adopted by init
+ *	wait4(the middle)                                                     read, then killed
  *	registers restored, let go
  *
- * Only S's clone copies page tables.  M's end sends no signal (its exit signal is 0) and wait4
- * leaves no zombie; M shares memory and descriptors, so that it costs nothing.  S shares the table
- * of descriptors, too, or a connection that the process closes would stay open.  The init of a pid
- * namespace would adopt S itself: it forks S directly, and is stopped once more at the end to reap
- * it.
+ * Only the snapshot's clone copies page tables.  The middle's end sends no signal (its exit signal
+ * is 0), and wait4 leaves no zombie; the middle shares memory and descriptors, so that it costs
+ * nothing.  The snapshot shares the table of descriptors, too, or a connection that the process
+ * closes would stay open.  The init of a pid namespace would adopt the snapshot itself: it forks
+ * the snapshot directly, and is stopped once more at the end to reap it.
  *
- * Whatever lets M or S go makes it exit: the system call's instruction is chosen so that exit()
- * follows.
+ * Whatever lets the middle or the snapshot go makes it exit: the system call's instruction is
+ * chosen so that exit() follows.
  *
  * docs/FORK.md has the reasons and what was measured.
  */
@@ -50,10 +53,10 @@ enum {
 struct inject_machine {
 	struct bytes_fmt fmt;
 	uint16_t nr, ret, pc, sp, args[6];
-	/* the register that has an interrupted system call's number, below 0: none; UINT16_MAX:
-	 * no such */
+	/* The register that has an interrupted system call's number, below 0: none.  UINT16_MAX:
+	 * the architecture has no such register. */
 	uint16_t restart;
-	uint32_t nr_wait; /* with no such: target/target.h */
+	uint32_t nr_wait; /* and wait_limit: for architectures without (struct arch_fork) */
 	uint8_t wait_limit;
 	uint32_t nr_clone, nr_wait4, nr_waitid, nr_close_range, nr_sigaction;
 	uint8_t code[INJECT_CODE]; /* what must be at code_at: a loop of exit() */
@@ -66,9 +69,9 @@ struct inject_machine {
 
 enum inject_stage {
 	INJECT_NONE,     /* nothing to undo */
-	INJECT_CALLING,  /* T may have our registers; M, S may be there */
-	INJECT_SIGNALS,  /* T may not have had all signals that came meanwhile */
-	INJECT_SNAPSHOT, /* the same, and S is there */
+	INJECT_CALLING,  /* the thread may have our registers; the others may be there */
+	INJECT_SIGNALS,  /* the thread may not have had all signals that came meanwhile */
+	INJECT_SNAPSHOT, /* the same, and the snapshot is there */
 };
 
 struct inject_signal {
@@ -85,20 +88,20 @@ struct inject {
 	uint64_t pid;
 	uint64_t likely;        /* the thread to try first; 0: none */
 	uint64_t next_fd;       /* what vFile:open will most likely give */
-	bool init;              /* S is, or would be, the process's own child */
-	char thread[INJECT_ID]; /* T */
+	bool init;              /* the snapshot is, or would be, the process's own child */
+	char thread[INJECT_ID]; /* that is made to call */
 	uint32_t saved_len;
 	uint8_t saved[INJECT_REGS]; /* its registers */
 	uint8_t stop_signal;        /* what the stop began with, of that thread */
 	char stop_thread[INJECT_ID];
 	char middle[INJECT_ID], snapshot[INJECT_ID];
-	uint64_t reap;             /* S as the process sees it, to be waited for; 0: none */
-	uint64_t waiting;          /* a dead child that wait4 is about to be called for */
-	uint64_t expect;           /* whose SIGCHLD is ours */
-	uint8_t coming;            /* a signal that T stopped with, not looked at yet */
-	bool ate_chld;             /* it came, and was not passed on */
+	uint64_t reap;    /* the snapshot as the process sees it, to be waited for; 0: none */
+	uint64_t waiting; /* a dead child that wait4 is about to be called for */
+	uint64_t expect;  /* whose SIGCHLD is ours */
+	uint8_t coming;   /* a signal that the thread stopped with, not looked at yet */
+	bool ate_chld;    /* it came, and was not passed on */
 	struct inject_signal chld; /* it */
-	unsigned nsignals;         /* that came while T was ours: it gets them afterwards */
+	unsigned nsignals; /* that came while the thread was ours: it gets them afterwards */
 	struct inject_signal signals[INJECT_KEPT];
 };
 
@@ -125,12 +128,13 @@ struct inject_port {
 };
 
 /*
- * The process in->pid is stopped, in->m is set, `?` was asked (rsp/client.c: attach()) and noted.
- * true: S is there and armed, the process whole and still stopped. false: p->why; inject_undo() is
- * what there is to do (nothing, where it was refused before any step).
+ * Before: the process in->pid is stopped, in->m is set, `?` was asked (stop_attach()) and noted.
+ * true: the snapshot is there and armed, the process whole and still stopped.  false: p->why says
+ * why not, and inject_undo() is to be called (which does nothing where no step was made).
  */
 bool inject_fork(struct inject_port *p);
-/* The process runs.  S gives up its descriptors and becomes the kernel's first choice to kill. */
+/* The process runs.  The snapshot gives up its descriptors, and becomes the kernel's first
+ * choice to kill. */
 bool inject_settle(struct inject_port *p);
 /*
  * After D;PID: children that the process itself made just as it was stopped are held by the stub,
@@ -142,7 +146,11 @@ void inject_note_stop(struct inject *in, const char *reply);
 /* The answer to the step under way, if the main process died before it heard it; runs spelled
  * out or not. */
 void inject_heard(struct inject *in, const char *reply);
-/* From wherever it is to INJECT_NONE; *stopped as above where the process was running. */
+/*
+ * Goes from any stage to INJECT_NONE.  *stopped: the process had to be stopped for it, and is to be
+ * let go (also when this fails).  A snapshot that is the process's own child must not be left to
+ * others, who would see it.
+ */
 bool inject_undo(struct inject_port *p, bool *stopped);
 
 #endif

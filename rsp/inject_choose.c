@@ -1,5 +1,6 @@
 /*
- * Which thread is made use of, and what the stub holds.
+ * Which thread is made to call: one that waits in a system call if there is one, else one that runs
+ * the program's own code.  And which threads the stub holds, those of other processes among them.
  */
 #include "rsp/inject_int.h"
 
@@ -83,9 +84,9 @@ static bool hear_code(struct inject_port *p)
 	return same || inject_fail(p, "the program's code is not what its file says");
 }
 
-/* A thread, by p->regs, that waits in a system call: no restartable sequence, no signal handler,
- * nothing half-done. */
-static bool fits(const struct inject_port *p, bool in_call)
+/* By p->regs: the thread waits in a system call (in_call), or is in the program's code.  It is
+ * in no restartable sequence, no signal handler, and has nothing half-done. */
+static bool thread_fits(const struct inject_port *p, bool in_call)
 {
 	const struct inject_machine *m = &p->in->m;
 	uint64_t pc = inject_get_word(m, p->regs, m->pc);
@@ -101,7 +102,7 @@ static bool fits(const struct inject_port *p, bool in_call)
 			 pc >= m->text && pc < m->text_end;
 }
 
-/* All that must hold is asked at once. */
+/* Asks at once for all that must hold, and takes the thread if it does. */
 static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_call)
 {
 	struct inject *in = p->in;
@@ -116,7 +117,7 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	if (!inject_post_id(p, "Hg", id) || !inject_send_get(p) || !send_code(p) ||
 	    !inject_send_status(p, pid, tid))
 		return false;
-	good = inject_hear_regs(p, &len) && fits(p, in_call);
+	good = inject_hear_regs(p, &len) && thread_fits(p, in_call);
 	if (good) {
 		memcpy(in->saved, p->regs, len);
 		in->saved_len = len;

@@ -10,7 +10,8 @@
 /* CLONE_DETACHED is ignored since Linux 2.6.2, and more than any process's id. */
 enum { INJECT_CLONE_DETACHED = 0x400000, INJECT_ENOSYS = 38 };
 
-bool inject_fail(struct inject_port *p, const char *why); /* false */
+/* Notes the first reason for a failure; returns false. */
+bool inject_fail(struct inject_port *p, const char *why);
 
 /* A packet in the making, in p->cmd. */
 struct inject_out {
@@ -31,13 +32,13 @@ void inject_add_binary(struct inject_out *o, const void *data, size_t len);
  */
 bool inject_send(struct inject_out *o);
 bool inject_hear(struct inject_port *p);
-/* What need not be heard by itself: whether it was OK is part of what the next inject_hear()
- * says.  Before all else that is sent. */
+/* For what need not be heard by itself: whether it was OK is part of what the next inject_hear()
+ * says.  Posting comes before all else that is sent. */
 bool inject_post(struct inject_out *o);
 bool inject_post_id(struct inject_port *p, const char *cmd, const char *id);
 /* Nothing is under way any more; `good`, if that is so. */
 bool inject_done(struct inject_port *p, bool good);
-/* Both: one packet, one reply. */
+/* Sends and hears: one packet, one reply. */
 bool inject_ask(struct inject_out *o);
 bool inject_ask_str(struct inject_port *p, const char *cmd);
 bool inject_ask_id(struct inject_port *p, const char *cmd, const char *id);
@@ -60,25 +61,26 @@ bool inject_result_is_argument(const struct inject_machine *m);
 /* By what stands in the result's register of a thread that is behind the call's instruction: is the
  * call not over yet? */
 bool inject_unfinished(const struct inject_machine *m, int64_t result);
-/* Into p->regs; in two halves, and whole. */
+/* A thread's registers, into p->regs; in two halves, and whole. */
 bool inject_send_get(struct inject_port *p); /* of the thread that is selected */
 bool inject_hear_regs(struct inject_port *p, uint32_t *len);
 bool inject_get_regs(struct inject_port *p, const char *id, uint32_t *len);
-/* Posted. */
+/* Posts the registers. */
 bool inject_set_regs(struct inject_port *p, const char *id, const uint8_t *regs, uint32_t len);
-/* as inject_send_get() */
 bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len);
 
-/* /proc/PID/name, as far as it can be written. */
+/* Writes to /proc/PID/name, if it can be written. */
 void inject_write_proc(struct inject_port *p, uint64_t pid, const char *name, const char *text);
+
+enum { INJECT_LEVELS = 16 };
 
 struct inject_status {
 	uint64_t parent, sig_blocked, sig_ignored, sig_caught;
-	unsigned levels;   /* of pid namespaces, from the stub's on */
-	uint64_t pids[16]; /* the process's id in each */
+	unsigned levels;              /* of pid namespaces, from the stub's on */
+	uint64_t pids[INJECT_LEVELS]; /* the process's id in each */
 	bool seccomp;
 };
-/* /proc/PID/task/TID/status; tid 0: the process's.  In two halves, and whole. */
+/* Reads /proc/PID/task/TID/status; tid 0: the process's.  In two halves, and whole. */
 bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid);
 bool inject_hear_status(struct inject_port *p, struct inject_status *st);
 bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid,
@@ -90,6 +92,7 @@ bool inject_read_status(struct inject_port *p, uint64_t pid, uint64_t tid,
  */
 bool inject_threads(struct inject_port *p,
 		    bool (*each)(struct inject_port *p, const char *id, uint64_t pid));
-/* T, its registers, and whether the process is the init of its pid namespace: into p->in. */
+/* Chooses the thread.  p->in gets it, its registers, and whether the process is the init of its pid
+ * namespace. */
 bool inject_choose(struct inject_port *p);
 #endif

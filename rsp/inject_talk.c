@@ -1,7 +1,12 @@
+/*
+ * Talking to the stub without allocating: a packet is put together in p->cmd, its reply is in
+ * p->reply, and a file's text in p->text.
+ */
 #include "rsp/inject_int.h"
 
 #include <string.h>
 
+#include "base/text.h"
 #include "rsp/packet.h"
 
 /* ------------------------------------------------------------------ packets */
@@ -295,7 +300,9 @@ static bool send_pread(struct inject_port *p, uint64_t fd)
 
 	inject_add_str(&o, "vFile:pread:");
 	inject_add_num(&o, fd);
-	inject_add_str(&o, ",1000,0");
+	inject_add_str(&o, ",");
+	inject_add_num(&o, INJECT_TEXT);
+	inject_add_str(&o, ",0");
 	return inject_send(&o);
 }
 
@@ -346,8 +353,6 @@ static uint64_t take_decimal(const char **s)
 {
 	uint64_t v = 0;
 
-	while (**s == ' ' || **s == '\t')
-		++*s;
 	for (; **s >= '0' && **s <= '9'; ++*s)
 		v = v * 10 + (uint64_t)(**s - '0');
 	return v;
@@ -355,16 +360,19 @@ static uint64_t take_decimal(const char **s)
 
 static uint64_t field_hex(const char *text, const char *name)
 {
-	const char *s = strstr(text, name);
+	const char *s = text_field(text, name);
 	uint64_t v = 0;
 
-	if (!s)
-		return 0;
-	s += strlen(name);
-	while (*s == ' ' || *s == '\t')
-		s++;
-	packet_number(&s, &v);
+	if (s)
+		packet_number(&s, &v);
 	return v;
+}
+
+static uint64_t field_decimal(const char *text, const char *name)
+{
+	const char *s = text_field(text, name);
+
+	return s ? take_decimal(&s) : 0;
 }
 
 /* /proc/PID/task/TID/name; tid 0: /proc/PID/name. */
@@ -418,28 +426,18 @@ bool inject_hear_status(struct inject_port *p, struct inject_status *st)
 	memset(st, 0, sizeof(*st));
 	if (!hear_file(p))
 		return false;
-	s = strstr(p->text, "\nPPid:");
-	if (s) {
-		s += 6;
-		st->parent = take_decimal(&s);
-	}
-	s = strstr(p->text, "\nNStgid:");
-	if (s) {
-		for (s += 8; *s == '\t' || *s == ' ';) {
-			uint64_t v = take_decimal(&s);
+	st->parent = field_decimal(p->text, "PPid:");
+	st->seccomp = field_decimal(p->text, "Seccomp:") != 0;
+	for (s = text_field(p->text, "NStgid:"); s && *s >= '0' && *s <= '9';) {
+		uint64_t v = take_decimal(&s);
 
-			if (v && st->levels < 16)
-				st->pids[st->levels++] = v;
-		}
+		if (v && st->levels < INJECT_LEVELS)
+			st->pids[st->levels++] = v;
+		s += strspn(s, " \t");
 	}
-	s = strstr(p->text, "\nSeccomp:");
-	if (s) {
-		s += 9;
-		st->seccomp = take_decimal(&s) != 0;
-	}
-	st->sig_blocked = field_hex(p->text, "\nSigBlk:");
-	st->sig_ignored = field_hex(p->text, "\nSigIgn:");
-	st->sig_caught = field_hex(p->text, "\nSigCgt:");
+	st->sig_blocked = field_hex(p->text, "SigBlk:");
+	st->sig_ignored = field_hex(p->text, "SigIgn:");
+	st->sig_caught = field_hex(p->text, "SigCgt:");
 	return true;
 }
 

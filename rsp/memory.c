@@ -175,7 +175,7 @@ static struct err *decode(const struct rsp *rsp, const uint8_t *p, size_t len, u
 }
 
 /* The oldest request's reply; *ret bytes of it could be read, 0 = none. */
-static struct err *take(struct reading *rd, struct chunk *c, uint64_t *ret)
+static struct err *take_chunk(struct reading *rd, struct chunk *c, uint64_t *ret)
 {
 	struct rsp *rsp = rd->rsp;
 	const struct rsp_range *r;
@@ -249,7 +249,7 @@ static struct err *first_pass(struct reading *rd)
 		TRY(ask_more(rd));
 		if (!rd->under_way)
 			return NULL;
-		TRY(take(rd, &c, &got));
+		TRY(take_chunk(rd, &c, &got));
 		r = &rd->ranges[c.range];
 		if (got == 0 && c.off < r->got) {
 			r->got = c.off;
@@ -312,7 +312,7 @@ static struct err *page_reply(struct reading *rd)
 	struct gap *g;
 	uint64_t got;
 
-	TRY(take(rd, &c, &got));
+	TRY(take_chunk(rd, &c, &got));
 	g = &rd->gaps.v[c.gap];
 	if (c.off != g->lo)
 		/* behind what failed, or the first byte of a page that could be read */
@@ -408,7 +408,7 @@ static struct err *second_pass(struct reading *rd)
 			TRY(ask_halves(rd, &sent));
 			if (!rd->gaps.v[done].probe)
 				continue;
-			TRY(take(rd, &c, &got));
+			TRY(take_chunk(rd, &c, &got));
 			if (!narrow(rd, &rd->gaps.v[done], got))
 				rd->gaps.v[kept++] = rd->gaps.v[done];
 		}

@@ -1,3 +1,7 @@
+/*
+ * A packet's end is searched for with memchr(); replies are decoded in one pass, and what nearly
+ * all of a reply consists of, bytes without runs, has a loop of its own.
+ */
 #include "rsp/packet.h"
 
 #include <string.h>
@@ -82,7 +86,8 @@ static bool sum_matches(const uint8_t *p, size_t len)
 	return hi >= 0 && lo >= 0 && packet_sum(p, len) == (hi << 4 | lo);
 }
 
-static void scan_frame(struct packet_scan *s, const uint8_t *p, size_t len, struct packet *ret)
+static void packet_scan_frame(struct packet_scan *s, const uint8_t *p, size_t len,
+			      struct packet *ret)
 {
 	size_t from = s->seen ? s->seen : 1;
 	const uint8_t *end = from < len ? memchr(p + from, '#', len - from) : NULL;
@@ -119,7 +124,7 @@ void packet_next(struct packet_scan *s, const uint8_t *p, size_t len, struct pac
 	switch (*p) {
 	case '$':
 	case '%':
-		scan_frame(s, p, len, ret);
+		packet_scan_frame(s, p, len, ret);
 		return;
 	case '+':
 	case '-':

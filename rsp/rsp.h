@@ -1,7 +1,6 @@
 /*
- * A client of the GDB Remote Serial Protocol: packets in and out of one stub.
- * It knows threads, registers, memory and files as the protocol has them; it
- * knows no architecture, no ELF and no Go.
+ * A client of the GDB Remote Serial Protocol, for one stub.  It knows threads, registers, memory
+ * and files as the protocol has them; it knows no architecture, no ELF and no Go.
  *
  * Life: rsp_create() connects and shakes hands (qSupported, no-ack mode where
  * there is one, `?`), starts the guardian (rsp/guardian.h), and leaves the
@@ -33,7 +32,7 @@
 struct rsp;
 
 struct rsp_options {
-	int timeout_ms; /* longest silence; 0 = the default, 30 s */
+	int timeout_ms; /* the longest silence; 0: the default, 30 s */
 	uint64_t pid;   /* not 0: vAttach to it (gdbserver --multi) */
 	bool forks;     /* rsp_fork() is meant to be used */
 	/* With pid: called, if set, after the connection is known to be good and before
@@ -94,11 +93,11 @@ struct rsp_thread {
 };
 
 /*
- * Breakpoints (rsp/until.c).  One at a time; the debuggee is stopped before, and after each call
- * but for errors, of which rsp_destroy() makes the best: a breakpoint that nobody waits for would
- * end the process.
+ * Breakpoints, one at a time.  The debuggee is stopped before and after each call.  After an error
+ * it may not be: rsp_destroy() makes the best of that, since a breakpoint that nobody waits for
+ * would end the process.
  */
-/* kind: the instruction's length, as gdb has it.  *writes: it can only be set by writing to the
+/* kind: the instruction's length, as gdb has it.  *writes: the stub sets it by writing to the
  * program's text. */
 ERR_MUST_CHECK struct err *rsp_break_set(struct rsp *rsp, uint64_t addr, unsigned kind,
 					 bool *writes);
@@ -106,7 +105,7 @@ ERR_MUST_CHECK struct err *rsp_break_clear(struct rsp *rsp);
 /*
  * Lets all threads run (step: `t` alone, one instruction) until something stops one of them,
  * however long that takes; *t gets that thread, *signal what stopped it, by gdb's numbers
- * (RSP_SIGTRAP: a breakpoint or a step).  signal in: what *t gets, 0: nothing.
+ * (RSP_SIGTRAP: a breakpoint or a step).  Before, *signal is what *t is to get, 0: nothing.
  */
 enum { RSP_SIGTRAP = 5 };
 ERR_MUST_CHECK struct err *rsp_resume(struct rsp *rsp, bool step, struct rsp_thread *t,
@@ -116,10 +115,11 @@ const struct rsp_thread *rsp_current_thread(const struct rsp *rsp);
 
 /*
  * A snapshot by fork (rsp/inject.h).  likely: a thread (tid) that waits in a system call, 0: not
- * known.  rsp_fork(): the process is stopped before; afterwards it runs and what memory is read is
- * the snapshot's, until rsp_end_snapshot().  ERR_UNSUPPORTED: it was refused, the process is as it
- * was, and still stopped.  rsp_end_snapshot() does nothing without one; it may be called after any
- * error but those that end the connection; ERR_EXITED before it: the snapshot was killed.
+ * known.  Before rsp_fork() the process is stopped; afterwards it runs, and memory is read from
+ * the snapshot until rsp_end_snapshot().  ERR_UNSUPPORTED: it was refused, the process is as it
+ * was, and still stopped.  ERR_EXITED from a later call: the snapshot was killed.
+ * rsp_end_snapshot() does nothing where there is none; it may be called after any error but those
+ * that end the connection.
  */
 struct inject_machine;
 ERR_MUST_CHECK struct err *rsp_fork(struct rsp *rsp, const struct inject_machine *m,
@@ -151,9 +151,9 @@ ERR_MUST_CHECK struct err *rsp_registers(struct rsp *rsp, const struct rsp_reg *
 ERR_MUST_CHECK struct err *rsp_read_registers(struct rsp *rsp, const struct rsp_thread *threads,
 					      size_t n, struct buf *raw, struct buf *avail);
 
-/* One range of memory to read.  got: how many bytes from the start were read (== len: all; less:
- * the byte at addr+got cannot be read).  guess: where exactly it ends is not worth another way
- * there and back: got may be too little. */
+/* One range of memory to read.  got: how many bytes from the start were read; if that is less than
+ * len, the byte at addr + got cannot be read.  guess: where exactly that is, is not worth another
+ * way there and back, so that got may be too little. */
 struct rsp_range {
 	uint64_t addr;
 	uint64_t len;
@@ -171,34 +171,34 @@ struct rsp_range {
 ERR_MUST_CHECK struct err *rsp_read_memory(struct rsp *rsp, struct rsp_range *ranges, size_t n,
 					   void (*progress)(void *arg, uint64_t bytes), void *arg);
 
-/* A whole qXfer:OBJECT:read:ANNEX object ("auxv", "exec-file", ...). */
+/* A whole qXfer:OBJECT:read:ANNEX object ("auxv", ...), appended. */
 ERR_MUST_CHECK struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex,
 				    struct buf *ret);
 
-/* vFile: reads the file `path` of the stub's machine, whole (up to `limit` bytes, else
- * ERR_LIMIT), or, with rsp_file_read_at(), one piece.  Both need features.vfile, else
- * ERR_UNSUPPORTED. */
+/* Reads a file of the stub's machine (vFile), whole, up to `limit` bytes, else ERR_LIMIT.  It needs
+ * features.vfile, else ERR_UNSUPPORTED.  What is read is appended. */
 ERR_MUST_CHECK struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit,
 					 struct buf *ret);
 /* A small text file, of /proc or /sys most likely, that may well be missing or refused: *found is
  * false then, and with a stub that has no files.  text is emptied before. */
 ERR_MUST_CHECK struct err *rsp_file_text(struct rsp *rsp, struct buf *text, bool *found,
 					 const char *fmt, ...) ERR_PRINTF(4, 5);
-/* Up to len bytes from off, less at the file's end; appended, as all of these do.  gdbserver 13
- * takes offsets of 31 bits only (ERR_REMOTE beyond). */
+/* The same, of up to len bytes from off, less at the file's end.  gdbserver 13 takes offsets of 31
+ * bits only (ERR_REMOTE beyond). */
 ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off,
 					    uint64_t len, struct buf *ret);
 
-/* qRcmd: the monitor command's output. */
+/* Runs a monitor command (qRcmd); ret gets what it prints. */
 ERR_MUST_CHECK struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret);
 
 /*
- * A whole machine: memory reads are physical from now on (features.phys_mem, else ERR_UNSUPPORTED),
- * in every stop; whenever the machine runs, and in the end, the stub is as it was.  Stopped.
+ * Of a whole machine, which is stopped: from now on memory reads are physical, in every stop
+ * (features.phys_mem, else ERR_UNSUPPORTED).  Whenever the machine runs, and in the end, the stub
+ * is as it was.
  */
 ERR_MUST_CHECK struct err *rsp_read_physical(struct rsp *rsp);
 
-/* What moved, for -v and the bench. */
+/* What went over the wire, for -v and the bench. */
 struct rsp_stats {
 	uint64_t packets_out, packets_in;
 	uint64_t bytes_out, bytes_in; /* on the wire */

@@ -1,5 +1,6 @@
 /*
- * Read with expat, without namespaces: QEMU writes <xi:include> and never declares xi.
+ * The files are read with expat, without namespaces: QEMU writes <xi:include> and never declares
+ * xi.
  *
  * What a hostile stub could send, and what holds it: entities are never expanded (a
  * document that declares one is refused, which ends every entity bomb), depth and counts
@@ -36,8 +37,9 @@ struct walk {
 	XML_Parser parser; /* of the file being read */
 };
 
-static void read_file(struct walk *w, const char *name);
+static void xml_read_file(struct walk *w, const char *name);
 
+/* Notes the first error, and stops the parser; NULL is fine. */
 static void fail(struct walk *w, struct err *err)
 {
 	if (!err)
@@ -59,7 +61,7 @@ static const char *attr(const char **atts, const char *name)
 	return NULL;
 }
 
-static bool parse_number(const char *s, uint32_t max, uint32_t *ret)
+static bool xml_number(const char *s, uint32_t max, uint32_t *ret)
 {
 	char *end;
 	unsigned long v;
@@ -80,9 +82,9 @@ static void add_reg(struct walk *w, const char **atts)
 	struct rsp_reg reg = { .regnum = w->next_regnum, .offset = UINT32_MAX };
 	uint32_t bits;
 
-	if (!name || !parse_number(attr(atts, "bitsize"), MAX_BITS, &bits) || !bits || bits % 8 ||
-	    (regnum && !parse_number(regnum, MAX_REGNUM, &reg.regnum)) ||
-	    (offset && !parse_number(offset, MAX_TEXT, &reg.offset)) || w->x->regs.n >= MAX_REGS) {
+	if (!name || !xml_number(attr(atts, "bitsize"), MAX_BITS, &bits) || !bits || bits % 8 ||
+	    (regnum && !xml_number(regnum, MAX_REGNUM, &reg.regnum)) ||
+	    (offset && !xml_number(offset, MAX_TEXT, &reg.offset)) || w->x->regs.n >= MAX_REGS) {
 		fail(w, err_create(ERR_PROTO,
 				   "the stub's target.xml has a register that makes no sense"));
 		return;
@@ -118,7 +120,7 @@ static void on_start(void *arg, const char *name, const char **atts)
 			return;
 		}
 		w->include_depth++;
-		read_file(w, href);
+		xml_read_file(w, href);
 		w->include_depth--;
 		w->parser = outer;
 		if (w->err)
@@ -154,7 +156,7 @@ static void on_entity(void *arg, const char *name, int is_param, const char *val
 	fail(arg, err_create(ERR_PROTO, "the stub's target.xml declares entities"));
 }
 
-static void read_file(struct walk *w, const char *name)
+static void xml_read_file(struct walk *w, const char *name)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	unsigned depth = w->depth;
@@ -206,7 +208,7 @@ struct err *target_xml_read(struct target_xml *x, target_xml_fetch *fetch, void 
 	struct walk w = { .x = x, .fetch = fetch, .arg = arg };
 	uint32_t offset = 0;
 
-	read_file(&w, "target.xml");
+	xml_read_file(&w, "target.xml");
 	if (w.err) {
 		target_xml_deinit(x);
 		return w.err;

@@ -16,17 +16,13 @@
 
 struct target_xml {
 	VEC(struct rsp_reg) regs;
-	char arch[64];
+	char arch[64]; /* "i386:x86-64"; "": it names none */
 };
-
-#define TARGET_XML_INIT      \
-	{                    \
-		VEC_INIT, "" \
-	}
 
 /* Gets one file's text ("target.xml", "64bit-core.xml") into ret. */
 typedef struct err *target_xml_fetch(void *arg, const char *name, struct buf *ret);
 
+/* x is zeroed before. */
 ERR_MUST_CHECK struct err *target_xml_read(struct target_xml *x, target_xml_fetch *fetch,
 					   void *arg);
 void target_xml_deinit(struct target_xml *x);

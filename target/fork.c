@@ -26,7 +26,7 @@ struct fork {
 	int64_t next_look; /* at it */
 };
 
-static bool is_code(const struct arch_fork *a, const uint8_t *p)
+static bool fork_is_code(const struct arch_fork *a, const uint8_t *p)
 {
 	for (unsigned i = 0; i < a->code_len; i++) {
 		if (a->mask[i] && p[i] != a->code[i])
@@ -35,7 +35,7 @@ static bool is_code(const struct arch_fork *a, const uint8_t *p)
 	return true;
 }
 
-static bool find_code(struct fork *f)
+static bool fork_find_code(struct fork *f)
 {
 	const struct arch_fork *a = f->arch->fork;
 	const struct elf_segment *segs;
@@ -52,7 +52,7 @@ static bool find_code(struct fork *f)
 			continue;
 		for (; p < end && (hit = memmem(p, (size_t)(end - p), rare, rare_len));
 		     p = hit + 1) {
-			if (hit - s->data < a->call_off || !is_code(a, hit - a->call_off))
+			if (hit - s->data < a->call_off || !fork_is_code(a, hit - a->call_off))
 				continue;
 			f->code = s->addr + (uint64_t)(hit - s->data) - a->call_off;
 			f->text = s->addr;
@@ -81,7 +81,7 @@ struct err *fork_create(struct rsp *rsp, const struct arch *arch, const struct e
 	    !rf->vfile)
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub does not report forks (gdbserver does)");
-	if (!find_code(&f))
+	if (!fork_find_code(&f))
 		return no_code(exe);
 	*ret = malloc(sizeof(f));
 	if (!*ret)

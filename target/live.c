@@ -34,8 +34,8 @@ static void batch_progress(void *arg, uint64_t bytes)
 }
 
 /* Hands over the next ranges; *n gets how many. */
-static struct err *read_batch(struct live *l, struct mem_range *ranges, struct rsp_range *r,
-			      size_t max, size_t *n)
+static struct err *live_read_batch(struct live *l, struct mem_range *ranges, struct rsp_range *r,
+				   size_t max, size_t *n)
 {
 	uint64_t bytes = 0;
 	size_t k = 0;
@@ -69,7 +69,7 @@ static struct err *live_readv(struct mem_source *src, struct mem_range *ranges, 
 	for (size_t i = 0, k = 0; i < n; i += k) {
 		if (l->watch)
 			TRY(l->watch(l->watch_arg));
-		TRY(read_batch(l, ranges + i, r, n - i < max ? n - i : max, &k));
+		TRY(live_read_batch(l, ranges + i, r, n - i < max ? n - i : max, &k));
 	}
 	return NULL;
 }
@@ -153,8 +153,8 @@ static bool all_set(const uint8_t *p, size_t n)
 	return true;
 }
 
-static void fill_thread(const struct arch *a, const struct place *places, const struct buf *raw,
-			const struct buf *avail, struct thread *th)
+static void live_fill_thread(const struct arch *a, const struct place *places,
+			     const struct buf *raw, const struct buf *avail, struct thread *th)
 {
 	for (unsigned i = 0; i < a->nregs; i++) {
 		struct place p = places[i];
@@ -226,7 +226,7 @@ static struct err *live_threads(struct target *t, struct threads *ret)
 	for (size_t i = 0; i < list.n; i++) {
 		struct thread th = { .tid = list.v[i].tid };
 
-		fill_thread(t->arch, places, &r.raw[i], &r.avail[i], &th);
+		live_fill_thread(t->arch, places, &r.raw[i], &r.avail[i], &th);
 		threads.v[threads.n++] = th;
 	}
 	threads_sort(&threads);

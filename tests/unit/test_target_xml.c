@@ -40,7 +40,7 @@ static void test_xml_hostile(void **state)
 		"<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\">]><t>&c;</t>",
 		"<!DOCTYPE t [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><t>&x;</t>",
 	};
-	struct target_xml x = TARGET_XML_INIT;
+	struct target_xml x = { 0 };
 	struct buf deep = BUF_INIT;
 	struct err *err;
 
@@ -73,7 +73,7 @@ static void test_xml_hostile(void **state)
 /* As lldb-server has it: the order is not that of `g`, and registers overlap. */
 static void test_xml_offsets(void **state)
 {
-	struct target_xml x = TARGET_XML_INIT;
+	struct target_xml x = { 0 };
 
 	ok(target_xml_read(
 		&x, fetch_one,
