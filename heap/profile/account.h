@@ -1,9 +1,10 @@
 /*
- * Where all of a Go process's memory is, to the byte: what is live and what else there is.  What
- * the runtime counts of itself (runtime.MemStats) and what is counted here from its tables must
- * agree; where they do not, it is said.
+ * Where all of a Go process's memory is, to the byte: what is live and what else there is.  The
+ * numbers that the runtime counts of itself (runtime.MemStats) and those that are counted here from
+ * its tables must agree; a note in the report says where they do not.
  *
- *	sys = heap_inuse + heap_idle + stack_inuse + stack_sys_own + mspan_sys + mcache_sys + buckhash_sys + gc_sys + other_sys
+ *	sys = heap_inuse + heap_idle + stack_inuse + stack_sys_own + mspan_sys + mcache_sys
+ *	      + buckhash_sys + gc_sys + other_sys
  *	heap_inuse = live + unreachable + free slots + tails
  *
  * Source: runtime/mstats.go:readmemstats_m, mheap.go, stack.go of each release.
@@ -14,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What an object lives by: its path's root.  In the order of marking's passes
+/* The kind of root that keeps an object alive, in the order of marking's passes
  * (heap/mark/mark.h). */
 enum live_kind {
 	LIVE_VARIABLES, /* package variables outside the runtime */
@@ -26,7 +27,8 @@ enum live_kind {
 	LIVE_RUNTIME, /* the runtime's own variables, sync.Pool, tiny blocks being filled */
 	LIVE_N
 };
-const char *live_kind_name(enum live_kind kind); /* LIVE_N: of what is not live */
+/* LIVE_N has a name, too: that of what is not live. */
+const char *live_kind_name(enum live_kind kind);
 
 struct amount {
 	uint64_t bytes, objects;
@@ -46,25 +48,26 @@ struct stack_amount {
 	uint64_t count, bytes, used;
 };
 
-enum { SIZE_CLASSES = 68 };
+enum { SIZE_CLASSES = 68 }; /* internal/runtime/gc.NumSizeClasses, runtime._NumSizeClasses */
 
 struct account {
-	bool heap, counters; /* what could be counted: from the tables; by the runtime's counters */
+	bool heap;     /* the tables could be counted */
+	bool counters; /* the runtime's own counters could be read */
 
-	/* the heap's spans in use; bytes are slots */
+	/* The heap's spans in use; bytes are those of slots. */
 	struct amount live[LIVE_N];
 	struct amount unswept;    /* unreachable: dead in the last collection, and not swept yet */
-	struct amount waiting;    /* unreachable but for their finalizers, which will run */
+	struct amount waiting;    /* only their finalizers, which will run, lead to them */
 	struct amount garbage;    /* unreachable, neither of these */
 	struct amount free_slots; /* objects: slots */
 	struct amount free_class[SIZE_CLASSES]; /* the same by size class; 0: none */
 	uint64_t class_size[SIZE_CLASSES];
 	uint64_t tails;          /* ends of spans: no slot fits, or the pointer bitmaps are there */
 	uint64_t large_rounding; /* of allocated bytes: large objects' last pages */
-	/* of live ones: slots of small objects whose size is known (heap/mark/slot_use.h) */
+	/* of live bytes: slots of small objects whose own size is known (heap/mark/slot_use.h) */
 	struct amount sized;
-	uint64_t class_waste; /* what of them those do not need */
-	/* of allocated bytes: blocks that hold several small pointer-free objects */
+	uint64_t class_waste; /* of those slots: what their objects do not need */
+	/* of allocated bytes: blocks that hold several small objects without pointers */
 	struct amount tiny;
 
 	/* spans */

@@ -1,5 +1,6 @@
 /*
- * Goroutines for readers: grouped by equal stacks; what waits for finalizers, and why.
+ * Goroutines as people read of them: the groups of those with equal stacks, and the goroutines
+ * that run finalizers and cleanups, with what holds them up.
  */
 #ifndef GRF_HEAP_PROFILE_GOROUTINE_REPORT_H
 #define GRF_HEAP_PROFILE_GOROUTINE_REPORT_H
@@ -21,11 +22,11 @@ struct goroutine_group {
 	uint32_t nframes;
 	const char *created_by; /* NULL: nobody, or unknown */
 	uint64_t stack_bytes;
-	/* The runtime notes that one waits when it next collects: it has waited at least so
-	 * long.  0: not noted. */
+	/* How long they have waited, at least: the runtime notes that a goroutine waits when it
+	 * next collects.  0: it was not noted. */
 	uint64_t wait_min_ns, wait_max_ns;
-	struct amount alone;  /* objects that nothing else leads to */
-	uint32_t first, last; /* while it is made: members, linked */
+	struct amount alone; /* objects that nothing else leads to */
+	uint32_t order;      /* of the groups, by their first goroutines */
 };
 
 VEC_NAMED(goroutine_groups, struct goroutine_group);
@@ -36,13 +37,13 @@ struct finalizer_worker {
 	bool cleanups;
 	bool busy; /* in a function of the program */
 	const char *state;
-	const char *function;   /* busy: what it runs, the outermost; */
-	const char *blocked_in; /* and the program's innermost */
-	uint64_t wait_ns;       /* at least; 0: unknown */
+	/* busy: the program's outermost function on its stack, and the innermost */
+	const char *function, *blocked_in;
+	uint64_t wait_ns; /* at least; 0: unknown */
 };
 
 struct goroutine_report {
-	bool grouped;                   /* it was asked for */
+	bool grouped;                   /* groups were asked for */
 	struct goroutine_groups groups; /* most objects alone first, then most goroutines */
 	VEC(struct finalizer_worker) workers;
 	struct arena arena;

@@ -1,3 +1,9 @@
+/*
+ * The profile's tree and the report's lines, as data: made in heap/, read in output/.
+ *
+ * A node is found by its parent and its frame in one map.  Roots that differ in their goroutine's
+ * labels only are roots of their own, so that the map's key has the label in the parent's place.
+ */
 #include "heap/profile/profile.h"
 
 #include <stdio.h>
@@ -24,31 +30,23 @@ void profile_deinit(struct profile *p)
 
 struct err *profile_child(struct profile *p, uint32_t parent, const char *frame, uint32_t *ret)
 {
-	struct err *err;
 	uint32_t id;
 
-	err = strtab_add(&p->frames, frame, &id);
-	if (err)
-		return err;
+	TRY(strtab_add(&p->frames, frame, &id));
 	return profile_child_id(p, parent, id, ret);
 }
 
 static struct err *node_get(struct profile *p, uint32_t key, struct profile_node node,
 			    uint32_t *ret)
 {
-	struct err *err;
 	uint64_t *slot;
 	bool is_new;
 
 	/* First the room, then the key: a key without its node would be found later. */
 	if (p->nodes.n >= UINT32_MAX - 1 - p->labels.n)
 		return err_create(ERR_LIMIT, "the profile has more than %u nodes", UINT32_MAX - 1);
-	err = vec_reserve(&p->nodes, 1);
-	if (err)
-		return err;
-	err = map64_put(&p->children, (uint64_t)key << 32 | node.frame, p->nodes.n, &slot, &is_new);
-	if (err)
-		return err;
+	TRY(vec_reserve(&p->nodes, 1));
+	TRY(map64_put(&p->children, (uint64_t)key << 32 | node.frame, p->nodes.n, &slot, &is_new));
 	if (is_new) {
 		node.depth = p->nodes.v[node.parent].depth + 1;
 		p->nodes.v[p->nodes.n++] = node;
@@ -62,28 +60,30 @@ struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame,
 	return node_get(p, parent, (struct profile_node){ .parent = parent, .frame = frame }, ret);
 }
 
-/* Labels count down from the highest number, which no node has. */
+/* As keys, labels count down from the highest number, which no node has. */
 struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint32_t *ret)
 {
 	return node_get(p, label ? UINT32_MAX - label : 0,
 			(struct profile_node){ .frame = frame, .label = label }, ret);
 }
 
-static ERR_PRINTF(4, 0) struct err *add_line(char ***v, size_t *n, size_t *cap, const char *fmt,
-					     va_list ap)
+static ERR_PRINTF(2, 0) struct err *lines_add(struct report_lines *lines, const char *fmt,
+					      va_list ap)
 {
-	struct err *err;
 	char *line;
 
-	if (*n == *cap) {
-		err = vec_grow_((void **)v, cap, *n + 1, sizeof(**v));
-		if (err)
-			return err;
-	}
+	TRY(vec_reserve(lines, 1));
 	if (vasprintf(&line, fmt, ap) < 0)
 		return err_nomem();
-	(*v)[(*n)++] = line;
+	lines->v[lines->n++] = line;
 	return NULL;
+}
+
+static void lines_deinit(struct report_lines *lines)
+{
+	for (size_t i = 0; i < lines->n; i++)
+		free(lines->v[i]);
+	vec_deinit(lines);
 }
 
 struct err *report_note(struct report *r, const char *fmt, ...)
@@ -92,7 +92,7 @@ struct err *report_note(struct report *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	err = add_line(&r->notes.v, &r->notes.n, &r->notes.cap, fmt, ap);
+	err = lines_add(&r->notes, fmt, ap);
 	va_end(ap);
 	return err;
 }
@@ -103,7 +103,7 @@ struct err *report_detail(struct report *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	err = add_line(&r->details.v, &r->details.n, &r->details.cap, fmt, ap);
+	err = lines_add(&r->details, fmt, ap);
 	va_end(ap);
 	return err;
 }
@@ -111,12 +111,6 @@ struct err *report_detail(struct report *r, const char *fmt, ...)
 void report_deinit(struct report *r)
 {
 	goroutine_report_deinit(&r->goroutines_of);
-	for (size_t i = 0; i < r->notes.n; i++)
-		free(r->notes.v[i]);
-	for (size_t i = 0; i < r->details.n; i++)
-		free(r->details.v[i]);
-	free(r->notes.v);
-	free(r->details.v);
-	r->notes.v = r->details.v = NULL;
-	r->notes.n = r->details.n = r->notes.cap = r->details.cap = 0;
+	lines_deinit(&r->notes);
+	lines_deinit(&r->details);
 }

@@ -2,8 +2,8 @@
  * The reference profile: a tree of frames.  A node is one path from a root; its bytes
  * and objects are those held exactly there (not those below it).
  *
- * Outputs read it; heap/mark/name.c makes it.  Node 0 is the invisible top.  A node's parent
- * always has a smaller index.  Same image, same nodes in the same order.
+ * heap/mark/name.c makes it, outputs read it.  Node 0 is the invisible top.  A node's parent
+ * always has a smaller index.  The same image makes the same nodes in the same order.
  */
 #ifndef GRF_HEAP_PROFILE_PROFILE_H
 #define GRF_HEAP_PROFILE_PROFILE_H
@@ -52,6 +52,8 @@ ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint3
 /* Roots "[unreachable]", "[free slots]", ...: what is not live (heap/profile/profile_account.c). */
 ERR_MUST_CHECK struct err *profile_add_account(struct profile *p, const struct account *a);
 
+VEC_NAMED(report_lines, char *);
+
 /* What the summary and the profile's comments say about the process and the run. */
 struct report {
 	const char *target;  /* as given: "localhost:2345" */
@@ -85,11 +87,9 @@ struct report {
 	int64_t time_unix_ns;  /* when it was captured */
 	uint64_t time_mono_ns; /* the same by the clock that the process counts with; 0 unknown */
 
-	/* more lines for the summary, each whole, without newline: notes and, under -v, details */
-	struct {
-		char **v;
-		size_t n, cap;
-	} notes, details;
+	/* More lines for the summary, each of them whole and without a newline: notes and, under
+	 * -v, details. */
+	struct report_lines notes, details;
 };
 
 /* Adds a line; printf-like. */

@@ -1,33 +1,16 @@
-#include "heap/profile/account.h"
+/*
+ * The account (heap/profile/account.h), made in three steps that know nothing of each other: slots
+ * are counted span by span from what was marked, stacks goroutine by goroutine, and the runtime's
+ * own counters are read.  Where the two sides differ the report gets a note.
+ */
+#include "heap/report/account_heap.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/limits.h"
-#include "heap/report/account_heap.h"
 
-const char *live_kind_name(enum live_kind kind)
-{
-	static const char *const names[] = { "package variables",
-					     "goroutines",
-					     "finalizers",
-					     "cleanups",
-					     "queued finalizers and cleanups",
-					     "weak handles",
-					     "the runtime",
-					     "nothing: not live" };
-
-	return names[kind];
-}
-
-const char *stack_state_name(enum stack_state state)
-{
-	static const char *const names[] = { "running", "runnable", "waiting", "in system calls",
-					     "other" };
-
-	return names[state];
-}
+enum { TINY_SPAN_CLASS = 2 << 1 | 1 }; /* runtime/malloc.go: tinySpanClass */
 
 static bool was_seen(const struct mark *m, const struct span *sp, uint32_t i)
 {
@@ -40,7 +23,7 @@ static bool was_seen(const struct mark *m, const struct span *sp, uint32_t i)
 
 static void count_span(struct account *a, const struct mark *m, const struct span *s)
 {
-	unsigned class = s->spanclass >> 1;
+	unsigned class = s->spanclass >> 1; /* spanClass.sizeclass(); 0: a large object */
 	uint64_t slots = s->nelems * s->elemsize, live = 0, alive = 0;
 
 	for (uint32_t i = 0; i < s->nelems; i++) {
@@ -70,19 +53,19 @@ static void count_span(struct account *a, const struct mark *m, const struct spa
 			a->class_size[class] = s->elemsize;
 		}
 	}
-	if (s->spanclass == (2 << 1 | 1)) { /* malloc.go: tinySpanClass */
+	if (s->spanclass == TINY_SPAN_CLASS) {
 		a->tiny.objects += s->alloc_count;
 		a->tiny.bytes += s->alloc_count * s->elemsize;
 	}
 }
 
-/* Objects that nothing but their own finalizer waits for. */
+/* Objects that nothing but their own finalizers lead to: counted as garbage before. */
 static struct err *count_waiting(struct heap *h, const struct mark *m, struct account *a)
 {
-	struct ranges objs = VEC_INIT;
-	struct err *err = roots_finalized(&h->proc, &h->spans, &objs);
+	_cleanup_vec_ struct ranges objs = VEC_INIT;
 
-	for (size_t i = 0; i < objs.n && !err; i++) {
+	TRY(roots_finalized(&h->proc, &h->spans, &objs));
+	for (size_t i = 0; i < objs.n; i++) {
 		const struct span *sp = spans_find(&h->spans, objs.v[i].addr);
 		uint32_t k = sp ? span_index(sp, objs.v[i].addr) : 0;
 
@@ -93,22 +76,24 @@ static struct err *count_waiting(struct heap *h, const struct mark *m, struct ac
 		a->garbage.objects--;
 		a->garbage.bytes -= sp->elemsize;
 	}
-	vec_deinit(&objs);
-	return err;
+	return NULL;
 }
 
-static void count_live(const struct profile *p, struct account *a)
+/* By the kinds of the roots that the profile's nodes hang from. */
+static struct err *count_live(const struct profile *p, struct account *a)
 {
-	uint8_t *kind = calloc(p->nodes.n, 1);
+	_cleanup_free_ uint8_t *kind = calloc(p->nodes.n, 1);
 
-	for (size_t i = 1; kind && i < p->nodes.n; i++) {
+	if (!kind)
+		return err_nomem();
+	for (size_t i = 1; i < p->nodes.n; i++) {
 		const struct profile_node *v = &p->nodes.v[i];
 
 		kind[i] = v->parent ? kind[v->parent] : v->kind;
 		a->live[kind[i]].bytes += v->bytes;
 		a->live[kind[i]].objects += v->objects;
 	}
-	free(kind);
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ stacks */
@@ -118,20 +103,19 @@ static struct err *manual_spans(const struct proc *p, struct ranges *ret)
 {
 	uint32_t size = layout_size(&p->layout, LS_mspan);
 	uint64_t ptr, len, at;
-	struct err *err =
-		proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
 
-	for (uint64_t i = 0; i < len && !err; i++) {
+	TRY(proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len));
+	for (uint64_t i = 0; i < len; i++) {
 		const uint8_t *b = proc_try_word(p, ptr + i * p->fmt.word, &at) ?
 					   image_ptr(p->img, at, size, NULL) :
 					   NULL;
 
 		if (b && proc_peek(p, b, L_mspan_state) == SPAN_MANUAL)
-			err = vec_push(
-				ret, ((struct range){ proc_peek(p, b, L_mspan_startAddr),
-						      proc_peek(p, b, L_mspan_npages) * GO_PAGE }));
+			TRY(vec_push(ret, ((struct range){ proc_peek(p, b, L_mspan_startAddr),
+							   proc_peek(p, b, L_mspan_npages) *
+								   GO_PAGE })));
 	}
-	return err;
+	return NULL;
 }
 
 static bool among(const struct ranges *r, uint64_t addr)
@@ -212,8 +196,8 @@ static uint64_t counter(const struct proc *p, uint64_t base, enum layout_id id)
 	return v;
 }
 
-/* memstats.heapStats: three generations, whose sum is the value (mstats.go:
- * consistentHeapStats). */
+/* A field of memstats.heapStats, which is kept in three generations whose sum is the value
+ * (mstats.go: consistentHeapStats). */
 static uint64_t consistent(const struct proc *p, enum layout_id id)
 {
 	const struct layout *l = &p->layout;
@@ -257,7 +241,7 @@ static void read_counters(const struct proc *p, struct account *a)
 		 a->mcache_sys + a->buckhash_sys + account_gc_sys(a) + a->other_sys;
 }
 
-/* The runtime's own count of what was counted here. */
+/* The runtime's own count of spans in use. */
 static uint64_t counted_inuse(const struct proc *p)
 {
 	return layout_has(&p->layout, L_mstats_heap_inuse) ?
@@ -268,44 +252,43 @@ static uint64_t counted_inuse(const struct proc *p)
 static struct err *compare(const struct proc *p, const struct account *a, struct report *r)
 {
 	uint64_t manual = a->stack_inuse + a->work_bufs + a->ptr_bits;
-	struct err *err = NULL;
 
 	if (a->heap_inuse != counted_inuse(p))
-		err = report_note(r,
-				  "spans in use are %" PRIu64 " bytes; the runtime counts %" PRIu64,
-				  a->heap_inuse, counted_inuse(p));
-	if (!err && a->manual != manual)
-		err = report_note(r,
-				  "spans of stacks and of the collector are %" PRIu64
-				  " bytes; the runtime counts %" PRIu64,
-				  a->manual, manual);
-	return err;
+		TRY(report_note(r,
+				"spans in use are %" PRIu64 " bytes; the runtime counts %" PRIu64,
+				a->heap_inuse, counted_inuse(p)));
+	if (a->manual != manual)
+		TRY(report_note(r,
+				"spans of stacks and of the collector are %" PRIu64
+				" bytes; the runtime counts %" PRIu64,
+				a->manual, manual));
+	return NULL;
+}
+
+static struct err *account_fill(struct heap *h, const struct mark *m, const struct profile *p,
+				struct report *r)
+{
+	_cleanup_vec_ struct ranges manual = VEC_INIT;
+	struct account *a = &r->account;
+
+	for (size_t i = 0; i < h->spans.n; i++)
+		count_span(a, m, &h->spans.v[i]);
+	a->heap = true;
+	TRY(count_live(p, a));
+	TRY(count_waiting(h, m, a));
+	TRY(roots_queued(&h->proc, &a->finalizers_queued, &a->cleanups_queued));
+	TRY(manual_spans(&h->proc, &manual));
+	for (size_t i = 0; i < manual.n; i++)
+		a->manual += manual.v[i].len;
+	read_counters(&h->proc, a);
+	if (!a->counters) /* then the work buffers are taken for stacks, too */
+		a->stack_inuse = a->manual;
+	count_stacks(h, &manual, a);
+	return a->counters ? compare(&h->proc, a, r) : NULL;
 }
 
 struct err *account_make(struct heap *h, const struct mark *m, const struct profile *p,
 			 struct report *r)
 {
-	struct ranges manual = VEC_INIT;
-	struct account *a = &r->account;
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < h->spans.n; i++)
-		count_span(a, m, &h->spans.v[i]);
-	a->heap = true;
-	count_live(p, a);
-	err = count_waiting(h, m, a);
-	if (!err)
-		err = roots_queued(&h->proc, &a->finalizers_queued, &a->cleanups_queued);
-	if (!err)
-		err = manual_spans(&h->proc, &manual);
-	for (size_t i = 0; i < manual.n; i++)
-		a->manual += manual.v[i].len;
-	read_counters(&h->proc, a);
-	if (!a->counters) /* work buffers are in it, too */
-		a->stack_inuse = a->manual;
-	count_stacks(h, &manual, a);
-	vec_deinit(&manual);
-	if (!err && a->counters)
-		err = compare(&h->proc, a, r);
-	return err_wrapf(err, "accounting");
+	return err_wrapf(account_fill(h, m, p, r), "accounting");
 }

@@ -1,10 +1,11 @@
 /*
  * What each group of goroutines alone keeps alive.
  *
- * Every object gets an owner: none, a group, or several.  It changes at most twice, so that each
- * object is expanded at most twice, whatever the number of groups.
+ * Every object gets an owner: nobody, one group, or several.  Its owner changes at most twice, so
+ * that each object is expanded at most twice, whatever the number of groups.
  *
- * gs, ms and ps lead everywhere and are owned by nobody: what a g points to is its goroutine's.
+ * The runtime's structs g, m and p lead everywhere, and nobody owns them: what a g points to
+ * belongs to its goroutine.
  */
 #include <stdlib.h>
 
@@ -20,6 +21,13 @@ struct owning {
 	VEC(uint32_t) todo; /* scan ids */
 };
 
+static void owning_deinit(struct owning *o)
+{
+	free(o->owner);
+	vec_deinit(&o->todo);
+}
+
+/* What a pointer leads to is now owned by `owner`, too. */
 static struct err *own(struct owning *o, uint64_t value, uint32_t owner)
 {
 	const struct span *sp = spans_find(&o->h->spans, value);
@@ -39,7 +47,6 @@ static struct err *own(struct owning *o, uint64_t value, uint32_t owner)
 static struct err *expand(struct owning *o, const struct span *sp, uint32_t index, uint32_t owner)
 {
 	const struct proc *p = &o->h->proc;
-	struct err *err = NULL;
 	struct ptr_iter it;
 	uint64_t word;
 	bool bad = false;
@@ -47,9 +54,9 @@ static struct err *expand(struct owning *o, const struct span *sp, uint32_t inde
 	if (!ptr_iter_init(&it, p, &o->h->masks, sp, index, &bad))
 		return NULL;
 	image_touch(p->img, it.data);
-	while (!err && ptr_iter_next(&it, &word))
-		err = own(o, bytes_word(p->fmt, it.data + word * p->fmt.word), owner);
-	return err;
+	while (ptr_iter_next(&it, &word))
+		TRY(own(o, bytes_word(p->fmt, it.data + word * p->fmt.word), owner));
+	return NULL;
 }
 
 /* What a g, m or p itself points to. */
@@ -63,51 +70,57 @@ static struct err *expand_at(struct owning *o, uint64_t addr, uint32_t owner)
 static struct err *own_roots(struct owning *o, const struct map64 *of_g)
 {
 	const struct heap *h = o->h;
-	uint64_t ptr, len = 0, pp;
-	struct err *err = NULL;
+	uint64_t ptr, len, pp;
 
-	for (size_t i = 0; i < h->roots.n && !err; i++) {
+	for (size_t i = 0; i < h->roots.n; i++) {
 		const struct root *r = &h->roots.v[i];
 		uint64_t *group = r->frame == UINT32_MAX ?
 					  NULL :
 					  map64_get(of_g, h->stacks.frames.v[r->frame].g);
 
-		err = own(o, r->value, group ? (uint32_t)*group + 1 : SEVERAL);
+		TRY(own(o, r->value, group ? (uint32_t)*group + 1 : SEVERAL));
 	}
-	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
+	for (size_t i = 0; i < h->stacks.gs.n; i++) {
 		uint64_t *group = map64_get(of_g, i);
 
-		err = expand_at(o, h->stacks.gs.v[i].addr, group ? (uint32_t)*group + 1 : SEVERAL);
+		TRY(expand_at(o, h->stacks.gs.v[i].addr, group ? (uint32_t)*group + 1 : SEVERAL));
 	}
-	for (size_t i = 0; i < h->stacks.ms.n && !err; i++)
-		err = expand_at(o, h->stacks.ms.v[i].addr, SEVERAL);
-	if (!err)
-		err = proc_slice(&h->proc, h->proc.var.allp, &ptr, &len);
-	for (uint64_t i = 0; i < len && !err; i++)
+	for (size_t i = 0; i < h->stacks.ms.n; i++)
+		TRY(expand_at(o, h->stacks.ms.v[i].addr, SEVERAL));
+	TRY(proc_slice(&h->proc, h->proc.var.allp, &ptr, &len));
+	for (uint64_t i = 0; i < len; i++)
 		if (proc_try_word(&h->proc, ptr + i * h->proc.fmt.word, &pp))
-			err = expand_at(o, pp, SEVERAL);
-	return err;
+			TRY(expand_at(o, pp, SEVERAL));
+	return NULL;
+}
+
+static struct err *own_reached(struct owning *o)
+{
+	uint64_t steps = 0;
+
+	while (o->todo.n) {
+		uint32_t scan = o->todo.v[--o->todo.n];
+		const struct span *sp = spans_of_scan(&o->h->spans, scan);
+		uint32_t index = scan - sp->first_scan;
+
+		if (!(++steps & 0xffff))
+			TRY(intr_check());
+		TRY(expand(o, sp, index, o->owner[sp->first_id + index]));
+	}
+	return NULL;
 }
 
 struct err *alone_count(struct heap *h, const struct map64 *of_g, struct goroutine_groups *groups)
 {
-	struct owning o = { .h = h, .owner = calloc(h->spans.nids + 1, sizeof(*o.owner)) };
-	struct err *err = o.owner ? own_roots(&o, of_g) : err_nomem();
-	uint64_t steps = 0;
+	_cleanup_(owning_deinit) struct owning o = { .h = h };
 
-	if (o.owner)
-		huge_empty(o.owner, h->spans.nids * sizeof(*o.owner));
-	while (!err && o.todo.n) {
-		uint32_t scan = o.todo.v[--o.todo.n];
-		const struct span *sp = spans_of_scan(&h->spans, scan);
-		uint32_t index = scan - sp->first_scan;
-
-		if (!(++steps & 0xffff))
-			err = intr_check();
-		if (!err)
-			err = expand(&o, sp, index, o.owner[sp->first_id + index]);
-	}
-	for (size_t i = 0; i < h->spans.n && !err; i++)
+	o.owner = calloc(h->spans.nids + 1, sizeof(*o.owner));
+	if (!o.owner)
+		return err_nomem();
+	huge_empty(o.owner, h->spans.nids * sizeof(*o.owner));
+	TRY(own_roots(&o, of_g));
+	TRY(own_reached(&o));
+	for (size_t i = 0; i < h->spans.n; i++) {
 		for (uint32_t k = 0; k < h->spans.v[i].nelems; k++) {
 			uint32_t owner = o.owner[h->spans.v[i].first_id + k];
 
@@ -116,7 +129,6 @@ struct err *alone_count(struct heap *h, const struct map64 *of_g, struct gorouti
 			groups->v[owner - 1].alone.objects++;
 			groups->v[owner - 1].alone.bytes += h->spans.v[i].elemsize;
 		}
-	vec_deinit(&o.todo);
-	free(o.owner);
-	return err;
+	}
+	return NULL;
 }

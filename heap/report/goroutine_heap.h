@@ -1,17 +1,18 @@
-/* How heap/profile/goroutine_report.h's shapes are filled. */
+/* How the goroutines' report is made; its shape is in heap/profile/goroutine_report.h. */
 #ifndef GRF_HEAP_REPORT_GOROUTINE_HEAP_H
 #define GRF_HEAP_REPORT_GOROUTINE_HEAP_H
 
 #include "heap/profile/goroutine_report.h"
 #include "heap/heap_int.h"
 
-/* After the stacks were walked and the roots collected.  now_ns: CLOCK_MONOTONIC of the capture,
- * 0 unknown.  groups: make them, and count what each alone keeps, which walks the heap once
- * more. */
+/* To be called after the stacks were walked and the roots collected.  now_ns is the capture's
+ * CLOCK_MONOTONIC, 0 where it is unknown.  With `groups` the groups are made and what each alone
+ * keeps is counted, for which the heap is walked once more. */
 ERR_MUST_CHECK struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns,
 						 struct goroutine_report *r);
 
-/* heap/report/alone.c: fills groups[].alone; of_g: index of a goroutine -> of its group. */
+/* heap/report/alone.c: fills groups[].alone.  of_g leads from a goroutine's index to that of its
+ * group. */
 ERR_MUST_CHECK struct err *alone_count(struct heap *h, const struct map64 *of_g,
 				       struct goroutine_groups *groups);
 

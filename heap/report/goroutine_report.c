@@ -1,18 +1,14 @@
-#include "heap/profile/goroutine_report.h"
+/*
+ * Groups of goroutines.  Those with the same state, creator and functions on their stacks are one
+ * group, found by a hash over all of these; what each group alone keeps alive heap/report/alone.c
+ * counts.  Goroutines that run finalizers and cleanups are looked for by the runtime's functions at
+ * the bottom of their stacks.
+ */
+#include "heap/report/goroutine_heap.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/limits.h"
-#include "heap/report/goroutine_heap.h"
-
-void goroutine_report_deinit(struct goroutine_report *r)
-{
-	vec_deinit(&r->groups);
-	vec_deinit(&r->workers);
-	arena_deinit(&r->arena);
-}
 
 enum { REASONS = 256 };
 
@@ -21,9 +17,15 @@ struct grouping {
 	struct goroutine_report *r;
 	uint64_t now;
 	const char *reasons[REASONS]; /* why goroutines wait, as asked for */
-	struct map64 by_hash;         /* of what makes a group -> its index */
+	struct map64 by_hash;         /* hash of what makes a group -> the group's index */
 	struct map64 of_g;            /* index of a goroutine -> index of its group */
 };
+
+static void grouping_deinit(struct grouping *x)
+{
+	map64_deinit(&x->by_hash);
+	map64_deinit(&x->of_g);
+}
 
 /* ------------------------------------------------------------------ states */
 
@@ -69,7 +71,7 @@ static const char *state_name(struct grouping *x, const struct goroutine *g)
 	}
 }
 
-/* The newest time that the runtime has noted: now is not earlier. */
+/* The newest time that the runtime has noted anywhere: the capture is not older. */
 static uint64_t newest_time(const struct heap *h)
 {
 	const struct proc *p = &h->proc;
@@ -110,7 +112,7 @@ static const char *creator(struct proc *p, const struct goroutine *g)
 		return NULL;
 	err = func_find(p, pc, &f);
 	err_destroy(err);
-	/* main's, and the runtime's first ones: made before there were goroutines */
+	/* The main goroutine and the runtime's first ones were made before there were goroutines. */
 	return f && strcmp(f->name, "runtime.newproc") ? f->name : NULL;
 }
 
@@ -137,10 +139,14 @@ static bool fits(const struct grouping *x, const struct goroutine_group *gg,
 }
 
 static struct err *new_group(struct grouping *x, const struct goroutine *g, const char *state,
-			     const char *by, size_t *ret)
+			     const char *by)
 {
 	struct goroutine_group gg = {
-		.goid = g->goid, .state = state, .created_by = by, .nframes = g->nframes
+		.goid = g->goid,
+		.state = state,
+		.created_by = by,
+		.nframes = g->nframes,
+		.order = (uint32_t)x->r->groups.n,
 	};
 	const char **frames = arena_alloc(&x->r->arena, (g->nframes + 1) * sizeof(*frames));
 
@@ -149,41 +155,43 @@ static struct err *new_group(struct grouping *x, const struct goroutine *g, cons
 	for (uint32_t i = 0; i < g->nframes; i++)
 		frames[i] = frame_func(x->h, g, i)->name;
 	gg.frames = frames;
-	*ret = x->r->groups.n;
 	return vec_push(&x->r->groups, gg);
+}
+
+/* The group's index; a new one is made if there is none. */
+static struct err *find_group(struct grouping *x, const struct goroutine *g, const char *state,
+			      size_t *ret)
+{
+	const char *by = creator(&x->h->proc, g);
+	uint64_t hash = mix(mix(g->status, (uintptr_t)by), g->nframes), *slot;
+	bool is_new;
+
+	for (const char *c = state; *c; c++)
+		hash = mix(hash, (uint8_t)*c);
+	for (uint32_t k = 0; k < g->nframes; k++)
+		hash = mix(hash, (uintptr_t)frame_func(x->h, g, k)->name);
+	for (;; hash++) { /* where unequal groups have equal hashes the next slot is tried */
+		TRY(map64_put(&x->by_hash, hash, x->r->groups.n, &slot, &is_new));
+		if (is_new)
+			TRY(new_group(x, g, state, by));
+		else if (!fits(x, &x->r->groups.v[*slot], g, state, by))
+			continue;
+		*ret = *slot;
+		return NULL;
+	}
 }
 
 static struct err *add_goroutine(struct grouping *x, size_t i)
 {
 	const struct goroutine *g = &x->h->stacks.gs.v[i];
-	const char *by = creator(&x->h->proc, g), *state = state_name(x, g);
-	uint64_t hash = mix(mix(g->status, (uintptr_t)by), g->nframes),
-		 wait = waited(&x->h->proc, g, x->now), *slot;
+	uint64_t wait = waited(&x->h->proc, g, x->now);
+	const char *state = state_name(x, g);
 	struct goroutine_group *gg;
-	struct err *err;
 	size_t at;
-	bool is_new;
 
 	if (!state)
 		return err_nomem();
-	for (const char *c = state; *c; c++)
-		hash = mix(hash, (uint8_t)*c);
-	for (uint32_t k = 0; k < g->nframes; k++)
-		hash = mix(hash, (uintptr_t)frame_func(x->h, g, k)->name);
-	for (;; hash++) { /* equal hashes of unequal groups: the next */
-		err = map64_put(&x->by_hash, hash, x->r->groups.n, &slot, &is_new);
-		if (err)
-			return err;
-		at = *slot;
-		if (is_new) {
-			err = new_group(x, g, state, by, &at);
-			break;
-		}
-		if (fits(x, &x->r->groups.v[at], g, state, by))
-			break;
-	}
-	if (err)
-		return err;
+	TRY(find_group(x, g, state, &at));
 	gg = &x->r->groups.v[at];
 	gg->count++;
 	gg->stack_bytes += g->hi - g->lo;
@@ -193,7 +201,7 @@ static struct err *add_goroutine(struct grouping *x, size_t i)
 		gg->wait_min_ns = wait;
 	if (wait > gg->wait_max_ns)
 		gg->wait_max_ns = wait;
-	return map64_put(&x->of_g, i, at, &slot, &is_new);
+	return map64_put(&x->of_g, i, at, &(uint64_t *){ NULL }, NULL);
 }
 
 /* ------------------------------------------------------------------ finalizers */
@@ -243,31 +251,38 @@ static int group_cmp(const void *a, const void *b)
 		return x->alone.bytes < y->alone.bytes ? 1 : -1;
 	if (x->count != y->count)
 		return x->count < y->count ? 1 : -1;
-	return x->goid < y->goid ? -1 : x->goid > y->goid;
+	if (x->goid != y->goid)
+		return x->goid < y->goid ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static struct err *report_fill(struct grouping *x, bool groups)
+{
+	const struct stacks *s = &x->h->stacks;
+	struct goroutine_report *r = x->r;
+
+	for (size_t i = 0; i < s->gs.n; i++) {
+		if (goroutine_is_dead(&s->gs.v[i]))
+			continue;
+		TRY(add_worker(x, &s->gs.v[i]));
+		if (groups)
+			TRY(add_goroutine(x, i));
+	}
+	if (!groups)
+		return NULL;
+	TRY(alone_count(x->h, &x->of_g, &r->groups));
+	if (r->groups.n)
+		qsort(r->groups.v, r->groups.n, sizeof(*r->groups.v), group_cmp);
+	r->grouped = true;
+	return NULL;
 }
 
 struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns,
 				  struct goroutine_report *r)
 {
-	struct grouping x = { .h = h, .r = r, .now = newest_time(h) };
-	struct err *err = NULL;
+	_cleanup_(grouping_deinit) struct grouping x = { .h = h, .r = r, .now = newest_time(h) };
 
 	if (now_ns > x.now)
 		x.now = now_ns;
-	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
-		if (goroutine_is_dead(&h->stacks.gs.v[i]))
-			continue;
-		err = add_worker(&x, &h->stacks.gs.v[i]);
-		if (!err && groups)
-			err = add_goroutine(&x, i);
-	}
-	if (!err && groups) {
-		err = alone_count(h, &x.of_g, &r->groups);
-		r->grouped = !err;
-	}
-	if (!err && r->groups.n)
-		qsort(r->groups.v, r->groups.n, sizeof(*r->groups.v), group_cmp);
-	map64_deinit(&x.by_hash);
-	map64_deinit(&x.of_g);
-	return err_wrapf(err, "grouping goroutines");
+	return err_wrapf(report_fill(&x, groups), "grouping goroutines");
 }
