@@ -1,8 +1,8 @@
 /*
  * grf-rsp: who keeps a Go process's memory alive, through a debug stub.
  *
- * The command line and the wiring; the only place that prints errors or sets the exit
- * status: 0, 1 (it failed), 2 (usage), 128 + signal.
+ * The command line, and the order in which the parts are called.  Only this file prints errors and
+ * sets the exit status: 0, 1 (it failed), 2 (usage), 128 + the signal that ended it.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/intr.h"
+#include "base/similar.h"
 #include "heap/acquire/acquire.h"
 #include "output/output.h"
 #include "target/core.h"
@@ -25,51 +26,189 @@ struct options {
 	struct analyse_options analyse;
 	bool verbose, quiet;
 	bool save_only;
-	bool all; /* of the process's memory in the profile, not the live objects only */
+	bool all; /* the profile has all of the process's memory, not only live objects */
 };
 
-static const char usage_text[] =
-	"usage: grf-rsp [options] TARGET [EXE]\n"
-	"\n"
-	"Says who keeps a Go process's memory alive.  TARGET is a debug stub that holds\n"
-	"the process, as gdb spells it:\n"
-	"    HOST:PORT  :PORT  [V6]:PORT  unix:PATH  '| COMMAND'\n"
-	"for example one of\n"
-	"    gdbserver --attach :2345 PID                 and  grf-rsp localhost:2345 ./exe\n"
-	"    grf-rsp '| ssh HOST gdbserver --once - --attach PID' ./exe\n"
-	"or a core file.  EXE is the program that runs; without it, it is fetched from the stub,\n"
-	"or is what the core says.\n"
-	"\n"
-	"  -o FILE           write FILE (repeatable): *.folded collapsed stacks, *.txt the\n"
-	"                    summary, *.core what was captured, as a core file, everything else\n"
-	"                    a pprof profile (default grf.out)\n"
-	"  -p PID            attach to PID (with gdbserver --multi)\n"
-	"      --debug FILE  take names from FILE: an unstripped build of the same source, or\n"
-	"                    what strip split off (repeatable: plugins)\n"
-	"      --fork        stop the process only to fork it, and read the copy; it needs memory for\n"
-	"                    what the process writes to meanwhile (--fork=auto: if it is safe;\n"
-	"                    --fork=force: whatever memory is left)\n"
-	"      --until FUNC[:N]\n"
-	"                    let the program run until it enters FUNC (for the Nth time), then look:\n"
-	"                    for stubs that start it, or cannot interrupt it (QEMU's user mode)\n"
-	"      --after S     let it run for S seconds first\n"
-	"      --all         in the profile also what is not live: garbage, free slots, idle spans, stacks, the\n"
-	"                    runtime's structures\n"
-	"      --goroutines  group goroutines by their stacks, and say what each group alone keeps alive\n"
-	"      --stack-roots=path  begin a local's path with its goroutine's calls (default: var)\n"
-	"      --save-only   write the *.core, and analyse nothing\n"
-	"      --scrub       a *.core with every word zeroed that is no pointer\n"
-	"      --full        a *.core with all of the process's memory\n"
-	"      --max-depth N frames of a path before [deeper] (default 256)\n"
-	"      --nth N       of a QEMU guest's processes that run EXE, the Nth\n"
-	"      --timeout S   give up after S seconds of silence (default 30)\n"
-	"      --force       go on although EXE is not what runs\n"
-	"  -v, --verbose     more in the summary\n"
-	"  -q, --quiet       no summary, no progress\n"
-	"      --help        this text\n"
-	"      --version     the version\n"
-	"\n"
-	"The profile opens with: go tool pprof -http=:8080 grf.out\n";
+/* ------------------------------------------------------------------ the options */
+
+/* Codes of options without a letter; the others' codes are their letters. */
+enum {
+	OPT_LONG = 256,
+	OPT_DEBUG = OPT_LONG,
+	OPT_FORK,
+	OPT_UNTIL,
+	OPT_AFTER,
+	OPT_SAVE_ONLY,
+	OPT_SCRUB,
+	OPT_FULL,
+	OPT_GOROUTINES,
+	OPT_ALL,
+	OPT_STACK_ROOTS,
+	OPT_DEPTH,
+	OPT_NTH,
+	OPT_TIMEOUT,
+	OPT_FORCE,
+	OPT_HELP,
+	OPT_VERSION,
+};
+
+/* The one list of options: getopt's, that of --help, and that of "did you mean" are made of it. */
+static const struct option_row {
+	int code; /* 0: a group's title */
+	const char *name;
+	const char *arg; /* as --help shows it: "FILE"; "[=WAY]": may be left out; NULL: none */
+	const char *help;
+} option_rows[] = {
+	{ 0, "Getting in", NULL, NULL },
+	{ 'p', "pid", "PID", "attach to PID (with gdbserver --multi)" },
+	{ OPT_DEBUG, "debug", "FILE",
+	  "take names from FILE: an unstripped build of the same source, or what strip split off "
+	  "(repeatable: plugins)" },
+	{ OPT_FORK, "fork", "[=auto|force]",
+	  "stop the process only to fork it, and read the copy; it needs memory for what the "
+	  "process writes to meanwhile (auto: if it is safe; force: whatever memory is left)" },
+	{ OPT_UNTIL, "until", "FUNC[:N]",
+	  "let the program run until it enters FUNC (for the Nth time), then look: for stubs that "
+	  "start it, or cannot interrupt it (QEMU's user mode)" },
+	{ OPT_AFTER, "after", "S", "let it run for S seconds first" },
+
+	{ 0, "Output", NULL, NULL },
+	{ 'o', "output", "FILE",
+	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.core what was "
+	  "captured, as a core file, everything else a pprof profile (default grf.out)" },
+	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
+	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
+	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
+	{ 'v', "verbose", NULL, "more in the summary" },
+	{ 'q', "quiet", NULL, "no summary, no progress" },
+
+	{ 0, "Answers", NULL, NULL },
+	{ OPT_GOROUTINES, "goroutines", NULL,
+	  "group goroutines by their stacks, and say what each group alone keeps alive" },
+	{ OPT_ALL, "all", NULL,
+	  "in the profile also what is not live: garbage, free slots, idle spans, stacks, the "
+	  "runtime's structures" },
+	{ OPT_STACK_ROOTS, "stack-roots", "var|path",
+	  "begin a local's path with its variable (the default), or with its goroutine's calls" },
+	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
+
+	{ 0, "Rarely needed", NULL, NULL },
+	{ OPT_NTH, "nth", "N", "of a QEMU guest's processes that run EXE, the Nth" },
+	{ OPT_TIMEOUT, "timeout", "S", "give up after S seconds of silence (default 30)" },
+	{ OPT_FORCE, "force", NULL, "go on although EXE is not what runs" },
+	{ OPT_HELP, "help", NULL, "this text" },
+	{ OPT_VERSION, "version", NULL, "the version" },
+};
+
+enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
+
+static int option_has_arg(const struct option_row *r)
+{
+	return !r->arg ? no_argument : *r->arg == '[' ? optional_argument : required_argument;
+}
+
+/* getopt's two lists: ":o:p:vq" and the long names. */
+static void option_lists(char shorts[2 * OPTION_ROWS + 2], struct option longs[OPTION_ROWS + 1])
+{
+	*shorts++ = ':'; /* a missing argument is told from an unknown option */
+	for (int i = 0; i < OPTION_ROWS; i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (!r->code)
+			continue;
+		*longs++ = (struct option){ r->name, option_has_arg(r), NULL, r->code };
+		if (r->code < OPT_LONG)
+			*shorts++ = (char)r->code;
+		if (r->code < OPT_LONG && r->arg)
+			*shorts++ = ':';
+	}
+	*shorts = 0;
+	*longs = (struct option){ 0 };
+}
+
+enum { HELP_COLUMN = 24, HELP_WIDTH = 80 };
+
+/* The words of `text` in lines that begin at HELP_COLUMN; the cursor is at `column`. */
+static void help_wrap(const char *text, int column)
+{
+	if (column > HELP_COLUMN - 2) {
+		putchar('\n');
+		column = 0;
+	}
+	printf("%*s", HELP_COLUMN - column, "");
+	column = HELP_COLUMN;
+	while (*text) {
+		int len = (int)strcspn(text, " ");
+
+		if (column > HELP_COLUMN && column + 1 + len > HELP_WIDTH) {
+			printf("\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+		}
+		column += printf("%s%.*s", column > HELP_COLUMN ? " " : "", len, text);
+		text += len + (text[len] == ' ');
+	}
+	putchar('\n');
+}
+
+static void help(void)
+{
+	fputs("usage: grf-rsp [options] TARGET [EXE]\n"
+	      "\n"
+	      "Says who keeps a Go process's memory alive.  TARGET is a debug stub that holds\n"
+	      "the process, as gdb spells it:\n"
+	      "    HOST:PORT  :PORT  [V6]:PORT  unix:PATH  '| COMMAND'\n"
+	      "for example one of\n"
+	      "    gdbserver --attach :2345 PID            and  grf-rsp localhost:2345 ./exe\n"
+	      "    grf-rsp '| ssh HOST gdbserver --once - --attach PID' ./exe\n"
+	      "or a core file.  EXE is the program that runs; without it, it is fetched from\n"
+	      "the stub, or is what the core says.\n",
+	      stdout);
+	for (int i = 0; i < OPTION_ROWS; i++) {
+		const struct option_row *r = &option_rows[i];
+		int column;
+
+		if (!r->code) {
+			printf("\n%s:\n", r->name);
+			continue;
+		}
+		column = r->code < OPT_LONG ? printf("  -%c, --%s", r->code, r->name) :
+					      printf("      --%s", r->name);
+		if (r->arg)
+			column += printf("%s%s", *r->arg == '[' ? "" : " ", r->arg);
+		help_wrap(r->help, column);
+	}
+	puts("\nThe profile opens with: go tool pprof -http=:8080 grf.out");
+}
+
+/* What getopt has just refused, and the option whose name is nearest, if one is near. */
+static struct err *option_unknown(char **argv)
+{
+	const char *word = argv[optind - 1], *nearest = NULL;
+	char letter[] = { '-', (char)optopt, 0 }, name[SIMILAR_MAX + 1];
+	unsigned least;
+
+	if (optopt &&
+	    optopt < OPT_LONG) { /* a letter, at which getopt does not say in which word */
+		word = letter;
+		for (int i = 1; argv[i]; i++)
+			if (!strncmp(argv[i], letter, strlen(letter)))
+				word = argv[i];
+	}
+	snprintf(name, sizeof(name), "%s", word + strspn(word, "-"));
+	name[strcspn(name, "=")] = 0;
+	least = (unsigned)strlen(name) / 3 + 1;
+	for (int i = 0; i < OPTION_ROWS; i++) {
+		unsigned distance = similar_distance(name, option_rows[i].name);
+
+		if (option_rows[i].code && distance < least) {
+			least = distance;
+			nearest = option_rows[i].name;
+		}
+	}
+	if (!nearest || strlen(name) < 3)
+		return err_create(ERR_USAGE, "unknown option %s", word);
+	return err_create(ERR_USAGE, "unknown option %s, did you mean --%s?", word, nearest);
+}
 
 /* ------------------------------------------------------------------ command line */
 
@@ -84,23 +223,125 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 	return true;
 }
 
+/* An option's argument: from 1 to max, of `unit` (" of seconds", ""). */
+static struct err *parse_count(const char *option, const char *unit, unsigned long max,
+			       unsigned *ret)
+{
+	unsigned long n;
+
+	if (!parse_number(optarg, 1, max, &n))
+		return err_create(ERR_USAGE, "%s %s: not a number%s from 1 to %lu", option, optarg,
+				  unit, max);
+	*ret = (unsigned)n;
+	return NULL;
+}
+
 /* FUNC[:N]; cuts the number off, as argv is ours. */
-static bool parse_until(char *s, struct acquire_options *o)
+static struct err *parse_until(char *s, struct acquire_options *o)
 {
 	char *colon = strrchr(s, ':');
 	unsigned long n = 1;
 
-	if (colon && !parse_number(colon + 1, 1, 1000000000, &n))
-		return false;
+	if (!*s || colon == s || (colon && !parse_number(colon + 1, 1, 1000000000, &n)))
+		return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000",
+				  s);
 	if (colon)
 		*colon = 0;
 	o->until = s;
 	o->until_n = n;
-	return *s;
+	return NULL;
 }
 
-/* Whether they go together. */
-static struct err *check_options(struct options *o)
+static struct err *parse_fork(const char *way, enum fork_mode *ret)
+{
+	if (!way)
+		*ret = FORK_YES;
+	else if (!strcmp(way, "auto"))
+		*ret = FORK_AUTO;
+	else if (!strcmp(way, "force"))
+		*ret = FORK_FORCE;
+	else
+		return err_create(ERR_USAGE, "--fork=%s: auto or force", way);
+	return NULL;
+}
+
+/* One option, as getopt gives it. */
+static struct err *parse_option(int code, char **argv, struct options *o)
+{
+	unsigned long pid;
+	unsigned n;
+
+	switch (code) {
+	case 'o':
+		if (!*optarg)
+			return err_create(ERR_USAGE, "-o needs a file name");
+		return vec_push(&o->outputs, optarg);
+	case 'p':
+		if (!parse_number(optarg, 1, INT32_MAX, &pid))
+			return err_create(ERR_USAGE, "-p %s: not a process id", optarg);
+		o->acquire.pid = pid;
+		return NULL;
+	case 'v':
+		o->verbose = true;
+		return NULL;
+	case 'q':
+		o->quiet = true;
+		return NULL;
+	case OPT_DEBUG:
+		return vec_push(&o->debug_files, optarg);
+	case OPT_FORK:
+		return parse_fork(optarg, &o->acquire.fork);
+	case OPT_UNTIL:
+		return parse_until(optarg, &o->acquire);
+	case OPT_AFTER:
+		return parse_count("--after", " of seconds", 1000000, &o->acquire.after_s);
+	case OPT_SAVE_ONLY:
+		o->save_only = true;
+		o->acquire.spare_memory = true;
+		return NULL;
+	case OPT_SCRUB:
+		o->acquire.scrub = true;
+		return NULL;
+	case OPT_FULL:
+		o->acquire.full = true;
+		return NULL;
+	case OPT_GOROUTINES:
+		o->analyse.goroutines = true;
+		return NULL;
+	case OPT_ALL:
+		o->all = true;
+		return NULL;
+	case OPT_STACK_ROOTS:
+		o->analyse.stack_paths = !strcmp(optarg, "path");
+		if (strcmp(optarg, "path") && strcmp(optarg, "var"))
+			return err_create(ERR_USAGE, "--stack-roots=%s: var or path", optarg);
+		return NULL;
+	case OPT_DEPTH:
+		return parse_count("--max-depth", "", 1000000, &o->analyse.max_depth);
+	case OPT_NTH:
+		return parse_count("--nth", "", 1000000, &o->acquire.nth);
+	case OPT_TIMEOUT:
+		TRY(parse_count("--timeout", " of seconds", 86400, &n));
+		o->acquire.timeout_ms = (int)n * 1000;
+		return NULL;
+	case OPT_FORCE:
+		o->acquire.force = true;
+		return NULL;
+	case OPT_HELP:
+		help();
+		exit(fflush(stdout) ? 1 : 0);
+	case OPT_VERSION:
+		puts("grf-rsp " GRF_VERSION);
+		exit(fflush(stdout) ? 1 : 0);
+	case ':':
+		return err_create(ERR_USAGE, "%s needs an argument", argv[optind - 1]);
+	default:
+		return option_unknown(argv);
+	}
+}
+
+/* Whether the options about *.core files go together with the outputs. */
+static struct err *check_outputs(struct options *o)
 {
 	for (size_t i = 0; i < o->outputs.n; i++) {
 		bool core = output_kind(o->outputs.v[i]) == OUTPUT_CORE;
@@ -122,183 +363,43 @@ static struct err *check_options(struct options *o)
 	return NULL;
 }
 
+/* Whether the options about the process go together, and with TARGET. */
+static struct err *check_process(const struct acquire_options *o)
+{
+	if (o->until && o->after_s)
+		return err_create(ERR_USAGE, "--until and --after: one or the other");
+	if (core_is_file(o->target) && (o->pid || o->fork != FORK_NO || o->until || o->after_s))
+		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
+				  o->pid     ? "-p" :
+				  o->until   ? "--until" :
+				  o->after_s ? "--after" :
+					       "--fork",
+				  o->target);
+	return NULL;
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	enum {
-		OPT_HELP = 256,
-		OPT_VERSION,
-		OPT_DEPTH,
-		OPT_TIMEOUT,
-		OPT_FORCE,
-		OPT_DEBUG,
-		OPT_FORK,
-		OPT_UNTIL,
-		OPT_AFTER,
-		OPT_SAVE_ONLY,
-		OPT_SCRUB,
-		OPT_FULL,
-		OPT_GOROUTINES,
-		OPT_STACK_ROOTS,
-		OPT_ALL,
-		OPT_NTH
-	};
-	static const struct option longs[] = {
-		{ "help", no_argument, NULL, OPT_HELP },
-		{ "version", no_argument, NULL, OPT_VERSION },
-		{ "debug", required_argument, NULL, OPT_DEBUG },
-		{ "fork", optional_argument, NULL, OPT_FORK },
-		{ "until", required_argument, NULL, OPT_UNTIL },
-		{ "after", required_argument, NULL, OPT_AFTER },
-		{ "goroutines", no_argument, NULL, OPT_GOROUTINES },
-		{ "stack-roots", required_argument, NULL, OPT_STACK_ROOTS },
-		{ "all", no_argument, NULL, OPT_ALL },
-		{ "full", no_argument, NULL, OPT_FULL },
-		{ "save-only", no_argument, NULL, OPT_SAVE_ONLY },
-		{ "scrub", no_argument, NULL, OPT_SCRUB },
-		{ "max-depth", required_argument, NULL, OPT_DEPTH },
-		{ "nth", required_argument, NULL, OPT_NTH },
-		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-		{ "force", no_argument, NULL, OPT_FORCE },
-		{ "output", required_argument, NULL, 'o' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ NULL, 0, NULL, 0 },
-	};
-	unsigned long n;
-	struct err *err;
-	int c;
+	char shorts[2 * OPTION_ROWS + 2];
+	struct option longs[OPTION_ROWS + 1];
+	int code;
 
+	option_lists(shorts, longs);
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":o:p:vq", longs, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			if (!*optarg)
-				return err_create(ERR_USAGE, "-o needs a file name");
-			err = vec_push(&o->outputs, optarg);
-			if (err)
-				return err;
-			break;
-		case 'p':
-			if (!parse_number(optarg, 1, INT32_MAX, &n))
-				return err_create(ERR_USAGE, "-p %s: not a process id", optarg);
-			o->acquire.pid = n;
-			break;
-		case 'v':
-			o->verbose = true;
-			break;
-		case 'q':
-			o->quiet = true;
-			break;
-		case OPT_DEBUG:
-			err = vec_push(&o->debug_files, optarg);
-			if (err)
-				return err;
-			break;
-		case OPT_DEPTH:
-			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(ERR_USAGE,
-						  "--max-depth %s: not a number from 1 to 1000000",
-						  optarg);
-			o->analyse.max_depth = (unsigned)n;
-			break;
-		case OPT_TIMEOUT:
-			if (!parse_number(optarg, 1, 86400, &n))
-				return err_create(
-					ERR_USAGE,
-					"--timeout %s: not a number of seconds from 1 to 86400",
-					optarg);
-			o->acquire.timeout_ms = (int)n * 1000;
-			break;
-		case OPT_NTH:
-			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(ERR_USAGE,
-						  "--nth %s: not a number from 1 to 1000000",
-						  optarg);
-			o->acquire.nth = (unsigned)n;
-			break;
-		case OPT_FORK:
-			if (!optarg)
-				o->acquire.fork = FORK_YES;
-			else if (!strcmp(optarg, "auto"))
-				o->acquire.fork = FORK_AUTO;
-			else if (!strcmp(optarg, "force"))
-				o->acquire.fork = FORK_FORCE;
-			else
-				return err_create(ERR_USAGE, "--fork=%s: auto or force", optarg);
-			break;
-		case OPT_UNTIL:
-			if (!parse_until(optarg, &o->acquire))
-				return err_create(
-					ERR_USAGE,
-					"--until %s: FUNC or FUNC:N, N from 1 to 1000000000",
-					optarg);
-			break;
-		case OPT_AFTER:
-			if (!parse_number(optarg, 1, 1000000, &n))
-				return err_create(
-					ERR_USAGE,
-					"--after %s: not a number of seconds from 1 to 1000000",
-					optarg);
-			o->acquire.after_s = (unsigned)n;
-			break;
-		case OPT_ALL:
-			o->all = true;
-			break;
-		case OPT_GOROUTINES:
-			o->analyse.goroutines = true;
-			break;
-		case OPT_STACK_ROOTS:
-			o->analyse.stack_paths = !strcmp(optarg, "path");
-			if (strcmp(optarg, "path") && strcmp(optarg, "var"))
-				return err_create(ERR_USAGE, "--stack-roots=%s: var or path",
-						  optarg);
-			break;
-		case OPT_SAVE_ONLY:
-			o->save_only = true;
-			o->acquire.spare_memory = true;
-			break;
-		case OPT_SCRUB:
-			o->acquire.scrub = true;
-			break;
-		case OPT_FULL:
-			o->acquire.full = true;
-			break;
-		case OPT_FORCE:
-			o->acquire.force = true;
-			break;
-		case OPT_HELP:
-			fputs(usage_text, stdout);
-			exit(fflush(stdout) ? 1 : 0);
-		case OPT_VERSION:
-			puts("grf-rsp " GRF_VERSION);
-			exit(fflush(stdout) ? 1 : 0);
-		case ':':
-			return err_create(ERR_USAGE, "%s needs an argument", argv[optind - 1]);
-		default:
-			return err_create(ERR_USAGE, "unknown option %s", argv[optind - 1]);
-		}
-	}
+	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+		TRY(parse_option(code, argv, o));
 	if (optind == argc)
 		return err_create(ERR_USAGE, "no TARGET given");
 	if (argc - optind > 2)
 		return err_create(ERR_USAGE, "too many arguments: %s", argv[optind + 2]);
-	if (o->acquire.until && o->acquire.after_s)
-		return err_create(ERR_USAGE, "--until and --after: one or the other");
 	o->acquire.target = argv[optind];
-	if (core_is_file(o->acquire.target) && (o->acquire.pid || o->acquire.fork != FORK_NO ||
-						o->acquire.until || o->acquire.after_s))
-		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
-				  o->acquire.pid     ? "-p" :
-				  o->acquire.until   ? "--until" :
-				  o->acquire.after_s ? "--after" :
-						       "--fork",
-				  o->acquire.target);
 	o->acquire.exe = argv[optind + 1];
+	TRY(check_process(&o->acquire));
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
-	err = o->outputs.n ? NULL : vec_push(&o->outputs, "grf.out");
-	return err ? err : check_options(o);
+	if (!o->outputs.n)
+		TRY(vec_push(&o->outputs, "grf.out"));
+	return check_outputs(o);
 }
 
 /* ------------------------------------------------------------------ progress */
@@ -309,7 +410,7 @@ struct progress {
 	const char *phase;
 };
 
-/* One line, ten times a second at most: phase, how far, rate, time left. */
+/* Shows how far a phase is in one line, ten times a second at most: rate and time left, too. */
 static void progress_line(void *arg, const char *phase, double done, double total, const char *unit)
 {
 	struct progress *p = arg;
@@ -342,66 +443,82 @@ static void progress_clear(struct progress *p)
 struct run {
 	const struct options *o;
 	struct output **outputs;
+	const char *profile_path; /* of the first of them that is a profile; NULL: none is */
 	struct acquire acquire;
 	struct profile profile;
 	struct report report;
 	struct progress progress;
 };
 
-static struct err *run(struct run *r)
+/* Makes the outputs' files, so that one that cannot be written shows before the process is
+ * stopped.  The first profile among them is what the summary's next command opens. */
+static struct err *run_open(struct run *r)
 {
 	const struct options *o = r->o;
-	const char *profile_path = NULL;
-	uint64_t start;
-	struct err *err;
 
 	r->outputs = calloc(o->outputs.n, sizeof(*r->outputs));
 	if (!r->outputs)
 		return err_nomem();
 	for (size_t i = 0; i < o->outputs.n; i++) {
-		err = output_open(o->outputs.v[i], &r->outputs[i]);
-		if (err)
-			return err;
-		if (!profile_path && output_kind(o->outputs.v[i]) == OUTPUT_PPROF)
-			profile_path = o->outputs.v[i];
+		TRY(output_open(o->outputs.v[i], &r->outputs[i]));
+		if (!r->profile_path && output_kind(o->outputs.v[i]) == OUTPUT_PPROF)
+			r->profile_path = o->outputs.v[i];
 	}
-	err = profile_init(&r->profile);
-	if (!err)
-		err = acquire(&r->acquire, &r->report);
-	if (err)
-		return err;
-	for (size_t i = 0; i < o->outputs.n && !err; i++)
-		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
-			err = output_save(r->outputs[i], &r->acquire);
-	if (!err && o->save_only && !o->quiet)
-		err = output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
-	if (err || o->save_only)
-		return err;
-	start = clock_now_ns();
-	err = heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report);
-	if (err)
-		return err;
+	return NULL;
+}
+
+static struct err *run_analyse(struct run *r)
+{
+	const struct options *o = r->o;
+	uint64_t start = clock_now_ns();
+
+	TRY(heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report));
 	r->report.analyse_ns = clock_now_ns() - start;
-	err = o->all ? profile_add_account(&r->profile, &r->report.account) : NULL;
-	if (!err)
-		err = acquire_details(&r->acquire);
-	for (size_t i = 0; i < o->outputs.n && !err; i++)
+	if (o->all)
+		TRY(profile_add_account(&r->profile, &r->report.account));
+	TRY(acquire_details(&r->acquire));
+	for (size_t i = 0; i < o->outputs.n; i++)
 		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE)
-			err = output_write(r->outputs[i], &r->profile, &r->report);
+			TRY(output_write(r->outputs[i], &r->profile, &r->report));
 	progress_clear(&r->progress);
-	if (!err && !o->quiet)
-		err = output_summary(stdout, &r->profile, &r->report, profile_path, o->verbose);
-	return err;
+	return o->quiet ?
+		       NULL :
+		       output_summary(stdout, &r->profile, &r->report, r->profile_path, o->verbose);
+}
+
+static struct err *run(struct run *r)
+{
+	const struct options *o = r->o;
+
+	TRY(intr_install());
+	TRY(run_open(r));
+	TRY(profile_init(&r->profile));
+	TRY(acquire(&r->acquire, &r->report));
+	for (size_t i = 0; i < o->outputs.n; i++)
+		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
+			TRY(output_save(r->outputs[i], &r->acquire));
+	if (!o->save_only)
+		return run_analyse(r);
+	return o->quiet ? NULL : output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
 }
 
 static void run_deinit(struct run *r)
 {
-	acquire_deinit(&r->acquire); /* first of all: the process runs again */
+	acquire_deinit(&r->acquire); /* first of all, so that the process runs again */
 	profile_deinit(&r->profile);
 	report_deinit(&r->report);
 	for (size_t i = 0; r->outputs && i < r->o->outputs.n; i++)
 		output_destroy(r->outputs[i]);
 	free(r->outputs);
+}
+
+/* Says what went wrong; returns the exit status. */
+static int report_error(const struct err *err)
+{
+	fprintf(stderr, "grf-rsp: %s\n", err->msg);
+	if (err->code == ERR_USAGE)
+		fputs("grf-rsp --help shows how to use it\n", stderr);
+	return err->code == ERR_USAGE ? 2 : err->code == ERR_INTR ? 128 + intr_signal() : 1;
 }
 
 int main(int argc, char **argv)
@@ -421,17 +538,10 @@ int main(int argc, char **argv)
 	}
 	acquire_init(&r.acquire, &o.acquire);
 	if (!err)
-		err = intr_install();
-	if (!err)
 		err = run(&r);
 	if (err) {
 		progress_clear(&r.progress);
-		fprintf(stderr, "grf-rsp: %s\n", err->msg);
-		if (err_is(err, ERR_USAGE))
-			fputs("grf-rsp --help shows how to use it\n", stderr);
-		status = err_is(err, ERR_USAGE) ? 2 : 1;
-		if (err_is(err, ERR_INTR))
-			status = 128 + intr_signal();
+		status = report_error(err);
 		err_destroy(err);
 	}
 	run_deinit(&r);
