@@ -1,6 +1,6 @@
 /*
  * FlameGraph's collapsed stacks: "root;frame;frame BYTES", one line per path that holds something
- * itself.  Frames may hold spaces; the value is what follows the last one.
+ * itself.  Frames may have spaces in them: the value is behind the last one.
  */
 #include "output/internal.h"
 
@@ -24,76 +24,62 @@ static void clean_frames_deinit(struct clean_frames *c)
 
 static struct err *clean_frames_init(struct clean_frames *c, const struct strtab *frames)
 {
-	struct err *err = NULL;
-
-	for (uint32_t i = 0; !err && i < frames->n; i++) {
-		err = vec_push(&c->start, c->text.len);
-		if (!err)
-			err = text_add_clean(&c->text, frames->str[i], true);
-		if (!err)
-			err = buf_add(&c->text, "", 1);
+	for (uint32_t i = 0; i < frames->n; i++) {
+		TRY(vec_push(&c->start, c->text.len));
+		TRY(text_add_clean(&c->text, frames->str[i], true));
+		TRY(buf_add(&c->text, "", 1));
 	}
-	return err;
+	return NULL;
 }
 
-/* Bytes by node.  Paths that differ in their goroutines' labels only are one line here: the
- * first has the bytes of all. */
+/* Bytes by node.  Paths that differ only in their goroutines' labels are one line here: the first
+ * of them has the bytes of all. */
 static struct err *sum_bytes(const struct profile *p, uint64_t **ret)
 {
-	uint64_t *bytes = calloc(p->nodes.n, sizeof(*bytes)), *at;
+	_cleanup_free_ uint64_t *bytes = calloc(p->nodes.n, sizeof(*bytes));
 	_cleanup_free_ uint32_t *first = calloc(p->nodes.n, sizeof(*first));
-	struct map64 seen = MAP64_INIT;
-	struct err *err = bytes && first ? NULL : err_nomem();
+	_cleanup_(map64_deinit) struct map64 seen = MAP64_INIT;
+	uint64_t *at;
 
-	for (uint32_t i = 1; i < p->nodes.n && !err; i++) {
+	if (!bytes || !first)
+		return err_nomem();
+	for (uint32_t i = 1; i < p->nodes.n; i++) {
 		const struct profile_node *v = &p->nodes.v[i];
 
 		first[i] = i;
 		if (p->labels.n) {
-			err = map64_put(&seen, (uint64_t)first[v->parent] << 32 | v->frame, i, &at,
-					NULL);
-			if (!err)
-				first[i] = (uint32_t)*at;
+			TRY(map64_put(&seen, (uint64_t)first[v->parent] << 32 | v->frame, i, &at,
+				      NULL));
+			first[i] = (uint32_t)*at;
 		}
 		bytes[first[i]] += v->bytes;
 	}
-	map64_deinit(&seen);
-	if (err) {
-		free(bytes);
-		return err;
-	}
-	*ret = bytes;
+	*ret = TAKE_PTR(bytes);
 	return NULL;
 }
 
 struct err *folded_write(FILE *f, const struct profile *p)
 {
 	_cleanup_free_ uint64_t *bytes = NULL;
-	__attribute__((cleanup(clean_frames_deinit))) struct clean_frames clean = { BUF_INIT,
-										    VEC_INIT };
-	VEC(uint32_t) path = VEC_INIT;
-	struct err *err;
+	_cleanup_(clean_frames_deinit) struct clean_frames clean = { BUF_INIT, VEC_INIT };
+	_cleanup_vec_ VEC(uint32_t) path = VEC_INIT;
 
-	err = clean_frames_init(&clean, &p->frames);
-	if (!err)
-		err = sum_bytes(p, &bytes);
-	for (uint32_t i = 1; !err && i < p->nodes.n; i++) {
+	TRY(clean_frames_init(&clean, &p->frames));
+	TRY(sum_bytes(p, &bytes));
+	for (uint32_t i = 1; i < p->nodes.n; i++) {
 		if (!bytes[i])
 			continue;
 		if (i % 4096 == 0)
-			err = intr_check();
+			TRY(intr_check());
 		path.n = 0;
-		for (uint32_t at = i; !err && at; at = p->nodes.v[at].parent)
-			err = vec_push(&path, p->nodes.v[at].frame);
-		if (err)
-			break;
+		for (uint32_t at = i; at; at = p->nodes.v[at].parent)
+			TRY(vec_push(&path, p->nodes.v[at].frame));
 		while (path.n--) {
 			fputs((const char *)clean.text.data + clean.start.v[path.v[path.n]], f);
 			putc(path.n ? ';' : ' ', f);
 		}
 		if (fprintf(f, "%" PRIu64 "\n", bytes[i]) < 0 || ferror(f))
-			err = err_os(errno, "write");
+			return err_os(errno, "write");
 	}
-	vec_deinit(&path);
-	return err;
+	return NULL;
 }

@@ -11,28 +11,29 @@
 #include "base/err.h"
 #include "heap/profile/profile.h"
 
-/* The formats.  They write to f and leave it open; a full disk shows as an error here or when
- * the caller closes f. */
+/* The formats.  They write to f and leave it open: a full disk is an error here, or when the caller
+ * closes f. */
 ERR_MUST_CHECK struct err *folded_write(FILE *f, const struct profile *p);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
 
 /*
  * Adds a string that came from the target, made safe for terminals and for readers that insist on
- * UTF-8: control characters and bytes that are no UTF-8 become '?'.  With `folded` also what has a
- * meaning in that format: ';' becomes ':' and a line break ' '.
+ * UTF-8: control characters and bytes that are no UTF-8 become '?'.  With `folded`, characters that
+ * mean something in that format are changed too: ';' becomes ':', a line break ' '.
  */
 ERR_MUST_CHECK struct err *text_add_clean(struct buf *b, const char *s, bool folded);
 
-/* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, no
+/* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, without its
  * newline. */
 ERR_MUST_CHECK struct err *text_add_coverage(struct buf *b, const struct report *r);
 
-/* The account (heap/profile/account.h), for readers; and, in two lines, for scripts
+/* Add the account (heap/profile/account.h): for people, and in two lines for scripts
  * (docs/OUTPUT.md). */
 ERR_MUST_CHECK struct err *memory_add(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct account *a);
 
-/* --goroutines; all: however many groups there are. */
+/* Add the groups of --goroutines, with `all` however many there are, and what holds up
+ * finalizers. */
 ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_report *r,
 					  bool all);
 ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);

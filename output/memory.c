@@ -1,6 +1,6 @@
 /*
- * The account in the summary: where all of the process's memory is, the largest first within each
- * part; what waits for finalizers.
+ * The account in the summary (heap/profile/account.h): where all of the process's memory is, a line
+ * for each part of it.
  */
 #include "output/internal.h"
 
@@ -28,140 +28,116 @@ static struct err *add_part(struct buf *b, bool *first, uint64_t bytes, const ch
 
 static struct err *add_live(struct buf *b, const struct account *a, uint64_t live)
 {
-	struct err *err = add_line(b, live, "live");
 	bool first = true;
 
-	for (unsigned i = 0; i < LIVE_N && !err; i++)
-		err = add_part(b, &first, a->live[i].bytes, live_kind_name(i));
-	return err ? err : buf_addstr(b, "\n");
+	TRY(add_line(b, live, "live"));
+	for (unsigned i = 0; i < LIVE_N; i++)
+		TRY(add_part(b, &first, a->live[i].bytes, live_kind_name(i)));
+	return buf_addstr(b, "\n");
 }
 
-/* What of it no object needs, as far as that is known. */
+/* How much of the live bytes no object needs, as far as that is known. */
 static struct err *add_rounding(struct buf *b, const struct account *a, uint64_t live)
 {
 	char s[TEXT_BYTES_SIZE];
-	struct err *err = buf_addf(b, "                of that size classes cost %s",
-				   text_bytes(a->class_waste, s));
 
-	if (!err)
-		err = buf_addf(b, " (known of %.0f %%), ends of large objects %s",
-			       live ? 100.0 * (double)a->sized.bytes / (double)live : 0,
-			       text_bytes(a->large_rounding, s));
-	return err ? err : buf_addf(b, "; tiny blocks are %s\n", text_bytes(a->tiny.bytes, s));
+	TRY(buf_addf(b, "                of that size classes cost %s",
+		     text_bytes(a->class_waste, s)));
+	TRY(buf_addf(b, " (known of %.0f %%), ends of large objects %s",
+		     live ? 100.0 * (double)a->sized.bytes / (double)live : 0,
+		     text_bytes(a->large_rounding, s)));
+	return buf_addf(b, "; tiny blocks are %s\n", text_bytes(a->tiny.bytes, s));
 }
 
 static struct err *add_unreachable(struct buf *b, const struct account *a)
 {
-	struct err *err = add_line(b, account_unreachable(a), "unreachable");
 	bool first = true;
 
-	if (!err)
-		err = add_part(b, &first, a->garbage.bytes, "garbage");
-	if (!err)
-		err = add_part(b, &first, a->unswept.bytes,
-			       "garbage of the last collection, not swept yet");
-	if (!err)
-		err = add_part(b, &first, a->waiting.bytes, "waiting only for their finalizers");
-	return err ? err : buf_addstr(b, "\n");
+	TRY(add_line(b, account_unreachable(a), "unreachable"));
+	TRY(add_part(b, &first, a->garbage.bytes, "garbage"));
+	TRY(add_part(b, &first, a->unswept.bytes, "garbage of the last collection, not swept yet"));
+	TRY(add_part(b, &first, a->waiting.bytes, "waiting only for their finalizers"));
+	return buf_addstr(b, "\n");
 }
 
-/* The slots' size whose free ones take most. */
+/* Names the size of slots whose free ones take most. */
 static struct err *add_free(struct buf *b, const struct account *a)
 {
 	char s[TEXT_BYTES_SIZE];
 	unsigned most = 0;
-	struct err *err = add_line(b, a->free_slots.bytes, "free slots in spans that are in use");
 
+	TRY(add_line(b, a->free_slots.bytes, "free slots in spans that are in use"));
 	for (unsigned i = 1; i < SIZE_CLASSES; i++)
 		if (a->free_class[i].bytes > a->free_class[most].bytes)
 			most = i;
-	if (!err && a->free_class[most].bytes)
-		err = buf_addf(b, ": most in those of %" PRIu64 " bytes, %s", a->class_size[most],
-			       text_bytes(a->free_class[most].bytes, s));
-	return err ? err : buf_addstr(b, "\n");
+	if (a->free_class[most].bytes)
+		TRY(buf_addf(b, ": most in those of %" PRIu64 " bytes, %s", a->class_size[most],
+			     text_bytes(a->free_class[most].bytes, s)));
+	return buf_addstr(b, "\n");
 }
 
 static struct err *add_stacks(struct buf *b, const struct account *a)
 {
 	char s[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE];
-	struct err *err = add_line(b, a->stack_inuse, "stacks");
 	bool first = true;
 
-	for (unsigned i = 0; i < STACK_N && !err; i++) {
+	TRY(add_line(b, a->stack_inuse, "stacks"));
+	for (unsigned i = 0; i < STACK_N; i++) {
 		if (!a->stacks[i].count)
 			continue;
-		err = buf_addf(b, "%s%s goroutine%s %s ", first ? ": " : ", ",
-			       text_count(a->stacks[i].count, n),
-			       a->stacks[i].count == 1 ? "" : "s", stack_state_name(i));
-		if (!err)
-			err = buf_addf(b, "%s", text_bytes(a->stacks[i].bytes, s));
-		if (!err)
-			err = buf_addf(b, " (%s used)", text_bytes(a->stacks[i].used, s));
+		TRY(buf_addf(b, "%s%s goroutine%s %s ", first ? ": " : ", ",
+			     text_count(a->stacks[i].count, n), a->stacks[i].count == 1 ? "" : "s",
+			     stack_state_name(i)));
+		TRY(buf_addf(b, "%s", text_bytes(a->stacks[i].bytes, s)));
+		TRY(buf_addf(b, " (%s used)", text_bytes(a->stacks[i].used, s)));
 		first = false;
 	}
-	if (!err)
-		err = add_part(b, &first, a->dead_stacks.bytes, "of ended goroutines");
-	if (!err)
-		err = add_part(b, &first, a->thread_stacks.bytes, "of threads");
-	if (!err)
-		err = add_part(b, &first, a->stack_pool, "free");
-	return err ? err : buf_addstr(b, "\n");
+	TRY(add_part(b, &first, a->dead_stacks.bytes, "of ended goroutines"));
+	TRY(add_part(b, &first, a->thread_stacks.bytes, "of threads"));
+	TRY(add_part(b, &first, a->stack_pool, "free"));
+	return buf_addstr(b, "\n");
 }
 
 static struct err *add_runtime(struct buf *b, const struct account *a)
 {
 	uint64_t all = a->mspan_sys + a->mcache_sys + a->buckhash_sys + account_gc_sys(a) +
 		       a->other_sys + a->stack_sys_own;
-	struct err *err = add_line(b, all, "the runtime's structures");
 	bool first = true;
 
-	if (!err)
-		err = add_part(b, &first, account_gc_sys(a), "for the collector");
-	if (!err)
-		err = add_part(b, &first, a->mspan_sys, "span tables");
-	if (!err)
-		err = add_part(b, &first, a->mcache_sys, "caches");
-	if (!err)
-		err = add_part(b, &first, a->buckhash_sys, "profiling buckets");
-	if (!err)
-		err = add_part(b, &first, a->stack_sys_own, "threads' stacks");
-	if (!err)
-		err = add_part(b, &first, a->other_sys, "other");
-	return err ? err : buf_addstr(b, "\n");
+	TRY(add_line(b, all, "the runtime's structures"));
+	TRY(add_part(b, &first, account_gc_sys(a), "for the collector"));
+	TRY(add_part(b, &first, a->mspan_sys, "span tables"));
+	TRY(add_part(b, &first, a->mcache_sys, "caches"));
+	TRY(add_part(b, &first, a->buckhash_sys, "profiling buckets"));
+	TRY(add_part(b, &first, a->stack_sys_own, "threads' stacks"));
+	TRY(add_part(b, &first, a->other_sys, "other"));
+	return buf_addstr(b, "\n");
 }
 
 struct err *memory_add(struct buf *b, const struct report *r)
 {
 	const struct account *a = &r->account;
 	char s[TEXT_BYTES_SIZE];
-	struct err *err;
 
 	if (!a->heap)
 		return NULL;
-	err = buf_addf(b, "\nmemory       %s %s\n",
-		       text_bytes(a->counters ? a->sys : a->heap_inuse + a->manual, s),
-		       a->counters ?
-			       "obtained from the system" :
-			       "in spans; what else there is cannot be found without symbols");
-	if (!err)
-		err = add_live(b, a, r->live_bytes);
-	if (!err)
-		err = add_rounding(b, a, r->live_bytes);
-	if (!err)
-		err = add_unreachable(b, a);
-	if (!err)
-		err = add_free(b, a);
-	if (!err)
-		err = add_line(b, a->tails, "ends of spans, and pointer bitmaps there\n");
-	if (!err && a->counters)
-		err = add_line(b, a->heap_idle - a->heap_released, "idle spans\n");
-	if (!err && a->counters)
-		err = add_line(b, a->heap_released, "idle spans released to the system\n");
-	if (!err)
-		err = add_stacks(b, a);
-	if (!err && a->counters)
-		err = add_runtime(b, a);
-	return err;
+	TRY(buf_addf(b, "\nmemory       %s %s\n",
+		     text_bytes(a->counters ? a->sys : a->heap_inuse + a->manual, s),
+		     a->counters ? "obtained from the system" :
+				   "in spans; what else there is cannot be found without symbols"));
+	TRY(add_live(b, a, r->live_bytes));
+	TRY(add_rounding(b, a, r->live_bytes));
+	TRY(add_unreachable(b, a));
+	TRY(add_free(b, a));
+	TRY(add_line(b, a->tails, "ends of spans, and pointer bitmaps there\n"));
+	if (a->counters)
+		TRY(add_line(b, a->heap_idle - a->heap_released, "idle spans\n"));
+	if (a->counters)
+		TRY(add_line(b, a->heap_released, "idle spans released to the system\n"));
+	TRY(add_stacks(b, a));
+	if (a->counters)
+		TRY(add_runtime(b, a));
+	return NULL;
 }
 
 struct err *memory_add_memstats(struct buf *b, const struct account *a)

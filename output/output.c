@@ -2,8 +2,8 @@
  * Output files: whole or not at all.
  *
  * Where the system has O_TMPFILE the temporary file has no name, so that not even SIGKILL leaves
- * one behind; elsewhere it is a hidden file beside the final one.  What is no regular file
- * (/dev/stdout, a pipe) is written as it is.
+ * one behind; elsewhere it is a hidden file beside the final one.  A path that is no regular file
+ * (/dev/stdout, a pipe) is opened and written itself.
  */
 #include "output/output.h"
 
@@ -46,6 +46,7 @@ static char *fd_name(int fd)
 	return asprintf(&s, "/proc/self/fd/%d", fd) < 0 ? NULL : s;
 }
 
+/* Whether the open file can be given a name: /proc is needed for it. */
 static bool can_link(int fd)
 {
 	_cleanup_free_ char *name = fd_name(fd);
@@ -82,42 +83,39 @@ static struct err *open_temp(struct output *o, int *ret)
 	return NULL;
 }
 
-static struct err *open_fd(struct output *o, int *ret)
+/* No regular file. */
+static struct err *open_direct(struct output *o, int *ret)
+{
+	int fd = open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return output_os(o, errno);
+	o->direct = true;
+	*ret = fd;
+	return NULL;
+}
+
+/* To replace a file that is there. */
+static struct err *open_over(struct output *o, mode_t mode, int *ret)
+{
+	/* rename() would replace a file that its owner made read-only */
+	if (access(o->path, W_OK))
+		return output_os(o, errno);
+	o->final = realpath(o->path, NULL);
+	if (!o->final)
+		return output_os(o, errno);
+	TRY(open_temp(o, ret));
+	if (fchmod(*ret, mode)) {
+		/* A file system that has no modes: its own will do. */
+	}
+	return NULL;
+}
+
+static struct err *open_new(struct output *o, int *ret)
 {
 	size_t len = strlen(o->path);
-	struct err *err;
-	struct stat st;
 	mode_t mask;
-	int fd;
 
-	if (stat(o->path, &st) == 0) {
-		if (S_ISDIR(st.st_mode))
-			return output_os(o, EISDIR);
-		if (!S_ISREG(st.st_mode)) {
-			o->direct = true;
-			fd = open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-			if (fd < 0)
-				return output_os(o, errno);
-			*ret = fd;
-			return NULL;
-		}
-		/* rename() would replace a file that its owner made read-only */
-		if (access(o->path, W_OK))
-			return output_os(o, errno);
-		o->final = realpath(o->path, NULL);
-		if (!o->final)
-			return output_os(o, errno);
-		err = open_temp(o, &fd);
-		if (err)
-			return err;
-		if (fchmod(fd, st.st_mode & 07777)) {
-			/* A file system without modes: the file system's own will do. */
-		}
-		*ret = fd;
-		return NULL;
-	}
-	if (errno != ENOENT)
-		return output_os(o, errno);
 	if (!len)
 		return output_os(o, ENOENT);
 	if (o->path[len - 1] == '/')
@@ -125,41 +123,70 @@ static struct err *open_fd(struct output *o, int *ret)
 	o->final = strdup(o->path);
 	if (!o->final)
 		return err_nomem();
-	err = open_temp(o, &fd);
-	if (err)
-		return err;
+	TRY(open_temp(o, ret));
 	mask = umask(0);
 	umask(mask);
-	if (o->temp && fchmod(fd, 0666 & ~mask)) {
+	if (o->temp && fchmod(*ret, 0666 & ~mask)) {
 		/* as above */
 	}
-	*ret = fd;
 	return NULL;
 }
 
+static struct err *open_fd(struct output *o, int *ret)
+{
+	struct stat st;
+
+	if (stat(o->path, &st) == 0)
+		return S_ISDIR(st.st_mode)  ? output_os(o, EISDIR) :
+		       !S_ISREG(st.st_mode) ? open_direct(o, ret) :
+					      open_over(o, st.st_mode & 07777, ret);
+	return errno == ENOENT ? open_new(o, ret) : output_os(o, errno);
+}
+
+DEFINE_CLEANUP(output_destroy, struct output *)
+
 struct err *output_open(const char *path, struct output **ret)
 {
-	struct output *o = calloc(1, sizeof(*o));
-	struct err *err;
+	_cleanup_(cleanup_output_destroy) struct output *o = calloc(1, sizeof(*o));
 	int fd = -1;
 
 	if (!o)
 		return err_nomem();
 	o->path = strdup(path);
-	err = o->path ? open_fd(o, &fd) : err_nomem();
-	if (!err) {
-		o->f = fdopen(fd, "w");
-		if (!o->f) {
-			close(fd);
-			err = err_nomem();
-		}
+	if (!o->path)
+		return err_nomem();
+	TRY(open_fd(o, &fd));
+	o->f = fdopen(fd, "w");
+	if (!o->f) {
+		close(fd);
+		return err_nomem();
 	}
-	if (err) {
-		output_destroy(o);
-		return err;
-	}
-	*ret = o;
+	*ret = TAKE_PTR(o);
 	return NULL;
+}
+
+/* Links the open file, which has no name, at a name of its own beside the final one. */
+static struct err *link_temp(struct output *o, const char *fd_path)
+{
+	_cleanup_free_ char *dir = dir_of(o->final);
+
+	if (!dir)
+		return err_nomem();
+	for (unsigned i = 0; i < 1000; i++) {
+		_cleanup_free_ char *temp = NULL;
+
+		if (asprintf(&temp, "%s.grf-rsp.%ld-%u", dir, (long)getpid(), i) < 0) {
+			temp = NULL;
+			return err_nomem();
+		}
+		if (linkat(AT_FDCWD, fd_path, AT_FDCWD, temp, AT_SYMLINK_FOLLOW) == 0) {
+			o->temp = TAKE_PTR(temp);
+			return NULL;
+		}
+		if (errno != EEXIST)
+			return err_os(errno, "link");
+	}
+	return err_os(EEXIST, "link");
 }
 
 /* Gives the file its name.  A file without one can take a free name but not replace an old
@@ -167,28 +194,15 @@ struct err *output_open(const char *path, struct output **ret)
 static struct err *put_in_place(struct output *o, int fd)
 {
 	if (!o->temp) {
-		_cleanup_free_ char *name = fd_name(fd), *dir = dir_of(o->final);
+		_cleanup_free_ char *name = fd_name(fd);
 
-		if (!name || !dir)
+		if (!name)
 			return err_nomem();
 		if (linkat(AT_FDCWD, name, AT_FDCWD, o->final, AT_SYMLINK_FOLLOW) == 0)
 			return NULL;
-		for (unsigned i = 0; errno == EEXIST && !o->temp && i < 1000; i++) {
-			char *temp;
-
-			if (asprintf(&temp, "%s.grf-rsp.%ld-%u", dir, (long)getpid(), i) < 0)
-				return err_nomem();
-			if (linkat(AT_FDCWD, name, AT_FDCWD, temp, AT_SYMLINK_FOLLOW) == 0) {
-				o->temp = temp;
-			} else {
-				int saved = errno;
-
-				free(temp);
-				errno = saved;
-			}
-		}
-		if (!o->temp)
+		if (errno != EEXIST)
 			return err_os(errno, "link");
+		TRY(link_temp(o, name));
 	}
 	if (rename(o->temp, o->final))
 		return err_os(errno, "rename");

@@ -3,9 +3,9 @@
  * summary), *.core (what was captured, as a core file), everything else pprof (gzipped
  * profile.proto).
  *
- * output_open() makes the temporary file beside the final one, so that a path that cannot
- * be written shows before the target is stopped; output_write() fills it and
- * renames it, whole or not at all; output_destroy() removes what was not renamed.
+ * output_open() makes the temporary file beside the final one, so that a path that cannot be
+ * written shows before the target is stopped.  output_write() fills and renames it, whole or not at
+ * all.  output_destroy() removes a file that was not renamed.
  */
 #ifndef GRF_OUTPUT_OUTPUT_H
 #define GRF_OUTPUT_OUTPUT_H
@@ -29,12 +29,12 @@ ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *
 ERR_MUST_CHECK struct err *output_save(struct output *o, const struct acquire *a);
 void output_destroy(struct output *o); /* NULL is fine */
 
-/* The terminal's summary; also the contents of *.txt.  profile_path: what the "next
- * command" line names, NULL: no such line. */
+/* The terminal's summary; also the contents of *.txt.  The line with the next command names
+ * profile_path; with NULL there is no such line. */
 ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
 					  const char *profile_path, bool verbose);
 
-/* What --save-only says: the files, the stop. */
+/* What is printed with --save-only: the files that were written, and the stop. */
 ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths,
 					size_t n);
 

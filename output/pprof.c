@@ -30,16 +30,15 @@
 struct writer {
 	FILE *f;
 	z_stream z;
-	struct buf packed;
-	struct label_set *sets; /* by label - 1 of a root */
-	char **texts;           /* of the labels, cleaned: strings from STR_LABELS on */
-	size_t ntexts;
+	struct buf packed, clean; /* a message, a string: used again and again */
+	struct label_set *sets;   /* by label - 1 of a root */
+	VEC(char *) texts;        /* of the labels: the strings from STR_LABELS on */
 	uint8_t out[64 << 10];
 };
 
 enum { LABELS_MAX = 64 };
 
-/* The labels of one goroutine: the first string of the first, how many pairs. */
+/* The labels of one goroutine: the first string of the first pair, and how many pairs there are. */
 struct label_set {
 	int64_t first;
 	size_t n;
@@ -87,60 +86,48 @@ static struct err *writer_deflate(struct writer *w, const uint8_t *data, size_t 
 static struct err *writer_add(struct writer *w, const Pprof__Profile *part)
 {
 	size_t len = pprof__profile__get_packed_size(part);
-	struct err *err;
 
 	buf_reset(&w->packed);
-	err = buf_reserve(&w->packed, len);
-	if (err)
-		return err;
+	TRY(buf_reserve(&w->packed, len));
 	pprof__profile__pack(part, w->packed.data);
 	return writer_deflate(w, w->packed.data, len, Z_NO_FLUSH);
 }
 
 static struct err *add_text(struct writer *w, const char *s, size_t len)
 {
-	_cleanup_buf_ struct buf clean = BUF_INIT;
-	_cleanup_free_ char *raw = strndup(s, len);
-	char **texts = realloc(w->texts, (w->ntexts + 1) * sizeof(*texts));
-	struct err *err;
+	char *text;
 
-	if (texts)
-		w->texts = texts;
-	if (!raw || !texts)
+	TRY(vec_reserve(&w->texts, 1));
+	text = strndup(s, len);
+	if (!text)
 		return err_nomem();
-	err = text_add_clean(&clean, raw, false);
-	if (err)
-		return err;
-	w->texts[w->ntexts] = strdup((const char *)clean.data);
-	return w->texts[w->ntexts++] ? NULL : err_nomem();
+	w->texts.v[w->texts.n++] = text;
+	return NULL;
 }
 
 /* Labels' strings come before those of frames, whose number is not known yet. */
 static struct err *find_labels(struct writer *w, const struct profile *p)
 {
-	struct err *err = NULL;
-
 	w->sets = calloc(p->labels.n + 1, sizeof(*w->sets));
 	if (!w->sets)
 		return err_nomem();
 	for (uint32_t i = 0; i < p->labels.n; i++) {
 		const char *line = p->labels.str[i];
 
-		w->sets[i].first = STR_LABELS + (int64_t)w->ntexts;
-		while (line && !err && w->sets[i].n < LABELS_MAX) {
+		w->sets[i].first = STR_LABELS + (int64_t)w->texts.n;
+		while (line && w->sets[i].n < LABELS_MAX) {
 			const char *end = strchrnul(line, '\n'),
 				   *eq = memchr(line, '=', (size_t)(end - line));
 
 			if (eq) {
-				err = add_text(w, line, (size_t)(eq - line));
-				if (!err)
-					err = add_text(w, eq + 1, (size_t)(end - eq - 1));
+				TRY(add_text(w, line, (size_t)(eq - line)));
+				TRY(add_text(w, eq + 1, (size_t)(end - eq - 1)));
 				w->sets[i].n++;
 			}
 			line = *end ? end + 1 : NULL;
 		}
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *write_head(struct writer *w, const struct report *r)
@@ -172,7 +159,7 @@ static struct err *write_head(struct writer *w, const struct report *r)
 	return writer_add(w, &head);
 }
 
-/* What a root says of all samples below it: its kind, and its goroutine's labels. */
+/* The labels of all samples below a root: its kind, and its goroutine's labels. */
 static size_t sample_labels(const struct writer *w, const struct profile_node *root,
 			    Pprof__Label *v, Pprof__Label **pv)
 {
@@ -195,10 +182,9 @@ static size_t sample_labels(const struct writer *w, const struct profile_node *r
 /* Samples; used[frame] becomes 1 for every frame on a path that holds something. */
 static struct err *write_samples(struct writer *w, const struct profile *p, uint8_t *used)
 {
-	VEC(uint64_t) path = VEC_INIT;
-	struct err *err = NULL;
+	_cleanup_vec_ VEC(uint64_t) path = VEC_INIT;
 
-	for (uint32_t i = 1; !err && i < p->nodes.n; i++) {
+	for (uint32_t i = 1; i < p->nodes.n; i++) {
 		const struct profile_node *node = &p->nodes.v[i];
 		Pprof__Sample sample = PPROF__SAMPLE__INIT, *samples[] = { &sample };
 		Pprof__Profile part = PPROF__PROFILE__INIT;
@@ -209,15 +195,13 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 		if (!node->objects && !node->bytes)
 			continue;
 		if (i % 4096 == 0)
-			err = intr_check();
+			TRY(intr_check());
 		path.n = 0;
-		for (uint32_t at = i; !err && at; at = p->nodes.v[at].parent) {
+		for (uint32_t at = i; at; at = p->nodes.v[at].parent) {
 			used[p->nodes.v[at].frame] = 1;
 			top = at;
-			err = vec_push(&path, p->nodes.v[at].frame + 1ull);
+			TRY(vec_push(&path, p->nodes.v[at].frame + 1ull));
 		}
-		if (err)
-			break;
 		sample.location_id = path.v;
 		sample.n_location_id = path.n;
 		sample.n_label = sample_labels(w, &p->nodes.v[top], labels, plabels);
@@ -226,18 +210,16 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 		sample.n_value = 2;
 		part.sample = samples;
 		part.n_sample = 1;
-		err = writer_add(w, &part);
+		TRY(writer_add(w, &part));
 	}
-	vec_deinit(&path);
-	return err;
+	return NULL;
 }
 
 static struct err *write_frames(struct writer *w, const struct profile *p, const uint8_t *used)
 {
-	struct err *err = NULL;
-	int64_t str = STR_LABELS + (int64_t)w->ntexts;
+	int64_t str = STR_LABELS + (int64_t)w->texts.n;
 
-	for (uint32_t i = 0; !err && i < p->frames.n; i++) {
+	for (uint32_t i = 0; i < p->frames.n; i++) {
 		Pprof__Function function = PPROF__FUNCTION__INIT, *functions[] = { &function };
 		Pprof__Location location = PPROF__LOCATION__INIT, *locations[] = { &location };
 		Pprof__Line line = PPROF__LINE__INIT, *lines[] = { &line };
@@ -255,99 +237,102 @@ static struct err *write_frames(struct writer *w, const struct profile *p, const
 		part.n_function = 1;
 		part.location = locations;
 		part.n_location = 1;
-		err = writer_add(w, &part);
+		TRY(writer_add(w, &part));
 	}
-	return err;
+	return NULL;
 }
 
+/* The next of the string table, made safe. */
 static struct err *write_string(struct writer *w, const char *s)
 {
-	char *strings[] = { (char *)s };
+	char *strings[1];
 	Pprof__Profile part = PPROF__PROFILE__INIT;
 
+	buf_reset(&w->clean);
+	TRY(text_add_clean(&w->clean, s ? s : "", false));
+	strings[0] = (char *)w->clean.data;
 	part.string_table = strings;
 	part.n_string_table = 1;
 	return writer_add(w, &part);
 }
 
+static struct err *write_fixed_strings(struct writer *w, const struct report *r)
+{
+	_cleanup_buf_ struct buf coverage = BUF_INIT;
+	const char *fixed[STR_LABELS] = {
+		[STR_EMPTY] = "",
+		[STR_INUSE_OBJECTS] = "inuse_objects",
+		[STR_COUNT] = "count",
+		[STR_INUSE_SPACE] = "inuse_space",
+		[STR_BYTES] = "bytes",
+		[STR_EXE] = r->exe,
+		[STR_BUILD_ID] = r->build_id,
+		[STR_PROGRAM] = "grf-rsp " GRF_VERSION,
+		[STR_ROOT] = "root",
+	};
+
+	TRY(text_add_coverage(&coverage, r));
+	fixed[STR_COVERAGE] = (const char *)coverage.data;
+	for (unsigned i = 0; i <= LIVE_N; i++)
+		fixed[STR_KINDS + i] = live_kind_name(i);
+	for (int i = 0; i < STR_LABELS; i++)
+		TRY(write_string(w, fixed[i]));
+	return NULL;
+}
+
 static struct err *write_strings(struct writer *w, const struct profile *p, const struct report *r,
 				 const uint8_t *used)
 {
-	_cleanup_buf_ struct buf coverage = BUF_INIT, clean = BUF_INIT;
-	struct err *err = text_add_coverage(&coverage, r);
+	TRY(write_fixed_strings(w, r));
+	for (size_t i = 0; i < w->texts.n; i++)
+		TRY(write_string(w, w->texts.v[i]));
+	for (uint32_t i = 0; i < p->frames.n; i++)
+		if (used[i])
+			TRY(write_string(w, p->frames.str[i]));
+	return NULL;
+}
 
-	if (err)
-		return err;
-	{
-		const char *fixed[STR_LABELS] = {
-			[STR_EMPTY] = "",
-			[STR_INUSE_OBJECTS] = "inuse_objects",
-			[STR_COUNT] = "count",
-			[STR_INUSE_SPACE] = "inuse_space",
-			[STR_BYTES] = "bytes",
-			[STR_EXE] = r->exe,
-			[STR_BUILD_ID] = r->build_id,
-			[STR_COVERAGE] = (const char *)coverage.data,
-			[STR_PROGRAM] = "grf-rsp " GRF_VERSION,
-			[STR_ROOT] = "root",
-		};
+static void writer_destroy(struct writer *w)
+{
+	deflateEnd(&w->z);
+	buf_deinit(&w->packed);
+	buf_deinit(&w->clean);
+	for (size_t i = 0; i < w->texts.n; i++)
+		free(w->texts.v[i]);
+	vec_deinit(&w->texts);
+	free(w->sets);
+	free(w);
+}
 
-		for (unsigned i = 0; i <= LIVE_N; i++)
-			fixed[STR_KINDS + i] = live_kind_name(i);
+DEFINE_CLEANUP(writer_destroy, struct writer *)
 
-		for (int i = 0; !err && i < STR_LABELS; i++) {
-			buf_reset(&clean);
-			err = text_add_clean(&clean, fixed[i] ? fixed[i] : "", false);
-			if (!err)
-				err = write_string(w, (const char *)clean.data);
-		}
+static struct err *writer_create(FILE *f, struct writer **ret)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+
+	/* 15 + 16: the largest window, a gzip header (zlib leaves its time and name out). */
+	if (!w || deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+			       Z_DEFAULT_STRATEGY) != Z_OK) {
+		free(w);
+		return err_nomem();
 	}
-	for (size_t i = 0; !err && i < w->ntexts; i++)
-		err = write_string(w, w->texts[i]);
-	for (uint32_t i = 0; !err && i < p->frames.n; i++) {
-		if (!used[i])
-			continue;
-		buf_reset(&clean);
-		err = text_add_clean(&clean, p->frames.str[i], false);
-		if (!err)
-			err = write_string(w, (const char *)clean.data);
-	}
-	return err;
+	w->f = f;
+	*ret = w;
+	return NULL;
 }
 
 struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r)
 {
-	struct writer *w = calloc(1, sizeof(*w));
-	uint8_t *used = calloc(p->frames.n + 1ull, 1);
-	struct err *err = NULL;
+	_cleanup_(cleanup_writer_destroy) struct writer *w = NULL;
+	_cleanup_free_ uint8_t *used = calloc(p->frames.n + 1ull, 1);
 
-	/* 15 + 16: the largest window, a gzip header (zlib leaves its time and name out). */
-	if (!w || !used ||
-	    deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
-			 Z_DEFAULT_STRATEGY) != Z_OK) {
-		free(w);
-		free(used);
+	if (!used)
 		return err_nomem();
-	}
-	w->f = f;
-	err = find_labels(w, p);
-	if (!err)
-		err = write_head(w, r);
-	if (!err)
-		err = write_samples(w, p, used);
-	if (!err)
-		err = write_frames(w, p, used);
-	if (!err)
-		err = write_strings(w, p, r, used);
-	if (!err)
-		err = writer_deflate(w, NULL, 0, Z_FINISH);
-	deflateEnd(&w->z);
-	buf_deinit(&w->packed);
-	for (size_t i = 0; i < w->ntexts; i++)
-		free(w->texts[i]);
-	free(w->texts);
-	free(w->sets);
-	free(w);
-	free(used);
-	return err;
+	TRY(writer_create(f, &w));
+	TRY(find_labels(w, p));
+	TRY(write_head(w, r));
+	TRY(write_samples(w, p, used));
+	TRY(write_frames(w, p, used));
+	TRY(write_strings(w, p, r, used));
+	return writer_deflate(w, NULL, 0, Z_FINISH);
 }

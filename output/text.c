@@ -1,3 +1,7 @@
+/*
+ * Text that several outputs have in common: sizes, counts and times as people read them, strings of
+ * the target made safe, and the line about coverage.
+ */
 #include "output/internal.h"
 
 #include <inttypes.h>
@@ -13,7 +17,7 @@ const char *text_bytes(uint64_t n, char out[TEXT_BYTES_SIZE])
 		snprintf(out, TEXT_BYTES_SIZE, "%" PRIu64 " bytes", n);
 		return out;
 	}
-	/* 1023.95 would print as "1024.0" */
+	/* from 1023.95 on it would be printed as "1024.0" */
 	while (v >= 1023.95 && u + 1 < sizeof(units) / sizeof(*units)) {
 		v /= 1024;
 		u++;
@@ -72,12 +76,11 @@ static unsigned utf8_len(const unsigned char *s)
 struct err *text_add_clean(struct buf *b, const char *str, bool folded)
 {
 	const unsigned char *s = (const unsigned char *)str;
-	struct err *err = buf_reserve(b, strlen(str));
 	unsigned n;
 
-	if (!err)
-		err = buf_add(b, "", 0); /* an empty string is a string, too */
-	for (; !err && *s; s += n ? n : 1) {
+	TRY(buf_reserve(b, strlen(str)));
+	TRY(buf_add(b, "", 0)); /* so that an empty string has a NUL, too */
+	for (; *s; s += n ? n : 1) {
 		const char *repl = NULL;
 
 		n = utf8_len(s);
@@ -87,9 +90,9 @@ struct err *text_add_clean(struct buf *b, const char *str, bool folded)
 			repl = " ";
 		else if (!n || *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0))
 			repl = "?";
-		err = repl ? buf_addstr(b, repl) : buf_add(b, s, n);
+		TRY(repl ? buf_addstr(b, repl) : buf_add(b, s, n));
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *add_amount(struct buf *b, const char *what, uint64_t bytes, uint64_t objects)
@@ -106,26 +109,19 @@ static struct err *add_amount(struct buf *b, const char *what, uint64_t bytes, u
 struct err *text_add_coverage(struct buf *b, const struct report *r)
 {
 	uint64_t sum = r->live_bytes + r->unreachable_bytes;
-	struct err *err;
 
-	err = add_amount(b, "live", r->live_bytes, r->live_objects);
-	if (!err)
-		err = add_amount(b, " + unreachable", r->unreachable_bytes, r->unreachable_objects);
-	if (!err)
-		err = add_amount(b,
-				 sum == r->allocated_bytes ? " = allocated" : " is NOT allocated",
-				 r->allocated_bytes, r->allocated_objects);
-	if (!err)
-		err = buf_addf(b, "; unnamed %" PRIu64 " bytes (%.2f %%); reads failed %" PRIu64,
-			       r->unnamed_bytes,
-			       r->live_bytes ?
-				       100.0 * (double)r->unnamed_bytes / (double)r->live_bytes :
-				       0.0,
-			       r->failed_reads);
-	if (!err && r->failed_reads)
-		err = buf_addf(b, " (%" PRIu64 " bytes)", r->failed_bytes);
-	if (!err && r->goroutines_partial)
-		err = buf_addf(b, "; %" PRIu32 " of %" PRIu32 " goroutines not walked to their end",
-			       r->goroutines_partial, r->goroutines);
-	return err;
+	TRY(add_amount(b, "live", r->live_bytes, r->live_objects));
+	TRY(add_amount(b, " + unreachable", r->unreachable_bytes, r->unreachable_objects));
+	TRY(add_amount(b, sum == r->allocated_bytes ? " = allocated" : " is NOT allocated",
+		       r->allocated_bytes, r->allocated_objects));
+	TRY(buf_addf(b, "; unnamed %" PRIu64 " bytes (%.2f %%); reads failed %" PRIu64,
+		     r->unnamed_bytes,
+		     r->live_bytes ? 100.0 * (double)r->unnamed_bytes / (double)r->live_bytes : 0.0,
+		     r->failed_reads));
+	if (r->failed_reads)
+		TRY(buf_addf(b, " (%" PRIu64 " bytes)", r->failed_bytes));
+	if (r->goroutines_partial)
+		TRY(buf_addf(b, "; %" PRIu32 " of %" PRIu32 " goroutines not walked to their end",
+			     r->goroutines_partial, r->goroutines));
+	return NULL;
 }
