@@ -1,9 +1,13 @@
+/*
+ * The table of architectures, and the search in it.
+ */
 #include "heap/layout/goarch.h"
 
 #include <stddef.h>
 #include <string.h>
 
-/* malloc.go: arenas of 64 MB in 48 bits of addresses; of 4 MB in 32 bits, on mips in 31. */
+/* runtime/malloc.go: heapArenaBytes and arenaL2Bits.  Arenas have 64 MB in 48 bits of addresses,
+ * and 4 MB in 32 bits and in the 31 of mips. */
 #define ARENAS_64 .arena_shift = 26, .arena_l2 = 1 << 22
 #define ARENAS_32 .arena_shift = 22, .arena_l2 = 1 << 10
 #define ARENAS_31 .arena_shift = 22, .arena_l2 = 1 << 9

@@ -1,6 +1,6 @@
 /*
- * What Go's compiler and runtime fix per GOARCH (linux): frames and arenas.  One const
- * row each; registers are target/'s business.
+ * What Go's compiler and runtime fix per GOARCH (on Linux): frames and arenas, in a const row each.
+ * Registers are target/'s business.
  * Source: internal/goarch, internal/runtime/sys (MinFrameSize, StackAlign), runtime/malloc.go.
  */
 #ifndef GRF_HEAP_LAYOUT_GOARCH_H
@@ -13,7 +13,7 @@ struct goarch {
 	const char *name;
 	uint8_t min_frame;   /* sys.MinFrameSize; > 0: a link-register machine */
 	uint8_t stack_align; /* sys.StackAlign */
-	/* what a frame has more than this of are locals (stkframe.go, getStackMap's minsize) */
+	/* a frame that is larger than this has locals (stkframe.go, getStackMap's minsize) */
 	uint8_t min_locals;
 	bool saved_fp; /* a frame's locals end one word lower, at the saved frame pointer */
 	/* internal/abi: IntArgRegs, FloatArgRegs, as the newest release has them; 0: arguments

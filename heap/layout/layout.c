@@ -1,10 +1,9 @@
 /*
- * Layouts of the Go runtime's structures: from a program's DWARF, or from the
- * generated table.
+ * Layouts of the Go runtime's structures: from a program's DWARF, or from the generated table.
  *
- * The table is rows (release, patch range, GOARCH, experiments) that name a
- * layout, and layouts written as their differences from an earlier one: across
- * releases and architectures few offsets change at a time.
+ * The table has rows (release, range of patches, GOARCH, experiments), each of which names a
+ * layout.  A layout is written as its differences from an earlier one: few offsets change at a time
+ * across releases and architectures.
  */
 #include "heap/layout/layout.h"
 
@@ -40,14 +39,14 @@ const char *layout_name(enum layout_id id)
 
 /* ------------------------------------------------------------------ from DWARF */
 
-/* The struct whose members are at hand: entries of one struct stand together. */
+/* The members of the struct that was asked for last: entries of one struct stand together. */
 struct members {
 	uint64_t die;
 	struct dwarf_member *m;
 	size_t n;
 };
 
-static void members_free(struct members *m)
+static void members_deinit(struct members *m)
 {
 	free(m->m);
 	*m = (struct members){ 0 };
@@ -55,25 +54,21 @@ static void members_free(struct members *m)
 
 static struct err *members_load(struct dwarf *d, uint64_t die, struct members *m)
 {
-	struct err *err;
-
 	if (m->die == die)
 		return NULL;
-	members_free(m);
-	err = dwarf_members(d, die, &m->m, &m->n);
-	if (!err)
-		m->die = die;
-	return err;
+	members_deinit(m);
+	TRY(dwarf_members(d, die, &m->m, &m->n));
+	m->die = die;
+	return NULL;
 }
 
-/* What a typedef names, at the end of the chain. */
+/* The type at the end of a chain of typedefs. */
 static struct err *type_strip(struct dwarf *d, uint64_t die, struct dwarf_type *ret)
 {
 	for (int i = 0; i < LIMIT_TYPE_DEPTH; i++) {
-		struct err *err = dwarf_type(d, die, ret);
-
-		if (err || ret->tag != DWARF_T_TYPEDEF || !ret->elem)
-			return err;
+		TRY(dwarf_type(d, die, ret));
+		if (ret->tag != DWARF_T_TYPEDEF || !ret->elem)
+			return NULL;
 		die = ret->elem;
 	}
 	return err_create(ERR_BADDATA, "typedefs without an end");
@@ -95,47 +90,47 @@ static bool next_alternate(const char **list, char *buf, size_t cap, char sep)
 	return true;
 }
 
+static const struct dwarf_member *members_find(const struct members *m, const char *name)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (!strcmp(m->m[i].name, name))
+			return &m->m[i];
+	return NULL;
+}
+
 /* "a.b" in the struct die; *found false if it is not there. */
 static struct err *find_path(struct dwarf *d, struct members *m, uint64_t die, const char *path,
 			     struct layout_field *ret, bool *found)
 {
-	struct members sub = { 0 };
+	_cleanup_(members_deinit) struct members sub = { 0 };
 	struct members *cur = m;
 	struct dwarf_type t;
-	struct err *err = NULL;
 	uint64_t off = 0;
 	char part[128];
 
 	*found = false;
 	while (next_alternate(&path, part, sizeof(part), '.')) {
-		size_t i;
+		const struct dwarf_member *f;
 
-		err = members_load(d, die, cur);
-		if (err)
-			break;
-		for (i = 0; i < cur->n; i++)
-			if (!strcmp(cur->m[i].name, part))
-				break;
-		*found = i < cur->n;
-		if (!*found)
-			break;
-		off += cur->m[i].offset;
-		err = type_strip(d, cur->m[i].type, &t);
-		if (err)
-			break;
+		TRY(members_load(d, die, cur));
+		f = members_find(cur, part);
+		*found = f;
+		if (!f)
+			return NULL;
+		off += f->offset;
+		TRY(type_strip(d, f->type, &t));
 		die = t.die;
 		cur = &sub;
 	}
-	members_free(&sub);
-	if (err || !*found)
-		return err;
+	if (!*found)
+		return NULL;
 	if (off >= LAYOUT_ABSENT || t.size >= LAYOUT_ABSENT)
 		return err_create(ERR_BADDATA, "a field at a senseless offset");
 	*ret = (struct layout_field){ (uint32_t)off, (uint32_t)t.size };
 	return NULL;
 }
 
-/* *have: DWARF has the struct, whatever is in it. */
+/* An entry's field.  *have: DWARF has the struct, whatever is in it. */
 static struct err *find_entry(struct dwarf *d, struct members *m, const struct layout_entry *e,
 			      struct layout_field *ret, bool *have)
 {
@@ -147,19 +142,14 @@ static struct err *find_entry(struct dwarf *d, struct members *m, const struct l
 	while (next_alternate(&structs, strct, sizeof(strct), '|')) {
 		const char *fields = e->field;
 		struct dwarf_type t;
-		struct err *err;
 		uint64_t die;
 		bool found;
 
-		err = dwarf_type_by_name(d, strct, &die);
-		if (err)
-			return err;
+		TRY(dwarf_type_by_name(d, strct, &die));
 		if (!die)
 			continue;
 		*have = true;
-		err = type_strip(d, die, &t); /* runtime._type is an alias since go1.21 */
-		if (err)
-			return err;
+		TRY(type_strip(d, die, &t)); /* runtime._type is an alias since go1.21 */
 		if (!fields) {
 			if (t.size >= LAYOUT_ABSENT)
 				return err_create(ERR_BADDATA, "a struct of a senseless size");
@@ -167,17 +157,17 @@ static struct err *find_entry(struct dwarf *d, struct members *m, const struct l
 			return NULL;
 		}
 		while (next_alternate(&fields, field, sizeof(field), '|')) {
-			err = find_path(d, m, t.die, field, ret, &found);
-			if (err || found)
-				return err;
+			TRY(find_path(d, m, t.die, field, ret, &found));
+			if (found)
+				return NULL;
 		}
 	}
 	return NULL;
 }
 
-struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, struct layout *ret)
+struct err *layout_from_dwarf(struct dwarf *d, const struct layout *base, struct layout *ret)
 {
-	_cleanup_(members_free) struct members m = { 0 };
+	_cleanup_(members_deinit) struct members m = { 0 };
 	const struct layout_entry *missing = NULL;
 	bool have, any = false;
 	struct layout l;
@@ -204,12 +194,7 @@ struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base, s
 	return NULL;
 }
 
-struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret)
-{
-	return layout_from_dwarf_over(d, NULL, ret);
-}
-
-/* Does the layout know anything of the struct that entry i is about? */
+/* Whether the layout has any field of the struct that entry i is about. */
 static bool knows_struct(const struct layout *l, int i)
 {
 	for (int j = 0; j < LAYOUT_N; j++)
@@ -225,7 +210,7 @@ const char *layout_contradicts(const struct layout *table, const struct layout *
 
 		if (t->off == d->off && t->size == d->size)
 			continue;
-		/* The table's own programs were too small to have this one. */
+		/* The program that the table was made of was too small to have this struct. */
 		if (t->off == LAYOUT_ABSENT && !knows_struct(table, i))
 			continue;
 		return layout_name(i);
@@ -290,14 +275,14 @@ static void layout_load(int i, struct layout *ret)
 	}
 }
 
-/* Changes every struct with a lock, in every release; for work on the runtime itself, and not in
- * the table. */
+/* An experiment that changes every struct with a lock, in every release.  It is for work on the
+ * runtime itself, and not in the table. */
 #define LOCK_RANKING "staticlockranking"
 
 struct version {
 	unsigned minor, patch;
 	bool exact;       /* a plain release, no pre-release or development version */
-	const char *exps; /* behind "X:"; "" */
+	const char *exps; /* what is behind "X:"; "": nothing */
 };
 
 /*
@@ -324,7 +309,7 @@ static bool parse_version(const char *s, struct version *ret)
 	return true;
 }
 
-/* Is the word w in the comma-separated list (up to a blank)? */
+/* Whether the word w is in the comma-separated list, which ends at a blank. */
 static bool list_has(const char *list, const char *w, size_t wlen)
 {
 	while (*list && *list != ' ') {
@@ -337,7 +322,7 @@ static bool list_has(const char *list, const char *w, size_t wlen)
 	return false;
 }
 
-/* Every word of a (a comma-separated list) is in b. */
+/* Whether every word of a, a comma-separated list, is in b. */
 static bool list_within(const char *a, const char *b)
 {
 	while (*a) {
@@ -358,8 +343,8 @@ static unsigned row_distance(const struct layout_row *r, unsigned patch)
 }
 
 /*
- * Has the program an experiment that changes this release's layout somewhere (some row has it), but
- * not a row for it on this GOARCH?
+ * Whether the program has an experiment that changes this release's layout on some GOARCH (a row
+ * has it), while no row tells what it does on this one.
  */
 static bool untried(const struct version *v, const char *goarch)
 {
@@ -382,19 +367,14 @@ static struct err *no_layout(const char *version, const char *goarch)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	unsigned last = 0;
-	struct err *err;
 	bool arch = false;
 
 	for (int i = 0; i < NROWS; i++)
 		arch |= !strcmp(layout_rows[i].arch, goarch);
 	for (int i = 0; i < NROWS; i++) {
-		if (arch && strcmp(layout_rows[i].arch, goarch))
+		if ((arch && strcmp(layout_rows[i].arch, goarch)) || layout_rows[i].minor == last)
 			continue;
-		if (layout_rows[i].minor == last)
-			continue;
-		err = buf_addf(&b, "%sgo1.%u", last ? ", " : "", layout_rows[i].minor);
-		if (err)
-			return err;
+		TRY(buf_addf(&b, "%sgo1.%u", last ? ", " : "", layout_rows[i].minor));
 		last = layout_rows[i].minor;
 	}
 	return err_create(ERR_VERSION,
@@ -404,8 +384,8 @@ static struct err *no_layout(const char *version, const char *goarch)
 }
 
 /*
- * Most experiments change no layout, so a row lists only those that do, and of the rows whose
- * experiments the program all has the one with the most is meant.
+ * Most experiments change no layout, so a row lists only those that do.  Of the rows all of whose
+ * experiments the program has, the one with the most is meant.
  */
 struct err *layout_find_row(const char *version, const char *goarch, struct layout *ret,
 			    bool *exact, char name[LAYOUT_ROW_NAME])

@@ -1,7 +1,6 @@
 /*
- * Where the fields of the Go runtime's structures are, per release, GOARCH and
- * experiments: what gocore keeps as rtype tables.  Code branches on shape ("does the
- * field exist"), never on a version number.
+ * Where the fields of the Go runtime's structures are, per release, GOARCH and experiments.  Code
+ * branches on shape ("does the field exist"), never on a version number.
  *
  * The rows are generated from the toolchains' own DWARF (`make layouts` writes
  * heap/layout/layout_table.inc) and checked in, so that capture needs no DWARF and stripped
@@ -22,6 +21,11 @@
 #include "target/target.h"
 
 #define LAYOUT_TYPE "internal/abi.Type|runtime._type"
+#define LAYOUT_STRUCT_FIELD "internal/abi.StructField|runtime.structfield"
+#define LAYOUT_SWISS_MAP_TYPE "internal/abi.MapType|internal/abi.SwissMapType"
+#define LAYOUT_OLD_MAP_TYPE "internal/abi.MapType|internal/abi.OldMapType|runtime.maptype"
+#define LAYOUT_MAP_TYPE \
+	"internal/abi.MapType|internal/abi.SwissMapType|internal/abi.OldMapType|runtime.maptype"
 
 /* clang-format off */
 #define LAYOUT_FIELDS(F, S) \
@@ -34,10 +38,12 @@
 	F(mheap_cachealloc, "runtime.mheap", "cachealloc", 0) \
 	F(fixalloc_inuse, "runtime.fixalloc", "inuse", 0) \
 	F(heapArena_bitmap, "runtime.heapArena", "bitmap|heapArenaPtrScalar.bitmap", 0) \
-	F(heapArena_noMorePtrs, "runtime.heapArena", "noMorePtrs|heapArenaPtrScalar.noMorePtrs", 0) \
+	F(heapArena_noMorePtrs, "runtime.heapArena", \
+	  "noMorePtrs|heapArenaPtrScalar.noMorePtrs", 0) \
 	F(heapArena_spans, "runtime.heapArena", "spans", 1) \
 	F(heapArena_pageInUse, "runtime.heapArena", "pageInUse", 1) \
-	F(heapArena_pageUseSpanInlineMarkBits, "runtime.heapArena", "pageUseSpanInlineMarkBits", 0) \
+	F(heapArena_pageUseSpanInlineMarkBits, "runtime.heapArena", \
+	  "pageUseSpanInlineMarkBits", 0) \
 	S(heapArena, "runtime.heapArena", 1) \
 	S(spanInlineMarkBits, "runtime.spanInlineMarkBits", 0) \
 	F(mspan_startAddr, "runtime.mspan", "startAddr", 1) \
@@ -249,22 +255,22 @@
 	F(arraytype_elem, "internal/abi.ArrayType|runtime.arraytype", "Elem|elem", 1) \
 	F(arraytype_len, "internal/abi.ArrayType|runtime.arraytype", "Len|len", 1) \
 	F(structtype_fields, "internal/abi.StructType|runtime.structtype", "Fields|fields", 1) \
-	F(structfield_name, "internal/abi.StructField|runtime.structfield", "Name|name", 1) \
-	F(structfield_typ, "internal/abi.StructField|runtime.structfield", "Typ|typ", 1) \
-	F(structfield_offset, "internal/abi.StructField|runtime.structfield", "Offset|offset|offsetAnon", 1) \
+	F(structfield_name, LAYOUT_STRUCT_FIELD, "Name|name", 1) \
+	F(structfield_typ, LAYOUT_STRUCT_FIELD, "Typ|typ", 1) \
+	F(structfield_offset, LAYOUT_STRUCT_FIELD, "Offset|offset|offsetAnon", 1) \
 	/* up to go1.18: offset<<1 | embedded */ \
 	F(structfield_offsetAnon, "runtime.structfield", "offsetAnon", 0) \
-	S(structfield, "internal/abi.StructField|runtime.structfield", 1) \
+	S(structfield, LAYOUT_STRUCT_FIELD, 1) \
 	F(itab_type, "internal/abi.ITab|runtime.itab", "Type|_type", 1) \
 	S(itab, "internal/abi.ITab|runtime.itab", 1) \
 	/* maps and channels */ \
-	F(maptype_key, "internal/abi.MapType|internal/abi.SwissMapType|internal/abi.OldMapType|runtime.maptype", "Key|key", 1) \
-	F(maptype_elem, "internal/abi.MapType|internal/abi.SwissMapType|internal/abi.OldMapType|runtime.maptype", "Elem|elem", 1) \
-	F(maptype_group, "internal/abi.MapType|internal/abi.SwissMapType", "Group", 0) \
-	F(maptype_bucket, "internal/abi.MapType|internal/abi.OldMapType|runtime.maptype", "Bucket|bucket", 0) \
-	F(maptype_flags, "internal/abi.MapType|internal/abi.SwissMapType|internal/abi.OldMapType|runtime.maptype", "Flags|flags", 1) \
-	F(maptype_slotSize, "internal/abi.MapType|internal/abi.SwissMapType", "SlotSize", 0) \
-	F(maptype_elemOff, "internal/abi.MapType|internal/abi.SwissMapType", "ElemOff", 0) \
+	F(maptype_key, LAYOUT_MAP_TYPE, "Key|key", 1) \
+	F(maptype_elem, LAYOUT_MAP_TYPE, "Elem|elem", 1) \
+	F(maptype_group, LAYOUT_SWISS_MAP_TYPE, "Group", 0) \
+	F(maptype_bucket, LAYOUT_OLD_MAP_TYPE, "Bucket|bucket", 0) \
+	F(maptype_flags, LAYOUT_MAP_TYPE, "Flags|flags", 1) \
+	F(maptype_slotSize, LAYOUT_SWISS_MAP_TYPE, "SlotSize", 0) \
+	F(maptype_elemOff, LAYOUT_SWISS_MAP_TYPE, "ElemOff", 0) \
 	F(maptype_keysOff, "internal/abi.MapType", "KeysOff", 0) \
 	F(maptype_keyStride, "internal/abi.MapType", "KeyStride", 0) \
 	F(maptype_elemsOff, "internal/abi.MapType", "ElemsOff", 0) \
@@ -294,12 +300,10 @@ enum layout_id {
 #define LAYOUT_F_(id, s, f, r) L_##id,
 #define LAYOUT_S_(id, s, r) LS_##id,
 	/* clang-format off */
-	/* clang-format off */
 	LAYOUT_FIELDS(LAYOUT_F_, LAYOUT_S_)
 #undef LAYOUT_F_
 #undef LAYOUT_S_
 	LAYOUT_N
-	/* clang-format on */
 	/* clang-format on */
 };
 
@@ -309,8 +313,7 @@ enum layout_id {
 const char *layout_name(enum layout_id id);
 
 struct layout_field {
-	/* bytes; LAYOUT_ABSENT: this release has no such field (0 for an S() entry that is
-	 * there) */
+	/* bytes; LAYOUT_ABSENT: this release has no such field; 0 for an S() entry that is there */
 	uint32_t off;
 	uint32_t size; /* bytes of the field, or of the struct for S() */
 };
@@ -350,20 +353,20 @@ ERR_MUST_CHECK struct err *layout_find_row(const char *version, const char *goar
 					   struct layout *ret, bool *exact,
 					   char name[LAYOUT_ROW_NAME]);
 
-/* The minor release that is meant; false: it cannot be told.  *newest: the table's last for this
+/* The minor release that is meant; false: it cannot be told.  *newest is the table's last for this
  * GOARCH. */
 bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest);
 
-/* From the program's own DWARF.  ERR_NODEBUG: it has no Go types; ERR_VERSION names the first
- * required field that is missing. */
-ERR_MUST_CHECK struct err *layout_from_dwarf(struct dwarf *d, struct layout *ret);
-/* A struct that DWARF does not have at all (the linker drops types that nothing uses) is as in
- * base. */
-ERR_MUST_CHECK struct err *layout_from_dwarf_over(struct dwarf *d, const struct layout *base,
-						  struct layout *ret);
+/*
+ * From the program's own DWARF.  A struct that DWARF does not have at all (the linker drops types
+ * that nothing uses) is as in base, or absent where base is NULL.  ERR_NODEBUG: it has no Go types;
+ * ERR_VERSION names the first required field that is missing.
+ */
+ERR_MUST_CHECK struct err *layout_from_dwarf(struct dwarf *d, const struct layout *base,
+					     struct layout *ret);
 
-/* A field of the table's layout that DWARF's contradicts; NULL: none.  What only DWARF knows is
- * no contradiction. */
+/* The name of a field of the table's layout that DWARF contradicts; NULL: there is none.  A field
+ * that only DWARF knows is no contradiction. */
 const char *layout_contradicts(const struct layout *table, const struct layout *dwarf);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * The choice of a layout.  Each outcome that is not the table's own row has a message or a note,
+ * which says what was used instead and what helps.
+ */
 #include "heap/layout/layout_pick.h"
 
 #include <stdarg.h>
@@ -32,14 +36,15 @@ static struct err *choice_note(struct layout_choice *c, const char *fmt, ...)
 	return err_nomem();
 }
 
-/* base: the table's nearest, for types that the linker dropped; NULL: there is none. */
+/* From the program's own DWARF.  base is the table's nearest, for types that the linker dropped;
+ * NULL: there is none. */
 static struct err *from_own(const struct layout_program *x, const struct layout *base,
 			    struct layout *l)
 {
 	struct dwarf *d;
-	struct err *err = x->dwarf(x->arg, &d);
 
-	return err ? err : layout_from_dwarf_over(d, base, l);
+	TRY(x->dwarf(x->arg, &d));
+	return layout_from_dwarf(d, base, l);
 }
 
 /* No row of the same minor release, and no debug information. */
@@ -48,15 +53,42 @@ static struct err *no_layout(const struct layout_program *x, bool newer, unsigne
 	if (newer)
 		return err_create(
 			ERR_VERSION,
-			"%s is newer than this grf-rsp (its table of layouts ends with go1.%u), and "
-			"the program has no debug information to go by: " WITH_DEBUG
+			"%s is newer than this grf-rsp (its table of layouts ends with "
+			"go1.%u), and the program has no debug information to go by: " WITH_DEBUG
 			", or update grf-rsp",
 			x->version, newest);
-	return err_create(
-		ERR_VERSION,
-		"%s is not in the table of layouts for %s, and the program has no debug information "
-		"to go by: " WITH_DEBUG,
-		x->version, x->goarch);
+	return err_create(ERR_VERSION,
+			  "%s is not in the table of layouts for %s, and the program has no debug "
+			  "information to go by: " WITH_DEBUG,
+			  x->version, x->goarch);
+}
+
+/* Without the release's own row: the program's DWARF, or the nearest row, if there is one. */
+static struct err *pick_near(const struct layout_program *x, const struct layout *near,
+			     const char *name, struct layout *l, struct layout_choice *c)
+{
+	struct err *err = from_own(x, near, l);
+
+	c->compared = true;
+	if (!err) {
+		c->own = true;
+		return choice_note(c,
+				   "%s is not in the table of layouts: the program's own debug "
+				   "information is used",
+				   x->version);
+	}
+	if (err_is(err, ERR_VERSION))
+		return err_wrapf(err,
+				 "%s is not in the table of layouts, and its debug information "
+				 "does not have what is needed (update grf-rsp)",
+				 x->version);
+	if (!near || !err_catch(&err, ERR_NODEBUG))
+		return err;
+	*l = *near;
+	return choice_note(c,
+			   "%s is not in the table of layouts, and the program has no debug "
+			   "information: the layout of %s is used, which fits by shape",
+			   x->version, name);
 }
 
 struct err *layout_pick(const struct layout_program *x, struct layout *l, struct layout_choice *c)
@@ -73,41 +105,14 @@ struct err *layout_pick(const struct layout_program *x, struct layout *l, struct
 				  "%s is too old: the heaps of go1.%u and later can be read",
 				  x->version, LAYOUT_OLDEST);
 	err = layout_find_row(x->version, x->goarch, &near, &exact, name);
-	if (err && !err_is(err, ERR_VERSION))
-		return err;
-	row = !err;
-	err_destroy(err);
+	row = !err_catch(&err, ERR_VERSION);
+	TRY(err);
 	if (row && exact) {
 		*l = near;
 		return NULL;
 	}
-
-	c->compared = true;
-	err = from_own(x, row ? &near : NULL, l);
-	if (!err) {
-		c->own = true;
-		return choice_note(
-			c,
-			"%s is not in the table of layouts: the program's own debug information is used",
-			x->version);
-	}
-	if (err_is(err, ERR_VERSION))
-		return err_wrapf(
-			err,
-			"%s is not in the table of layouts, and its debug information does not have what is "
-			"needed (update grf-rsp)",
-			x->version);
-	if (!err_is(err, ERR_NODEBUG))
-		return err;
-	err_destroy(err);
-	if (!row)
-		return no_layout(x, known && minor > newest, newest);
-	*l = near;
-	return choice_note(
-		c,
-		"%s is not in the table of layouts, and the program has no debug information: the layout of "
-		"%s is used, which fits by shape",
-		x->version, name);
+	err = pick_near(x, row ? &near : NULL, name, l, c);
+	return err_catch(&err, ERR_NODEBUG) ? no_layout(x, known && minor > newest, newest) : err;
 }
 
 struct err *layout_compare(const struct layout_program *x, struct layout *l,
@@ -122,11 +127,10 @@ struct err *layout_compare(const struct layout_program *x, struct layout *l,
 		return NULL;
 	c->compared = true;
 	err = from_own(x, l, &own);
-	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA)) {
-		/* Nothing to compare with; what is damaged will be said where names are made. */
-		err_destroy(err);
+	/* Then there is nothing to compare with.  That debug information is damaged is said where
+	 * names are made. */
+	if (err_catch(&err, ERR_NODEBUG) || err_catch(&err, ERR_BADDATA))
 		return NULL;
-	}
 	if (err)
 		return err_wrapf(
 			err, "%s: the program's debug information contradicts the table of layouts",
@@ -138,11 +142,10 @@ struct err *layout_compare(const struct layout_program *x, struct layout *l,
 	}
 	*l = own;
 	c->own = *changed = true;
-	return choice_note(
-		c,
-		"the runtime of this %s is not laid out as the table has it (%s): the program's own debug "
-		"information is used",
-		x->version, field);
+	return choice_note(c,
+			   "the runtime of this %s is not laid out as the table has it (%s): the "
+			   "program's own debug information is used",
+			   x->version, field);
 }
 
 struct err *layout_misfit(const struct layout_program *x, const struct layout_choice *c,
@@ -164,8 +167,8 @@ struct err *layout_misfit(const struct layout_program *x, const struct layout_ch
 	else
 		ret = err_create(
 			ERR_VERSION,
-			"%s: %sthe table's layout of %s does not fit this process, and the program has "
-			"no debug information to go by: " WITH_DEBUG,
+			"%s: %sthe table's layout of %s does not fit this process, and the "
+			"program has no debug information to go by: " WITH_DEBUG,
 			err->msg, err_is(err, ERR_VERSION) ? "" : "it may be that ", x->version);
 	err_destroy(err);
 	return ret;

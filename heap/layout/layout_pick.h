@@ -1,9 +1,10 @@
 /*
  * Which layout of the runtime's structures is used for a program.
  *
- * A release that the table has: the table, and no DWARF is touched while the process stands.
- * Any other: the program's own DWARF where it has it; else the nearest patch of the same
- * minor release, held against the process by shape (heap/capture/shape.h); else none.
+ * For a release that the table has it is the table's, so that no DWARF is touched while the process
+ * stands.  For any other it is that of the program's own DWARF, where it has it; without it that of
+ * the nearest patch of the same minor release, which is held against the process by shape
+ * (heap/capture/shape.h); otherwise there is none.
  *
  * When the process runs again the table is compared with the program's own DWARF, which decides.
  */
@@ -15,15 +16,15 @@
 
 struct layout_program {
 	const char *version, *goarch;
-	/* Its DWARF, which it keeps; ERR_NODEBUG: there is none. */
+	/* Returns its DWARF, which it keeps; ERR_NODEBUG: there is none. */
 	struct err *(*dwarf)(void *arg, struct dwarf **ret);
 	void *arg;
 };
 
 struct layout_choice {
-	bool own;      /* the program's own DWARF, not the table */
+	bool own;      /* it is that of the program's own DWARF, not the table's */
 	bool compared; /* nothing more can be learned from DWARF */
-	bool agrees;   /* the table, and it says the same */
+	bool agrees;   /* it is the table's, and DWARF says the same */
 	char *note;    /* for the report; NULL: nothing to say */
 };
 
@@ -38,7 +39,8 @@ ERR_MUST_CHECK struct err *layout_pick(const struct layout_program *x, struct la
 ERR_MUST_CHECK struct err *layout_compare(const struct layout_program *x, struct layout *l,
 					  struct layout_choice *c, bool *changed);
 
-/* After layout_compare: what could not be read with this layout, and what to do about it. */
+/* After layout_compare(): an error that came of reading with this layout, with what to do about
+ * it. */
 ERR_MUST_CHECK struct err *layout_misfit(const struct layout_program *x,
 					 const struct layout_choice *c, struct err *err);
 

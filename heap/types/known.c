@@ -1,3 +1,6 @@
+/*
+ * Facts about the standard library's own structures, a table for each kind of fact.
+ */
 #include "heap/types/known.h"
 
 #include <stddef.h>

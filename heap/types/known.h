@@ -1,7 +1,7 @@
 /*
- * What the standard library hides behind unsafe.Pointer and smaller types: facts about its own
- * structures that neither descriptors nor DWARF state.  Each row has its source.  Without
- * them names are poorer; what is live does not depend on them.
+ * What the standard library hides behind unsafe.Pointer and behind smaller types: facts about its
+ * own structures that neither descriptors nor DWARF state.  Each row has its source.  Without them
+ * names are poorer; what is live does not depend on them.
  */
 #ifndef GRF_HEAP_TYPES_KNOWN_H
 #define GRF_HEAP_TYPES_KNOWN_H
@@ -10,15 +10,14 @@
 
 #include "base/arena.h"
 
-/* What an unsafe.Pointer field of a struct points to: a type's name, tiled or one; NULL:
- * unknown. */
+/* What an unsafe.Pointer field of a struct points to; NULL: unknown. */
 struct known_pointer {
-	const char *type;
-	bool tile;
+	const char *type; /* its name */
+	bool tile;        /* many of them, one after another */
 };
 const struct known_pointer *known_field(const char *strct, const char *field);
 
-/* The type that really lies behind a pointer to `type`; NULL: just that. */
+/* The type that really lies behind a pointer to `type`; NULL: no other. */
 const char *known_pointee(const char *type);
 
 /* The struct whose field `type` usually is, when a pointer leads into the middle of an object. */
@@ -31,8 +30,8 @@ const struct known_container *known_container(const char *type);
 bool known_interface(const char *type);
 
 /*
- * What a closure holds behind its code pointer, by its function's name: the type's name, with *off
- * where it begins (bytes).  NULL: unknown.  May be made in `arena`.
+ * What a closure holds behind its code pointer, by its function's name: the name of its type, which
+ * may be made in `arena`, and in *off where that begins, in bytes.  NULL: unknown.
  */
 const char *known_closure(const char *func, unsigned word, struct arena *arena, unsigned *off);
 

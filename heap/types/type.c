@@ -1,6 +1,7 @@
 /*
- * The type table: one go_type per type, whichever reader met it first, and
- * the types that no reader has: pointers and arrays made up here, closures.
+ * The type table.  A type has one go_type, whichever reader met it first: the maps lead to it from
+ * its DIE and from its descriptor.  Types that no reader has are made up here: pointers to types of
+ * the program, and the objects of closures.
  */
 #include "heap/types/type.h"
 
@@ -22,7 +23,6 @@ void types_destroy(struct types *t)
 	free(t->modules);
 	map64_deinit(&t->by_rtype);
 	map64_deinit(&t->pointers);
-	map64_deinit(&t->arrays);
 	map64_deinit(&t->closures);
 	map64_deinit(&t->listed_by_name);
 	vec_deinit(&t->listed);
@@ -84,11 +84,10 @@ struct err *type_new(struct types *t, uint8_t kind, const char *name, uint64_t s
 struct err *type_remember(struct map64 *m, uint64_t key, struct go_type *type)
 {
 	uint64_t *val;
-	struct err *err = map64_put(m, key, 0, &val, NULL);
 
-	if (!err)
-		*val = (uint64_t)(uintptr_t)type;
-	return err;
+	TRY(map64_put(m, key, 0, &val, NULL));
+	*val = (uint64_t)(uintptr_t)type;
+	return NULL;
 }
 
 struct go_type *type_recall(const struct map64 *m, uint64_t key)
@@ -100,25 +99,31 @@ struct go_type *type_recall(const struct map64 *m, uint64_t key)
 
 struct err *type_absorb(struct err *err)
 {
-	if (err &&
-	    (err->code == ERR_FAULT || err->code == ERR_BADDATA || err->code == ERR_NODEBUG ||
-	     err->code == ERR_LIMIT || err->code == ERR_UNSUPPORTED)) {
-		err_destroy(err);
-		return NULL;
-	}
+	static const enum err_code codes[] = { ERR_FAULT, ERR_BADDATA, ERR_NODEBUG, ERR_LIMIT,
+					       ERR_UNSUPPORTED };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (err_catch(&err, codes[i]))
+			return NULL;
 	return err;
 }
 
 static int cmp_field(const void *a, const void *b)
 {
 	const struct go_field *x = a, *y = b;
+	uint32_t xid = x->type ? x->type->id : 0, yid = y->type ? y->type->id : 0;
+	int c;
 
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	c = strcmp(x->name, y->name);
+	return c ? c : xid < yid ? -1 : xid > yid;
 }
 
 void type_sort_fields(struct go_field *f, uint32_t n)
 {
-	/* They come sorted, and fields of no size keep their order; a damaged file's need not. */
+	/* They come sorted, and then fields of no size keep their order.  In a damaged file they
+	 * may come otherwise. */
 	for (uint32_t i = 1; i < n; i++) {
 		if (f[i].offset < f[i - 1].offset) {
 			qsort(f, n, sizeof(*f), cmp_field);
@@ -129,8 +134,6 @@ void type_sort_fields(struct go_field *f, uint32_t n)
 
 struct err *types_expand(struct types *t, struct go_type *type)
 {
-	struct err *err = NULL;
-
 	if (type->expanded)
 		return NULL;
 	type->expanded = true; /* also where it fails: a second try would not do better */
@@ -139,9 +142,7 @@ struct err *types_expand(struct types *t, struct go_type *type)
 			if (type_recall(&t->by_die[i], type->die) == type)
 				return type_expand_dwarf(t, i, type);
 	}
-	if (type->rtype)
-		err = type_expand_runtime(t, type);
-	return err;
+	return type->rtype ? type_expand_runtime(t, type) : NULL;
 }
 
 /* ------------------------------------------------------------------ types made up here */
@@ -151,128 +152,92 @@ struct err *types_by_name(struct types *t, const char *name, struct go_type **re
 	*ret = NULL;
 	for (size_t i = 0; i < t->nmodules && !*ret; i++) {
 		uint64_t die = 0;
-		struct err *err;
 
 		if (!t->modules[i].dwarf)
 			continue;
-		err = type_absorb(dwarf_type_by_name(t->modules[i].dwarf, name, &die));
-		if (!err && die)
-			err = types_from_die(t, i, die, ret);
-		if (err)
-			return err;
+		TRY(type_absorb(dwarf_type_by_name(t->modules[i].dwarf, name, &die)));
+		if (die)
+			TRY(types_from_die(t, i, die, ret));
 	}
 	return *ret ? NULL : types_listed(t, name, ret);
 }
 
-/* The program may have the type itself: then that one is it. */
-static struct err *find_same(struct types *t, const char *name, uint8_t kind,
-			     const struct go_type *elem, struct go_type **ret)
+/* The program may have the pointer's type itself, which then is the one. */
+static struct err *find_pointer_to(struct types *t, const char *name, const struct go_type *elem,
+				   struct go_type **ret)
 {
 	struct go_type *same;
-	struct err *err = types_by_name(t, name, &same);
 
 	*ret = NULL;
-	if (err || !same || same->kind != kind)
-		return err;
-	err = types_expand(t, same);
-	if (!err && same->elem == elem)
+	TRY(types_by_name(t, name, &same));
+	if (!same || same->kind != KIND_POINTER)
+		return NULL;
+	TRY(types_expand(t, same));
+	if (same->elem == elem)
 		*ret = same;
-	return err;
+	return NULL;
 }
 
 struct err *types_pointer_to(struct types *t, struct go_type *elem, struct go_type **ret)
 {
 	struct go_type *type = type_recall(&t->pointers, elem->id);
-	struct err *err;
 	char *name;
 
-	if (!type) {
-		name = arena_printf(&t->arena, "*%s", elem->name);
-		if (!name)
-			return err_nomem();
-		err = find_same(t, name, KIND_POINTER, elem, &type);
-		if (!err && !type) {
-			err = type_new(t, KIND_POINTER, name, t->fmt.word, &type);
-			if (!err) {
-				type->elem = elem;
-				type->direct = true;
-				type->expanded = true;
-			}
-		}
-		if (!err)
-			err = type_remember(&t->pointers, elem->id, type);
-		if (err)
-			return err;
+	if (type) {
+		*ret = type;
+		return NULL;
 	}
-	*ret = type;
-	return NULL;
-}
-
-struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n, struct go_type **ret)
-{
-	uint64_t key = hash64(elem->id) ^ n, size;
-	struct go_type *type;
-	struct err *err;
-	char *name;
-
-	/* Keys may meet: then the next one is tried. */
-	for (; (type = type_recall(&t->arrays, key)); key++) {
-		if (type->elem == elem && type->len == n) {
-			*ret = type;
-			return NULL;
-		}
-	}
-	if (__builtin_mul_overflow(elem->size, n, &size))
-		return err_create(ERR_BADDATA, "an array of %" PRIu64 " %s", n, elem->name);
-	name = arena_printf(&t->arena, "[%" PRIu64 "]%s", n, elem->name);
+	name = arena_printf(&t->arena, "*%s", elem->name);
 	if (!name)
 		return err_nomem();
-	err = find_same(t, name, KIND_ARRAY, elem, &type);
-	if (!err && !type) {
-		err = type_new(t, KIND_ARRAY, name, size, &type);
-		if (!err) {
-			type->elem = elem;
-			type->len = n;
-			type->direct = n == 1 && elem->direct;
-			type->expanded = true;
-		}
+	TRY(find_pointer_to(t, name, elem, &type));
+	if (!type) {
+		TRY(type_new(t, KIND_POINTER, name, t->fmt.word, &type));
+		type->elem = elem;
+		type->direct = true;
+		type->expanded = true;
 	}
-	if (!err)
-		err = type_remember(&t->arrays, key, type);
-	if (err)
-		return err;
+	TRY(type_remember(&t->pointers, elem->id, type));
 	*ret = type;
 	return NULL;
 }
 
 /* ------------------------------------------------------------------ closures */
 
-/* A captured variable's type: of generic code, that of the instance. */
+/* A captured variable's type; in generic code, the type that it has in this instance. */
 static struct err *capture_type(struct types *t, size_t module, uint64_t entry,
 				const struct dwarf_capture *c, struct go_type **ret)
 {
-	struct err *err = types_from_die(t, module, c->type, ret);
 	const char *func = c->dict ? dwarf_func_name(t->modules[module].dwarf, entry) : NULL, *name;
 	struct go_type *real;
 
-	if (err || !func)
-		return err;
-	err = types_instance(t, func, c->dict - 1, *ret, NULL, 0, &real, &name);
-	if (!err && real)
+	TRY(types_from_die(t, module, c->type, ret));
+	if (!func)
+		return NULL;
+	TRY(types_instance(t, func, c->dict - 1, *ret, NULL, 0, &real, &name));
+	if (real)
 		*ret = real;
-	return err;
+	return NULL;
+}
+
+/* The next multiple of the type's alignment, which is taken to be its size up to a word. */
+static uint64_t align_for(const struct types *t, const struct go_type *type, uint64_t offset)
+{
+	uint64_t align = type->size >= t->fmt.word ? t->fmt.word :
+			 type->size >= 4           ? 4 :
+			 type->size >= 2           ? 2 :
+						     1;
+
+	return (offset + align - 1) & ~(align - 1);
 }
 
 static struct err *closure_make(struct types *t, size_t module, uint64_t entry,
 				const struct dwarf_capture *c, size_t n, struct go_type **ret)
 {
 	struct go_type *type = NULL, *uintptr_;
-	struct err *err = types_by_name(t, "uintptr", &uintptr_);
 
-	if (!err)
-		err = type_new(t, KIND_STRUCT, "", 0, &type);
-	if (err)
-		return err;
+	TRY(types_by_name(t, "uintptr", &uintptr_));
+	TRY(type_new(t, KIND_STRUCT, "", 0, &type));
 	type->expanded = true;
 	type->fields = arena_alloc(&t->arena, (n + 1) * sizeof(*type->fields));
 	if (!type->fields)
@@ -284,20 +249,9 @@ static struct err *closure_make(struct types *t, size_t module, uint64_t entry,
 		struct go_field *f = &type->fields[type->nfields];
 		uint64_t offset;
 
-		err = capture_type(t, module, entry, &c[i], &f->type);
-		if (err)
-			return err;
-		offset = c[i].offset;
-		if (c[i].guessed && f->type) {
-			uint64_t size = f->type->size;
-			uint64_t align = size >= t->fmt.word ? t->fmt.word :
-					 size >= 4           ? 4 :
-					 size >= 2           ? 2 :
-							       1;
-
-			offset = (type->size + align - 1) & ~(align - 1);
-		}
-		if (offset < type->size) /* overlaps the one before: damaged */
+		TRY(capture_type(t, module, entry, &c[i], &f->type));
+		offset = c[i].guessed && f->type ? align_for(t, f->type, type->size) : c[i].offset;
+		if (offset < type->size) /* it overlaps the one before: damaged */
 			continue;
 		f->name = c[i].name;
 		f->offset = offset;
@@ -309,8 +263,8 @@ static struct err *closure_make(struct types *t, size_t module, uint64_t entry,
 	return NULL;
 }
 
-/* The k-th order of what a closure captures; false: there are not so many, or the order is
- * known. */
+/* Brings what a closure captures into the k-th of its possible orders; false: there are not so
+ * many, or the order is known. */
 static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
 {
 	enum { PERMUTED_MAX = 4 }; /* 24 orders */
@@ -334,13 +288,12 @@ struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, str
 {
 	uint64_t key = entry << 5 | (variant & 31), *known = map64_get(&t->closures, key);
 	struct go_type *type = NULL;
-	struct err *err = NULL;
 
 	if (known) {
 		*ret = (struct go_type *)(uintptr_t)*known;
 		return NULL;
 	}
-	for (size_t i = 0; i < t->nmodules && !type && !err; i++) {
+	for (size_t i = 0; i < t->nmodules && !type; i++) {
 		_cleanup_free_ struct dwarf_capture *c = NULL;
 		size_t n = 0;
 
@@ -348,16 +301,13 @@ struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, str
 		    (t->modules[i].etext &&
 		     entry - t->modules[i].text >= t->modules[i].etext - t->modules[i].text))
 			continue;
-		err = type_absorb(
-			dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n));
-		if (!err && n && permute(c, n, variant))
-			err = type_absorb(
-				closure_make(t, i, entry - t->modules[i].bias, c, n, &type));
+		TRY(type_absorb(
+			dwarf_captures(t->modules[i].dwarf, entry - t->modules[i].bias, &c, &n)));
+		if (n && permute(c, n, variant))
+			TRY(type_absorb(
+				closure_make(t, i, entry - t->modules[i].bias, c, n, &type)));
 	}
-	if (!err)
-		err = type_remember(&t->closures, key, type);
-	if (err)
-		return err;
+	TRY(type_remember(&t->closures, key, type));
 	*ret = type;
 	return NULL;
 }

@@ -1,12 +1,12 @@
 /*
  * One model of Go's types with two readers: DWARF, and the runtime's own type
  * descriptors (abi.Type) in the process's memory.  Types give names and shapes; which
- * words are pointers is never asked here (heap/runtime/ptrmap.h).
+ * words are pointers heap/runtime/ptrmap.h says, and never a type.
  *
- * A go_type is made once per type and lives as long as `struct types`; equal
- * types that are met both ways (a DIE with DW_AT_go_runtime_type and a descriptor)
- * are one go_type.  elem, key, fields and map are filled by types_expand(), lazily, so that
- * the model costs what is used.
+ * A go_type is made once per type and lives as long as `struct types`; a type that is met both
+ * ways (by a DIE with DW_AT_go_runtime_type and by its descriptor) is one go_type.  elem, key,
+ * fields and map are filled lazily by types_expand(), so that only types that are used cost
+ * anything.
  */
 #ifndef GRF_HEAP_TYPES_TYPE_H
 #define GRF_HEAP_TYPES_TYPE_H
@@ -19,34 +19,35 @@
 #include "target/dwarf.h"
 #include "target/target.h"
 
-enum go_kind { /* reflect.Kind */
-	       KIND_INVALID,
-	       KIND_BOOL,
-	       KIND_INT,
-	       KIND_INT8,
-	       KIND_INT16,
-	       KIND_INT32,
-	       KIND_INT64,
-	       KIND_UINT,
-	       KIND_UINT8,
-	       KIND_UINT16,
-	       KIND_UINT32,
-	       KIND_UINT64,
-	       KIND_UINTPTR,
-	       KIND_FLOAT32,
-	       KIND_FLOAT64,
-	       KIND_COMPLEX64,
-	       KIND_COMPLEX128,
-	       KIND_ARRAY,
-	       KIND_CHAN,
-	       KIND_FUNC,
-	       KIND_INTERFACE,
-	       KIND_MAP,
-	       KIND_POINTER,
-	       KIND_SLICE,
-	       KIND_STRING,
-	       KIND_STRUCT,
-	       KIND_UNSAFE_POINTER,
+/* reflect.Kind, abi.Kind */
+enum go_kind {
+	KIND_INVALID,
+	KIND_BOOL,
+	KIND_INT,
+	KIND_INT8,
+	KIND_INT16,
+	KIND_INT32,
+	KIND_INT64,
+	KIND_UINT,
+	KIND_UINT8,
+	KIND_UINT16,
+	KIND_UINT32,
+	KIND_UINT64,
+	KIND_UINTPTR,
+	KIND_FLOAT32,
+	KIND_FLOAT64,
+	KIND_COMPLEX64,
+	KIND_COMPLEX128,
+	KIND_ARRAY,
+	KIND_CHAN,
+	KIND_FUNC,
+	KIND_INTERFACE,
+	KIND_MAP,
+	KIND_POINTER,
+	KIND_SLICE,
+	KIND_STRING,
+	KIND_STRUCT,
+	KIND_UNSAFE_POINTER,
 };
 
 struct go_type;
@@ -55,7 +56,6 @@ struct go_field {
 	const char *name;
 	uint64_t offset;
 	struct go_type *type;
-	const char *frame; /* cache for heap/mark/name.c: "name. (type)"; NULL until used */
 };
 
 /*
@@ -94,7 +94,7 @@ struct go_type {
 
 struct types;
 
-/* One loaded module: what joins descriptors and DIEs. */
+/* A loaded module, as far as it joins descriptors and DIEs. */
 struct types_module {
 	uint64_t moduledata;    /* run-time address; 0: not there */
 	uint64_t types, etypes; /* run-time addresses of the descriptors */
@@ -109,9 +109,9 @@ ERR_MUST_CHECK struct err *types_create(const struct image *img, const struct la
 					struct types **ret);
 void types_destroy(struct types *t);
 
-/* *ret is NULL, with no error, when there is no such type or it cannot be read (a damaged
- * descriptor, a cut image): names are then poorer, nothing else. Only ERR_NOMEM and the like are
- * errors. */
+/* *ret is NULL, without an error, when there is no such type or it cannot be read (a damaged
+ * descriptor, a cut image): names are then poorer, and nothing else.  Only ERR_NOMEM and the like
+ * are errors. */
 ERR_MUST_CHECK struct err *types_from_die(struct types *t, size_t module, uint64_t die,
 					  struct go_type **ret);
 /* addr: a run-time abi.Type address, in a module or on the heap (made by reflect). */
@@ -120,17 +120,15 @@ ERR_MUST_CHECK struct err *types_from_runtime(struct types *t, uint64_t addr, st
 /* Fills elem, key, fields and map of a type that came from here. */
 ERR_MUST_CHECK struct err *types_expand(struct types *t, struct go_type *type);
 
-/* "*T"; an array of n T ("[n]T"). */
+/* "*T" of a T. */
 ERR_MUST_CHECK struct err *types_pointer_to(struct types *t, struct go_type *elem,
 					    struct go_type **ret);
-ERR_MUST_CHECK struct err *types_array_of(struct types *t, struct go_type *elem, uint64_t n,
-					  struct go_type **ret);
-/* A type by its full name, NULL if there is none; without DWARF only named types that reflect
- * knows. */
+/* A type by its full name, NULL if there is none.  Without DWARF only those named types are found
+ * that reflect knows. */
 ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, struct go_type **ret);
 
-/* The map whose groups or buckets are of the type with this descriptor; NULL: none.  Without
- * DWARF only. */
+/* The map whose groups or buckets are of the type with this descriptor; NULL: there is none, or its
+ * module has DWARF. */
 ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype,
 					      struct go_type **ret);
 
@@ -141,9 +139,9 @@ ERR_MUST_CHECK struct err *types_map_of_group(struct types *t, uint64_t rtype,
 ERR_MUST_CHECK struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr,
 					  uint64_t size);
 /*
- * What a variable of type `shape` with this dictionary index really is in func
- * ("main.hold[go.shape.*uint8]"), and what func is then called; NULL: nobody knows.  words: where
- * the frame can have the dictionary's address.
+ * The type that a variable of type `shape` with this dictionary index really has in func
+ * ("main.hold[go.shape.*uint8]"), and what func is then called; NULL: nobody knows.  words are
+ * those of the frame, one of which may be the dictionary's address.
  */
 ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uint32_t index,
 					  const struct go_type *shape, const uint64_t *words,
@@ -151,9 +149,9 @@ ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uin
 
 /*
  * The closure object of the function that starts at run-time address entry: a struct {F uintptr;
- * captured variables by name}.  NULL where DWARF says nothing about its captures. Before Go 1.23
- * the order of the fields is not known: variants 1, 2, ... are other orders, up to the one that is
- * NULL; the object's own pointer map tells which it is.
+ * captured variables by name}.  NULL where DWARF says nothing about its captures.  Before Go 1.23
+ * the order of the fields is not known: variants 1, 2, ... are the other orders, up to the first
+ * that is NULL; the object's own pointer map tells which of them it is.
  */
 ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,
 					 struct go_type **ret);

@@ -1,10 +1,10 @@
 /*
- * A type descriptor of the runtime (abi.Type), read from the image; for heap/type*.c only. Source:
- * internal/abi/type.go@go1.26, runtime/type.go up to go1.20.  Field offsets come from the layout;
- * what follows abi.Type in each kind's struct is {Elem}, {Elem, Slice, Len} and so on in all
- * releases.
+ * A type descriptor of the runtime (abi.Type), read from the image; for heap/types/ only.
+ * Field offsets come from the layout; the fields behind abi.Type in each kind's struct ({Elem},
+ * {Elem, Slice, Len} and so on) are the same in all releases.
+ * Source: internal/abi/type.go@go1.26, runtime/type.go up to go1.20.
  *
- * Where a function has *ok, false without an error is: not there, or no descriptor.
+ * Where a function has *ok, false without an error means that it is not there, or is no descriptor.
  */
 #ifndef GRF_HEAP_TYPES_TYPE_DESC_H
 #define GRF_HEAP_TYPES_TYPE_DESC_H
@@ -13,10 +13,11 @@
 #include "heap/types/type_int.h"
 
 enum {
-	TFLAG_UNCOMMON = 1,
-	TFLAG_EXTRA_STAR = 2,
-	TFLAG_NAMED = 4,
-	FUNC_VARIADIC = 0x8000, /* in outCount */
+	TFLAG_UNCOMMON = 1 << 0, /* abi.TFlagUncommon */
+	TFLAG_EXTRA_STAR = 1 << 1,
+	TFLAG_NAMED = 1 << 2,
+	FUNC_VARIADIC = 1 << 15, /* in abi.FuncType.OutCount */
+	UNCOMMON_SIZE = 16,      /* abi.UncommonType */
 };
 
 struct desc {
@@ -32,9 +33,11 @@ ERR_MUST_CHECK struct err *desc_read(struct types *t, uint64_t addr, struct desc
 ERR_MUST_CHECK struct err *desc_get(struct types *t, uint64_t addr, unsigned size, uint64_t *ret,
 				    bool *ok);
 ERR_MUST_CHECK struct err *desc_word(struct types *t, uint64_t addr, uint64_t *ret, bool *ok);
-/* A field of the descriptor at addr; not there in this release: *ok false. */
+/* A field of the descriptor at addr, and several; *ok false where this release does not have it. */
 ERR_MUST_CHECK struct err *desc_uint(struct types *t, uint64_t addr, enum layout_id id,
 				     uint64_t *ret, bool *ok);
+ERR_MUST_CHECK struct err *desc_uints(struct types *t, uint64_t addr, const enum layout_id *ids,
+				      unsigned n, uint64_t *ret, bool *ok);
 
 struct desc_name {
 	char *s; /* NULL: unreadable; in the arena */
@@ -42,12 +45,12 @@ struct desc_name {
 	char *tag; /* NULL: none */
 };
 
-/* A nameOff: from the module's types.  Those of types made by reflect are keys of a runtime map:
- * not looked up. */
+/* The name at a nameOff, which counts from the module's types.  In types made by reflect it is the
+ * key of a runtime map, and is not looked up. */
 ERR_MUST_CHECK struct err *desc_read_name_off(struct types *t, const struct desc *d, int32_t off,
 					      struct desc_name *ret);
 
-/* Where the uncommon part is: right behind the kind's own struct. */
+/* Where the uncommon part is, from the descriptor on: right behind the kind's own struct. */
 uint64_t desc_uncommon(const struct types *t, uint8_t kind);
 
 /* A struct's slice of fields, and one of them. */
@@ -56,7 +59,7 @@ ERR_MUST_CHECK struct err *desc_fields(struct types *t, const struct desc *d, ui
 ERR_MUST_CHECK struct err *desc_field(struct types *t, uint64_t at, struct desc_name *name,
 				      uint64_t *type, uint64_t *offset, bool *ok);
 
-/* Types whose names are being put together: one inside itself is damaged. */
+/* The types whose names are being put together; one that is met inside itself is damaged. */
 struct type_chain {
 	uint64_t addr[LIMIT_TYPE_DEPTH];
 	int n;

@@ -7,8 +7,8 @@
  * "main..dict.Pair[int,string]", in 1.18 and 1.19 one of their own:
  * "main..dict.(*Pair[int,string]).wait".
  *
- * Which dictionary it is the frame says, where the function keeps the pointer; otherwise only an
- * instance that is the only one of its shape is certain.
+ * The frame says which dictionary it is, where the function keeps the pointer to it.  Otherwise
+ * only an instance that is the only one of its shape is certain.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static bool split_name(const char *s, struct split *ret)
 	return false;
 }
 
-/* "main.(*Pair" -> "main.Pair": what its type's dictionary is called by. */
+/* The key of "main.(*Pair" is that of "main.Pair", by which the dictionary of its type goes. */
 static uint64_t base_key(const char *s, size_t len)
 {
 	uint64_t h = HASH_START;
@@ -59,7 +59,6 @@ struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, u
 	struct type_dict d = { .addr = addr, .size = size };
 	struct split at;
 	uint64_t *slot;
-	struct err *err;
 	bool is_new;
 	char *name;
 
@@ -72,12 +71,12 @@ struct err *types_add_dict(struct types *t, const char *symbol, uint64_t addr, u
 	if (!split_name(name, &at))
 		return NULL;
 	d.name = name;
-	err = map64_put(&t->dict_by_base, base_key(name, at.args), t->dicts.n, &slot, &is_new);
-	if (!err && !is_new) {
+	TRY(map64_put(&t->dict_by_base, base_key(name, at.args), t->dicts.n, &slot, &is_new));
+	if (!is_new) {
 		d.next = (uint32_t)*slot + 1;
 		*slot = t->dicts.n;
 	}
-	return err ? err : vec_push(&t->dicts, d);
+	return vec_push(&t->dicts, d);
 }
 
 /* The type that the dictionary has for a variable of this shape; NULL: it does not fit. */
@@ -87,14 +86,19 @@ static struct err *entry_type(struct types *t, const struct type_dict *d, uint32
 	uint64_t off = (uint64_t)index * t->fmt.word;
 	const uint8_t *b =
 		off < d->size ? image_ptr(t->img, d->addr + off, t->fmt.word, NULL) : NULL;
-	struct err *err = NULL;
+	struct go_type *type = NULL;
 
-	*ret = NULL;
 	if (b)
-		err = types_from_runtime(t, bytes_word(t->fmt, b), ret);
-	if (!err && *ret && ((*ret)->kind != shape->kind || (*ret)->size != shape->size))
-		*ret = NULL;
-	return err;
+		TRY(types_from_runtime(t, bytes_word(t->fmt, b), &type));
+	*ret = type && type->kind == shape->kind && type->size == shape->size ? type : NULL;
+	return NULL;
+}
+
+/* Whether a dictionary's name goes on as the function's does behind the type arguments. */
+static bool same_rest(const char *func, const struct split *f, const char *dict,
+		      const struct split *d)
+{
+	return !strncmp(func + f->post, dict + d->post, strlen(dict + d->post));
 }
 
 /* "main.(*Pair[go.shape.int]).wait" with the arguments of its dictionary. */
@@ -111,40 +115,37 @@ struct err *types_instance(struct types *t, const char *func, uint32_t index,
 {
 	const struct type_dict *best = NULL;
 	struct split f, at, best_at = { 0, 0 };
-	uint64_t *slot;
+	struct go_type *best_type = NULL;
 	bool certain = false, many = false;
-	struct err *err = NULL;
+	uint64_t *slot;
 
 	*ret = NULL;
 	*name = NULL;
 	if (!shape || !split_name(func, &f))
 		return NULL;
 	slot = map64_get(&t->dict_by_base, base_key(func, f.args));
-	for (uint32_t i = slot ? (uint32_t)*slot + 1 : 0; i && !certain && !err;
+	for (uint32_t i = slot ? (uint32_t)*slot + 1 : 0; i && !certain;
 	     i = t->dicts.v[i - 1].next) {
 		const struct type_dict *d = &t->dicts.v[i - 1];
 		struct go_type *type;
 
-		if (!split_name(d->name, &at) ||
-		    (d->name[at.post] &&
-		     strncmp(func + f.post, d->name + at.post, strlen(d->name + at.post))))
+		if (!split_name(d->name, &at) || !same_rest(func, &f, d->name, &at))
 			continue;
-		err = entry_type(t, d, index, shape, &type);
-		if (err || !type)
+		TRY(entry_type(t, d, index, shape, &type));
+		if (!type)
 			continue;
 		for (size_t k = 0; k < nwords; k++)
 			certain |= words[k] == d->addr;
 		many |= best != NULL;
 		best = d;
 		best_at = at;
-		*ret = type;
+		best_type = type;
 	}
-	if (err || (many && !certain)) {
-		*ret = NULL;
-		return err;
-	}
-	if (!best)
+	if (!best || (many && !certain))
 		return NULL;
 	*name = real_name(t, func, &f, best->name, &best_at);
-	return *name ? NULL : err_nomem();
+	if (!*name)
+		return err_nomem();
+	*ret = best_type;
+	return NULL;
 }

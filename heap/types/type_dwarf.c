@@ -1,8 +1,8 @@
 /*
- * Types from DWARF, as Go's linker writes them (cmd/link/internal/ld/dwarf.go
- * newtype and synthesize*types): a named struct, slice or string is a
- * structure_type with a kind; map, chan and interface are typedefs with a kind, of the
- * runtime's internals; a typedef without a kind is only a second name.
+ * Types from DWARF, as Go's linker writes them (cmd/link/internal/ld/dwarf.go, newtype and
+ * synthesize*types).  A named struct, slice or string is a structure_type with a kind.  A map,
+ * channel or interface is a typedef with a kind, which names the runtime's internal struct.  A
+ * typedef without a kind is only a second name.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "heap/types/type_int.h"
 
-/* Without the compiler's mark on types that need no equality and hash functions. */
+/* A name without the compiler's mark on types that need no equality and hash functions. */
 static const char *plain_name(const char *s)
 {
 	static const char noalg[] = "noalg.";
@@ -38,33 +38,31 @@ static uint8_t kind_of(const struct dwarf_type *d)
 	}
 }
 
-/* What a typedef, and one of that, names.  ret->die is 0 if there is nothing. */
-static struct err *strip(struct dwarf *d, uint64_t die, struct dwarf_type *ret)
+/* The type at the end of a chain of typedefs.  ret->die is 0 if there is none. */
+static struct err *die_strip(struct dwarf *d, uint64_t die, struct dwarf_type *ret)
 {
 	for (int i = 0; die && i < LIMIT_TYPE_DEPTH; i++) {
-		struct err *err = dwarf_type(d, die, ret);
-
-		if (err || ret->tag != DWARF_T_TYPEDEF)
-			return err;
+		TRY(dwarf_type(d, die, ret));
+		if (ret->tag != DWARF_T_TYPEDEF)
+			return NULL;
 		die = ret->elem;
 	}
 	*ret = (struct dwarf_type){ .name = "" };
 	return NULL;
 }
 
-/* Behind n pointers; ret->die 0: not that many, or to nothing. */
-static struct err *deref(struct dwarf *d, uint64_t die, int n, struct dwarf_type *ret)
+/* The type behind n pointers.  ret->die is 0 if there are fewer, or if they point to nothing. */
+static struct err *die_deref(struct dwarf *d, uint64_t die, int n, struct dwarf_type *ret)
 {
-	struct err *err = strip(d, die, ret);
-
-	while (!err && n--) {
+	TRY(die_strip(d, die, ret));
+	while (n--) {
 		if (ret->tag != DWARF_T_POINTER || !ret->elem) {
 			*ret = (struct dwarf_type){ .name = "" };
 			return NULL;
 		}
-		err = strip(d, ret->elem, ret);
+		TRY(die_strip(d, ret->elem, ret));
 	}
-	return err;
+	return NULL;
 }
 
 /*
@@ -77,7 +75,6 @@ static struct err *shape_direct(struct dwarf *d, struct dwarf_type type, bool *r
 	*ret = false;
 	for (int i = 0; i < LIMIT_TYPE_DEPTH; i++) {
 		_cleanup_free_ struct dwarf_member *m = NULL;
-		struct err *err;
 		size_t n = 0;
 		uint64_t next;
 
@@ -95,34 +92,32 @@ static struct err *shape_direct(struct dwarf *d, struct dwarf_type type, bool *r
 			next = type.elem;
 			break;
 		case KIND_STRUCT:
-			err = dwarf_members(d, type.die, &m, &n);
-			if (err || n != 1)
-				return err;
+			TRY(dwarf_members(d, type.die, &m, &n));
+			if (n != 1)
+				return NULL;
 			next = m[0].type;
 			break;
 		default:
 			return NULL;
 		}
 		do {
-			err = dwarf_type(d, next, &type);
+			TRY(dwarf_type(d, next, &type));
 			next = type.elem;
-		} while (!err && type.tag == DWARF_T_TYPEDEF && !type.go_kind && next &&
+		} while (type.tag == DWARF_T_TYPEDEF && !type.go_kind && next &&
 			 ++i < LIMIT_TYPE_DEPTH);
-		if (err)
-			return err;
 	}
 	return NULL;
 }
 
-static struct err *make(struct types *t, size_t module, const struct dwarf_type *d,
-			struct go_type **ret)
+/* The type of a DIE that is no typedef: that of its descriptor, if it is there already. */
+static struct err *die_make_type(struct types *t, size_t module, const struct dwarf_type *d,
+				 struct go_type **ret)
 {
 	const struct types_module *m = &t->modules[module];
 	struct dwarf_type iface;
 	struct go_type *type;
 	uint64_t rtype = 0;
 	bool known = false;
-	struct err *err;
 
 	*ret = NULL;
 	if (d->go_runtime_type && d->go_runtime_type < m->etypes - m->types) {
@@ -135,43 +130,38 @@ static struct err *make(struct types *t, size_t module, const struct dwarf_type 
 			return NULL;
 		}
 	}
-	err = type_new(t, kind_of(d), plain_name(d->name), d->size, &type);
-	if (err)
-		return err;
+	TRY(type_new(t, kind_of(d), plain_name(d->name), d->size, &type));
 	type->die = d->die;
 	type->rtype = rtype;
 	type->len = d->count;
 	if (type->kind == KIND_INTERFACE) {
-		err = type_absorb(strip(m->dwarf, d->elem, &iface));
-		if (err)
-			return err;
+		TRY(type_absorb(die_strip(m->dwarf, d->elem, &iface)));
 		type->is_iface_empty = iface.die && !strcmp(iface.name, "runtime.eface");
 		if (!type->size)
 			type->size = 2u * t->fmt.word;
 	}
 	if (rtype) {
-		err = type_read_direct(t, rtype, &known, &type->direct);
-		if (!err)
-			err = type_remember(&t->by_rtype, rtype, type);
+		TRY(type_read_direct(t, rtype, &known, &type->direct));
+		TRY(type_remember(&t->by_rtype, rtype, type));
 	}
-	if (!err && !known && type->size == t->fmt.word)
-		err = type_absorb(shape_direct(m->dwarf, *d, &type->direct));
-	if (!err)
-		*ret = type;
-	return err;
+	if (!known && type->size == t->fmt.word)
+		TRY(type_absorb(shape_direct(m->dwarf, *d, &type->direct)));
+	*ret = type;
+	return NULL;
 }
 
 struct err *types_from_die(struct types *t, size_t module, uint64_t die, struct go_type **ret)
 {
 	struct dwarf_type d = { .name = "" };
-	uint64_t at = die;
 	struct go_type *type = NULL;
-	struct err *err;
+	uint64_t at = die;
 
 	*ret = NULL;
 	if (!die || module >= t->nmodules || !t->modules[module].dwarf)
 		return NULL;
 	for (int i = 0;; i++) {
+		struct err *err;
+
 		type = type_recall(&t->by_die[module], at);
 		if (type)
 			break;
@@ -185,17 +175,11 @@ struct err *types_from_die(struct types *t, size_t module, uint64_t die, struct 
 			return NULL;
 	}
 	if (!type) {
-		err = make(t, module, &d, &type);
-		if (!err)
-			err = type_remember(&t->by_die[module], at, type);
-		if (err)
-			return err;
+		TRY(die_make_type(t, module, &d, &type));
+		TRY(type_remember(&t->by_die[module], at, type));
 	}
-	if (at != die) {
-		err = type_remember(&t->by_die[module], die, type);
-		if (err)
-			return err;
-	}
+	if (at != die)
+		TRY(type_remember(&t->by_die[module], die, type));
 	*ret = type;
 	return NULL;
 }
@@ -207,11 +191,15 @@ struct members {
 	size_t n;
 };
 
-static void members_free(struct members *m)
+static void members_deinit(struct members *m)
 {
 	free(m->m);
 }
-#define MEMBERS_GUARD __attribute__((cleanup(members_free)))
+
+static struct err *members_read(struct dwarf *d, uint64_t die, struct members *ret)
+{
+	return dwarf_members(d, die, &ret->m, &ret->n);
+}
 
 static const struct dwarf_member *member(const struct members *m, const char *name)
 {
@@ -221,76 +209,94 @@ static const struct dwarf_member *member(const struct members *m, const char *na
 	return NULL;
 }
 
-/* {ctrl, slots [8]struct{key, elem}}, or keys and elements apart (go1.27,
- * GOEXPERIMENT=mapsplitgroup). */
+/* Keys, or elements, in an array of their own. */
+static struct err *map_array(struct dwarf *d, const struct dwarf_member *f, uint32_t *off,
+			     uint32_t *stride, bool *ok)
+{
+	struct dwarf_type a;
+
+	TRY(die_strip(d, f->type, &a));
+	*ok = a.tag == DWARF_T_ARRAY && a.count;
+	if (!*ok)
+		return NULL;
+	*off = (uint32_t)f->offset;
+	*stride = (uint32_t)(a.size / a.count);
+	return NULL;
+}
+
+static struct err *map_arrays(struct dwarf *d, const struct dwarf_member *keys,
+			      const struct dwarf_member *elems, struct go_map *ret, bool *ok)
+{
+	TRY(map_array(d, keys, &ret->keys_off, &ret->key_stride, ok));
+	return *ok ? map_array(d, elems, &ret->elems_off, &ret->elem_stride, ok) : NULL;
+}
+
+/* slots [8]struct{key, elem} */
+static struct err *map_slots(struct dwarf *d, const struct dwarf_member *slots, struct go_map *ret,
+			     bool *ok)
+{
+	_cleanup_(members_deinit) struct members m = { 0 };
+	const struct dwarf_member *key, *elem;
+	struct dwarf_type slot;
+
+	TRY(die_strip(d, slots->type, &slot));
+	if (slot.tag == DWARF_T_ARRAY)
+		TRY(die_strip(d, slot.elem, &slot));
+	if (slot.die)
+		TRY(members_read(d, slot.die, &m));
+	key = member(&m, "key");
+	elem = member(&m, "elem");
+	if (!key || !elem)
+		return NULL;
+	ret->keys_off = (uint32_t)(slots->offset + key->offset);
+	ret->elems_off = (uint32_t)(slots->offset + elem->offset);
+	ret->key_stride = ret->elem_stride = (uint32_t)slot.size;
+	*ok = true;
+	return NULL;
+}
+
+/* {ctrl, slots}, or keys and elements apart (go1.27, GOEXPERIMENT=mapsplitgroup). */
 static struct err *map_group(struct dwarf *d, const struct dwarf_type *group, struct go_map *ret,
 			     bool *ok)
 {
-	MEMBERS_GUARD struct members g = { 0 }, s = { 0 };
-	const struct dwarf_member *slots, *key, *elem;
-	struct dwarf_type a, k;
-	struct err *err = dwarf_members(d, group->die, &g.m, &g.n);
+	_cleanup_(members_deinit) struct members m = { 0 };
+	const struct dwarf_member *slots, *keys, *elems;
 
-	if (err)
-		return err;
-	slots = member(&g, "slots");
-	key = member(&g, "keys");
-	elem = member(&g, "elems");
+	TRY(members_read(d, group->die, &m));
+	slots = member(&m, "slots");
+	keys = member(&m, "keys");
+	elems = member(&m, "elems");
 	ret->group_size = (uint32_t)group->size;
-	if (slots) {
-		err = strip(d, slots->type, &a);
-		if (!err && a.tag == DWARF_T_ARRAY)
-			err = strip(d, a.elem, &a);
-		if (!err && a.die)
-			err = dwarf_members(d, a.die, &s.m, &s.n);
-		if (err)
-			return err;
-		key = member(&s, "key");
-		elem = member(&s, "elem");
-		if (!key || !elem)
-			return NULL;
-		ret->keys_off = (uint32_t)(slots->offset + key->offset);
-		ret->elems_off = (uint32_t)(slots->offset + elem->offset);
-		ret->key_stride = ret->elem_stride = (uint32_t)a.size;
-		*ok = true;
-	} else if (key && elem) {
-		err = strip(d, key->type, &k);
-		if (!err)
-			err = strip(d, elem->type, &a);
-		if (err || k.tag != DWARF_T_ARRAY || a.tag != DWARF_T_ARRAY || !k.count || !a.count)
-			return err;
-		ret->keys_off = (uint32_t)key->offset;
-		ret->elems_off = (uint32_t)elem->offset;
-		ret->key_stride = (uint32_t)(k.size / k.count);
-		ret->elem_stride = (uint32_t)(a.size / a.count);
-		*ok = true;
-	}
-	return NULL;
+	if (slots)
+		return map_slots(d, slots, ret, ok);
+	return keys && elems ? map_arrays(d, keys, elems, ret, ok) : NULL;
 }
 
 /* map<K,V>.dirPtr -> -> table<K,V>.groups = groupReference<K,V>.data -> the group. */
 static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, struct go_map *ret,
 			     bool *ok)
 {
-	MEMBERS_GUARD struct members table = { 0 }, ref = { 0 };
+	_cleanup_(members_deinit) struct members table = { 0 }, ref = { 0 };
 	const struct dwarf_member *f;
 	struct dwarf_type x;
-	struct err *err = deref(d, dir->type, 2, &x);
 
-	if (err || !x.die)
-		return err;
-	err = dwarf_members(d, x.die, &table.m, &table.n);
-	if (err || !(f = member(&table, "groups")))
-		return err;
-	err = strip(d, f->type, &x);
-	if (err || !x.die)
-		return err;
-	err = dwarf_members(d, x.die, &ref.m, &ref.n);
-	if (err || !(f = member(&ref, "data")))
-		return err;
-	err = deref(d, f->type, 1, &x);
-	if (err || !x.die)
-		return err;
+	TRY(die_deref(d, dir->type, 2, &x));
+	if (!x.die)
+		return NULL;
+	TRY(members_read(d, x.die, &table));
+	f = member(&table, "groups");
+	if (!f)
+		return NULL;
+	TRY(die_strip(d, f->type, &x));
+	if (!x.die)
+		return NULL;
+	TRY(members_read(d, x.die, &ref));
+	f = member(&ref, "data");
+	if (!f)
+		return NULL;
+	TRY(die_deref(d, f->type, 1, &x));
+	if (!x.die)
+		return NULL;
 	ret->swiss = true;
 	return map_group(d, &x, ret, ok);
 }
@@ -299,49 +305,36 @@ static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, st
 static struct err *map_bucket(struct dwarf *d, const struct dwarf_member *buckets,
 			      struct go_map *ret, bool *ok)
 {
-	MEMBERS_GUARD struct members b = { 0 };
+	_cleanup_(members_deinit) struct members m = { 0 };
 	const struct dwarf_member *keys, *values, *overflow;
-	struct dwarf_type x, k, v;
-	struct err *err = deref(d, buckets->type, 1, &x);
+	struct dwarf_type bucket;
 
-	if (err || !x.die)
-		return err;
-	err = dwarf_members(d, x.die, &b.m, &b.n);
-	if (err)
-		return err;
-	keys = member(&b, "keys");
-	values = member(&b, "values");
-	overflow = member(&b, "overflow");
+	TRY(die_deref(d, buckets->type, 1, &bucket));
+	if (!bucket.die)
+		return NULL;
+	TRY(members_read(d, bucket.die, &m));
+	keys = member(&m, "keys");
+	values = member(&m, "values");
+	overflow = member(&m, "overflow");
 	if (!keys || !values || !overflow)
 		return NULL;
-	err = strip(d, keys->type, &k);
-	if (!err)
-		err = strip(d, values->type, &v);
-	if (err || k.tag != DWARF_T_ARRAY || v.tag != DWARF_T_ARRAY || !k.count || !v.count)
-		return err;
-	ret->group_size = (uint32_t)x.size;
-	ret->keys_off = (uint32_t)keys->offset;
-	ret->key_stride = (uint32_t)(k.size / k.count);
-	ret->elems_off = (uint32_t)values->offset;
-	ret->elem_stride = (uint32_t)(v.size / v.count);
+	ret->group_size = (uint32_t)bucket.size;
 	ret->overflow_off = (uint32_t)overflow->offset;
-	*ok = true;
-	return NULL;
+	return map_arrays(d, keys, values, ret, ok);
 }
 
+/* internals: the struct behind the map's pointer.  *ok false: it is none that is known. */
 static struct err *map_layout(struct dwarf *d, uint64_t internals, struct go_map *ret, bool *ok)
 {
-	MEMBERS_GUARD struct members m = { 0 };
+	_cleanup_(members_deinit) struct members m = { 0 };
 	const struct dwarf_member *f;
 	struct dwarf_type x;
-	struct err *err = deref(d, internals, 1, &x);
 
 	*ok = false;
-	if (err || !x.die)
-		return err;
-	err = dwarf_members(d, x.die, &m.m, &m.n);
-	if (err)
-		return err;
+	TRY(die_deref(d, internals, 1, &x));
+	if (!x.die)
+		return NULL;
+	TRY(members_read(d, x.die, &m));
 	f = member(&m, "dirPtr");
 	if (f)
 		return map_swiss(d, f, ret, ok);
@@ -355,19 +348,14 @@ static struct err *expand_map(struct types *t, size_t module, const struct dwarf
 			      struct go_type *type)
 {
 	struct go_map *map = arena_alloc(&t->arena, sizeof(*map));
-	struct err *err;
 	bool ok = false;
 
 	if (!map)
 		return err_nomem();
-	err = types_from_die(t, module, d->go_key, &type->key);
-	if (!err)
-		err = types_from_die(t, module, d->go_elem, &type->elem);
-	if (!err)
-		err = type_absorb(map_layout(t->modules[module].dwarf, d->elem, map, &ok));
-	if (err)
-		return err;
-	if (!ok || !type->key || !type->elem) /* the descriptor has it too */
+	TRY(types_from_die(t, module, d->go_key, &type->key));
+	TRY(types_from_die(t, module, d->go_elem, &type->elem));
+	TRY(type_absorb(map_layout(t->modules[module].dwarf, d->elem, map, &ok)));
+	if (!ok || !type->key || !type->elem) /* the descriptor says it as well */
 		return type->rtype ? type_expand_runtime(t, type) : NULL;
 	map->indirect_key = type->key->size > MAP_MAX_INLINE;
 	map->indirect_elem = type->elem->size > MAP_MAX_INLINE;
@@ -377,22 +365,19 @@ static struct err *expand_map(struct types *t, size_t module, const struct dwarf
 
 static struct err *expand_struct(struct types *t, size_t module, struct go_type *type)
 {
-	MEMBERS_GUARD struct members m = { 0 };
-	struct err *err =
-		type_absorb(dwarf_members(t->modules[module].dwarf, type->die, &m.m, &m.n));
+	_cleanup_(members_deinit) struct members m = { 0 };
 	struct go_field *fields;
 
-	if (err || !m.n)
-		return err;
+	TRY(type_absorb(members_read(t->modules[module].dwarf, type->die, &m)));
+	if (!m.n)
+		return NULL;
 	fields = arena_alloc(&t->arena, m.n * sizeof(*fields));
 	if (!fields)
 		return err_nomem();
 	for (size_t i = 0; i < m.n; i++) {
 		fields[i].name = m.m[i].name;
 		fields[i].offset = m.m[i].offset;
-		err = types_from_die(t, module, m.m[i].type, &fields[i].type);
-		if (err)
-			return err;
+		TRY(types_from_die(t, module, m.m[i].type, &fields[i].type));
 	}
 	type_sort_fields(fields, (uint32_t)m.n);
 	type->fields = fields;

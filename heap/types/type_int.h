@@ -1,4 +1,4 @@
-/* struct types, for heap/type*.c only. */
+/* The table of types from inside: what the files of heap/types/ have in common, and nobody else. */
 #ifndef GRF_HEAP_TYPES_TYPE_INT_H
 #define GRF_HEAP_TYPES_TYPE_INT_H
 
@@ -25,9 +25,11 @@ struct types {
 	struct types_module *modules;
 	size_t nmodules;
 
-	struct arena arena;   /* types, fields, names */
-	struct map64 *by_die; /* of each module: DIE -> struct go_type * */
-	struct map64 by_rtype, pointers /* by elem->id */, arrays, closures /* by entry */;
+	struct arena arena;    /* types, fields, names */
+	struct map64 *by_die;  /* of each module: DIE -> struct go_type * */
+	struct map64 by_rtype; /* descriptor -> struct go_type * */
+	struct map64 pointers; /* id of what they point to -> struct go_type * */
+	struct map64 closures; /* entry and variant -> struct go_type * */
 	uint32_t n;
 
 	/* type_index.c */
@@ -47,7 +49,7 @@ struct types {
  * holds a pointer. */
 enum { MAP_MAX_INLINE = 128 };
 
-/* Its module, or nmodules. */
+/* The index of the module that a descriptor lies in; nmodules where it lies in none. */
 size_t types_module_of(const struct types *t, uint64_t rtype);
 
 /* A new zeroed type with its id. */
@@ -56,10 +58,10 @@ ERR_MUST_CHECK struct err *type_new(struct types *t, uint8_t kind, const char *n
 ERR_MUST_CHECK struct err *type_remember(struct map64 *m, uint64_t key, struct go_type *type);
 struct go_type *type_recall(const struct map64 *m, uint64_t key);
 
-/* Damage and absence are no errors where types are concerned: those are freed, others stay. */
+/* Damage and absence are no errors where types are concerned: they are freed, other errors stay. */
 ERR_MUST_CHECK struct err *type_absorb(struct err *err);
 
-/* By offset. */
+/* By offset; fields that come sorted stay as they are. */
 void type_sort_fields(struct go_field *f, uint32_t n);
 
 /* type_index.c: types_by_name() for modules without DWARF. */
@@ -69,14 +71,14 @@ ERR_MUST_CHECK struct err *types_listed(struct types *t, const char *name, struc
 ERR_MUST_CHECK struct err *type_expand_dwarf(struct types *t, size_t module, struct go_type *type);
 /* type_runtime.c */
 ERR_MUST_CHECK struct err *type_expand_runtime(struct types *t, struct go_type *type);
-/* type_desc.c.  A named type's own string ("http.Server"), in the image; false: nameless, or no
- * descriptor. */
+/* type_desc.c.  A named type's own string ("http.Server"), which lies in the image; false: the type
+ * has no name, or there is no descriptor. */
 bool type_named(struct types *t, uint64_t rtype, const char **s, size_t *len);
-/* What a pointer's descriptor points to; false: no pointer. */
+/* The descriptor of what a pointer's descriptor points to; false: it is no pointer's. */
 bool type_pointee(struct types *t, uint64_t rtype, uint64_t *elem);
-/* What a map's descriptor has as its group's or bucket's; false: no map. */
+/* The descriptor that a map's has of its groups or buckets; false: it is no map's. */
 bool type_map_group(struct types *t, uint64_t rtype, uint64_t *group);
-/* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: no
+/* A descriptor's length with all that follows it (abi.Type.DescriptorSize@go1.27); 0: there is no
  * descriptor. */
 uint64_t type_desc_size(struct types *t, uint64_t rtype);
 /* Whether it says that an interface holds the value itself; *known false if it can't be read. */

@@ -40,7 +40,7 @@ static void from_dwarf(const struct exe *x, struct layout *l)
 
 	die(elf_open(x->path, &e));
 	die(dwarf_create(e, &d));
-	die(err_wrapf(layout_from_dwarf(d, l), "go1.%u.%u %s %s", x->minor, x->patch, x->arch,
+	die(err_wrapf(layout_from_dwarf(d, NULL, l), "go1.%u.%u %s %s", x->minor, x->patch, x->arch,
 		      x->exps));
 	dwarf_destroy(d);
 	elf_destroy(e);
@@ -64,7 +64,7 @@ static void read_list(void)
 	}
 }
 
-/* skipped: toolchains that could not be had, for the last line. */
+/* skipped is the number of toolchains that could not be had; the last line says it. */
 static int check(unsigned skipped)
 {
 	unsigned failed = 0;
@@ -233,7 +233,7 @@ static void write_rows(void)
 	printf("};\n");
 }
 
-/* A row for experiments that changes nothing against the one without them would say nothing. */
+/* Whether a row for an experiment has the same layout as the row without it. */
 static bool says_nothing(const struct exe *x)
 {
 	if (!*x->exps || strchr(x->exps, ','))
@@ -268,7 +268,8 @@ static void generate(void)
 		if (exes.v[i].minor)
 			exes.v[n++] = exes.v[i];
 	exes.n = n;
-	printf("/* Written by tests/tools/layouts.sh (make layouts) from the toolchains' own DWARF; do not edit. */\n");
+	printf("/* Written by tests/tools/layouts.sh (make layouts) from the toolchains' own "
+	       "DWARF; do not edit. */\n");
 	write_layouts();
 	write_rows();
 	fprintf(stderr, "layoutgen: %zu rows, %zu layouts\n", exes.n, uniques.n);

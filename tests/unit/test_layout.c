@@ -90,7 +90,7 @@ static void refused(void **state)
 	check_refused("go1.4", "too old", 0);
 }
 
-/* The executable's DWARF says nothing of Go: as if there were none. */
+/* DWARF that says nothing of Go is as none. */
 static void foreign_dwarf(void **state)
 {
 	struct layout_program x = { "go1.26.9", "amd64", c_dwarf, NULL };
@@ -102,7 +102,7 @@ static void foreign_dwarf(void **state)
 
 	ok(elf_open("/proc/self/exe", &e));
 	ok(dwarf_create(e, &d));
-	bad(layout_from_dwarf(d, &l), ERR_NODEBUG);
+	bad(layout_from_dwarf(d, NULL, &l), ERR_NODEBUG);
 	x.arg = d;
 	ok(layout_pick(&x, &l, &c));
 	assert_false(c.own);
@@ -127,14 +127,14 @@ static void contradictions(void **state)
 	ok(layout_find("go1.26.8", "amd64", &a, &exact));
 	b = a;
 	assert_null(layout_contradicts(&a, &b));
-	/* hmap went with Go 1.24: DWARF that has one knows more, and contradicts nothing */
+	/* Go 1.24 has no hmap: DWARF that has one knows more, and contradicts nothing. */
 	assert_false(layout_has(&a, L_hmap_B));
 	b.f[L_hmap_B] = (struct layout_field){ 9, 1 };
 	assert_null(layout_contradicts(&a, &b));
 	b.f[L_g_xRegs].off = LAYOUT_ABSENT;
 	assert_string_equal(layout_contradicts(&a, &b), "g_xRegs");
 	b = a;
-	/* the table knows heapArena, without it */
+	/* The table knows heapArena, without this field. */
 	b.f[L_heapArena_bitmap] = (struct layout_field){ 0, 8 };
 	assert_string_equal(layout_contradicts(&a, &b), "heapArena_bitmap");
 	b = a;

@@ -1,6 +1,6 @@
 /*
- * heap/layout and heap/type on real Go executables: the table against DWARF, and DWARF's types
- * against the runtime's descriptors, which know nothing of each other.
+ * heap/layout/ and heap/types/ on real Go executables: the table is held against DWARF, and DWARF's
+ * types against the runtime's descriptors, which know nothing of each other.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,13 +12,17 @@
 #include "base/limits.h"
 #include "heap/types/type.h"
 #include "target/dwarf_int.h"
+#include "tests/unit/check.h"
 #include "tests/unit/gobuild.h"
 
 static const char source[] =
 	"package main\n"
-	"import (\"bytes\"; \"container/list\"; \"encoding/asn1\"; \"fmt\"; \"io\"; \"io/fs\"; \"net/url\"; \"os\"; \"path/filepath\"; \"reflect\"; \"sync\"; \"time\")\n"
+	"import (\"bytes\"; \"container/list\"; \"encoding/asn1\"; \"fmt\"; \"io\"; \"io/fs\"\n"
+	"	\"net/url\"; \"os\"; \"path/filepath\"; \"reflect\"; \"sync\"; \"time\")\n"
 	"type Inner struct { A, B int32 }\n"
-	"type Order struct { ID int; Name string; Tags []string; Next *Order; M map[string]*Order; C <-chan int; F func(int, ...string) error; E error; Any interface{}; In Inner; Arr [3]*Order }\n"
+	"type Order struct { ID int; Name string; Tags []string; Next *Order\n"
+	"	M map[string]*Order; C <-chan int; F func(int, ...string) error; E error\n"
+	"	Any interface{}; In Inner; Arr [3]*Order }\n"
 	"type Big [200]byte\n"
 	"type One struct { P *Order }\n"
 	"type Wrapped struct { *bytes.Buffer; io.Reader; n int }\n"
@@ -26,15 +30,25 @@ static const char source[] =
 	"type Header map[string][]string\n"
 	"type Fn func(*Order) (int, error)\n"
 	"type Self *Self\n"
-	"var v = []interface{}{Order{}, &Order{}, map[string]*Order{}, map[Big]Big{}, map[int]struct{}{}, map[Inner]Color{},\n"
-	"	One{}, [1]One{}, [2]One{}, Wrapped{}, &Wrapped{}, Color(1), Header{}, Fn(nil), new(Self), make(chan<- Order), make(chan (<-chan Inner)),\n"
-	"	struct { X int \"json:\\\"x\\\"\"; Inner }{}, func(a string, b ...*Order) (x, y int) { return }, func() {}, time.Time{}, &sync.Mutex{},\n"
-	"	[]map[string][]*bytes.Buffer{}, map[interface{}]func(){}, [0]int{}, struct{}{}, uintptr(1), complex(1, 2), \"x\", map[uint8]Order{}, map[string]Big{}}\n"
-	"var a1 One; var a2 [1]One; var a3 [2]One; var a4 Self; var a5 map[Big]Big; var a6 map[Inner]Color; var a7 Header; var a8 map[string]*Order; var a9 *Order\n"
-	"var b1 url.Values; var b2 filepath.WalkFunc; var b3 fs.FS; var b4 list.List; var b5 asn1.ObjectIdentifier; var b6 fs.FileMode\n"
+	"var v = []interface{}{Order{}, &Order{}, map[string]*Order{}, map[Big]Big{},\n"
+	"	map[int]struct{}{}, map[Inner]Color{}, One{}, [1]One{}, [2]One{}, Wrapped{},\n"
+	"	&Wrapped{}, Color(1), Header{}, Fn(nil), new(Self), make(chan<- Order),\n"
+	"	make(chan (<-chan Inner)), struct { X int \"json:\\\"x\\\"\"; Inner }{},\n"
+	"	func(a string, b ...*Order) (x, y int) { return }, func() {}, time.Time{},\n"
+	"	&sync.Mutex{}, []map[string][]*bytes.Buffer{}, map[interface{}]func(){},\n"
+	"	[0]int{}, struct{}{}, uintptr(1), complex(1, 2), \"x\", map[uint8]Order{},\n"
+	"	map[string]Big{}}\n"
+	"var a1 One; var a2 [1]One; var a3 [2]One; var a4 Self; var a5 map[Big]Big\n"
+	"var a6 map[Inner]Color; var a7 Header; var a8 map[string]*Order; var a9 *Order\n"
+	"var b1 url.Values; var b2 filepath.WalkFunc; var b3 fs.FS; var b4 list.List\n"
+	"var b5 asn1.ObjectIdentifier; var b6 fs.FileMode\n"
 	"func main() {\n"
-	"	a5 = map[Big]Big{}; a6 = map[Inner]Color{}; a7 = Header{}; fmt.Sprint(&a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &b1, &b2, &b3, &b4, &b5, &b6)\n"
-	"	for _, x := range v { t := reflect.TypeOf(x); fmt.Fprintln(os.Stderr, t, t.Size()) }\n"
+	"	a5 = map[Big]Big{}; a6 = map[Inner]Color{}; a7 = Header{}\n"
+	"	fmt.Sprint(&a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9)\n"
+	"	fmt.Sprint(&b1, &b2, &b3, &b4, &b5, &b6)\n"
+	"	for _, x := range v {\n"
+	"		t := reflect.TypeOf(x); fmt.Fprintln(os.Stderr, t, t.Size())\n"
+	"	}\n"
 	"	m := map[string]*Order{\"a\": {}}\n"
 	"	var o *Order = m[\"a\"]\n"
 	"	e := 3\n"
@@ -50,13 +64,6 @@ struct prog {
 	struct types_module mod;
 	int minor;
 };
-
-static void ok(struct err *err)
-{
-	if (err)
-		print_error("%s\n", err->msg);
-	assert_null(err);
-}
 
 static void prog_open(struct prog *p, const char *path, const char *goarch)
 {
@@ -98,7 +105,7 @@ static void check_layout(const struct prog *p)
 {
 	struct layout l;
 
-	ok(layout_from_dwarf(p->d, &l));
+	ok(layout_from_dwarf(p->d, NULL, &l));
 	for (int i = 0; i < LAYOUT_N; i++) {
 		if (l.f[i].off != p->layout.f[i].off || l.f[i].size != p->layout.f[i].size)
 			print_error("%s: DWARF %u %u, table %u %u (`make layouts` not run?)\n",
@@ -387,14 +394,12 @@ static void check_known(const struct prog *p, bool with_dwarf)
 	if (with_dwarf)
 		assert_ptr_equal(x, y);
 	assert_string_equal(y->name, "*main.Order");
-	ok(types_array_of(t, y, 3, &x));
-	assert_string_equal(x->name, "[3]*main.Order");
-	assert_int_equal(x->size, 24);
-	ok(types_array_of(t, y, 12345, &x));
-	assert_string_equal(x->name, "[12345]*main.Order");
-	assert_int_equal(x->size, 12345 * 8);
+	ok(types_pointer_to(t, y, &x));
+	assert_string_equal(x->name, "**main.Order");
+	assert_int_equal(x->size, 8);
 	assert_ptr_equal(x->elem, y);
-	ok(types_array_of(t, y, 12345, &y));
+	assert_true(x->direct);
+	ok(types_pointer_to(t, y, &y));
 	assert_ptr_equal(x, y);
 	if (with_dwarf) {
 		one = named(t, "main.One");
