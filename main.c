@@ -128,7 +128,7 @@ static void option_lists(char shorts[2 * OPTION_ROWS + 2], struct option longs[O
 
 enum { HELP_COLUMN = 24, HELP_WIDTH = 80 };
 
-/* The words of `text` in lines that begin at HELP_COLUMN; the cursor is at `column`. */
+/* Prints the words of `text` in lines that begin at HELP_COLUMN; the cursor is at `column`. */
 static void help_wrap(const char *text, int column)
 {
 	if (column > HELP_COLUMN - 2) {
@@ -180,15 +180,15 @@ static void help(void)
 	puts("\nThe profile opens with: go tool pprof -http=:8080 grf.out");
 }
 
-/* What getopt has just refused, and the option whose name is nearest, if one is near. */
+/* The error for a word that getopt has just refused, with the nearest option if one is near. */
 static struct err *option_unknown(char **argv)
 {
 	const char *word = argv[optind - 1], *nearest = NULL;
 	char letter[] = { '-', (char)optopt, 0 }, name[SIMILAR_MAX + 1];
 	unsigned least;
 
-	if (optopt &&
-	    optopt < OPT_LONG) { /* a letter, at which getopt does not say in which word */
+	/* Of a letter getopt does not say in which word it is. */
+	if (optopt && optopt < OPT_LONG) {
 		word = letter;
 		for (int i = 1; argv[i]; i++)
 			if (!strncmp(argv[i], letter, strlen(letter)))
@@ -223,7 +223,7 @@ static bool parse_number(const char *s, unsigned long min, unsigned long max, un
 	return true;
 }
 
-/* An option's argument: from 1 to max, of `unit` (" of seconds", ""). */
+/* Reads an option's argument, a number from 1 to max; unit is " of seconds" or "". */
 static struct err *parse_count(const char *option, const char *unit, unsigned long max,
 			       unsigned *ret)
 {
@@ -236,7 +236,7 @@ static struct err *parse_count(const char *option, const char *unit, unsigned lo
 	return NULL;
 }
 
-/* FUNC[:N]; cuts the number off, as argv is ours. */
+/* FUNC[:N]; the number is cut off in argv itself. */
 static struct err *parse_until(char *s, struct acquire_options *o)
 {
 	char *colon = strrchr(s, ':');

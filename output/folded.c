@@ -69,7 +69,7 @@ struct err *folded_write(FILE *f, const struct profile *p)
 	for (uint32_t i = 1; i < p->nodes.n; i++) {
 		if (!bytes[i])
 			continue;
-		if (i % 4096 == 0)
+		if (i % NODES_PER_CHECK == 0)
 			TRY(intr_check());
 		path.n = 0;
 		for (uint32_t at = i; at; at = p->nodes.v[at].parent)

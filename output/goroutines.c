@@ -1,6 +1,6 @@
 /*
- * Goroutines in the summary: the groups of --goroutines, with what each alone keeps alive, and which
- * goroutine holds up the finalizers and cleanups that are due.
+ * Goroutines in the summary: the groups of --goroutines, with what each alone keeps alive, and
+ * which goroutine holds up the finalizers and cleanups that are due.
  */
 #include "output/internal.h"
 

@@ -11,6 +11,9 @@
 #include "base/err.h"
 #include "heap/profile/profile.h"
 
+/* Nodes that are written between two looks whether a signal asks to stop. */
+enum { NODES_PER_CHECK = 4096 };
+
 /* The formats.  They write to f and leave it open: a full disk is an error here, or when the caller
  * closes f. */
 ERR_MUST_CHECK struct err *folded_write(FILE *f, const struct profile *p);

@@ -179,7 +179,7 @@ static size_t sample_labels(const struct writer *w, const struct profile_node *r
 	return n;
 }
 
-/* Samples; used[frame] becomes 1 for every frame on a path that holds something. */
+/* Writes the samples; used[frame] becomes 1 for every frame on a path that holds something. */
 static struct err *write_samples(struct writer *w, const struct profile *p, uint8_t *used)
 {
 	_cleanup_vec_ VEC(uint64_t) path = VEC_INIT;
@@ -194,7 +194,7 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 
 		if (!node->objects && !node->bytes)
 			continue;
-		if (i % 4096 == 0)
+		if (i % NODES_PER_CHECK == 0)
 			TRY(intr_check());
 		path.n = 0;
 		for (uint32_t at = i; at; at = p->nodes.v[at].parent) {
@@ -242,7 +242,7 @@ static struct err *write_frames(struct writer *w, const struct profile *p, const
 	return NULL;
 }
 
-/* The next of the string table, made safe. */
+/* Writes the next string of the string table, made safe. */
 static struct err *write_string(struct writer *w, const char *s)
 {
 	char *strings[1];
@@ -310,7 +310,7 @@ static struct err *writer_create(FILE *f, struct writer **ret)
 {
 	struct writer *w = calloc(1, sizeof(*w));
 
-	/* 15 + 16: the largest window, a gzip header (zlib leaves its time and name out). */
+	/* 15 + 16: the largest window, and a gzip header, whose time and name zlib leaves out. */
 	if (!w || deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
 			       Z_DEFAULT_STRATEGY) != Z_OK) {
 		free(w);

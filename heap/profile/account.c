@@ -22,10 +22,8 @@ const char *live_kind_name(enum live_kind kind)
 const char *stack_state_name(enum stack_state state)
 {
 	static const char *const names[STACK_N] = {
-		[STACK_RUNNING] = "running",
-		[STACK_RUNNABLE] = "runnable",
-		[STACK_WAITING] = "waiting",
-		[STACK_SYSCALL] = "in system calls",
+		[STACK_RUNNING] = "running", [STACK_RUNNABLE] = "runnable",
+		[STACK_WAITING] = "waiting", [STACK_SYSCALL] = "in system calls",
 		[STACK_OTHER] = "other",
 	};
 

@@ -39,7 +39,7 @@ struct profile {
 
 ERR_MUST_CHECK struct err *profile_init(struct profile *p);
 void profile_deinit(struct profile *p);
-/* The child of `parent` with this frame, made if need be. */
+/* The child of `parent` with this frame, which is made if there is none. */
 ERR_MUST_CHECK struct err *profile_child(struct profile *p, uint32_t parent, const char *frame,
 					 uint32_t *ret);
 ERR_MUST_CHECK struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame,
@@ -68,9 +68,9 @@ struct report {
 	/* coverage */
 	uint64_t live_bytes, live_objects;
 	uint64_t unreachable_bytes, unreachable_objects;
-	/* sum of allocCount * elemsize, read on its own */
+	/* the sum of allocCount * elemsize over the spans, which is counted apart */
 	uint64_t allocated_bytes, allocated_objects;
-	/* under $sub_objects$, a size-class stand-in, or a section+offset root */
+	/* live bytes under $sub_objects$, a size class for a type, or a root that is an offset */
 	uint64_t unnamed_bytes;
 	uint64_t failed_reads, failed_bytes;
 	uint32_t goroutines_partial; /* not walked to their end, scanned conservatively */

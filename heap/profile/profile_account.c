@@ -9,8 +9,8 @@
 
 /* Adds a frame below node `at` (0: a root), and what it holds itself.  What is empty is left
  * out. */
-static struct err *add(struct profile *p, uint32_t at, const char *frame, uint64_t bytes,
-		       uint64_t objects)
+static struct err *add_node(struct profile *p, uint32_t at, const char *frame, uint64_t bytes,
+			    uint64_t objects)
 {
 	uint32_t node;
 
@@ -39,8 +39,8 @@ static struct err *add_stack(struct profile *p, uint32_t at, const char *of,
 	if (!a->bytes)
 		return NULL;
 	TRY(profile_child(p, at, of, &node));
-	TRY(add(p, node, "used", a->used, a->count));
-	return add(p, node, "unused", a->bytes - a->used, 0);
+	TRY(add_node(p, node, "used", a->used, a->count));
+	return add_node(p, node, "unused", a->bytes - a->used, 0);
 }
 
 static struct err *add_stacks(struct profile *p, const struct account *a)
@@ -54,10 +54,10 @@ static struct err *add_stacks(struct profile *p, const struct account *a)
 		snprintf(name, sizeof(name), "goroutines %s", stack_state_name(i));
 		TRY(add_stack(p, at, name, &a->stacks[i]));
 	}
-	TRY(add(p, at, "ended goroutines", a->dead_stacks.bytes, a->dead_stacks.count));
+	TRY(add_node(p, at, "ended goroutines", a->dead_stacks.bytes, a->dead_stacks.count));
 	TRY(add_stack(p, at, "threads", &a->thread_stacks));
-	TRY(add(p, at, "free", a->stack_pool, 0));
-	return add(p, at, "of threads, not the heap's", a->stack_sys_own, 0);
+	TRY(add_node(p, at, "free", a->stack_pool, 0));
+	return add_node(p, at, "of threads, not the heap's", a->stack_sys_own, 0);
 }
 
 static struct err *add_free(struct profile *p, const struct account *a)
@@ -69,7 +69,7 @@ static struct err *add_free(struct profile *p, const struct account *a)
 		char name[64];
 
 		snprintf(name, sizeof(name), "%" PRIu64 " bytes", a->class_size[i]);
-		TRY(add(p, at, name, a->free_class[i].bytes, a->free_class[i].objects));
+		TRY(add_node(p, at, name, a->free_class[i].bytes, a->free_class[i].objects));
 	}
 	return NULL;
 }
@@ -80,14 +80,14 @@ static struct err *add_counted(struct profile *p, const struct account *a)
 	uint32_t at;
 
 	TRY(add_root(p, "[idle spans]", &at));
-	TRY(add(p, at, "kept", a->heap_idle - a->heap_released, 0));
-	TRY(add(p, at, "released to the system", a->heap_released, 0));
+	TRY(add_node(p, at, "kept", a->heap_idle - a->heap_released, 0));
+	TRY(add_node(p, at, "released to the system", a->heap_released, 0));
 	TRY(add_root(p, "[the runtime's structures]", &at));
-	TRY(add(p, at, "for the collector", account_gc_sys(a), 0));
-	TRY(add(p, at, "span tables", a->mspan_sys, 0));
-	TRY(add(p, at, "caches", a->mcache_sys, 0));
-	TRY(add(p, at, "profiling buckets", a->buckhash_sys, 0));
-	return add(p, at, "other", a->other_sys, 0);
+	TRY(add_node(p, at, "for the collector", account_gc_sys(a), 0));
+	TRY(add_node(p, at, "span tables", a->mspan_sys, 0));
+	TRY(add_node(p, at, "caches", a->mcache_sys, 0));
+	TRY(add_node(p, at, "profiling buckets", a->buckhash_sys, 0));
+	return add_node(p, at, "other", a->other_sys, 0);
 }
 
 struct err *profile_add_account(struct profile *p, const struct account *a)
@@ -95,11 +95,11 @@ struct err *profile_add_account(struct profile *p, const struct account *a)
 	uint32_t at;
 
 	TRY(add_root(p, "[unreachable]", &at));
-	TRY(add(p, at, "garbage", a->garbage.bytes, a->garbage.objects));
-	TRY(add(p, at, "not swept yet", a->unswept.bytes, a->unswept.objects));
-	TRY(add(p, at, "waiting for their finalizers", a->waiting.bytes, a->waiting.objects));
+	TRY(add_node(p, at, "garbage", a->garbage.bytes, a->garbage.objects));
+	TRY(add_node(p, at, "not swept yet", a->unswept.bytes, a->unswept.objects));
+	TRY(add_node(p, at, "waiting for their finalizers", a->waiting.bytes, a->waiting.objects));
 	TRY(add_free(p, a));
-	TRY(add(p, 0, "[ends of spans]", a->tails, 0));
+	TRY(add_node(p, 0, "[ends of spans]", a->tails, 0));
 	TRY(add_stacks(p, a));
 	return a->counters ? add_counted(p, a) : NULL;
 }

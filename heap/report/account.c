@@ -79,7 +79,7 @@ static struct err *count_waiting(struct heap *h, const struct mark *m, struct ac
 	return NULL;
 }
 
-/* By the kinds of the roots that the profile's nodes hang from. */
+/* Live bytes by the kinds of the roots that the profile's nodes hang from. */
 static struct err *count_live(const struct profile *p, struct account *a)
 {
 	_cleanup_free_ uint8_t *kind = calloc(p->nodes.n, 1);

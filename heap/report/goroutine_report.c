@@ -10,14 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REASONS = 256 };
+enum {
+	REASONS = 256, /* g.waitreason is a byte */
+	REASON_LEN = 64,
+};
 
 struct grouping {
 	struct heap *h;
 	struct goroutine_report *r;
 	uint64_t now;
-	const char *reasons[REASONS]; /* why goroutines wait, as asked for */
-	struct map64 by_hash;         /* hash of what makes a group -> the group's index */
+	const char *reasons[REASONS]; /* their names, each read when it is first needed */
+	struct map64 by_hash;         /* hash of state, creator and stack -> a group's index */
 	struct map64 of_g;            /* index of a goroutine -> index of its group */
 };
 
@@ -29,14 +32,14 @@ static void grouping_deinit(struct grouping *x)
 
 /* ------------------------------------------------------------------ states */
 
-/* runtime.waitReasonStrings[reason]; without symbols its number. */
+/* runtime.waitReasonStrings[reason]; the number where there are no symbols. */
 static const char *wait_reason(const struct proc *p, uint64_t reason, struct arena *arena)
 {
 	uint64_t at = p->var.waitReasons + reason * 2 * p->fmt.word, ptr, len;
 	const uint8_t *s;
 
 	if (!p->var.waitReasons || !proc_try_word(p, at, &ptr) ||
-	    !proc_try_word(p, at + p->fmt.word, &len) || len > 64 ||
+	    !proc_try_word(p, at + p->fmt.word, &len) || len > REASON_LEN ||
 	    !(s = image_ptr(p->img, ptr, len, NULL)))
 		return arena_printf(arena, "waiting, reason %" PRIu64, reason);
 	return len ? arena_printf(arena, "%.*s", (int)len, (const char *)s) : "waiting";
@@ -112,7 +115,7 @@ static const char *creator(struct proc *p, const struct goroutine *g)
 		return NULL;
 	err = func_find(p, pc, &f);
 	err_destroy(err);
-	/* The main goroutine and the runtime's first ones were made before there were goroutines. */
+	/* The main goroutine and the runtime's first ones were made before there were any. */
 	return f && strcmp(f->name, "runtime.newproc") ? f->name : NULL;
 }
 

@@ -1,3 +1,6 @@
+/*
+ * The outputs of a small made-up profile: their bytes, and files that are whole or not there.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -22,6 +25,7 @@
 #include "heap/profile/profile.h"
 #include "output/output.h"
 #include "output/profile.pb-c.h"
+#include "tests/unit/check.h"
 
 /* A directory of its own for every test, where nothing may stay behind. */
 static char dir[64];
@@ -58,12 +62,6 @@ static const char *in_dir(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return path;
-}
-
-static void ok(struct err *err)
-{
-	if (err)
-		fail_msg("%s", err->msg);
 }
 
 static void expect_err(struct err *err, enum err_code code, const char *part)
@@ -317,9 +315,9 @@ static void test_summary(void **state)
 		"process      /srv/orders, pid 4242\n"
 		"             go1.26.8 amd64, 9 threads, 1,203 goroutines\n"
 		"build id     0badcafe\n"
-		"coverage     live 53.1 KiB (54403 bytes, 11 objects) + unreachable 16.0 MiB (16777216 bytes, "
-		"2 objects) = allocated 16.1 MiB (16831619 bytes, 13 objects); unnamed 544 bytes (1.00 %); "
-		"reads failed 0\n"
+		"coverage     live 53.1 KiB (54403 bytes, 11 objects) + unreachable 16.0 MiB "
+		"(16777216 bytes, 2 objects) = allocated 16.1 MiB (16831619 bytes, 13 objects); "
+		"unnamed 544 bytes (1.00 %); reads failed 0\n"
 		"\n"
 		"        live    share       objects  who keeps it\n"
 		"    48.8 KiB   91.9 %             4  main.(*T).run.x\n"
