@@ -272,6 +272,14 @@ static struct err *map_group(struct dwarf *d, const struct dwarf_type *group, st
 	return keys && elems ? map_arrays(d, keys, elems, ret, ok) : NULL;
 }
 
+/* The members of the struct behind n pointers; none where there is no such struct. */
+static struct err *members_behind(struct dwarf *d, uint64_t die, int n, struct dwarf_type *strct,
+				  struct members *ret)
+{
+	TRY(die_deref(d, die, n, strct));
+	return strct->die ? members_read(d, strct->die, ret) : NULL;
+}
+
 /* map<K,V>.dirPtr -> -> table<K,V>.groups = groupReference<K,V>.data -> the group. */
 static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, struct go_map *ret,
 			     bool *ok)
@@ -280,17 +288,11 @@ static struct err *map_swiss(struct dwarf *d, const struct dwarf_member *dir, st
 	const struct dwarf_member *f;
 	struct dwarf_type x;
 
-	TRY(die_deref(d, dir->type, 2, &x));
-	if (!x.die)
-		return NULL;
-	TRY(members_read(d, x.die, &table));
+	TRY(members_behind(d, dir->type, 2, &x, &table));
 	f = member(&table, "groups");
 	if (!f)
 		return NULL;
-	TRY(die_strip(d, f->type, &x));
-	if (!x.die)
-		return NULL;
-	TRY(members_read(d, x.die, &ref));
+	TRY(members_behind(d, f->type, 0, &x, &ref));
 	f = member(&ref, "data");
 	if (!f)
 		return NULL;
@@ -309,10 +311,7 @@ static struct err *map_bucket(struct dwarf *d, const struct dwarf_member *bucket
 	const struct dwarf_member *keys, *values, *overflow;
 	struct dwarf_type bucket;
 
-	TRY(die_deref(d, buckets->type, 1, &bucket));
-	if (!bucket.die)
-		return NULL;
-	TRY(members_read(d, bucket.die, &m));
+	TRY(members_behind(d, buckets->type, 1, &bucket, &m));
 	keys = member(&m, "keys");
 	values = member(&m, "values");
 	overflow = member(&m, "overflow");
@@ -331,10 +330,7 @@ static struct err *map_layout(struct dwarf *d, uint64_t internals, struct go_map
 	struct dwarf_type x;
 
 	*ok = false;
-	TRY(die_deref(d, internals, 1, &x));
-	if (!x.die)
-		return NULL;
-	TRY(members_read(d, x.die, &m));
+	TRY(members_behind(d, internals, 1, &x, &m));
 	f = member(&m, "dirPtr");
 	if (f)
 		return map_swiss(d, f, ret, ok);

@@ -336,9 +336,21 @@ static void test_summary(void **state)
 		"note         no debug information: names from runtime types\n"
 		"next         go tool pprof -http=:8080 'my grf.out'\n");
 	free(text);
+	report_deinit(&r);
+	profile_deinit(&p);
+}
 
-	/* -v: the details, cleaned, and the line for scripts; what went wrong is in the coverage
-	 * line. */
+/* -v: the details, cleaned, and the line for scripts.  The coverage line says what went wrong. */
+static void test_verbose_summary(void **state)
+{
+	struct profile p;
+	struct report r;
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	sample_profile(&p, &r);
+	ok(report_detail(&r, "detail \x1b[2J"));
 	r.allocated_bytes++;
 	r.failed_reads = 3;
 	r.failed_bytes = 64;
@@ -567,6 +579,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pprof, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_summary, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_verbose_summary, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_txt_is_verbose_summary, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_writable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),

@@ -118,8 +118,7 @@ static void check_layout(const struct prog *p)
 
 static void test_find(void **state)
 {
-	struct layout a, b, c;
-	struct err *err;
+	struct layout a, b;
 	bool exact;
 
 	ok(layout_find("go1.26.8", "amd64", &a, &exact));
@@ -150,8 +149,15 @@ static void test_find(void **state)
 	ok(layout_find("go1.18.10", "amd64", &b, &exact));
 	assert_true(exact);
 	assert_true(layout_has(&b, L_mspan_freeIndexForScan));
+}
 
-	/* experiments: those that change nothing, and those that do, in both spellings */
+/* Experiments that change nothing, and those that do, in both spellings. */
+static void test_find_experiments(void **state)
+{
+	struct layout a, b, c;
+	bool exact;
+
+	ok(layout_find("go1.26.8", "amd64", &a, &exact));
 	ok(layout_find("go1.26.8-X:jsonv2", "amd64", &b, &exact));
 	assert_true(exact);
 	assert_memory_equal(&a, &b, sizeof(a));
@@ -168,17 +174,20 @@ static void test_find(void **state)
 	assert_false(exact);
 	ok(layout_find("go1.26.8-X:staticlockranking", "amd64", &b, &exact));
 	assert_false(exact);
+}
 
-	err = layout_find("go1.99.1", "amd64", &b, &exact);
+static void test_find_none(void **state)
+{
+	struct layout l;
+	struct err *err;
+	bool exact;
+
+	err = layout_find("go1.99.1", "amd64", &l, &exact);
 	assert_true(err_is(err, ERR_VERSION));
 	assert_non_null(strstr(err->msg, "go1.26"));
 	err_destroy(err);
-	err = layout_find("go1.26.8", "vax", &b, &exact);
-	assert_true(err_is(err, ERR_VERSION));
-	err_destroy(err);
-	err = layout_find("nonsense", "amd64", &b, &exact);
-	assert_true(err_is(err, ERR_VERSION));
-	err_destroy(err);
+	bad(layout_find("go1.26.8", "vax", &l, &exact), ERR_VERSION);
+	bad(layout_find("nonsense", "amd64", &l, &exact), ERR_VERSION);
 }
 
 /* ------------------------------------------------------------------ types */
@@ -197,8 +206,51 @@ static const char *name_of(const struct go_type *t)
 	return t ? t->name : "(none)";
 }
 
-/* Every DW_AT_go_runtime_type: the DIE read by DWARF, and its descriptor read with no DWARF at
- * all. */
+static void check_same_type(const struct go_type *a, const struct go_type *b)
+{
+	if (a->kind != b->kind || a->size != b->size || a->direct != b->direct ||
+	    a->len != b->len || a->is_iface_empty != b->is_iface_empty)
+		print_error("%s: kind %d %d, size %u %u, direct %d %d\n", a->name, a->kind, b->kind,
+			    (unsigned)a->size, (unsigned)b->size, a->direct, b->direct);
+	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->size, b->size);
+	assert_int_equal(a->direct, b->direct);
+	assert_int_equal(a->len, b->len);
+	assert_int_equal(a->is_iface_empty, b->is_iface_empty);
+}
+
+/* Elements, fields and maps' numbers, when both were expanded. */
+static void check_same_inside(const struct go_type *a, const struct go_type *b)
+{
+	if (!a->elem != !b->elem ||
+	    (a->elem && (a->elem->kind != b->elem->kind || a->elem->size != b->elem->size)))
+		print_error("%s: element %s, %s\n", a->name, name_of(a->elem), name_of(b->elem));
+	assert_int_equal(!a->elem, !b->elem);
+	if (a->elem) {
+		assert_int_equal(a->elem->kind, b->elem->kind);
+		assert_int_equal(a->elem->size, b->elem->size);
+	}
+	if (a->kind == KIND_STRUCT)
+		assert_int_equal(a->nfields, b->nfields);
+	for (uint32_t k = 0; a->kind == KIND_STRUCT && k < a->nfields; k++) {
+		assert_string_equal(a->fields[k].name, b->fields[k].name);
+		assert_int_equal(a->fields[k].offset, b->fields[k].offset);
+		assert_non_null(a->fields[k].type);
+		assert_non_null(b->fields[k].type);
+		assert_int_equal(a->fields[k].type->kind, b->fields[k].type->kind);
+		assert_int_equal(a->fields[k].type->size, b->fields[k].type->size);
+	}
+	if (a->kind == KIND_MAP) {
+		assert_non_null(a->key);
+		assert_non_null(b->map);
+		if (!a->map || !same_map(a->map, b->map))
+			print_error("%s: map numbers differ\n", a->name);
+		assert_non_null(a->map);
+		assert_true(same_map(a->map, b->map));
+	}
+}
+
+/* Every DW_AT_go_runtime_type: the DIE is read by DWARF, and its descriptor without any DWARF. */
 static void check_joined(const struct prog *p)
 {
 	struct types_module bare = p->mod;
@@ -210,68 +262,30 @@ static void check_joined(const struct prog *p)
 	ok(types_create(p->img, &p->layout, &bare, 1, &rt));
 	ok(dwarf_need_types(p->d));
 	for (i = 0; i < p->d->by_runtime.cap; i++) {
+		const struct map64_slot *slot = &p->d->by_runtime.slots[i];
 		struct go_type *a, *b, *again;
-		uint64_t off;
 
-		if (p->d->by_runtime.slots[i].key == MAP64_EMPTY)
+		if (slot->key == MAP64_EMPTY)
 			continue;
-		off = p->d->by_runtime.slots[i].key;
-		ok(types_from_die(dt, 0, p->d->names.v[p->d->by_runtime.slots[i].val].die, &a));
-		ok(types_from_runtime(rt, p->mod.types + off, &b));
+		ok(types_from_die(dt, 0, p->d->names.v[slot->val].die, &a));
+		ok(types_from_runtime(rt, p->mod.types + slot->key, &b));
 		assert_non_null(a);
 		if (!b)
 			print_error("%s: no descriptor\n", a->name);
 		assert_non_null(b);
+		check_same_type(a, b);
 		n++;
-		if (a->kind != b->kind || a->size != b->size || a->direct != b->direct ||
-		    a->len != b->len || a->is_iface_empty != b->is_iface_empty)
-			print_error("%s: kind %d %d, size %u %u, direct %d %d\n", a->name, a->kind,
-				    b->kind, (unsigned)a->size, (unsigned)b->size, a->direct,
-				    b->direct);
-		assert_int_equal(a->kind, b->kind);
-		assert_int_equal(a->size, b->size);
-		assert_int_equal(a->direct, b->direct);
-		assert_int_equal(a->len, b->len);
-		assert_int_equal(a->is_iface_empty, b->is_iface_empty);
 		names += !strcmp(a->name, b->name);
+		maps += a->kind == KIND_MAP;
 		if (strcmp(a->name, b->name) && getenv("NAMES"))
 			print_message("%s | %s\n", a->name, b->name);
-		/* one type, by whichever way it comes */
-		assert_int_equal(a->rtype, p->mod.types + off);
+		/* It is one type, by whichever way it comes. */
+		assert_int_equal(a->rtype, p->mod.types + slot->key);
 		ok(types_from_runtime(dt, a->rtype, &again));
 		assert_ptr_equal(a, again);
-
 		ok(types_expand(dt, a));
 		ok(types_expand(rt, b));
-		if (!a->elem != !b->elem ||
-		    (a->elem && (a->elem->kind != b->elem->kind || a->elem->size != b->elem->size)))
-			print_error("%s: element %s, %s\n", a->name, name_of(a->elem),
-				    name_of(b->elem));
-		assert_int_equal(!a->elem, !b->elem);
-		if (a->elem) {
-			assert_int_equal(a->elem->kind, b->elem->kind);
-			assert_int_equal(a->elem->size, b->elem->size);
-		}
-		if (a->kind == KIND_STRUCT) {
-			assert_int_equal(a->nfields, b->nfields);
-			for (uint32_t k = 0; k < a->nfields; k++) {
-				assert_string_equal(a->fields[k].name, b->fields[k].name);
-				assert_int_equal(a->fields[k].offset, b->fields[k].offset);
-				assert_non_null(a->fields[k].type);
-				assert_non_null(b->fields[k].type);
-				assert_int_equal(a->fields[k].type->kind, b->fields[k].type->kind);
-				assert_int_equal(a->fields[k].type->size, b->fields[k].type->size);
-			}
-		}
-		if (a->kind == KIND_MAP) {
-			assert_non_null(a->key);
-			assert_non_null(b->map);
-			if (!a->map || !same_map(a->map, b->map))
-				print_error("%s: map numbers differ\n", a->name);
-			assert_non_null(a->map);
-			assert_true(same_map(a->map, b->map));
-			maps++;
-		}
+		check_same_inside(a, b);
 	}
 	if (getenv("NAMES"))
 		print_message("1.%d: %zu types, %zu names equal, %zu maps\n", p->minor, n, names,
@@ -349,24 +363,11 @@ static void check_full_names(const struct prog *p)
 	types_destroy(rt);
 }
 
-/* Numbers from the definitions in the source, by hand. */
-static void check_known(const struct prog *p, bool with_dwarf)
+/* Numbers from the definition in the source, by hand. */
+static void check_order(const struct go_type *order)
 {
-	struct types_module mod = p->mod;
-	struct go_type *order, *x, *y, *one;
-	struct types *t, *dt;
-	uint64_t addr;
+	const struct go_type *any = field(order, "Any")->type;
 
-	ok(types_create(p->img, &p->layout, &mod, 1, &dt));
-	order = named(dt, "main.Order");
-	addr = order->rtype;
-	assert_true(addr);
-	if (!with_dwarf)
-		mod.dwarf = NULL;
-	ok(types_create(p->img, &p->layout, &mod, 1, &t));
-	ok(types_from_runtime(t, addr, &order));
-	assert_non_null(order);
-	ok(types_expand(t, order));
 	assert_string_equal(order->name, "main.Order");
 	assert_int_equal(order->kind, KIND_STRUCT);
 	assert_int_equal(order->size, 144);
@@ -381,13 +382,18 @@ static void check_known(const struct prog *p, bool with_dwarf)
 	assert_string_equal(field(order, "Arr")->type->name, "[3]*main.Order");
 	assert_string_equal(field(order, "C")->type->name, "<-chan int");
 	assert_false(field(order, "E")->type->is_iface_empty);
-	assert_true(field(order, "Any")->type->is_iface_empty);
-	assert_int_equal(field(order, "Any")->type->kind, KIND_INTERFACE);
-	assert_int_equal(field(order, "Any")->type->size, 16);
+	assert_true(any->is_iface_empty);
+	assert_int_equal(any->kind, KIND_INTERFACE);
+	assert_int_equal(any->size, 16);
 	assert_true(field(order, "M")->type->direct && field(order, "F")->type->direct &&
 		    field(order, "Next")->type->direct);
 	assert_false(field(order, "Name")->type->direct || order->direct);
-	x = field(order, "Next")->type;
+}
+
+static void check_pointers(struct types *t, struct go_type *order, bool with_dwarf)
+{
+	struct go_type *x = field(order, "Next")->type, *y;
+
 	ok(types_expand(t, x));
 	assert_ptr_equal(x->elem, order);
 	ok(types_pointer_to(t, order, &y));
@@ -401,37 +407,66 @@ static void check_known(const struct prog *p, bool with_dwarf)
 	assert_true(x->direct);
 	ok(types_pointer_to(t, y, &y));
 	assert_ptr_equal(x, y);
-	if (with_dwarf) {
-		one = named(t, "main.One");
-		assert_true(one->direct && named(t, "[1]main.One")->direct &&
-			    !named(t, "[2]main.One")->direct);
-		x = named(t, "main.Self");
-		assert_int_equal(x->kind, KIND_POINTER);
-		assert_ptr_equal(x->elem, x);
-		check_map(p, t, "map[string]*main.Order", (uint32_t[]){ 200, 8, 24, 24, 24 },
-			  (uint32_t[]){ 208, 8, 16, 136, 8, 200 }, false, false);
-		check_map(p, t, "map[main.Big]main.Big", (uint32_t[]){ 136, 8, 16, 16, 16 },
-			  (uint32_t[]){ 144, 8, 8, 72, 8, 136 }, true, true);
-		check_map(p, t, "map[main.Inner]main.Color", (uint32_t[]){ 104, 8, 12, 16, 12 },
-			  (uint32_t[]){ 88, 8, 8, 72, 1, 80 }, false, false);
-		assert_string_equal(named(t, "main.Header")->elem->name, "[]string");
-		assert_int_equal(named(t, "unsafe.Pointer")->kind, KIND_UNSAFE_POINTER);
-		assert_int_equal(named(t, "uintptr")->kind, KIND_UINTPTR);
-		ok(types_by_name(t, "main.NoSuch", &x));
+}
+
+/* What only DWARF lists by name. */
+static void check_by_name(const struct prog *p, struct types *t)
+{
+	struct go_type *x;
+
+	assert_true(named(t, "main.One")->direct && named(t, "[1]main.One")->direct &&
+		    !named(t, "[2]main.One")->direct);
+	x = named(t, "main.Self");
+	assert_int_equal(x->kind, KIND_POINTER);
+	assert_ptr_equal(x->elem, x);
+	check_map(p, t, "map[string]*main.Order", (uint32_t[]){ 200, 8, 24, 24, 24 },
+		  (uint32_t[]){ 208, 8, 16, 136, 8, 200 }, false, false);
+	check_map(p, t, "map[main.Big]main.Big", (uint32_t[]){ 136, 8, 16, 16, 16 },
+		  (uint32_t[]){ 144, 8, 8, 72, 8, 136 }, true, true);
+	check_map(p, t, "map[main.Inner]main.Color", (uint32_t[]){ 104, 8, 12, 16, 12 },
+		  (uint32_t[]){ 88, 8, 8, 72, 1, 80 }, false, false);
+	assert_string_equal(named(t, "main.Header")->elem->name, "[]string");
+	assert_int_equal(named(t, "unsafe.Pointer")->kind, KIND_UNSAFE_POINTER);
+	assert_int_equal(named(t, "uintptr")->kind, KIND_UINTPTR);
+	ok(types_by_name(t, "main.NoSuch", &x));
+	assert_null(x);
+}
+
+static void check_no_types(struct types *t, uint64_t rtype)
+{
+	const uint64_t addrs[] = { 0, rtype + 1, 0x7fff00000000, ~0ull - 7 };
+	struct go_type *x;
+
+	for (size_t i = 0; i < sizeof(addrs) / sizeof(*addrs); i++) {
+		ok(types_from_runtime(t, addrs[i], &x));
 		assert_null(x);
 	}
-	/* what is no type */
-	ok(types_from_runtime(t, 0, &x));
-	assert_null(x);
-	ok(types_from_runtime(t, addr + 1, &x));
-	assert_null(x);
-	ok(types_from_runtime(t, 0x7fff00000000, &x));
-	assert_null(x);
-	ok(types_from_runtime(t, ~0ull - 7, &x));
-	assert_null(x);
 	ok(types_from_die(t, 0, 3, &x));
 	ok(types_from_die(t, 0, 1ull << 40, &x));
 	assert_null(x);
+}
+
+static void check_known(const struct prog *p, bool with_dwarf)
+{
+	struct types_module mod = p->mod;
+	struct go_type *order;
+	struct types *t, *dt;
+	uint64_t addr;
+
+	ok(types_create(p->img, &p->layout, &mod, 1, &dt));
+	addr = named(dt, "main.Order")->rtype;
+	assert_true(addr);
+	if (!with_dwarf)
+		mod.dwarf = NULL;
+	ok(types_create(p->img, &p->layout, &mod, 1, &t));
+	ok(types_from_runtime(t, addr, &order));
+	assert_non_null(order);
+	ok(types_expand(t, order));
+	check_order(order);
+	check_pointers(t, order, with_dwarf);
+	if (with_dwarf)
+		check_by_name(p, t);
+	check_no_types(t, addr);
 	types_destroy(t);
 	types_destroy(dt);
 }
@@ -601,10 +636,9 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_releases),
-		cmocka_unit_test(test_escaped),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_find),      cmocka_unit_test(test_find_experiments),
+		cmocka_unit_test(test_find_none), cmocka_unit_test(test_releases),
+		cmocka_unit_test(test_escaped),   cmocka_unit_test(test_damaged),
 	};
 
 	return cmocka_run_group_tests_name("type", tests, go_setup, go_teardown);
