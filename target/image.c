@@ -14,8 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/cleanup.h"
-#include "base/limits.h"
+#include "base/search.h"
 
 enum { HINTS = 64, HINT_SHIFT = 16 };
 
@@ -41,6 +40,46 @@ void piece_free(const struct piece *p)
 		free(p->data);
 	else
 		munmap(p->data, p->len);
+}
+
+struct piece_key {
+	const struct piece *v;
+	uint64_t addr;
+};
+
+static bool piece_ends_behind(const void *arg, size_t i)
+{
+	const struct piece_key *key = arg;
+
+	return key->v[i].addr + (key->v[i].len - 1) >= key->addr;
+}
+
+size_t pieces_lookup(const struct pieces *pieces, uint64_t addr)
+{
+	const struct piece_key key = { pieces->v, addr };
+
+	return search_first(pieces->n, piece_ends_behind, &key);
+}
+
+/* A total order: no two pieces begin at one address. */
+static int piece_cmp(const void *a, const void *b)
+{
+	const struct piece *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+void pieces_sort(struct pieces *pieces)
+{
+	if (pieces->n > 1)
+		qsort(pieces->v, pieces->n, sizeof(struct piece), piece_cmp);
+}
+
+void pieces_deinit(struct pieces *pieces)
+{
+	for (size_t i = 0; i < pieces->n; i++)
+		piece_free(&pieces->v[i]);
+	vec_deinit(pieces);
 }
 
 static void stores_destroy(struct image *img)
@@ -73,9 +112,7 @@ void image_destroy(struct image *img)
 {
 	if (!img)
 		return;
-	for (size_t i = 0; i < img->pieces.n; i++)
-		piece_free(&img->pieces.v[i]);
-	vec_deinit(&img->pieces);
+	pieces_deinit(&img->pieces);
 	vec_deinit(&img->missed);
 	stores_destroy(img);
 	vec_deinit(&img->wanted);
@@ -122,38 +159,8 @@ struct image_stats image_stats(const struct image *img)
 	return img->stats;
 }
 
-size_t image_lookup(const struct image *img, uint64_t addr)
-{
-	size_t lo = 0, hi = img->pieces.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct piece *p = &img->pieces.v[mid];
-
-		if (p->addr + (p->len - 1) < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static int piece_cmp(const void *a, const void *b)
-{
-	const struct piece *x = a, *y = b;
-
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
-}
-
-void pieces_sort(struct image *img)
-{
-	if (img->pieces.n > 1)
-		qsort(img->pieces.v, img->pieces.n, sizeof(struct piece), piece_cmp);
-}
-
 struct err *image_lend(struct image *img, uint64_t addr, const void *data, uint64_t len)
 {
-	struct err *err;
 	size_t i;
 
 	if (!len)
@@ -163,11 +170,9 @@ struct err *image_lend(struct image *img, uint64_t addr, const void *data, uint6
 	i = image_lookup(img, addr);
 	if (i < img->pieces.n && img->pieces.v[i].addr <= addr + (len - 1))
 		return err_create(ERR_BADDATA, "segments overlap at 0x%" PRIx64, addr);
-	err = vec_push(&img->pieces,
-		       ((struct piece){ addr, len, (uint8_t *)(uintptr_t)data, PIECE_LENT }));
-	if (err)
-		return err;
-	pieces_sort(img);
+	TRY(vec_push(&img->pieces,
+		     ((struct piece){ addr, len, (uint8_t *)(uintptr_t)data, PIECE_LENT })));
+	pieces_sort(&img->pieces);
 	return NULL;
 }
 
@@ -202,39 +207,36 @@ void image_remember(struct image *img)
 
 struct err *image_remembered(const struct image *img, struct ranges *ret)
 {
-	struct ranges want = VEC_INIT;
-	struct err *err = NULL;
+	_cleanup_vec_ struct ranges want = VEC_INIT;
 
-	for (size_t i = 0; i < img->wanted.n && !err; i++)
-		err = vec_push(&want, img->wanted.v[i]);
+	TRY(ranges_append(&want, &img->wanted));
 	ranges_merge(&want, 0);
-	for (size_t i = 0; i < want.n && !err; i++) {
+	for (size_t i = 0; i < want.n; i++) {
 		uint64_t at = want.v[i].addr, end = at + want.v[i].len;
 
 		for (size_t k = image_lookup(img, at);
-		     k < img->pieces.n && img->pieces.v[k].addr < end && !err; k++) {
+		     k < img->pieces.n && img->pieces.v[k].addr < end; k++) {
 			const struct piece *p = &img->pieces.v[k];
 			uint64_t lo = p->addr > at ? p->addr : at;
 			uint64_t hi = p->addr + p->len < end ? p->addr + p->len : end;
 
-			if (p->kind != PIECE_LENT && p->kind != PIECE_HOLE)
-				err = vec_push(ret, ((struct range){ lo, hi - lo }));
+			if (piece_is_fetched(p))
+				TRY(vec_push(ret, ((struct range){ lo, hi - lo })));
 		}
 	}
-	vec_deinit(&want);
 	ranges_merge(ret, 0);
-	return err;
+	return NULL;
 }
 
 struct err *image_fetched(const struct image *img, struct ranges *ret)
 {
-	struct err *err = NULL;
+	for (size_t i = 0; i < img->pieces.n; i++) {
+		const struct piece *p = &img->pieces.v[i];
 
-	for (size_t i = 0; i < img->pieces.n && !err; i++)
-		if (img->pieces.v[i].kind == PIECE_OWNED || img->pieces.v[i].kind == PIECE_STORED)
-			err = vec_push(ret, ((struct range){ img->pieces.v[i].addr,
-							     img->pieces.v[i].len }));
-	return err;
+		if (piece_is_fetched(p))
+			TRY(vec_push(ret, ((struct range){ p->addr, p->len })));
+	}
+	return NULL;
 }
 
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
@@ -288,11 +290,10 @@ struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64
 struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned size, uint64_t *ret)
 {
 	uint8_t b[8];
-	struct err *err = image_read(img, addr, b, size);
 
-	if (!err)
-		*ret = bytes_uint(img->fmt, b, size);
-	return err;
+	TRY(image_read(img, addr, b, size));
+	*ret = bytes_uint(img->fmt, b, size);
+	return NULL;
 }
 
 struct err *image_read_word(const struct image *img, uint64_t addr, uint64_t *ret)

@@ -1,6 +1,9 @@
 /*
- * What is fetched into an image: what of the ranges asked for it lacks, in one go; what could not
- * be read is a hole.
+ * Fetching into an image.  image_fetch_ranges() is the whole of it, step by step: which of the ranges
+ * asked for the image lacks; new pieces to hold them, with what older pieces already have; one
+ * request to the source, and a second one, page by page, for what failed in the first; the new
+ * pieces take the place of the old ones.  What could not be read becomes a hole, which is not asked
+ * for again.
  */
 #include "target/image_int.h"
 
@@ -8,23 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
 
-enum { PIECE_JOIN = 1 << 20, PAGE = 4096 };
+enum {
+	PIECE_JOIN = 1 << 20, /* larger pieces are not copied to make one of two */
+	FETCH_PAGE = 4096,    /* no process has smaller pages */
+};
 
 /* Fetched pieces that one range spans become one, if they are so small that a copy costs
  * nothing. */
 static bool pieces_join(const struct piece *a, const struct piece *b)
 {
-	return (a->kind == PIECE_OWNED || a->kind == PIECE_STORED) &&
-	       (b->kind == PIECE_OWNED || b->kind == PIECE_STORED) && a->len <= PIECE_JOIN &&
+	return piece_is_fetched(a) && piece_is_fetched(b) && a->len <= PIECE_JOIN &&
 	       b->len <= PIECE_JOIN && a->addr + a->len == b->addr;
 }
 
-/* Whether all of r is in the image (or known to be a hole) already, and to be had as one
- * pointer; a guess also if what lacks was missed before. */
+/* Is all of r in the image already (or known to be a hole), and to be had as one pointer?  Of a
+ * guess it is enough that what lacks was missed before. */
 static bool image_covers(const struct image *img, struct range r, bool guess)
 {
 	uint64_t at = r.addr, end = r.addr + r.len;
@@ -64,30 +68,26 @@ static uint64_t image_lacks(const struct image *img, struct range r)
 
 /*
  * Takes lent pieces and holes out of the range [addr, end), and appends what is left to
- * `out`; overlapping owned pieces widen it, so that they can be swallowed.
+ * `out`; overlapping fetched pieces widen it, so that they can be swallowed.
  */
 static struct err *image_missing(const struct image *img, struct range r, struct ranges *out)
 {
 	uint64_t addr = r.addr, end = r.addr + r.len;
-	size_t i = image_lookup(img, addr);
-	struct err *err;
 
-	for (; i < img->pieces.n && img->pieces.v[i].addr < end; i++) {
+	for (size_t i = image_lookup(img, addr); i < img->pieces.n && img->pieces.v[i].addr < end;
+	     i++) {
 		const struct piece *p = &img->pieces.v[i];
 		uint64_t pend = p->addr + p->len;
 
-		if (p->kind == PIECE_OWNED || p->kind == PIECE_STORED) {
+		if (piece_is_fetched(p)) {
 			if (p->addr < addr)
 				addr = p->addr;
 			if (pend > end)
 				end = pend;
 			continue;
 		}
-		if (p->addr > addr) {
-			err = vec_push(out, ((struct range){ addr, p->addr - addr }));
-			if (err)
-				return err;
-		}
+		if (p->addr > addr)
+			TRY(vec_push(out, ((struct range){ addr, p->addr - addr })));
 		addr = pend;
 	}
 	if (addr < end)
@@ -97,25 +97,118 @@ static struct err *image_missing(const struct image *img, struct range r, struct
 
 VEC_NAMED(mem_ranges, struct mem_range);
 
-/* What has still to be fetched of a new piece that may hold older ones. */
+/* One fetch, until it is part of the image. */
+struct fetch {
+	struct ranges missing;  /* what the image lacks: a new piece each */
+	struct pieces fresh;    /* the new pieces */
+	struct mem_ranges todo; /* what of them the source is asked for */
+	struct ranges holes;    /* what the source could not give */
+	struct ranges missed;   /* of these, what was only a guess */
+};
+
+static void fetch_deinit(struct fetch *f)
+{
+	vec_deinit(&f->missing);
+	pieces_deinit(&f->fresh);
+	vec_deinit(&f->todo);
+	vec_deinit(&f->holes);
+	vec_deinit(&f->missed);
+}
+
+/* ------------------------------------------------------------------ what lacks */
+
+/* Ranges of which the image does not cover all. */
+static struct err *add_uncovered(const struct image *img, const struct ranges *ranges, bool guess,
+				 struct ranges *ret)
+{
+	for (size_t i = 0; i < ranges->n; i++)
+		if (!image_covers(img, ranges->v[i], guess))
+			TRY(vec_push(ret, ranges->v[i]));
+	return NULL;
+}
+
+static struct err *find_missing(struct image *img, const struct ranges *asked,
+				const struct ranges *ahead, uint64_t gap, struct ranges *missing)
+{
+	_cleanup_vec_ struct ranges want = VEC_INIT;
+
+	TRY(add_uncovered(img, asked, false, &want));
+	TRY(add_uncovered(img, ahead, true, &want));
+	ranges_merge(&want, 0);
+	for (size_t i = 0; i < want.n; i++)
+		img->stats.needed += image_lacks(img, want.v[i]);
+	ranges_merge(&want, img->src->no_gaps ? 0 : gap);
+	for (size_t i = 0; i < want.n; i++)
+		TRY(image_missing(img, want.v[i], missing));
+	ranges_merge(missing, 0);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ new pieces */
+
+/* Room for all that lacks, if it is much: kept together, in a file if it is too much for memory.
+ * *ret is NULL if it is little. */
+static struct err *store_ranges(struct image *img, const struct ranges *missing, struct store **ret)
+{
+	uint64_t total = 0;
+	struct store *s = NULL;
+
+	*ret = NULL;
+	for (size_t i = 0; i < missing->n; i++) {
+		if (missing->v[i].len > LIMIT_READ)
+			return NULL; /* piece_create() says so */
+		total += missing->v[i].len + STORE_ALIGN;
+	}
+	if (img->thrifty && total >= STORE_MIN)
+		TRY(store_file(total, 0, &s, &img->stats.no_file));
+	if (!s)
+		TRY(store_for(total, &s, &img->stats.no_file));
+	if (!s)
+		return NULL;
+	s->next = img->stores;
+	img->stores = s;
+	if (s->budget) {
+		img->stats.file_bytes += total;
+		img->stats.file_budget += s->budget;
+	}
+	*ret = s;
+	return NULL;
+}
+
+/* A new piece, in the store if there is one. */
+static struct err *piece_create(struct range r, struct store *store, struct pieces *out)
+{
+	struct piece p = { r.addr, r.len, NULL, PIECE_OWNED };
+
+	if (p.len > LIMIT_READ)
+		return err_create(ERR_LIMIT, "a range of %" PRIu64 " bytes to read at 0x%" PRIx64,
+				  p.len, p.addr);
+	TRY(vec_reserve(out, 1));
+	p.data = store ? store_alloc(store, p.len) : NULL;
+	if (p.data)
+		p.kind = PIECE_STORED;
+	else
+		p.data = piece_alloc(p.len);
+	if (!p.data)
+		return err_nomem();
+	out->v[out->n++] = p;
+	return NULL;
+}
+
+/* Copies what older pieces have of a new one into it; the rest is still to be fetched. */
 static struct err *piece_plan(const struct image *img, const struct piece *p, bool guess,
 			      struct mem_ranges *todo)
 {
 	uint64_t addr = p->addr, end = p->addr + p->len;
-	size_t i = image_lookup(img, addr);
-	struct err *err;
 
-	for (; addr < end; i++) {
+	for (size_t i = image_lookup(img, addr); addr < end; i++) {
 		const struct piece *old = i < img->pieces.n ? &img->pieces.v[i] : NULL;
 		uint64_t upto = old && old->addr < end ? old->addr : end;
 
-		if (upto > addr) {
-			err = vec_push(
-				todo, ((struct mem_range){ addr, upto - addr,
-							   p->data + (addr - p->addr), 0, guess }));
-			if (err)
-				return err;
-		}
+		if (upto > addr)
+			TRY(vec_push(todo,
+				     ((struct mem_range){ addr, upto - addr,
+							  p->data + (addr - p->addr), 0, guess })));
 		if (upto == end)
 			break;
 		memcpy(p->data + (old->addr - p->addr), old->data, old->len);
@@ -124,59 +217,83 @@ static struct err *piece_plan(const struct image *img, const struct piece *p, bo
 	return NULL;
 }
 
-/*
- * Fetches todo; what fails is tried again page by page, and the bytes that stay
- * unreadable are appended to holes; what a guess missed to both.
- */
-static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struct ranges *holes,
-			       struct ranges *missed)
+static struct err *make_pieces(struct image *img, const struct ranges *asked, struct fetch *f)
 {
-	struct mem_ranges again = VEC_INIT;
-	uint64_t start = clock_now_ns();
-	struct err *err;
-	size_t i;
+	struct store *store;
 
-	img->stats.planned = 0;
-	for (i = 0; i < todo->n; i++)
-		img->stats.planned += todo->v[i].len;
-	img->stats.asked += img->stats.planned;
-	err = img->src->readv(img->src, todo->v, todo->n);
-	for (i = 0; !err && i < todo->n; i++) {
-		struct mem_range *r = &todo->v[i];
-		uint64_t at = r->addr + r->got, end = r->addr + r->len;
+	TRY(store_ranges(img, &f->missing, &store));
+	for (size_t i = 0; i < f->missing.n; i++) {
+		struct range r = f->missing.v[i];
 
-		img->stats.fetched += r->got;
-		if (r->guess && at < end) {
-			err = vec_push(holes, ((struct range){ at, end - at }));
-			if (!err)
-				err = vec_push(missed, ((struct range){ at, end - at }));
-			continue;
-		}
-		while (!err && at < end) {
-			uint64_t next = (at | (PAGE - 1)) + 1;
-
-			if (next > end || !next)
-				next = end;
-			if (at == r->addr + r->got) /* the byte that failed: its page is gone */
-				err = vec_push(holes, ((struct range){ at, next - at }));
-			else
-				err = vec_push(&again, ((struct mem_range){ at, next - at,
-									    r->dst + (at - r->addr),
-									    0, false }));
-			at = next;
-		}
+		TRY(piece_create(r, store, &f->fresh));
+		TRY(piece_plan(img, &f->fresh.v[i], !ranges_touch(asked, r.addr, r.len), &f->todo));
 	}
-	if (!err && again.n)
-		err = img->src->readv(img->src, again.v, again.n);
-	for (i = 0; !err && i < again.n; i++) {
-		struct mem_range *r = &again.v[i];
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ the source */
+
+/* What came of r.  The page that failed is a hole; the pages behind it are asked for again, one by
+ * one. What a guess missed is a hole without that. */
+static struct err *fetch_take(struct image *img, const struct mem_range *r, struct fetch *f,
+			      struct mem_ranges *again)
+{
+	uint64_t bad = r->addr + r->got, end = r->addr + r->len;
+
+	img->stats.fetched += r->got;
+	if (bad == end)
+		return NULL;
+	if (r->guess) {
+		TRY(vec_push(&f->holes, ((struct range){ bad, end - bad })));
+		return vec_push(&f->missed, ((struct range){ bad, end - bad }));
+	}
+	for (uint64_t at = bad, next; at < end; at = next) {
+		next = (at | (FETCH_PAGE - 1)) + 1;
+		if (next > end || !next)
+			next = end;
+		if (at == bad)
+			TRY(vec_push(&f->holes, ((struct range){ at, next - at })));
+		else
+			TRY(vec_push(again, ((struct mem_range){ at, next - at,
+								 r->dst + (at - r->addr) })));
+	}
+	return NULL;
+}
+
+static struct err *fetch_todo(struct image *img, struct fetch *f)
+{
+	_cleanup_vec_ struct mem_ranges again = VEC_INIT;
+
+	TRY(img->src->readv(img->src, f->todo.v, f->todo.n));
+	for (size_t i = 0; i < f->todo.n; i++)
+		TRY(fetch_take(img, &f->todo.v[i], f, &again));
+	if (!again.n)
+		return NULL;
+	TRY(img->src->readv(img->src, again.v, again.n));
+	for (size_t i = 0; i < again.n; i++) {
+		const struct mem_range *r = &again.v[i];
 
 		img->stats.fetched += r->got;
 		if (r->got < r->len)
-			err = vec_push(holes,
-				       ((struct range){ r->addr + r->got, r->len - r->got }));
+			TRY(vec_push(&f->holes,
+				     ((struct range){ r->addr + r->got, r->len - r->got })));
 	}
-	vec_deinit(&again);
+	return NULL;
+}
+
+/* Fetches f->todo, and counts the round, also one that failed. */
+static struct err *image_fetch(struct image *img, struct fetch *f)
+{
+	uint64_t start = clock_now_ns();
+	struct err *err;
+
+	if (!f->todo.n)
+		return NULL;
+	img->stats.planned = 0;
+	for (size_t i = 0; i < f->todo.n; i++)
+		img->stats.planned += f->todo.v[i].len;
+	img->stats.asked += img->stats.planned;
+	err = fetch_todo(img, f);
 	if (img->stats.fetches < IMAGE_ROUNDS)
 		img->stats.rounds[img->stats.fetches] =
 			(struct image_round){ img->stats.planned, clock_now_ns() - start };
@@ -184,109 +301,101 @@ static struct err *image_fetch(struct image *img, struct mem_ranges *todo, struc
 	return err;
 }
 
+/* ------------------------------------------------------------------ into the image */
+
 /* A hole, but for what a guess only missed: that may be asked for again. */
-static struct err *hole_push(struct image *out, const struct ranges *missed, struct range hole)
+static struct err *hole_push(struct pieces *out, const struct ranges *missed, struct range hole)
 {
 	uint64_t at = hole.addr, end = hole.addr + hole.len;
 
 	for (size_t i = ranges_lookup(missed, at); at < end; i++) {
 		uint64_t upto = i < missed->n && missed->v[i].addr < end ? missed->v[i].addr : end;
-		struct err *err =
-			upto > at ? vec_push(&out->pieces,
-					     ((struct piece){ at, upto - at, NULL, PIECE_HOLE })) :
-				    NULL;
 
-		if (err || upto == end)
-			return err;
+		if (upto > at)
+			TRY(vec_push(out, ((struct piece){ at, upto - at, NULL, PIECE_HOLE })));
+		if (upto == end)
+			break;
 		at = missed->v[i].addr + missed->v[i].len;
 	}
 	return NULL;
 }
 
-/* Splits a new piece at the holes that lie in it, and appends the result to `out`. */
-static struct err *piece_split(struct piece *p, const struct ranges *holes,
-			       const struct ranges *missed, size_t *hole, struct image *out)
+/* The part [at, end) of a piece that is split: a copy of its own, or the same place in the store. */
+static struct err *part_push(struct pieces *out, const struct piece *p, uint64_t at, uint64_t end)
 {
-	uint64_t end = p->addr + p->len;
-	struct err *err;
+	struct piece part = { at, end - at, p->data + (at - p->addr), p->kind };
 
-	if (*hole == holes->n || holes->v[*hole].addr >= end)
-		return vec_push(&out->pieces, *p);
-	for (uint64_t at = p->addr; at < end;) {
-		bool in = *hole < holes->n && holes->v[*hole].addr < end;
-		uint64_t upto = in ? holes->v[*hole].addr : end;
-
-		if (upto > at) {
-			struct piece part = { at, upto - at, p->data + (at - p->addr), p->kind };
-
-			if (p->kind == PIECE_OWNED) {
-				part.data = piece_alloc(part.len);
-				if (!part.data)
-					return err_nomem();
-				memcpy(part.data, p->data + (at - p->addr), part.len);
-			}
-			err = vec_push(&out->pieces, part);
-			if (err) {
-				piece_free(&part);
-				return err;
-			}
-			at = upto;
-		}
-		if (in) {
-			err = hole_push(out, missed, holes->v[*hole]);
-			if (err)
-				return err;
-			at += holes->v[(*hole)++].len;
-		}
+	TRY(vec_reserve(out, 1));
+	if (p->kind == PIECE_OWNED) {
+		part.data = piece_alloc(part.len);
+		if (!part.data)
+			return err_nomem();
+		memcpy(part.data, p->data + (at - p->addr), part.len);
 	}
+	out->v[out->n++] = part;
+	return NULL;
+}
+
+/* Moves a new piece to `out`, split at the holes that lie in it; *hole is the first of them. */
+static struct err *piece_split(struct piece *p, const struct fetch *f, size_t *hole,
+			       struct pieces *out)
+{
+	const struct ranges *holes = &f->holes;
+	uint64_t at = p->addr, end = p->addr + p->len;
+
+	if (*hole == holes->n || holes->v[*hole].addr >= end) {
+		TRY(vec_push(out, *p));
+		p->data = NULL;
+		return NULL;
+	}
+	for (; *hole < holes->n && holes->v[*hole].addr < end; ++*hole) {
+		struct range h = holes->v[*hole];
+
+		if (h.addr > at)
+			TRY(part_push(out, p, at, h.addr));
+		TRY(hole_push(out, &f->missed, h));
+		at = h.addr + h.len;
+	}
+	if (at < end)
+		TRY(part_push(out, p, at, end));
 	piece_free(p);
 	p->data = NULL;
 	return NULL;
 }
 
-/* Puts the new pieces in, drops the old ones that they swallowed. */
-static struct err *image_insert(struct image *img, struct image *fresh, struct ranges *holes,
-				struct ranges *missed)
+/* Does a new piece hold an old one that begins at addr?  It never holds a part of one. */
+static bool is_swallowed(const struct pieces *fresh, uint64_t addr)
 {
-	size_t i, n = 0, hole = 0;
-	struct image out = { .fmt = img->fmt };
-	struct err *err = NULL;
+	size_t i = pieces_lookup(fresh, addr);
 
-	ranges_merge(holes, 0);
-	ranges_merge(missed, 0);
-	pieces_sort(fresh);
-	for (i = 0; i < fresh->pieces.n && !err; i++)
-		err = piece_split(&fresh->pieces.v[i], holes, missed, &hole, &out);
-	if (!err)
-		err = vec_reserve(&img->pieces, out.pieces.n);
-	if (err) {
-		/* out of memory: its few split pieces go with the process */
-		vec_deinit(&out.pieces);
-		return err;
-	}
-	for (i = 0; i < img->pieces.n; i++) {
+	return i < fresh->n && fresh->v[i].addr <= addr;
+}
+
+/* Puts the new pieces in, and drops the old ones that they swallowed: fetched ones, never lent. */
+static struct err *image_insert(struct image *img, struct fetch *f)
+{
+	_cleanup_(pieces_deinit) struct pieces out = VEC_INIT;
+	size_t hole = 0, n = 0;
+
+	ranges_merge(&f->holes, 0);
+	ranges_merge(&f->missed, 0);
+	pieces_sort(&f->fresh);
+	for (size_t i = 0; i < f->fresh.n; i++)
+		TRY(piece_split(&f->fresh.v[i], f, &hole, &out));
+	TRY(vec_reserve(&img->pieces, out.n));
+	for (size_t i = 0; i < img->pieces.n; i++) {
 		struct piece *p = &img->pieces.v[i];
-		size_t lo = 0, hi = fresh->pieces.n;
 
-		while (lo < hi) {
-			size_t mid = (lo + hi) / 2;
-
-			if (fresh->pieces.v[mid].addr + fresh->pieces.v[mid].len <= p->addr)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		if (lo < fresh->pieces.n && fresh->pieces.v[lo].addr <= p->addr)
-			piece_free(p); /* swallowed; no lent one can be */
+		if (is_swallowed(&f->fresh, p->addr))
+			piece_free(p);
 		else
 			img->pieces.v[n++] = *p;
 	}
-	if (out.pieces.n)
-		memcpy(img->pieces.v + n, out.pieces.v, out.pieces.n * sizeof(struct piece));
-	img->pieces.n = n + out.pieces.n;
-	pieces_sort(img);
-	fresh->pieces.n = 0;
-	vec_deinit(&out.pieces);
+	if (out.n)
+		memcpy(img->pieces.v + n, out.v, out.n * sizeof(*out.v));
+	img->pieces.n = n + out.n;
+	out.n = 0;
+	pieces_sort(&img->pieces);
 	return NULL;
 }
 
@@ -311,115 +420,35 @@ static void image_count_holes(struct image *img, const struct ranges *asked,
 	}
 }
 
-/* Much at once is kept together, in a file if it is too much for memory. */
-static struct err *store_ranges(struct image *img, const struct ranges *missing, struct store **ret)
-{
-	uint64_t total = 0;
-	struct err *err;
-
-	*ret = NULL;
-	for (size_t i = 0; i < missing->n; i++) {
-		if (missing->v[i].len > LIMIT_READ)
-			return NULL; /* said where it is fetched */
-		total += missing->v[i].len + 16;
-	}
-	err = img->thrifty && total >= STORE_MIN ? store_file(total, 0, ret, &img->stats.no_file) :
-						   NULL;
-	if (!err && !*ret)
-		err = store_for(total, ret, &img->stats.no_file);
-	if (!*ret)
-		return err;
-	(*ret)->next = img->stores;
-	img->stores = *ret;
-	if ((*ret)->budget) {
-		img->stats.file_bytes += total;
-		img->stats.file_budget += (*ret)->budget;
-	}
-	return NULL;
-}
-
-/* asked: may be NULL; ahead, too: what is not counted as asked for. */
+/* ahead: what is not counted as asked for. */
 static struct err *image_fetch_ranges(struct image *img, const struct ranges *asked,
 				      const struct ranges *ahead, uint64_t gap)
 {
-	struct ranges want = VEC_INIT, missing = VEC_INIT, holes = VEC_INIT, missed = VEC_INIT;
-	struct mem_ranges todo = VEC_INIT;
-	struct image fresh = { .fmt = img->fmt };
-	struct store *store = NULL;
-	struct err *err = NULL;
-	size_t i;
+	_cleanup_(fetch_deinit) struct fetch f = { VEC_INIT };
 
-	/* What is there already may be there as a gap only. */
-	if (img->remember && asked)
-		err = ranges_append(&img->wanted, asked);
-	if (!err && img->remember && ahead)
-		err = ranges_append(&img->wanted, ahead);
-	for (i = 0; !err && asked && i < asked->n; i++)
-		if (!image_covers(img, asked->v[i], false))
-			err = vec_push(&want, asked->v[i]);
-	for (i = 0; !err && ahead && i < ahead->n; i++)
-		if (!image_covers(img, ahead->v[i], true))
-			err = vec_push(&want, ahead->v[i]);
-	ranges_merge(&want, 0);
-	for (i = 0; i < want.n; i++)
-		img->stats.needed += image_lacks(img, want.v[i]);
-	ranges_merge(&want, img->src->no_gaps ? 0 : gap);
-	for (i = 0; !err && i < want.n; i++)
-		err = image_missing(img, want.v[i], &missing);
-	ranges_merge(&missing, 0);
-	if (!err)
-		err = store_ranges(img, &missing, &store);
-	for (i = 0; !err && i < missing.n; i++) {
-		struct piece p = { missing.v[i].addr, missing.v[i].len, NULL, PIECE_OWNED };
-
-		if (p.len > LIMIT_READ) {
-			err = err_create(ERR_LIMIT,
-					 "a range of %" PRIu64 " bytes to read at 0x%" PRIx64,
-					 p.len, p.addr);
-			break;
-		}
-		p.data = store ? store_alloc(store, p.len) : NULL;
-		if (p.data)
-			p.kind = PIECE_STORED;
-		else
-			p.data = piece_alloc(p.len);
-		if (!p.data) {
-			err = err_nomem();
-			break;
-		}
-		err = vec_push(&fresh.pieces, p);
-		if (err)
-			piece_free(&p);
-		else
-			err = piece_plan(img, &p, !asked || !ranges_touch(asked, p.addr, p.len),
-					 &todo);
+	/* All of it is remembered: what is there already may be there as a gap only. */
+	if (img->remember) {
+		TRY(ranges_append(&img->wanted, asked));
+		TRY(ranges_append(&img->wanted, ahead));
 	}
-	if (!err && todo.n)
-		err = image_fetch(img, &todo, &holes, &missed);
-	if (!err)
-		err = image_insert(img, &fresh, &holes, &missed);
-	for (i = 0; i < missed.n && !err; i++)
-		err = vec_push(&img->missed, missed.v[i]);
+	TRY(find_missing(img, asked, ahead, gap, &f.missing));
+	TRY(make_pieces(img, asked, &f));
+	TRY(image_fetch(img, &f));
+	TRY(image_insert(img, &f));
+	TRY(ranges_append(&img->missed, &f.missed));
 	ranges_merge(&img->missed, 0);
-	if (!err && asked)
-		image_count_holes(img, asked, &holes);
-	for (i = 0; i < fresh.pieces.n; i++)
-		piece_free(&fresh.pieces.v[i]);
-	vec_deinit(&fresh.pieces);
-	vec_deinit(&want);
-	vec_deinit(&missing);
-	vec_deinit(&holes);
-	vec_deinit(&missed);
-	vec_deinit(&todo);
-	return err;
+	image_count_holes(img, asked, &f.holes);
+	return NULL;
 }
+
+static const struct ranges no_ranges = VEC_INIT;
 
 struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap)
 {
 	if (!img->src || !ranges->n)
 		return NULL;
 	ranges_merge(ranges, 0);
-	return image_fetch_ranges(img, ranges, NULL, gap);
+	return image_fetch_ranges(img, ranges, &no_ranges, gap);
 }
 
 struct err *image_need_ahead(struct image *img, struct ranges *ranges, struct ranges *ahead,
@@ -445,5 +474,5 @@ struct err *image_try(struct image *img, struct ranges *ranges)
 	if (!img->src || !ranges->n)
 		return NULL;
 	ranges_merge(ranges, 0);
-	return image_fetch_ranges(img, NULL, ranges, 0);
+	return image_fetch_ranges(img, &no_ranges, ranges, 0);
 }

@@ -1,7 +1,8 @@
-/* Shared by image.c and image_fetch.c. */
+/* The insides of an image, which image.c and image_fetch.c share. */
 #ifndef GRF_TARGET_IMAGE_INT_H
 #define GRF_TARGET_IMAGE_INT_H
 
+#include "base/cleanup.h"
 #include "target/ranges.h"
 #include "target/store.h"
 
@@ -12,12 +13,13 @@ struct piece {
 	uint8_t *data; /* NULL: a hole */
 	enum piece_kind kind;
 };
+VEC_NAMED(pieces, struct piece);
 
 struct image {
 	struct bytes_fmt fmt;
 	struct mem_source *src;
-	VEC(struct piece) pieces;
-	/* by guesses; sorted.  What was read of it since is among the pieces */
+	struct pieces pieces; /* sorted by address, apart */
+	/* Sorted: what guesses missed.  What was read of it since is among the pieces. */
 	struct ranges missed;
 	struct image_stats stats;
 	struct store *stores;
@@ -28,10 +30,26 @@ struct image {
 	size_t *hints;        /* where a piece was found last, by some bits of the address */
 };
 
-/* The first piece that ends behind addr. */
-size_t image_lookup(const struct image *img, uint64_t addr);
-void pieces_sort(struct image *img);
+/* The data of a PIECE_OWNED; NULL: out of memory. */
 uint8_t *piece_alloc(uint64_t len);
+/* Frees the data, if the piece owns it. */
 void piece_free(const struct piece *p);
+
+void pieces_sort(struct pieces *pieces);
+/* Of sorted pieces: the first that ends behind addr (pieces->n: none). */
+size_t pieces_lookup(const struct pieces *pieces, uint64_t addr);
+/* Frees them with their data. */
+void pieces_deinit(struct pieces *pieces);
+
+static inline size_t image_lookup(const struct image *img, uint64_t addr)
+{
+	return pieces_lookup(&img->pieces, addr);
+}
+
+/* It came from the source: neither lent nor a hole. */
+static inline bool piece_is_fetched(const struct piece *p)
+{
+	return p->kind == PIECE_OWNED || p->kind == PIECE_STORED;
+}
 
 #endif

@@ -1,13 +1,23 @@
+/*
+ * Lists of address ranges are merged by sorting them, and searched by halving them.  No range wraps
+ * around the address space once a list was merged, but one may end with it: ends are therefore
+ * compared by the last byte.
+ */
 #include "target/ranges.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
+
+/* Of two that begin at one address the longer one comes first, so that it holds what follows. */
 static int range_cmp(const void *a, const void *b)
 {
 	const struct range *x = a, *y = b;
 
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return x->len > y->len ? -1 : x->len < y->len;
 }
 
 void ranges_sort(struct ranges *r)
@@ -41,19 +51,23 @@ void ranges_merge(struct ranges *r, uint64_t gap)
 	r->n = n + 1;
 }
 
+struct range_key {
+	const struct range *v;
+	uint64_t addr;
+};
+
+static bool range_ends_behind(const void *arg, size_t i)
+{
+	const struct range_key *key = arg;
+
+	return key->v[i].addr + (key->v[i].len - 1) >= key->addr;
+}
+
 size_t ranges_lookup(const struct ranges *r, uint64_t addr)
 {
-	size_t lo = 0, hi = r->n;
+	const struct range_key key = { r->v, addr };
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (r->v[mid].addr + (r->v[mid].len - 1) < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return search_first(r->n, range_ends_behind, &key);
 }
 
 bool ranges_hold(const struct ranges *r, uint64_t addr, uint64_t len)
@@ -69,13 +83,13 @@ bool ranges_touch(const struct ranges *r, uint64_t addr, uint64_t len)
 
 	return i < r->n && r->v[i].addr <= addr + (len - 1);
 }
+
 struct err *ranges_append(struct ranges *to, const struct ranges *from)
 {
-	struct err *err = vec_reserve(to, from->n);
-
-	if (!err && from->n) {
-		memcpy(to->v + to->n, from->v, from->n * sizeof(*from->v));
-		to->n += from->n;
-	}
-	return err;
+	if (!from->n)
+		return NULL;
+	TRY(vec_reserve(to, from->n));
+	memcpy(to->v + to->n, from->v, from->n * sizeof(*from->v));
+	to->n += from->n;
+	return NULL;
 }

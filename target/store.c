@@ -1,7 +1,14 @@
+/*
+ * Stores in memory are anonymous mappings.  A store in a file is a mapping of an unlinked file on a
+ * local disk, all of whose room is taken before the first byte is written.  The kernel would keep
+ * every page of it that was touched mapped, so that the file is divided into pieces, a list says
+ * which of them are in memory, and a piece is given back (MADV_DONTNEED) when the list is full.
+ */
 #include "target/store.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +23,8 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-/* On a disk of this machine: elsewhere it would be memory under another name, or a network's
- * wait while the process stands. */
+/* Is it on a disk of this machine?  A file elsewhere would be memory under another name, or the
+ * process would stand while a network is waited for. */
 static bool is_local_disk(const struct statfs *fs)
 {
 	switch ((unsigned long)fs->f_type) {
@@ -32,9 +39,10 @@ static bool is_local_disk(const struct statfs *fs)
 	}
 }
 
+/* A file without a name, in dir; -1: none can be made there. */
 static int open_nameless(const char *dir)
 {
-	char path[4096];
+	char path[PATH_MAX];
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	if (fd >= 0 || snprintf(path, sizeof(path), "%s/grf-rsp.XXXXXX", dir) >= (int)sizeof(path))
@@ -46,8 +54,9 @@ static int open_nameless(const char *dir)
 }
 
 /*
- * At an address that is a multiple of STORE_PIECE: a fault maps what is in the kernel's cache
- * around it, so much at a time and so aligned, and pieces are to be what it maps.
+ * Maps the file at an address that is a multiple of STORE_PIECE.  A fault maps what the kernel's
+ * cache has around it (fault_around_bytes: 64 KB, aligned), and a piece is to be what one fault
+ * maps.
  */
 static void *map_aligned(int fd, uint64_t len)
 {
@@ -67,7 +76,8 @@ static void *map_aligned(int fd, uint64_t len)
 	return p;
 }
 
-/* The number behind `name` in a file of the kernel's; UINT64_MAX: none ("max"). */
+/* The number behind `name` in a file of the kernel's; UINT64_MAX: there is none, or it says
+ * "max". */
 static uint64_t read_number(const char *path, const char *name)
 {
 	char line[256];
@@ -83,7 +93,7 @@ static uint64_t read_number(const char *path, const char *name)
 	return ret;
 }
 
-/* What the machine, or the container, has left. */
+/* Bytes of memory that the machine has left, or the container if that is less. */
 static uint64_t memory_left(void)
 {
 	uint64_t kb = read_number("/proc/meminfo", "MemAvailable:"),
@@ -97,13 +107,13 @@ static uint64_t memory_left(void)
 	return left < machine ? left : machine;
 }
 
-/* A mapped file of len bytes that the disk has given room for; NULL: *why. */
+/* A mapped file of len bytes, for which the disk has given room.  NULL: *why says why not. */
 static void *map_file(uint64_t len, const char **why)
 {
 	const char *dir = getenv("TMPDIR");
+	_cleanup_close_ int fd = -1;
 	struct statfs fs;
 	void *p;
-	int fd;
 
 	if (!dir || !*dir)
 		dir = "/tmp";
@@ -124,11 +134,9 @@ static void *map_file(uint64_t len, const char **why)
 	/* All of it now: a mapped page without room is a SIGBUS. */
 	if (posix_fallocate(fd, 0, (off_t)len)) {
 		*why = "no space below TMPDIR";
-		close(fd);
 		return NULL;
 	}
 	p = map_aligned(fd, len);
-	close(fd);
 	if (p != MAP_FAILED)
 		return p;
 	*why = "a file below TMPDIR cannot be mapped";
@@ -137,19 +145,17 @@ static void *map_file(uint64_t len, const char **why)
 
 static struct err *store_memory(uint64_t len, struct store **ret)
 {
-	struct store *s = calloc(1, sizeof(*s));
+	_cleanup_(cleanup_store_destroy) struct store *s = calloc(1, sizeof(*s));
 	void *p;
 
 	if (!s)
 		return err_nomem();
 	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		 0);
-	if (p == MAP_FAILED) {
-		free(s);
+	if (p == MAP_FAILED)
 		return err_nomem();
-	}
 	*s = (struct store){ .base = p, .len = len };
-	*ret = s;
+	*ret = TAKE_PTR(s);
 	return NULL;
 }
 
@@ -162,18 +168,14 @@ struct err *store_for(uint64_t len, struct store **ret, const char **why)
 	if (len < STORE_MIN)
 		return NULL;
 	left = memory_left();
-	if (len > left / STORE_SHARE) {
-		struct err *err = store_file(len, left / STORE_SHARE / STORE_SHARE, ret, why);
-
-		if (err || *ret)
-			return err;
-	}
-	return store_memory(len, ret);
+	if (len > left / STORE_SHARE)
+		TRY(store_file(len, left / STORE_SHARE / STORE_SHARE, ret, why));
+	return *ret ? NULL : store_memory(len, ret);
 }
 
 struct err *store_file(uint64_t len, uint64_t budget, struct store **ret, const char **why)
 {
-	struct store *s = calloc(1, sizeof(*s));
+	_cleanup_(cleanup_store_destroy) struct store *s = calloc(1, sizeof(*s));
 	uint64_t pieces = (len + STORE_PIECE - 1) >> STORE_PIECE_SHIFT;
 
 	*ret = NULL;
@@ -181,19 +183,15 @@ struct err *store_file(uint64_t len, uint64_t budget, struct store **ret, const 
 		return err_nomem();
 	s->len = pieces << STORE_PIECE_SHIFT;
 	s->base = map_file(s->len, why);
-	if (!s->base) {
-		store_destroy(s);
+	if (!s->base)
 		return NULL;
-	}
 	s->in = malloc(pieces * sizeof(*s->in));
 	s->is_in = calloc(pieces, 1);
-	if (!s->in || !s->is_in) {
-		store_destroy(s);
+	if (!s->in || !s->is_in)
 		return err_nomem();
-	}
-	s->random = 88172645463325252ull;
+	s->random = 88172645463325252ull; /* the seed of Marsaglia's "Xorshift RNGs" */
 	s->budget = budget > STORE_BUDGET ? budget : STORE_BUDGET;
-	*ret = s;
+	*ret = TAKE_PTR(s);
 	return NULL;
 }
 
@@ -210,7 +208,7 @@ void store_destroy(struct store *s)
 
 uint8_t *store_alloc(struct store *s, uint64_t len)
 {
-	uint64_t at = (s->used + 15) & ~15ull;
+	uint64_t at = (s->used + STORE_ALIGN - 1) & ~(uint64_t)(STORE_ALIGN - 1);
 
 	if (at > s->len || len > s->len - at)
 		return NULL;
@@ -236,10 +234,10 @@ void store_trim(struct store *s)
 }
 
 /*
- * Which one goes is left to chance: frontiers go through the heap from end to end again and again,
+ * Takes one piece out of memory.  Which one is left to chance: frontiers go through the heap from end to end again and again,
  * and the oldest would always be the one that is needed next.
  */
-static void evict(struct store *s)
+static void store_evict(struct store *s)
 {
 	size_t i;
 
@@ -255,7 +253,7 @@ static void evict(struct store *s)
 void store_enter_(struct store *s, uint32_t piece)
 {
 	if ((uint64_t)(s->nin + 1) << STORE_PIECE_SHIFT > s->budget)
-		evict(s);
+		store_evict(s);
 	s->is_in[piece] = 1;
 	s->in[s->nin++] = piece;
 }
