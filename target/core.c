@@ -1,8 +1,8 @@
 /*
- * Core files, read with pread(): a page of it is in memory while it is copied.
+ * Core files are read with pread(), so that a page of one is in memory only while it is copied.
  *
- * What the core does not have is looked for in EXE, where the process had EXE mapped:
- * coredump_filter leaves out pages that nobody wrote to.
+ * What the core does not have is looked for in EXE, or in the other file that the process had
+ * mapped there: coredump_filter leaves out pages that nobody wrote to.
  */
 #include "target/core.h"
 
@@ -20,8 +20,17 @@
 #include "base/cleanup.h"
 #include "base/intr.h"
 #include "base/limits.h"
+#include "base/search.h"
 #include "target/core_note.h"
+#include "target/elf_note.h"
 #include "target/target_int.h"
+
+enum {
+	READ_MAX = 1 << 30, /* of one pread() */
+	FIRST_PAGE = 4096,
+	PROGRESS = 16 << 20,
+	INTR_EVERY = 256, /* ranges */
+};
 
 struct segment {
 	uint64_t addr, memsz;
@@ -81,9 +90,11 @@ void core_destroy(struct core *c)
 }
 
 DEFINE_CLEANUP(core_destroy, struct core *)
+DEFINE_CLEANUP(elf_end, Elf *)
 
 /* ------------------------------------------------------------------ headers */
 
+/* A total order: segments that begin at one address overlap, which is an error. */
 static int segment_cmp(const void *a, const void *b)
 {
 	const struct segment *x = a, *y = b;
@@ -91,7 +102,7 @@ static int segment_cmp(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-/* What is no core, by its first bytes: what to do with it. */
+/* Says of a file that is no core what it is, by its first bytes, and what to do with it. */
 static struct err *not_a_core(const uint8_t *b, size_t n)
 {
 	static const struct {
@@ -118,13 +129,14 @@ static struct err *not_a_core(const uint8_t *b, size_t n)
 			  n ? "neither a core file nor a stub" : "an empty file, no core");
 }
 
-static struct err *read_at(const struct core *c, uint64_t off, void *dst, uint64_t len,
-			   uint64_t *got)
+/* Up to len bytes; *got is less at the end of the file only. */
+static struct err *core_read_at(const struct core *c, uint64_t off, void *dst, uint64_t len,
+				uint64_t *got)
 {
 	uint8_t *p = dst;
 
 	for (*got = 0; *got < len;) {
-		uint64_t want = len - *got < (1u << 30) ? len - *got : 1u << 30;
+		uint64_t want = len - *got < READ_MAX ? len - *got : READ_MAX;
 		ssize_t n = off + *got < c->size ?
 				    pread(c->fd, p + *got, want, (off_t)(off + *got)) :
 				    0;
@@ -149,17 +161,16 @@ static struct err *note_auxv(struct core *c, const uint8_t *d, size_t len)
 	return buf_add(&c->t.auxv, d, len);
 }
 
-/* fs/binfmt_elf.c: fill_files_note(): count, page size; count times start, end, offset in pages;
- * the paths. */
+/* The files that were mapped: their number, the page size; of each start, end, offset in pages; the
+ * paths (fs/binfmt_elf.c: fill_files_note()). */
 static struct err *note_files(struct core *c, const uint8_t *d, size_t len)
 {
 	struct cursor k = cursor_make(d, len, c->fmt);
 	uint64_t n = cursor_word(&k), page = cursor_word(&k);
 	const char *path, *end;
-	struct err *err = NULL;
 
 	if (k.bad || n > cursor_left(&k) / (3 * c->fmt.word) || c->files)
-		return NULL; /* names only: a core without is a core */
+		return NULL; /* it gives names only: a core is one without it */
 	c->files = malloc(len + 1);
 	if (!c->files)
 		return err_nomem();
@@ -167,20 +178,19 @@ static struct err *note_files(struct core *c, const uint8_t *d, size_t len)
 	c->files[len] = 0;
 	end = c->files + len;
 	path = c->files + (2 + 3 * n) * c->fmt.word;
-	for (uint64_t i = 0; i < n && path < end && !err; i++) {
+	for (uint64_t i = 0; i < n && path < end; i++) {
 		struct mapping m = { cursor_word(&k), cursor_word(&k), cursor_word(&k) * page,
 				     path };
 
-		err = vec_push(&c->maps, m);
+		TRY(vec_push(&c->maps, m));
 		path += strlen(path) + 1;
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *note_psinfo(struct core *c, const uint8_t *d, size_t len)
 {
-	/* struct elf_prpsinfo: uids are two bytes wide on 386 and arm, which the size tells. */
-	size_t pid = c->fmt.word == 8 ? 24 : len <= 124 ? 12 : 16;
+	size_t pid = prpsinfo_pid(c->fmt, len);
 
 	if (len >= pid + 4)
 		c->info.pid = bytes_u32(c->fmt, d + pid);
@@ -189,52 +199,54 @@ static struct err *note_psinfo(struct core *c, const uint8_t *d, size_t len)
 
 static struct err *note_status(struct core *c, const uint8_t *d, size_t len)
 {
-	struct buf b = BUF_INIT;
-	struct err *err;
+	_cleanup_buf_ struct buf b = BUF_INIT;
 
 	if (c->prstatus.n >= LIMIT_THREADS)
 		return err_create(ERR_LIMIT, "more than %u threads", LIMIT_THREADS);
-	err = buf_add(&b, d, len);
-	if (!err)
-		err = vec_push(&c->prstatus, b);
-	if (err)
-		buf_deinit(&b);
-	return err;
+	TRY(buf_add(&b, d, len));
+	TRY(vec_push(&c->prstatus, b));
+	b = (struct buf)BUF_INIT;
+	return NULL;
 }
 
-static struct err *note_one(struct core *c, const GElf_Nhdr *nh, const char *name, const uint8_t *d)
+/* Our own note: time, flags, monotonic time; cores of earlier versions have less. */
+static void note_capture(struct core *c, const uint8_t *d, size_t len)
 {
-	if (nh->n_namesz == sizeof(CORE_OWNER) && !memcmp(name, CORE_OWNER, sizeof(CORE_OWNER))) {
-		if (nh->n_type == CORE_NOTE_CAPTURE && nh->n_descsz >= 8) {
-			c->info.ours = true;
-			c->info.time_ns = (int64_t)bytes_u64(c->fmt, d);
-			c->info.full = nh->n_descsz >= 16 && bytes_u64(c->fmt, d + 8) & CORE_FULL;
-			c->info.mono_ns = nh->n_descsz >= 24 ? bytes_u64(c->fmt, d + 16) : 0;
-		}
+	struct cursor k = cursor_make(d, len, c->fmt);
+
+	if (len < 8)
+		return;
+	c->info.ours = true;
+	c->info.time_ns = (int64_t)cursor_uint(&k, 8);
+	c->info.full = cursor_uint(&k, 8) & CORE_FULL;
+	c->info.mono_ns = cursor_uint(&k, 8);
+}
+
+static struct err *note_one(struct core *c, const struct elf_note *n)
+{
+	if (elf_note_is(n, CORE_OWNER, CORE_NOTE_CAPTURE))
+		note_capture(c, n->desc, n->len);
+	if (n->name_len < 4 || memcmp(n->name, "CORE", 4))
 		return NULL;
-	}
-	if (nh->n_namesz < 4 || memcmp(name, "CORE", 4))
-		return NULL;
-	switch (nh->n_type) {
+	switch (n->type) {
 	case NT_PRSTATUS:
-		return note_status(c, d, nh->n_descsz);
+		return note_status(c, n->desc, n->len);
 	case NT_PRPSINFO:
-		return note_psinfo(c, d, nh->n_descsz);
+		return note_psinfo(c, n->desc, n->len);
 	case NT_AUXV:
-		return note_auxv(c, d, nh->n_descsz);
+		return note_auxv(c, n->desc, n->len);
 	case NT_FILE:
-		return note_files(c, d, nh->n_descsz);
+		return note_files(c, n->desc, n->len);
 	default:
 		return NULL;
 	}
 }
 
-static struct err *read_notes(struct core *c, Elf *elf, uint64_t off, uint64_t len)
+static struct err *core_read_notes(struct core *c, Elf *elf, uint64_t off, uint64_t len)
 {
-	size_t at = 0, next, name, desc;
+	struct elf_note note;
+	struct cursor notes;
 	Elf_Data *data;
-	GElf_Nhdr nh;
-	struct err *err = NULL;
 
 	if (off >= c->size)
 		return err_create(ERR_BADDATA, "cut before its notes: no thread can be read");
@@ -242,23 +254,38 @@ static struct err *read_notes(struct core *c, Elf *elf, uint64_t off, uint64_t l
 		len = c->size - off;
 	if (len > LIMIT_CORE_NOTES)
 		return err_create(ERR_LIMIT, "%" PRIu64 " bytes of notes", len);
-	data = elf_getdata_rawchunk(elf, (int64_t)off, len, ELF_T_NHDR);
+	data = elf_getdata_rawchunk(elf, (int64_t)off, len, ELF_T_BYTE);
 	if (!data)
 		return err_create(ERR_BADDATA, "its notes cannot be read: %s", elf_errmsg(-1));
-	for (; !err && at < data->d_size && (next = gelf_getnote(data, at, &nh, &name, &desc)) > 0;
-	     at = next)
-		err = note_one(c, &nh, (const char *)data->d_buf + name,
-			       (const uint8_t *)data->d_buf + desc);
-	return err;
+	notes = cursor_make(data->d_buf, data->d_size, c->fmt);
+	while (elf_note_next(&notes, &note))
+		TRY(note_one(c, &note));
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ opening */
 
-static struct err *read_headers(struct core *c, Elf *elf)
+static struct err *read_segment(struct core *c, Elf *elf, size_t i)
+{
+	GElf_Phdr ph;
+
+	if (!gelf_getphdr(elf, (int)i, &ph))
+		return err_create(ERR_BADDATA, "program header %zu cannot be read (cut?)", i);
+	if (ph.p_type == PT_NOTE)
+		return core_read_notes(c, elf, ph.p_offset, ph.p_filesz);
+	if (ph.p_type != PT_LOAD || !ph.p_memsz)
+		return NULL;
+	if (ph.p_filesz > ph.p_memsz || ph.p_vaddr + (ph.p_memsz - 1) < ph.p_vaddr ||
+	    ph.p_offset + ph.p_filesz < ph.p_offset)
+		return err_create(ERR_BADDATA, "program header %zu makes no sense", i);
+	return vec_push(&c->segments, ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset,
+							 ph.p_filesz, !!(ph.p_flags & PF_W) }));
+}
+
+static struct err *core_read_headers(struct core *c, Elf *elf)
 {
 	GElf_Ehdr eh;
 	size_t n;
-	struct err *err = NULL;
 
 	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &eh))
 		return err_create(ERR_BADDATA, "a damaged ELF file");
@@ -268,32 +295,14 @@ static struct err *read_headers(struct core *c, Elf *elf)
 	c->machine = eh.e_machine;
 	c->fmt = (struct bytes_fmt){ eh.e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4,
 				     eh.e_ident[EI_DATA] == ELFDATA2MSB };
-	/* More than 65534 headers are counted in section 0, which the kernel writes at the end:
-	 * a cut core lacks it. */
+	/* Section 0 counts headers of which there are more than 65534; the kernel writes it at the
+	 * end, so that a cut core lacks it. */
 	if (elf_getphdrnum(elf, &n) || (n == PN_XNUM && eh.e_shoff >= c->size))
 		return err_create(ERR_BADDATA, "cut: its program headers cannot be counted");
 	if (n > LIMIT_CORE_SEGMENTS)
 		return err_create(ERR_LIMIT, "%zu program headers", n);
-	for (size_t i = 0; i < n && !err; i++) {
-		GElf_Phdr ph;
-
-		if (!gelf_getphdr(elf, (int)i, &ph))
-			return err_create(ERR_BADDATA, "program header %zu cannot be read (cut?)",
-					  i);
-		if (ph.p_type == PT_NOTE)
-			err = read_notes(c, elf, ph.p_offset, ph.p_filesz);
-		if (ph.p_type != PT_LOAD || !ph.p_memsz)
-			continue;
-		if (ph.p_filesz > ph.p_memsz || ph.p_vaddr + (ph.p_memsz - 1) < ph.p_vaddr ||
-		    ph.p_offset + ph.p_filesz < ph.p_offset)
-			return err_create(ERR_BADDATA, "program header %zu makes no sense", i);
-		if (!err)
-			err = vec_push(&c->segments,
-				       ((struct segment){ ph.p_vaddr, ph.p_memsz, ph.p_offset,
-							  ph.p_filesz, !!(ph.p_flags & PF_W) }));
-	}
-	if (err)
-		return err;
+	for (size_t i = 0; i < n; i++)
+		TRY(read_segment(c, elf, i));
 	if (!c->prstatus.n)
 		return err_create(ERR_BADDATA, "a core file without threads (NT_PRSTATUS)");
 	if (c->segments.n)
@@ -314,8 +323,8 @@ static const struct mapping *mapping_at(const struct core *c, uint64_t addr)
 	return NULL;
 }
 
-/* EXE is where the program's entry, or its headers, are. */
-static struct err *find_exe(struct core *c)
+/* EXE is the file that holds the program's entry, or its headers. */
+static struct err *core_find_exe(struct core *c)
 {
 	struct cursor k = cursor_make(c->t.auxv.data, c->t.auxv.len, c->fmt);
 	const struct mapping *m = NULL;
@@ -335,34 +344,30 @@ static struct err *find_exe(struct core *c)
 
 static struct err *core_open_(struct core *c)
 {
+	_cleanup_(cleanup_elf_end) Elf *elf = NULL;
 	uint8_t magic[8];
 	struct stat st;
 	uint64_t got;
-	struct err *err;
-	Elf *elf;
 
 	c->fd = open(c->path, O_RDONLY | O_CLOEXEC);
 	if (c->fd < 0 || fstat(c->fd, &st))
 		return err_os(errno, "opening");
 	c->size = (uint64_t)st.st_size;
 	c->info.time_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	err = read_at(c, 0, magic, sizeof(magic), &got);
-	if (err)
-		return err;
+	TRY(core_read_at(c, 0, magic, sizeof(magic), &got));
 	if (got < SELFMAG || memcmp(magic, ELFMAG, SELFMAG))
 		return not_a_core(magic, got);
 	elf_version(EV_CURRENT);
 	elf = elf_begin(c->fd, ELF_C_READ, NULL);
 	if (!elf)
 		return err_create(ERR_BADDATA, "a damaged ELF file: %s", elf_errmsg(-1));
-	err = read_headers(c, elf);
-	elf_end(elf);
-	for (size_t i = 0; i < c->segments.n && !err && !c->anonymous; i++) {
+	TRY(core_read_headers(c, elf));
+	for (size_t i = 0; i < c->segments.n && !c->anonymous; i++) {
 		const struct segment *s = &c->segments.v[i];
 
 		c->anonymous = s->writable && s->filesz && !mapping_at(c, s->addr);
 	}
-	return err ? err : find_exe(c);
+	return core_find_exe(c);
 }
 
 struct err *core_open(const char *path, struct core **ret)
@@ -418,35 +423,36 @@ uint64_t core_from_exe(const struct core *c)
 
 struct err *core_ranges(const struct core *c, struct ranges *ret)
 {
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < c->segments.n && !err; i++) {
+	for (size_t i = 0; i < c->segments.n; i++) {
 		uint64_t have = segment_present(c, &c->segments.v[i]);
 
 		if (have)
-			err = vec_push(ret, ((struct range){ c->segments.v[i].addr, have }));
+			TRY(vec_push(ret, ((struct range){ c->segments.v[i].addr, have })));
 	}
-	return err;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ the target */
 
-enum { FIRST_PAGE = 4096 };
+struct segment_key {
+	const struct segment *v;
+	uint64_t addr;
+};
 
-/* The first segment that ends behind addr. */
-static size_t segment_lookup(const struct core *c, uint64_t addr)
+static bool segment_ends_behind(const void *arg, size_t i)
 {
-	size_t lo = 0, hi = c->segments.n;
+	const struct segment_key *key = arg;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
+	return key->v[i].addr + (key->v[i].memsz - 1) >= key->addr;
+}
 
-		if (c->segments.v[mid].addr + (c->segments.v[mid].memsz - 1) < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+/* The first segment that ends behind addr; NULL: none. */
+static const struct segment *segment_lookup(const struct core *c, uint64_t addr)
+{
+	const struct segment_key key = { c->segments.v, addr };
+	size_t i = search_first(c->segments.n, segment_ends_behind, &key);
+
+	return i < c->segments.n ? &c->segments.v[i] : NULL;
 }
 
 /* Is the file at m's path what was mapped?  The core has the first page of every ELF file
@@ -458,22 +464,20 @@ static bool is_mapped_file(const struct core *c, const struct mapping *m, int fd
 
 	for (size_t i = 0; i < c->maps.n; i++) {
 		const struct mapping *x = &c->maps.v[i];
-		size_t k = segment_lookup(c, x->start);
-		const struct segment *s = k < c->segments.n ? &c->segments.v[k] : NULL;
-		struct err *err;
+		const struct segment *s = segment_lookup(c, x->start);
 
 		if (x->off || strcmp(x->path, m->path) || !s || s->addr > x->start ||
 		    s->filesz < x->start - s->addr + FIRST_PAGE)
 			continue;
-		err = read_at(c, s->off + (x->start - s->addr), there, FIRST_PAGE, &got);
-		err_destroy(err);
+		err_destroy(
+			core_read_at(c, s->off + (x->start - s->addr), there, FIRST_PAGE, &got));
 		return got == FIRST_PAGE && pread(fd, here, FIRST_PAGE, 0) == FIRST_PAGE &&
 		       !memcmp(here, there, FIRST_PAGE);
 	}
 	return false;
 }
 
-/* Of another file that was mapped there: a shared object's code and constants. */
+/* Bytes of another file that was mapped there: a shared object's code and constants. */
 static uint64_t read_mapped(struct core *c, uint64_t addr, uint8_t *dst, uint64_t len)
 {
 	const struct mapping *m = mapping_at(c, addr);
@@ -508,11 +512,12 @@ static bool is_variable(const struct elf *e, uint64_t addr)
 	return false;
 }
 
-/* Memory that the core left out, from the file that was mapped there. */
+/* Memory that the core left out, from the file that was mapped there; how much of it there is. */
 static uint64_t read_file(struct core *c, uint64_t addr, uint8_t *dst, uint64_t len)
 {
 	const uint8_t *p;
 
+	/* A segment of EXE's that ends in between has less of it: the half of that is tried. */
 	for (uint64_t n = c->elf ? len : 0; n; n /= 2) {
 		p = elf_data(c->elf, addr - c->bias, n);
 		if (p) {
@@ -526,9 +531,9 @@ static uint64_t read_file(struct core *c, uint64_t addr, uint8_t *dst, uint64_t 
 }
 
 /*
- * Memory that the process had and never touched: the kernel writes none of such a mapping
- * (fs/coredump.c: vma_dump_size()). Where coredump_filter leaves out all that is no file's, nothing
- * can be said.
+ * Is it memory that the process had and never touched?  The kernel writes none of such a mapping
+ * (fs/coredump.c: vma_dump_size()).  Where coredump_filter leaves out all memory that is no file's,
+ * that cannot be told.
  */
 static bool is_untouched(const struct core *c, const struct segment *s)
 {
@@ -536,17 +541,14 @@ static bool is_untouched(const struct core *c, const struct segment *s)
 	       !mapping_at(c, s->addr);
 }
 
-static struct err *read_range(struct core *c, struct mem_range *r)
+static struct err *core_read_range(struct core *c, struct mem_range *r)
 {
-	struct err *err = NULL;
-
 	for (r->got = 0; r->got < r->len;) {
 		uint64_t addr = r->addr + r->got, left = r->len - r->got, n;
-		size_t i = segment_lookup(c, addr);
-		const struct segment *s = i < c->segments.n ? &c->segments.v[i] : NULL;
+		const struct segment *s = segment_lookup(c, addr);
 
 		if (!s || s->addr > addr) {
-			/* One of ours has no headers for what it has not: EXE's constants are in
+			/* A core of ours has headers only for what it has: EXE's constants are in
 			 * EXE. */
 			if (!c->info.ours || !c->elf || is_variable(c->elf, addr - c->bias))
 				break;
@@ -555,7 +557,7 @@ static struct err *read_range(struct core *c, struct mem_range *r)
 		} else if (addr - s->addr < s->filesz) {
 			n = s->filesz - (addr - s->addr);
 			n = n < left ? n : left;
-			err = read_at(c, s->off + (addr - s->addr), r->dst + r->got, n, &n);
+			TRY(core_read_at(c, s->off + (addr - s->addr), r->dst + r->got, n, &n));
 		} else {
 			uint64_t all = s->memsz - (addr - s->addr);
 
@@ -566,32 +568,29 @@ static struct err *read_range(struct core *c, struct mem_range *r)
 				n = all;
 			}
 		}
-		if (err || !n)
-			return err;
+		if (!n)
+			break;
 		r->got += n;
 	}
 	return NULL;
 }
 
-enum { PROGRESS = 16 << 20 };
-
 static struct err *core_readv(struct mem_source *src, struct mem_range *ranges, size_t n)
 {
 	struct core *c = (struct core *)src;
 	uint64_t bytes = 0, said = 0;
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < n && !err; i++) {
-		err = i % 256 ? NULL : intr_check();
-		if (!err)
-			err = read_range(c, &ranges[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (i % INTR_EVERY == 0)
+			TRY(intr_check());
+		TRY(core_read_range(c, &ranges[i]));
 		bytes += ranges[i].got;
 		if (c->t.progress && bytes - said >= PROGRESS) {
 			c->t.progress(c->t.progress_arg, bytes);
 			said = bytes;
 		}
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *core_auxv(struct target *t, struct buf *ret)
@@ -623,13 +622,12 @@ static struct err *core_threads(struct target *t, struct threads *ret)
 {
 	const struct core *c = (const struct core *)t;
 	const struct core_regs *regs = core_regs_find(c->machine, c->fmt);
-	struct err *err = NULL;
 
 	if (!regs)
 		return err_create(ERR_UNSUPPORTED, "registers in core files of %s are not known",
 				  arch_machine_name(c->machine));
 	ret->n = 0;
-	for (size_t i = 0; i < c->prstatus.n && !err; i++) {
+	for (size_t i = 0; i < c->prstatus.n; i++) {
 		struct thread th = { 0 };
 
 		if (c->prstatus.v[i].len < prstatus_reg(c->fmt) + regs->n * regs->word)
@@ -637,10 +635,10 @@ static struct err *core_threads(struct target *t, struct threads *ret)
 					  "a thread's registers take %zu bytes, not %zu",
 					  c->prstatus.v[i].len, prstatus_size(regs));
 		fill_thread(c, regs, &c->prstatus.v[i], &th);
-		err = vec_push(ret, th);
+		TRY(vec_push(ret, th));
 	}
 	threads_sort(ret);
-	return err;
+	return NULL;
 }
 
 static void core_target_destroy(struct target *t)

@@ -13,16 +13,15 @@
 
 struct core;
 
-/* Does `target`, of the command line, name a file?  Then it is meant as a core, whatever it
- * holds. */
+/* Does TARGET of the command line name a file?  Then it is meant as a core, whatever it holds. */
 bool core_is_file(const char *target);
 
-/* ERR_BADDATA: no core (what it is, and what to do: compressed ones too), or one too damaged to
- * be read. */
+/* ERR_BADDATA: the file is no core (the message says what it is, also if it is compressed, and what
+ * to do), or one too damaged to be read. */
 ERR_MUST_CHECK struct err *core_open(const char *path, struct core **ret);
 void core_destroy(struct core *c);
 
-/* What it says of itself. */
+/* What the core says of itself. */
 struct core_info {
 	const char *exe;  /* the program's path, by NT_FILE; NULL: unknown */
 	uint64_t pid;     /* 0: unknown */
@@ -33,22 +32,20 @@ struct core_info {
 };
 struct core_info core_info(const struct core *c);
 
-/* Bytes that its program headers promise and that are behind the file's end; *at: the first such
- * address. */
+/* Bytes that the program headers promise, and that would lie behind the file's end; *at: the first
+ * such address. */
 uint64_t core_cut(const struct core *c, uint64_t *at);
-/* Of bytes read so far: how many of EXE's variables were taken from EXE, since the core has none
- * of their pages. */
+/* Of the bytes read so far, those of EXE's variables that were taken from EXE, since the core has
+ * none of their pages. */
 uint64_t core_from_exe(const struct core *c);
 
-/*
- * Memory and threads.  exe (borrowed) is where pages come from that were left out; bias: its place.
- * The core is borrowed and outlives the target.  ERR_UNSUPPORTED: a machine without tables.
- */
+/* The core as a target, which borrows it.  ERR_BADDATA: it is of another architecture. */
 ERR_MUST_CHECK struct err *core_target(struct core *c, const struct arch *arch,
 				       struct target **ret);
+/* Pages that the core left out come from exe, which is borrowed; bias: its place. */
 void core_set_exe(struct core *c, const struct elf *exe, uint64_t bias);
 
-/* All memory that the core says the process had, and can be read: sorted. */
+/* All memory that the core holds, sorted. */
 ERR_MUST_CHECK struct err *core_ranges(const struct core *c, struct ranges *ret);
 
 #endif

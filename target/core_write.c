@@ -1,6 +1,7 @@
 /*
- * ELF header; program headers; notes; memory; and, where there are more headers than 16 bits count,
- * section header 0 with their number (gABI, PN_XNUM).
+ * A core file is written front to back: ELF header; program headers; notes; memory.  Where there are
+ * more program headers than 16 bits count, section header 0, which follows the ELF header, has their
+ * number (gABI, PN_XNUM).
  */
 #include "target/core_write.h"
 
@@ -13,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/intr.h"
 #include "target/core_note.h"
+#include "target/elf_header.h"
 
 enum { CHUNK = 4 << 20, BLOCK = 4096 };
 
@@ -33,13 +35,10 @@ static struct err *put_word(struct buf *b, struct bytes_fmt f, uint64_t v)
 
 static struct err *put_zeros(struct buf *b, size_t n)
 {
-	struct err *err = buf_reserve(b, n);
-
-	if (!err) {
-		memset(b->data + b->len, 0, n);
-		b->len += n;
-	}
-	return err;
+	TRY(buf_reserve(b, n));
+	memset(b->data + b->len, 0, n);
+	b->len += n;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ notes */
@@ -48,12 +47,13 @@ static struct err *put_note(struct buf *b, struct bytes_fmt f, const char *owner
 			    const struct buf *desc)
 {
 	size_t name = strlen(owner) + 1;
-	struct err *err;
 
-	if ((err = put(b, f, name, 4)) || (err = put(b, f, desc->len, 4)) ||
-	    (err = put(b, f, type, 4)) || (err = buf_add(b, owner, name)) ||
-	    (err = put_zeros(b, -name & 3)) || (err = buf_add(b, desc->data, desc->len)))
-		return err;
+	TRY(put(b, f, name, 4));
+	TRY(put(b, f, desc->len, 4));
+	TRY(put(b, f, type, 4));
+	TRY(buf_add(b, owner, name));
+	TRY(put_zeros(b, -name & 3));
+	TRY(buf_add(b, desc->data, desc->len));
 	return put_zeros(b, -desc->len & 3);
 }
 
@@ -62,193 +62,178 @@ static struct err *add_status(struct buf *b, const struct core_contents *c,
 {
 	_cleanup_buf_ struct buf d = BUF_INIT;
 	const struct arch *a = c->arch;
-	struct err *err = put_zeros(&d, prstatus_pid(a->fmt));
 
-	if (!err)
-		err = put(&d, a->fmt, th->tid, 4);
-	if (!err)
-		err = put_zeros(&d, prstatus_reg(a->fmt) - d.len);
-	for (size_t i = 0; i < regs->n && !err; i++) {
+	TRY(put_zeros(&d, prstatus_pid(a->fmt)));
+	TRY(put(&d, a->fmt, th->tid, 4));
+	TRY(put_zeros(&d, prstatus_reg(a->fmt) - d.len));
+	for (size_t i = 0; i < regs->n; i++) {
 		uint64_t v = 0;
 
 		for (unsigned k = 0; k < a->nregs && *regs->names[i]; k++)
 			if (th->have[k] && !strcmp(a->reg_names[k], regs->names[i]))
 				v = th->regs[k];
-		err = put_word(&d, a->fmt, v);
+		TRY(put_word(&d, a->fmt, v));
 	}
-	if (!err)
-		err = put_word(&d, a->fmt, 0);
-	return err ? err : put_note(b, a->fmt, "CORE", NT_PRSTATUS, &d);
+	TRY(put_word(&d, a->fmt, 0)); /* pr_fpvalid */
+	return put_note(b, a->fmt, "CORE", NT_PRSTATUS, &d);
 }
 
 static struct err *add_psinfo(struct buf *b, const struct core_contents *c)
 {
 	_cleanup_buf_ struct buf d = BUF_INIT;
 	const char *base = strrchr(c->exe, '/');
-	/* as prstatus_pid() in target/core.c: 128 bytes where uids take four */
-	bool narrow = c->arch->fmt.word == 4;
-	char fname[16] = "", args[80] = "";
-	struct err *err = put_zeros(&d, narrow ? 16 : 24);
+	char fname[16] = "", args[80] = ""; /* as wide as struct elf_prpsinfo has them */
 
 	strncpy(fname, base ? base + 1 : c->exe, sizeof(fname) - 1);
 	strncpy(args, c->exe, sizeof(args) - 1);
-	if (!err)
-		err = put(&d, c->arch->fmt, c->pid, 4);
-	if (!err)
-		err = put_zeros(&d, 12);
-	if (!err)
-		err = buf_add(&d, fname, sizeof(fname));
-	if (!err)
-		err = buf_add(&d, args, sizeof(args));
-	return err ? err : put_note(b, c->arch->fmt, "CORE", NT_PRPSINFO, &d);
+	TRY(put_zeros(&d, prpsinfo_pid(c->arch->fmt, PRPSINFO_SIZE)));
+	TRY(put(&d, c->arch->fmt, c->pid, 4));
+	TRY(put_zeros(&d, 3 * 4)); /* pr_ppid, pr_pgrp, pr_sid */
+	TRY(buf_add(&d, fname, sizeof(fname)));
+	TRY(buf_add(&d, args, sizeof(args)));
+	return put_note(b, c->arch->fmt, "CORE", NT_PRPSINFO, &d);
 }
 
 static struct err *add_files(struct buf *b, const struct core_contents *c)
 {
 	_cleanup_buf_ struct buf d = BUF_INIT;
 	struct bytes_fmt f = c->arch->fmt;
-	struct err *err = put_word(&d, f, c->nfiles);
 
-	if (!err)
-		err = put_word(&d, f, BLOCK);
-	for (size_t i = 0; i < c->nfiles && !err; i++) {
-		err = put_word(&d, f, c->files[i].start);
-		if (!err)
-			err = put_word(&d, f, c->files[i].end);
-		if (!err)
-			err = put_word(&d, f, c->files[i].off / BLOCK);
+	TRY(put_word(&d, f, c->nfiles));
+	TRY(put_word(&d, f, BLOCK));
+	for (size_t i = 0; i < c->nfiles; i++) {
+		TRY(put_word(&d, f, c->files[i].start));
+		TRY(put_word(&d, f, c->files[i].end));
+		TRY(put_word(&d, f, c->files[i].off / BLOCK));
 	}
-	for (size_t i = 0; i < c->nfiles && !err; i++)
-		err = buf_add(&d, c->files[i].path, strlen(c->files[i].path) + 1);
-	return err ? err : put_note(b, f, "CORE", NT_FILE, &d);
+	for (size_t i = 0; i < c->nfiles; i++)
+		TRY(buf_add(&d, c->files[i].path, strlen(c->files[i].path) + 1));
+	return put_note(b, f, "CORE", NT_FILE, &d);
 }
 
+static struct err *add_capture(struct buf *b, const struct core_contents *c)
+{
+	_cleanup_buf_ struct buf d = BUF_INIT;
+	struct bytes_fmt f = c->arch->fmt;
+
+	TRY(put(&d, f, (uint64_t)c->time_ns, 8));
+	TRY(put(&d, f, (c->scrubbed ? CORE_SCRUBBED : 0) | (c->full ? CORE_FULL : 0), 8));
+	TRY(put(&d, f, c->mono_ns, 8));
+	return put_note(b, f, CORE_OWNER, CORE_NOTE_CAPTURE, &d);
+}
+
+/* Notes of the whole process come behind the first thread's (fs/binfmt_elf.c). */
 static struct err *add_notes(struct buf *b, const struct core_contents *c)
 {
 	const struct core_regs *regs = core_regs_find(c->arch->elf_machine, c->arch->fmt);
-	_cleanup_buf_ struct buf own = BUF_INIT;
-	struct bytes_fmt f = c->arch->fmt;
-	struct err *err;
 
 	if (!regs)
 		return err_create(ERR_UNSUPPORTED, "registers in core files of %s are not known",
 				  c->arch->name);
-	/* Process-wide notes come behind the first thread's (fs/binfmt_elf.c). */
-	err = c->threads->n ? add_status(b, c, regs, &c->threads->v[0]) : NULL;
-	if (!err)
-		err = add_psinfo(b, c);
-	if (!err && c->auxv)
-		err = put_note(b, f, "CORE", NT_AUXV, c->auxv);
-	if (!err)
-		err = add_files(b, c);
-	if (!err)
-		err = put(&own, f, (uint64_t)c->time_ns, 8);
-	if (!err)
-		err = put(&own, f, (c->scrubbed ? CORE_SCRUBBED : 0) | (c->full ? CORE_FULL : 0),
-			  8);
-	if (!err)
-		err = put(&own, f, c->mono_ns, 8);
-	if (!err)
-		err = put_note(b, f, CORE_OWNER, CORE_NOTE_CAPTURE, &own);
-	for (size_t i = 1; i < c->threads->n && !err; i++)
-		err = add_status(b, c, regs, &c->threads->v[i]);
-	return err;
+	if (c->threads->n)
+		TRY(add_status(b, c, regs, &c->threads->v[0]));
+	TRY(add_psinfo(b, c));
+	if (c->auxv)
+		TRY(put_note(b, c->arch->fmt, "CORE", NT_AUXV, c->auxv));
+	TRY(add_files(b, c));
+	TRY(add_capture(b, c));
+	for (size_t i = 1; i < c->threads->n; i++)
+		TRY(add_status(b, c, regs, &c->threads->v[i]));
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ headers */
 
-static struct err *add_phdr(struct buf *b, struct bytes_fmt f, uint32_t type, uint32_t flags,
-			    uint64_t off, uint64_t addr, uint64_t len, uint64_t memsz)
+/* The fields of Elf64_Phdr and Elf32_Phdr in order; flags stand in different places. */
+static struct err *add_phdr(struct buf *b, struct bytes_fmt f, const Elf64_Phdr *ph)
 {
-	struct err *err = put(b, f, type, 4);
-
-	if (!err && f.word == 8)
-		err = put(b, f, flags, 4);
-	if (!err)
-		err = put_word(b, f, off);
-	if (!err)
-		err = put_word(b, f, addr);
-	if (!err)
-		err = put_word(b, f, 0);
-	if (!err)
-		err = put_word(b, f, len);
-	if (!err)
-		err = put_word(b, f, memsz);
-	if (!err && f.word == 4)
-		err = put(b, f, flags, 4);
-	return err ? err : put_word(b, f, 1);
+	TRY(put(b, f, ph->p_type, 4));
+	if (f.word == 8)
+		TRY(put(b, f, ph->p_flags, 4));
+	TRY(put_word(b, f, ph->p_offset));
+	TRY(put_word(b, f, ph->p_vaddr));
+	TRY(put_word(b, f, ph->p_paddr));
+	TRY(put_word(b, f, ph->p_filesz));
+	TRY(put_word(b, f, ph->p_memsz));
+	if (f.word == 4)
+		TRY(put(b, f, ph->p_flags, 4));
+	return put_word(b, f, ph->p_align);
 }
 
-struct sizes {
-	unsigned ehdr, phdr, shdr;
-};
-
-static struct sizes elf_sizes(struct bytes_fmt f)
+/* Section 0 is all zeros but for sh_info. */
+static struct err *add_section0(struct buf *b, struct bytes_fmt f, uint64_t nphdrs)
 {
-	return f.word == 8 ? (struct sizes){ 64, 56, 64 } : (struct sizes){ 52, 32, 40 };
+	size_t end = b->len + shdr_size(f);
+
+	TRY(put_zeros(b,
+		      f.word == 8 ? offsetof(Elf64_Shdr, sh_info) : offsetof(Elf32_Shdr, sh_info)));
+	TRY(put(b, f, nphdrs, 4));
+	return put_zeros(b, end - b->len);
 }
 
 static struct err *add_ehdr(struct buf *b, const struct core_contents *c, uint64_t nphdrs)
 {
 	struct bytes_fmt f = c->arch->fmt;
-	struct sizes s = elf_sizes(f);
 	bool many = nphdrs >= PN_XNUM;
-	const uint8_t ident[EI_NIDENT] = { ELFMAG0,
-					   ELFMAG1,
-					   ELFMAG2,
-					   ELFMAG3,
-					   f.word == 8 ? ELFCLASS64 : ELFCLASS32,
-					   f.big ? ELFDATA2MSB : ELFDATA2LSB,
-					   EV_CURRENT };
+	const uint8_t ident[EI_NIDENT] = {
+		[EI_MAG0] = ELFMAG0,
+		[EI_MAG1] = ELFMAG1,
+		[EI_MAG2] = ELFMAG2,
+		[EI_MAG3] = ELFMAG3,
+		[EI_CLASS] = f.word == 8 ? ELFCLASS64 : ELFCLASS32,
+		[EI_DATA] = f.big ? ELFDATA2MSB : ELFDATA2LSB,
+		[EI_VERSION] = EV_CURRENT,
+	};
 	const struct {
 		uint64_t v;
 		unsigned size;
 	} fields[] = {
-		{ ET_CORE, 2 },
-		{ c->arch->elf_machine, 2 },
-		{ EV_CURRENT, 4 },
-		{ 0, f.word },
-		{ s.ehdr + (many ? s.shdr : 0), f.word },
-		{ many ? s.ehdr : 0, f.word },
-		{ 0, 4 },
-		{ s.ehdr, 2 },
-		{ s.phdr, 2 },
-		{ many ? PN_XNUM : nphdrs, 2 },
-		{ many ? s.shdr : 0, 2 },
-		{ many, 2 },
-		{ 0, 2 },
+		{ ET_CORE, 2 },                                       /* e_type */
+		{ c->arch->elf_machine, 2 },                          /* e_machine */
+		{ EV_CURRENT, 4 },                                    /* e_version */
+		{ 0, f.word },                                        /* e_entry */
+		{ ehdr_size(f) + (many ? shdr_size(f) : 0), f.word }, /* e_phoff */
+		{ many ? ehdr_size(f) : 0, f.word },                  /* e_shoff */
+		{ 0, 4 },                                             /* e_flags */
+		{ ehdr_size(f), 2 },                                  /* e_ehsize */
+		{ phdr_size(f), 2 },                                  /* e_phentsize */
+		{ many ? PN_XNUM : nphdrs, 2 },                       /* e_phnum */
+		{ many ? shdr_size(f) : 0, 2 },                       /* e_shentsize */
+		{ many, 2 },                                          /* e_shnum */
+		{ 0, 2 },                                             /* e_shstrndx */
 	};
-	struct err *err = buf_add(b, ident, sizeof(ident));
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields) && !err; i++)
-		err = put(b, f, fields[i].v, fields[i].size);
-	if (err || !many)
-		return err;
-	/* Section 0: all zero but sh_info. */
-	err = put_zeros(b, f.word == 8 ? 44 : 28);
-	if (!err)
-		err = put(b, f, nphdrs, 4);
-	return err ? err : put_zeros(b, s.ehdr + s.shdr - b->len);
+	TRY(buf_add(b, ident, sizeof(ident)));
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		TRY(put(b, f, fields[i].v, fields[i].size));
+	return many ? add_section0(b, f, nphdrs) : NULL;
 }
 
 static struct err *add_headers(struct buf *b, const struct core_contents *c, size_t notes_len)
 {
 	const struct ranges *r = c->ranges;
 	struct bytes_fmt f = c->arch->fmt;
-	struct sizes s = elf_sizes(f);
 	uint64_t n = r->n + 1, off;
-	struct err *err = add_ehdr(b, c, n);
 
-	off = b->len + n * s.phdr;
-	if (!err)
-		err = add_phdr(b, f, PT_NOTE, 0, off, 0, notes_len, 0);
+	TRY(add_ehdr(b, c, n));
+	off = b->len + n * phdr_size(f);
+	TRY(add_phdr(
+		b, f,
+		&(Elf64_Phdr){
+			.p_type = PT_NOTE, .p_offset = off, .p_filesz = notes_len, .p_align = 1 }));
 	off += notes_len;
-	for (size_t i = 0; i < r->n && !err; i++) {
-		err = add_phdr(b, f, PT_LOAD, PF_R | PF_W, off, r->v[i].addr, r->v[i].len,
-			       r->v[i].len);
+	for (size_t i = 0; i < r->n; i++) {
+		TRY(add_phdr(b, f,
+			     &(Elf64_Phdr){ .p_type = PT_LOAD,
+					    .p_flags = PF_R | PF_W,
+					    .p_offset = off,
+					    .p_vaddr = r->v[i].addr,
+					    .p_filesz = r->v[i].len,
+					    .p_memsz = r->v[i].len,
+					    .p_align = 1 }));
 		off += r->v[i].len;
 	}
-	return err;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ the file */
@@ -256,7 +241,8 @@ static struct err *add_headers(struct buf *b, const struct core_contents *c, siz
 struct file {
 	FILE *f;
 	bool seekable;
-	uint64_t at, hole; /* where we are; of it: zeros not yet written */
+	uint64_t at;   /* bytes so far */
+	uint64_t hole; /* of these, the last ones: zeros that were not written */
 };
 
 static struct err *file_write(struct file *o, const uint8_t *p, size_t len)
@@ -281,7 +267,7 @@ static struct err *file_write(struct file *o, const uint8_t *p, size_t len)
 	return NULL;
 }
 
-/* Zeros at the end, too, are part of the file. */
+/* Zeros at the end are part of the file, too. */
 static struct err *file_end(struct file *o)
 {
 	if (!o->hole)
@@ -291,44 +277,43 @@ static struct err *file_end(struct file *o)
 	return NULL;
 }
 
+static struct err *write_range(struct file *o, const struct core_contents *c, struct range r,
+			       uint8_t chunk[CHUNK])
+{
+	while (r.len) {
+		uint64_t n = r.len < CHUNK ? r.len : CHUNK;
+
+		TRY(intr_check());
+		TRY(image_read(c->img, r.addr, chunk, n));
+		if (c->filter)
+			TRY(c->filter(c->arg, r.addr, chunk, n));
+		TRY(file_write(o, chunk, n));
+		r.addr += n;
+		r.len -= n;
+	}
+	return NULL;
+}
+
 static struct err *write_memory(struct file *o, const struct core_contents *c)
 {
 	_cleanup_free_ uint8_t *chunk = malloc(CHUNK);
-	struct err *err = chunk ? NULL : err_nomem();
 
-	for (size_t i = 0; i < c->ranges->n && !err; i++) {
-		struct range r = c->ranges->v[i];
-
-		while (r.len && !err) {
-			uint64_t n = r.len < CHUNK ? r.len : CHUNK;
-
-			err = intr_check();
-			if (!err)
-				err = image_read(c->img, r.addr, chunk, n);
-			if (!err && c->filter)
-				err = c->filter(c->arg, r.addr, chunk, n);
-			if (!err)
-				err = file_write(o, chunk, n);
-			r.addr += n;
-			r.len -= n;
-		}
-	}
-	return err;
+	if (!chunk)
+		return err_nomem();
+	for (size_t i = 0; i < c->ranges->n; i++)
+		TRY(write_range(o, c, c->ranges->v[i], chunk));
+	return NULL;
 }
 
 struct err *core_write(FILE *f, const struct core_contents *c)
 {
 	_cleanup_buf_ struct buf head = BUF_INIT, notes = BUF_INIT;
 	struct file o = { .f = f, .seekable = ftello(f) == 0 };
-	struct err *err = add_notes(&notes, c);
 
-	if (!err)
-		err = add_headers(&head, c, notes.len);
-	if (!err)
-		err = file_write(&o, head.data, head.len);
-	if (!err)
-		err = file_write(&o, notes.data, notes.len);
-	if (!err)
-		err = write_memory(&o, c);
-	return err ? err : file_end(&o);
+	TRY(add_notes(&notes, c));
+	TRY(add_headers(&head, c, notes.len));
+	TRY(file_write(&o, head.data, head.len));
+	TRY(file_write(&o, notes.data, notes.len));
+	TRY(write_memory(&o, c));
+	return file_end(&o);
 }

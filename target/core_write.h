@@ -1,6 +1,6 @@
 /*
- * An image as a core file: sparse, with what was captured and nothing else, so that gdb and delve
- * read it, and target/core.c.
+ * Writes an image as a core file.  It is sparse: it has what was captured and nothing else.  gdb,
+ * delve and target/core.c read it.
  */
 #ifndef GRF_TARGET_CORE_WRITE_H
 #define GRF_TARGET_CORE_WRITE_H
@@ -28,13 +28,13 @@ struct core_contents {
 	size_t nfiles;
 	const struct image *img;
 	const struct ranges *ranges; /* sorted, apart, all of them in img */
-	/* Looks through what is written, and may change it.  NULL: none. */
+	/* Sees what is written, piece by piece, and may change it.  NULL: none. */
 	struct err *(*filter)(void *arg, uint64_t addr, uint8_t *b, uint64_t len);
 	void *arg;
 };
 
-/* To where f is; where that can be sought in, zeros become holes.  ERR_OS; ERR_UNSUPPORTED: a
- * machine whose registers have no place in a core. */
+/* Writes it from where f is on; zeros become holes if f is at the begin of a file that can be sought
+ * in.  ERR_OS; ERR_UNSUPPORTED: a machine whose registers have no known place in a core. */
 ERR_MUST_CHECK struct err *core_write(FILE *f, const struct core_contents *c);
 
 #endif

@@ -1,10 +1,12 @@
-/* struct elf, for target/elf*.c only. */
+/* The insides of struct elf, for target/elf*.c only. */
 #ifndef GRF_TARGET_ELF_INT_H
 #define GRF_TARGET_ELF_INT_H
 
 #include <gelf.h>
 
+#include "base/cleanup.h"
 #include "target/elf.h"
+#include "target/elf_note.h"
 
 struct elf {
 	char *path;
@@ -31,12 +33,21 @@ struct elf {
 	uint32_t nsym_slots; /* a power of two; 0: not built */
 	bool sym_built;
 
-	char *gnu_build_id, *go_build_id; /* NULL: none */
-	char *version, *modinfo;          /* NULL: not asked for yet */
+	struct elf_ids ids;
+	char *version, *modinfo; /* NULL: not asked for yet */
 };
 
-/* elf_note.c: fills the build ids; damaged notes are passed over. */
-ERR_MUST_CHECK struct err *elf_read_notes(struct elf *e);
+static inline struct bytes_fmt elf_fmt_of(const GElf_Ehdr *eh)
+{
+	return (struct bytes_fmt){ eh->e_ident[EI_CLASS] == ELFCLASS64 ? 8 : 4,
+				   eh->e_ident[EI_DATA] == ELFDATA2MSB };
+}
+
+/* elf.c: are all of [off, off+len) in the file? */
+bool elf_in_file(const struct elf *e, uint64_t off, uint64_t len);
+
+/* elf_note.c: fills e->ids; damaged notes are passed over. */
+ERR_MUST_CHECK struct err *elf_read_ids(struct elf *e);
 
 /* elf_reloc.c: gives segments' data the pointers that only relocations have. */
 ERR_MUST_CHECK struct err *elf_relocate(struct elf *e);

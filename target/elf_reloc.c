@@ -1,17 +1,15 @@
 /*
- * Pointers in a PIE's file.  Where relocations have addends (RELA), what stands in their places is
- * the linker's choice: Go's own writes the addend there, too, GNU ld leaves zeros.  So relative
- * ones are applied to copies of the segments they are for. Source: the machines' ELF supplements
- * (R_*_RELATIVE: place = base + addend).
+ * The pointers in a PIE's file.  Where relocations have addends (RELA), a linker may leave anything
+ * in the places that they are for: Go's own writes the addend there, too, GNU ld leaves zeros.
+ * Relative relocations are therefore applied, to copies of the segments that they are for.
+ * Source: the machines' ELF supplements (R_*_RELATIVE: place = base + addend).
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "target/elf_int.h"
 
-enum { RELA_SIZE = 24 }; /* Elf64_Rela: offset, info (symbol, type), addend */
-
-/* 0: none, or its relocations have their addends in place. */
+/* The type of a machine's relative relocations; 0: it has none, or none with addends. */
 static uint32_t relative_type(uint16_t machine)
 {
 	switch (machine) {
@@ -25,14 +23,14 @@ static uint32_t relative_type(uint16_t machine)
 		return R_390_RELATIVE;
 	case EM_RISCV:
 	case EM_LOONGARCH:
-		return 3; /* R_RISCV_RELATIVE, R_LARCH_RELATIVE */
+		return R_RISCV_RELATIVE; /* R_LARCH_RELATIVE has the same number */
 	default:
 		return 0;
 	}
 }
 
-/* The word at addr becomes v, in a copy of its segment. */
-static struct err *set_word(struct elf *e, uint64_t addr, uint64_t v)
+/* Writes v over the word at addr, in a copy of its segment. */
+static struct err *reloc_apply(struct elf *e, uint64_t addr, uint64_t v)
 {
 	for (size_t i = 0; i < e->nsegments; i++) {
 		struct elf_segment *s = &e->segments[i];
@@ -55,25 +53,36 @@ static struct err *set_word(struct elf *e, uint64_t addr, uint64_t v)
 	return NULL;
 }
 
+static Elf64_Rela reloc_read(struct bytes_fmt fmt, const uint8_t *p)
+{
+	return (Elf64_Rela){
+		.r_offset = bytes_u64(fmt, p + offsetof(Elf64_Rela, r_offset)),
+		.r_info = bytes_u64(fmt, p + offsetof(Elf64_Rela, r_info)),
+		.r_addend = (int64_t)bytes_u64(fmt, p + offsetof(Elf64_Rela, r_addend)),
+	};
+}
+
 struct err *elf_relocate(struct elf *e)
 {
 	uint32_t type = relative_type(e->ehdr.e_machine);
-	struct err *err = NULL;
 
 	if (e->ehdr.e_type != ET_DYN || e->fmt.word != 8 || !type)
 		return NULL;
 	e->copies = calloc(e->nsegments + 1, sizeof(*e->copies));
 	if (!e->copies)
 		return err_nomem();
-	for (size_t i = 0; i < e->nsections && !err; i++) {
+	for (size_t i = 0; i < e->nsections; i++) {
 		const struct elf_section *s = &e->sections[i];
 		const uint8_t *p =
 			s->alloc && !strncmp(s->name, ".rela", 5) ? elf_section_data(e, s) : NULL;
 
-		for (uint64_t at = 0; p && at + RELA_SIZE <= s->size && !err; at += RELA_SIZE)
-			if ((uint32_t)bytes_u64(e->fmt, p + at + 8) == type)
-				err = set_word(e, bytes_u64(e->fmt, p + at),
-					       bytes_u64(e->fmt, p + at + 16));
+		for (uint64_t at = 0; p && at + sizeof(Elf64_Rela) <= s->size;
+		     at += sizeof(Elf64_Rela)) {
+			Elf64_Rela r = reloc_read(e->fmt, p + at);
+
+			if (ELF64_R_TYPE(r.r_info) == type)
+				TRY(reloc_apply(e, r.r_offset, (uint64_t)r.r_addend));
+		}
 	}
-	return err;
+	return NULL;
 }

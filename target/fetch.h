@@ -1,5 +1,5 @@
 /*
- * The executable of the debuggee, fetched through the stub (vFile) when none was given, and kept in
+ * Fetches the debuggee's executable through the stub (vFile) when none was given, and keeps it in
  * $XDG_CACHE_HOME/grf-rsp (or ~/.cache/grf-rsp) under its build id.
  */
 #ifndef GRF_TARGET_FETCH_H
@@ -14,9 +14,9 @@ struct rsp;
 
 /*
  * Finds the file by /proc/PID/exe (which reaches into containers and to deleted files) or by
- * qXfer:exec-file, and makes a local copy.  *path, and *remote, its path over there, are malloc'd;
- * *temporary: it has no build id to keep it under, unlink it after use.  ERR_UNSUPPORTED, with what
- * to do, where the stub has no files.
+ * qXfer:exec-file, and makes a local copy.  *path and *remote, its path over there, are malloc'd.
+ * *temporary: it has no build id to keep it under; the caller unlinks it after use.
+ * ERR_UNSUPPORTED: the stub has no files; the message says what to do.
  */
 ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **remote,
 				     bool *temporary);

@@ -1,6 +1,6 @@
 /*
- * The shared objects of a process, as its dynamic linker lists them: a Go plugin, a c-shared
- * library in a C program. Source: glibc's link.h (struct r_debug, struct link_map); musl has the
+ * The shared objects of a process, as its dynamic linker lists them: Go plugins, and c-shared
+ * libraries in C programs.  Source: glibc's link.h (struct r_debug, struct link_map); musl has the
  * same.
  */
 #ifndef GRF_TARGET_LIBRARY_H
@@ -31,18 +31,19 @@ struct library {
 VEC_NAMED(libraries, struct library);
 
 /*
- * Reads the list while t is stopped.  None for a program without a dynamic linker.  ERR_NODEBUG:
- * the stub has no auxiliary vector; ERR_BADDATA or ERR_FAULT: the list makes no sense.
+ * Reads the list while t is stopped; it is empty for a program without a dynamic linker.
+ * ERR_NODEBUG: the stub has no auxiliary vector; ERR_BADDATA or ERR_FAULT: the list makes no sense,
+ * and *ret has what was read before that shows.
  */
 ERR_MUST_CHECK struct err *libraries_read(struct target *t, struct bytes_fmt fmt,
 					  struct libraries *ret);
 void libraries_deinit(struct libraries *l);
 
-/* Is it file that was loaded there?  By its build ids. */
+/* Is `file` what was loaded there?  Its build ids say so. */
 ERR_MUST_CHECK struct err *library_is(struct target *t, const struct library *l,
 				      const struct elf *file, bool *ret);
 
-/* The one that has addr in a segment; NULL: none. */
+/* The library that has addr in a segment; NULL: none. */
 const struct library *libraries_at(const struct libraries *l, uint64_t addr);
 
 #endif

@@ -1,3 +1,4 @@
+/* A name without '%' is returned as it is; only others are copied. */
 #include "target/symname.h"
 
 #include <ctype.h>

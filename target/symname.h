@@ -6,8 +6,8 @@
 
 /*
  * Go escapes import paths in symbol names, pclntab and DWARF: "gopkg.in/yaml%2ev3.Node"
- * (cmd/internal/objabi/path.go PathToPrefix; seen in 1.17 to 1.26).  Gives it plain: s itself where
- * nothing is escaped, else a copy in the arena.  NULL: out of memory.
+ * (cmd/internal/objabi/path.go PathToPrefix; seen in 1.17 to 1.26).  The result is s itself
+ * where nothing is escaped, else a plain copy in the arena.  NULL: out of memory.
  */
 const char *symname_plain(struct arena *arena, const char *s);
 

@@ -1,8 +1,9 @@
-/* Targets, whatever they are. */
+/* What all kinds of targets share; their own parts are in target/live.c, core.c, guest_target.c. */
 #include "target/target.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "target/target_int.h"
 
@@ -27,9 +28,8 @@ const struct arch *target_arch(const struct target *t)
 
 struct err *target_peek(struct target *t, struct mem_range *r)
 {
-	struct err *err = t->source.readv(&t->source, r, 1);
-
-	return err || !r->got ? err : vec_push(&t->peeked, ((struct range){ r->addr, r->got }));
+	TRY(t->source.readv(&t->source, r, 1));
+	return r->got ? vec_push(&t->peeked, ((struct range){ r->addr, r->got })) : NULL;
 }
 
 const struct ranges *target_peeked(const struct target *t)
@@ -48,25 +48,26 @@ struct err *target_threads(struct target *t, struct threads *ret)
 	return t->ops->threads(t, ret);
 }
 
-static int by_tid(const void *a, const void *b)
+/* A damaged core can have a tid twice. */
+static int thread_cmp(const void *a, const void *b)
 {
 	const struct thread *x = a, *y = b;
 
-	return x->tid < y->tid ? -1 : x->tid > y->tid;
+	if (x->tid != y->tid)
+		return x->tid < y->tid ? -1 : 1;
+	return memcmp(x->regs, y->regs, sizeof(x->regs));
 }
 
 void threads_sort(struct threads *threads)
 {
 	if (threads->n)
-		qsort(threads->v, threads->n, sizeof(*threads->v), by_tid);
+		qsort(threads->v, threads->n, sizeof(*threads->v), thread_cmp);
 }
 
 struct err *target_auxv_bytes(struct target *t, const struct buf **ret)
 {
-	struct err *err = t->auxv_read ? NULL : t->ops->auxv(t, &t->auxv);
-
-	if (err)
-		return err;
+	if (!t->auxv_read)
+		TRY(t->ops->auxv(t, &t->auxv));
 	t->auxv_read = true;
 	*ret = &t->auxv;
 	return NULL;
@@ -75,11 +76,9 @@ struct err *target_auxv_bytes(struct target *t, const struct buf **ret)
 struct err *target_auxv(struct target *t, uint64_t type, uint64_t *ret)
 {
 	const struct buf *auxv;
-	struct err *err = target_auxv_bytes(t, &auxv);
 	struct cursor c;
 
-	if (err)
-		return err;
+	TRY(target_auxv_bytes(t, &auxv));
 	c = cursor_make(auxv->data, auxv->len, t->arch->fmt);
 	while (cursor_left(&c)) {
 		uint64_t key = cursor_word(&c), val = cursor_word(&c);

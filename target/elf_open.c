@@ -1,0 +1,225 @@
+/*
+ * Opening an ELF file.  The file is mapped, and libelf reads the headers (either class, either byte
+ * order).  Every offset and size is checked here against the mapping before anything points into
+ * it; elf.c hands out what was found.
+ */
+#include "target/elf.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "target/elf_int.h"
+
+void elf_destroy(struct elf *e)
+{
+	if (!e)
+		return;
+	free(e->path);
+	elf_ids_deinit(&e->ids);
+	free(e->version);
+	free(e->modinfo);
+	for (size_t i = 0; e->copies && i < e->nsegments; i++)
+		free(e->copies[i]);
+	free(e->copies);
+	free(e->segments);
+	free(e->sections);
+	free(e->section_off);
+	free(e->sym_slots);
+	if (e->elf)
+		elf_end(e->elf);
+	if (e->raw)
+		munmap((void *)(uintptr_t)e->raw, e->raw_len);
+	cleanup_close(&e->fd);
+	free(e);
+}
+
+DEFINE_CLEANUP(elf_destroy, struct elf *)
+
+static struct err *elf_read_segments(struct elf *e)
+{
+	size_t n, i;
+
+	if (elf_getphdrnum(e->elf, &n))
+		return err_create(ERR_BADDATA, "damaged program headers: %s", elf_errmsg(-1));
+	if (n > LIMIT_SECTIONS)
+		return err_create(ERR_BADDATA, "%zu program headers", n);
+	e->segments = calloc(n + 1, sizeof(*e->segments));
+	if (!e->segments)
+		return err_nomem();
+	for (i = 0; i < n; i++) {
+		struct elf_segment *s = &e->segments[e->nsegments];
+		GElf_Phdr ph;
+
+		if (!gelf_getphdr(e->elf, (int)i, &ph))
+			return err_create(ERR_BADDATA, "damaged program header %zu: %s", i,
+					  elf_errmsg(-1));
+		if (ph.p_type != PT_LOAD)
+			continue;
+		if (!elf_in_file(e, ph.p_offset, ph.p_filesz))
+			return err_create(ERR_BADDATA,
+					  "segment %zu goes beyond the end of the file (cut?)", i);
+		if (ph.p_memsz < ph.p_filesz || ph.p_vaddr + ph.p_memsz < ph.p_vaddr)
+			return err_create(ERR_BADDATA, "segment %zu: senseless addresses", i);
+		s->addr = ph.p_vaddr;
+		s->memsz = ph.p_memsz;
+		s->filesz = ph.p_filesz;
+		s->data = e->raw + ph.p_offset;
+		s->read = ph.p_flags & PF_R;
+		s->write = ph.p_flags & PF_W;
+		s->exec = ph.p_flags & PF_X;
+		e->nsegments++;
+	}
+	return NULL;
+}
+
+/* Notes where a symbol table and the strings that it links to are; without both there are no
+ * symbols. */
+static void elf_find_strings(struct elf *e, const GElf_Shdr *symtab)
+{
+	Elf_Scn *scn = elf_getscn(e->elf, symtab->sh_link);
+	GElf_Shdr str;
+
+	if (!scn || !gelf_getshdr(scn, &str) || str.sh_type != SHT_STRTAB ||
+	    !elf_in_file(e, str.sh_offset, str.sh_size))
+		return;
+	e->syms = e->raw + symtab->sh_offset;
+	e->syms_len = symtab->sh_size;
+	e->symstr = (const char *)e->raw + str.sh_offset;
+	e->symstr_len = str.sh_size;
+	/* Up to the last NUL, so that no name has to be looked at to know that it ends. */
+	while (e->symstr_len && e->symstr[e->symstr_len - 1])
+		e->symstr_len--;
+}
+
+static struct err *elf_read_section(struct elf *e, size_t i, size_t shstr)
+{
+	struct elf_section *s = &e->sections[e->nsections];
+	Elf_Scn *scn = elf_getscn(e->elf, i);
+	GElf_Shdr sh;
+
+	if (!scn || !gelf_getshdr(scn, &sh))
+		return err_create(ERR_BADDATA, "damaged section header %zu: %s", i, elf_errmsg(-1));
+	if (sh.sh_type == SHT_NULL)
+		return NULL;
+	s->nobits = sh.sh_type == SHT_NOBITS;
+	if (!s->nobits && !elf_in_file(e, sh.sh_offset, sh.sh_size))
+		return err_create(ERR_BADDATA, "section %zu goes beyond the end of the file (cut?)",
+				  i);
+	if (sh.sh_addr + sh.sh_size < sh.sh_addr)
+		return err_create(ERR_BADDATA, "section %zu: senseless addresses", i);
+	s->name = elf_strptr(e->elf, shstr, sh.sh_name);
+	if (!s->name)
+		return err_create(ERR_BADDATA, "damaged name of section %zu", i);
+	s->addr = sh.sh_addr;
+	s->size = sh.sh_size;
+	s->alloc = sh.sh_flags & SHF_ALLOC;
+	s->write = sh.sh_flags & SHF_WRITE;
+	s->compressed = sh.sh_flags & SHF_COMPRESSED;
+	e->section_off[e->nsections] = sh.sh_offset;
+	if (sh.sh_type == SHT_SYMTAB && !s->compressed)
+		elf_find_strings(e, &sh);
+	e->nsections++;
+	return NULL;
+}
+
+static struct err *elf_read_sections(struct elf *e)
+{
+	size_t n, shstr;
+
+	if (elf_getshdrnum(e->elf, &n))
+		return err_create(ERR_BADDATA, "damaged section headers: %s", elf_errmsg(-1));
+	if (n > LIMIT_SECTIONS)
+		return err_create(ERR_BADDATA, "%zu sections", n);
+	/* sstrip takes all section headers away: an executable still, without sections. */
+	if (!n) {
+		if (e->ehdr.e_shoff)
+			return err_create(ERR_BADDATA,
+					  "section headers go beyond the end of the file (cut?)");
+		return NULL;
+	}
+	if (elf_getshdrstrndx(e->elf, &shstr))
+		return err_create(ERR_BADDATA, "damaged section names: %s", elf_errmsg(-1));
+	e->sections = calloc(n, sizeof(*e->sections));
+	e->section_off = calloc(n, sizeof(*e->section_off));
+	if (!e->sections || !e->section_off)
+		return err_nomem();
+	for (size_t i = 1; i < n; i++) /* 0 is the null section */
+		TRY(elf_read_section(e, i, shstr));
+	return NULL;
+}
+
+static struct err *elf_map(struct elf *e)
+{
+	struct stat st;
+	void *raw;
+
+	e->fd = open(e->path, O_RDONLY | O_CLOEXEC);
+	if (e->fd < 0 || fstat(e->fd, &st))
+		return err_os(errno, "opening");
+	if (!S_ISREG(st.st_mode))
+		return err_create(ERR_BADDATA, S_ISDIR(st.st_mode) ?
+						       "a directory, not an executable" :
+						       "not a regular file");
+	if (!st.st_size)
+		return err_create(ERR_BADDATA, "not an ELF file: empty");
+	/* libelf could map it, too, but pages of our own mapping can be given back. */
+	raw = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, e->fd, 0);
+	if (raw == MAP_FAILED)
+		return err_os(errno, "mapping");
+	e->raw = raw;
+	e->raw_len = (uint64_t)st.st_size;
+	return NULL;
+}
+
+static struct err *elf_read_header(struct elf *e)
+{
+	elf_version(EV_CURRENT);
+	e->elf = elf_memory((char *)(uintptr_t)e->raw, e->raw_len);
+	if (!e->elf)
+		return err_create(ERR_BADDATA, "not an ELF file: %s", elf_errmsg(-1));
+	if (elf_kind(e->elf) != ELF_K_ELF || !gelf_getehdr(e->elf, &e->ehdr))
+		return err_create(ERR_BADDATA, "not an ELF file");
+	e->fmt = elf_fmt_of(&e->ehdr);
+	if (e->ehdr.e_type != ET_EXEC && e->ehdr.e_type != ET_DYN)
+		return err_create(ERR_BADDATA,
+				  "an ELF file, but no executable or shared object (type %u)",
+				  e->ehdr.e_type);
+	return NULL;
+}
+
+static struct err *elf_open_(struct elf *e)
+{
+	TRY(elf_map(e));
+	TRY(elf_read_header(e));
+	TRY(elf_read_segments(e));
+	TRY(elf_read_sections(e));
+	TRY(elf_read_ids(e));
+	return elf_relocate(e);
+}
+
+struct err *elf_open(const char *path, struct elf **ret)
+{
+	_cleanup_(cleanup_elf_destroy) struct elf *e = calloc(1, sizeof(*e));
+	struct err *err;
+
+	if (!e)
+		return err_nomem();
+	e->fd = -1;
+	e->path = strdup(path);
+	if (!e->path)
+		return err_nomem();
+	err = elf_open_(e);
+	if (err)
+		return err_wrapf(err, "%s", path);
+	*ret = TAKE_PTR(e);
+	return NULL;
+}
