@@ -1,14 +1,14 @@
 /*
- * DWARF as Go writes it (1.17-1.24: DWARF 4; 1.25+: DWARF 5), by libdwarf; no
- * libdwarf type shows here.  Opening is cheap; the index of functions, variables
- * and types is built on first use.  Addresses are link-time.
+ * DWARF as Go writes it (DWARF 4 from 1.17 to 1.24, DWARF 5 from 1.25 on), read by libdwarf, none of
+ * whose types show here.  Opening is cheap; the index of functions, variables and types is built on
+ * first use.  Addresses are those of the linker.
  *
  * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).  Names are as Go prints them:
- * the escapes of symbol names ("yaml%2ev3.Node") are undone here; those of symtab and pclntab are
- * not.
+ * the escapes of symbol names ("yaml%2ev3.Node") are undone here, while those of symtab and pclntab
+ * are not.
  *
- * libdwarf 20210528 crashes on damaged DWARF 5 lists, so it is not shown them (dwarf_object.c);
- * they are decoded in dwarf_lists.c.
+ * libdwarf 20210528 crashes on damaged DWARF 5 lists.  It is therefore not shown them
+ * (dwarf_object.c); dwarf_lists.c decodes them.
  */
 #ifndef GRF_TARGET_DWARF_H
 #define GRF_TARGET_DWARF_H
@@ -22,7 +22,7 @@
 
 struct dwarf;
 
-/* Has the file a section of it, whatever is in that? */
+/* Has the file a section of DWARF, whatever is in that? */
 bool dwarf_present(const struct elf *e);
 /* e must outlive it.  ERR_NODEBUG: no DWARF in the file, or none that can be read; the message says
  * which, without the file's name. */
@@ -83,20 +83,18 @@ ERR_MUST_CHECK struct err *dwarf_globals(struct dwarf *d, const struct dwarf_var
 /* ------------------------------------------------------------------ functions */
 
 /*
- * A local (or parameter, or result) of the function at pc that has some part in the frame's memory
- * there.  cfa_off: offset of the piece from the frame's CFA (the caller's sp right after its call
- * instruction popped the return address: on amd64 the address behind the return address), var_off:
- * which bytes of the variable it is. DW_OP_fbreg and DW_OP_call_frame_cfa are resolved (Go's frame
- * base is the CFA); pieces in registers are left out.  A variable that escaped is `&x` in Go's
- * DWARF (1.17-1.2x: its name begins with '&'): name has the '&' stripped, by_ref is set, and type
- * is the pointer's type.
+ * A piece of a local (or parameter, or result) that lies in the frame's memory; pieces in registers
+ * are left out.  A variable that escaped is named "&x" in Go's DWARF: here its name is without the
+ * '&', by_ref is set, and type is the pointer's type.
  */
 struct dwarf_local {
 	const char *name;
 	/* the function it was written in (an inlined one, if it came from inlining) */
 	const char *func;
+	/* From the frame's CFA, the caller's sp without the return address (on amd64 the address
+	 * behind the return address), to the piece. */
 	int64_t cfa_off;
-	uint64_t var_off, size; /* of this piece, bytes */
+	uint64_t var_off, size; /* which bytes of the variable the piece has */
 	uint64_t type;          /* DIE of the whole variable */
 	/* 1 + its type's index in the generic function's dictionary; 0: none */
 	uint32_t dict;
@@ -104,20 +102,19 @@ struct dwarf_local {
 	bool param;
 };
 
-/* *ret is malloc'd (names live as long as d).  Locals whose location list does not cover pc, or
- * whose scope (lexical block, inlined call) does not, are left out.  Unknown pc: n = 0. */
+/* *ret is malloc'd; names live as long as d.  Locals whose location list does not cover pc, or whose
+ * scope (lexical block, inlined call) does not, are left out.  n is 0 for an unknown pc. */
 ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 					size_t *n);
 
-/* No dwarf_locals() to come for now: what only it needs is given back (60 MB in a 400 MB
+/* Says that no dwarf_locals() comes for now, and frees what only it needs (60 MB for a 400 MB
  * executable). */
 void dwarf_locals_done(struct dwarf *d);
 
 /*
- * What a closure with this entry pc captures: name, byte offset in the closure object, type (a
- * by-reference capture has by_ref and the pointer's type).  By DW_AT_go_closure_offset from Go 1.23
- * on; before it one of the layouts that its variables can have, `guessed`. n = 0 where there is
- * nothing to know.  *ret is malloc'd.
+ * A variable that a closure captures: name, byte offset in the closure object, type (a capture by
+ * reference has by_ref and the pointer's type).  From Go 1.23 on DW_AT_go_closure_offset says where
+ * it is; before that the layout is one of those that the variables can have, `guessed`.
  */
 struct dwarf_capture {
 	const char *name;
@@ -126,20 +123,17 @@ struct dwarf_capture {
 	bool by_ref;
 	bool guessed; /* the offset */
 };
+/* What the closure with this entry pc captures, by offset; n is 0 where nothing is known.  *ret is
+ * malloc'd. */
 ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry,
 					  struct dwarf_capture **ret, size_t *n);
 
-/* The name of the function that starts at entry, with type arguments (pclntab of 1.18 to 1.20
- * has "[...]"); NULL: unknown, or nothing of functions was asked for yet. */
+/* The name of the function that starts at entry, with type arguments (the pclntab of Go 1.18 to 1.20
+ * has "[...]" for them).  NULL: it is unknown, or nothing about functions was asked for yet. */
 const char *dwarf_func_name(struct dwarf *d, uint64_t entry);
 
-/* The type of the first parameter of the function that starts at entry; 0: it has none, or
- * nobody knows. */
+/* The type of the first parameter of the function that starts at entry; 0: it has none, or that is
+ * not known. */
 ERR_MUST_CHECK struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type);
-
-/* Go's runtime constants and layouts for the layout table: "runtime.g"."sched". ERR_NODEBUG if
- * absent. */
-ERR_MUST_CHECK struct err *dwarf_field(struct dwarf *d, const char *strct, const char *field,
-				       uint64_t *offset, uint64_t *size);
 
 #endif

@@ -1,25 +1,30 @@
 /*
- * What closures capture, and what functions take: by the DIEs of their subprograms.
+ * What closures capture and what functions take, which the DIEs of their subprograms say.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-
 #include "target/dwarf_int.h"
 
 static int cmp_capture(const void *a, const void *b)
 {
 	const struct dwarf_capture *x = a, *y = b;
+	int names;
 
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	names = strcmp(x->name, y->name);
+	if (names)
+		return names;
+	return x->type < y->type ? -1 : x->type > y->type;
 }
 
 VEC_NAMED(captures, struct dwarf_capture);
 
 /*
- * DW_AT_go_closure_offset came with go1.23; whether a function could have it its unit's producer
- * says: "Go cmd/compile go1.26.8; regabi".
+ * Could the function have DW_AT_go_closure_offset, which came with Go 1.23?  Its unit's producer says
+ * so: "Go cmd/compile go1.26.8; regabi".
  */
 static bool has_closure_offsets(struct dwarf *d, const struct dwarf_func *f)
 {
@@ -29,7 +34,7 @@ static bool has_closure_offsets(struct dwarf *d, const struct dwarf_func *f)
 		cu && dwarf_die_at(d, cu->die, &die) ? dwarf_die_str(d, die, DW_AT_producer) : NULL;
 	const char *go = producer ? strstr(producer, " go1.") : NULL;
 
-	return !go || strtoul(go + 5, NULL, 10) >= 23;
+	return !go || strtoul(go + strlen(" go1."), NULL, 10) >= 23;
 }
 
 /* Name and type of a captured variable. */
@@ -45,8 +50,8 @@ static bool capture_of(struct dwarf *d, Dwarf_Die v, struct dwarf_capture *c)
 	return true;
 }
 
-/* The function that a closure was written in: "main.f[...].func1.2" -> "main.f[...]"; as the
- * linker writes it. */
+/* The function that a closure was written in: "main.f[...]" of "main.f[...].func1.2", as the linker
+ * writes names. */
 static const struct dwarf_func *outer_func(struct dwarf *d, const char *closure)
 {
 	_cleanup_free_ char *name = NULL;
@@ -86,15 +91,14 @@ static void dict_of_outer(struct dwarf *d, const struct dwarf_func *closure, str
 }
 
 /*
- * go1.23 and later: DW_AT_go_closure_offset on the variables of a closure's own subprogram.  A
- * variable that the closure does not load whole may be missing; so may all of them where the
- * closure was also inlined (putvar writes the offset only where it writes the name).
+ * Go 1.23 and later have DW_AT_go_closure_offset on the variables of a closure's own subprogram.  A
+ * variable that the closure does not load whole may lack it; so may all of them where the closure
+ * was also inlined (putvar writes the offset only where it writes the name).
  */
 static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *f,
 				      struct captures *out)
 {
 	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
-	struct err *err = NULL;
 
 	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
 		return NULL;
@@ -104,91 +108,110 @@ static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *
 		if (dwarf_die_tag(d, v) == DW_TAG_variable &&
 		    dwarf_origin_val(d, v, GO_AT_closure_offset, dwarf_die_uint, &c.offset) &&
 		    c.offset && capture_of(d, v, &c))
-			err = vec_push(out, c);
-	} while (!err && dwarf_die_next(d, &v));
-	return err;
+			TRY(vec_push(out, c));
+	} while (dwarf_die_next(d, &v));
+	return NULL;
+}
+
+/* A variable that was declared on this line. */
+static bool is_declared_on(struct dwarf *d, Dwarf_Die v, uint64_t *line)
+{
+	return dwarf_die_tag(d, v) == DW_TAG_variable &&
+	       dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, line);
+}
+
+/* The line of the first variables: the closure's own, or that of the first use in it. */
+static uint64_t first_line(struct dwarf *d, Dwarf_Die fn)
+{
+	DIE_GUARD Dwarf_Die v = NULL;
+	uint64_t line, first = UINT64_MAX;
+
+	if (!dwarf_die_child(d, fn, &v))
+		return first;
+	do {
+		if (is_declared_on(d, v, &line) && line && line < first)
+			first = line;
+	} while (dwarf_die_next(d, &v));
+	return first;
+}
+
+/* Puts the variable behind what is there, as the compiler lays out structs. */
+static struct err *lay_out(struct dwarf *d, struct dwarf_capture *c, uint64_t *end)
+{
+	const uint64_t word = elf_fmt(d->elf).word;
+	struct dwarf_type t;
+	uint64_t align;
+
+	TRY(dwarf_type(d, c->type, &t));
+	align = t.size >= 8 ? 8 : t.size >= 4 ? 4 : t.size >= 2 ? 2 : 1;
+	if (align > word)
+		align = word;
+	c->offset = (*end + align - 1) & ~(align - 1);
+	c->guessed = true;
+	*end = c->offset + t.size;
+	return NULL;
 }
 
 /*
- * Before go1.23: a closure's captured variables are declared on its own line or where they are
- * first used, before its locals, but not in the order of the closure struct's fields.  Locals of a
- * closure written on one line look the same.  So the layout is one of several: the caller holds
+ * Before Go 1.23 a closure's captured variables are declared on its own line or where they are first
+ * used, before its locals, but not in the order of the closure struct's fields.  Locals of a closure
+ * written on one line look the same.  The layout is therefore one of several, and the caller holds
  * them against the collector's own map of the object.
  */
 static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 				    struct captures *out)
 {
-	DIE_GUARD Dwarf_Die die = NULL, v = NULL, w = NULL;
-	uint64_t line, first = UINT64_MAX, at = elf_fmt(d->elf).word;
-	struct err *err = NULL;
+	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
+	uint64_t line, first, end = elf_fmt(d->elf).word;
 
 	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
 		return NULL;
-	do { /* the first variables: of the closure's own line, or of the first use in it */
-		if (dwarf_die_tag(d, v) == DW_TAG_variable &&
-		    dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, &line) && line &&
-		    line < first)
-			first = line;
-	} while (dwarf_die_next(d, &v));
-	if (!dwarf_die_child(d, die, &w))
-		return NULL;
+	first = first_line(d, die);
 	do {
 		struct dwarf_capture c = { 0 };
-		struct dwarf_type t;
-		uint64_t align;
 
-		if (dwarf_die_tag(d, w) != DW_TAG_variable ||
-		    !dwarf_origin_val(d, w, DW_AT_decl_line, dwarf_die_uint, &line) ||
-		    line != first || !capture_of(d, w, &c))
+		if (!is_declared_on(d, v, &line) || line != first || !capture_of(d, v, &c))
 			continue;
-		err = dwarf_type(d, c.type, &t);
-		if (err)
-			break;
-		align = t.size >= 8 ? 8 : t.size >= 4 ? 4 : t.size >= 2 ? 2 : 1;
-		if (align > elf_fmt(d->elf).word)
-			align = elf_fmt(d->elf).word;
-		at = (at + align - 1) & ~(align - 1);
-		c.offset = at;
-		c.guessed = true;
-		at += t.size;
-		err = vec_push(out, c);
-	} while (!err && dwarf_die_next(d, &w));
-	return err;
+		TRY(lay_out(d, &c, &end));
+		TRY(vec_push(out, c));
+	} while (dwarf_die_next(d, &v));
+	return NULL;
+}
+
+/* The function that starts at entry; NULL: none. */
+static const struct dwarf_func *func_at(const struct dwarf *d, uint64_t entry)
+{
+	const struct dwarf_func *f = dwarf_find_func(d, entry);
+
+	return f && f->low == entry ? f : NULL;
 }
 
 struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture **ret, size_t *n)
 {
-	struct captures out = VEC_INIT;
+	_cleanup_vec_ struct captures out = VEC_INIT;
 	const struct dwarf_func *f;
-	struct err *err = dwarf_need_index(d);
 
-	if (err)
-		return err;
-	f = dwarf_find_func(d, entry);
-	if (f && f->low == entry)
-		err = captures_by_offset(d, f, &out);
-	if (!err && f && f->low == entry && !out.n && !has_closure_offsets(d, f))
-		err = captures_by_line(d, f, &out);
-	if (err) {
-		vec_deinit(&out);
-		return err;
-	}
+	TRY(dwarf_need_index(d));
+	f = func_at(d, entry);
+	if (f)
+		TRY(captures_by_offset(d, f, &out));
+	if (f && !out.n && !has_closure_offsets(d, f))
+		TRY(captures_by_line(d, f, &out));
 	if (out.n) {
 		qsort(out.v, out.n, sizeof(*out.v), cmp_capture);
 		dict_of_outer(d, f, &out);
 	}
-	*ret = out.v;
 	*n = out.n;
+	*ret = TAKE_PTR(out.v);
 	return NULL;
 }
 
 const char *dwarf_func_name(struct dwarf *d, uint64_t entry)
 {
 	DIE_GUARD Dwarf_Die die = NULL;
-	const struct dwarf_func *f = d->have_index ? dwarf_find_func(d, entry) : NULL;
-	const char *name = f && f->low == entry && dwarf_die_at(d, f->die, &die) ?
-				   dwarf_origin_str(d, die, DW_AT_name) :
-				   NULL;
+	const struct dwarf_func *f = d->have_index ? func_at(d, entry) : NULL;
+	const char *name =
+		f && dwarf_die_at(d, f->die, &die) ? dwarf_origin_str(d, die, DW_AT_name) : NULL;
 
 	return name ? symname_plain(&d->strings, name) : NULL;
 }
@@ -197,16 +220,14 @@ struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type)
 {
 	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
 	const struct dwarf_func *f;
-	struct err *err = dwarf_need_index(d);
 
 	*type = 0;
-	if (err)
-		return err;
-	f = dwarf_find_func(d, entry);
-	if (!f || f->low != entry || !dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
+	TRY(dwarf_need_index(d));
+	f = func_at(d, entry);
+	if (!f || !dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
 		return NULL;
 	do {
-		/* results are formal parameters too, marked by DW_AT_variable_parameter */
+		/* Results are formal parameters, too, and come behind them. */
 		if (dwarf_die_tag(d, v) == DW_TAG_formal_parameter) {
 			if (!dwarf_origin_val(d, v, DW_AT_type, dwarf_die_ref, type))
 				*type = 0;

@@ -1,12 +1,10 @@
 /*
- * One DIE and its attributes: libdwarf's calls with their errors absorbed.
- * What is damaged is as good as absent here: every caller can do without.
+ * One DIE and its attributes: libdwarf's calls, with their errors absorbed.  What is damaged is as
+ * good as absent here: every caller can do without.
  */
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "target/dwarf_int.h"
+
+enum { MAX_ORIGINS = 8 }; /* DW_AT_abstract_origin of a DIE that has one, and so on */
 
 struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const char *what)
 {
@@ -213,4 +211,62 @@ bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t 
 		return true;
 	}
 	return false;
+}
+
+/* ------------------------------------------------------------------ abstract origins */
+
+/* A name or a type may stand in the abstract instance of an inlined function. */
+const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
+{
+	const char *s = dwarf_die_str(d, die, at);
+	DIE_GUARD Dwarf_Die cur = NULL;
+	uint64_t off;
+
+	for (int i = 0; !s && i < MAX_ORIGINS; i++) {
+		Dwarf_Die next;
+
+		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) ||
+		    !dwarf_die_at(d, off, &next))
+			return NULL;
+		dwarf_die_free(&cur);
+		cur = next;
+		s = dwarf_die_str(d, cur, at);
+	}
+	return s;
+}
+
+bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
+		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret)
+{
+	DIE_GUARD Dwarf_Die cur = NULL;
+	uint64_t off;
+
+	if (get(d, die, at, ret))
+		return true;
+	for (int i = 0; i < MAX_ORIGINS; i++) {
+		Dwarf_Die next;
+
+		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) ||
+		    !dwarf_die_at(d, off, &next))
+			return false;
+		dwarf_die_free(&cur);
+		cur = next;
+		if (get(d, cur, at, ret))
+			return true;
+	}
+	return false;
+}
+
+bool dwarf_var_type(struct dwarf *d, Dwarf_Die var, uint64_t *type, uint32_t *dict)
+{
+	DIE_GUARD Dwarf_Die die = NULL;
+	uint64_t v;
+
+	*dict = 0;
+	if (!dwarf_origin_val(d, var, DW_AT_type, dwarf_die_ref, type))
+		return false;
+	if (dwarf_die_at(d, *type, &die) && dwarf_die_tag(d, die) == DW_TAG_typedef &&
+	    dwarf_die_uint(d, die, GO_AT_dict_index, &v) && v < UINT16_MAX)
+		*dict = (uint32_t)v + 1;
+	return true;
 }

@@ -1,4 +1,9 @@
-/* struct dwarf, for target/dwarf*.c only. */
+/*
+ * The insides of struct dwarf, for target/dwarf*.c only.  From the bottom up: dwarf_sections.c,
+ * dwarf_object.c and dwarf_lists.c read sections; dwarf_die.c one DIE; dwarf.c the units;
+ * dwarf_types.c one type; dwarf_index.c makes the tables; dwarf_locals.c and dwarf_closures.c look
+ * into functions.
+ */
 #ifndef GRF_TARGET_DWARF_INT_H
 #define GRF_TARGET_DWARF_INT_H
 
@@ -8,9 +13,9 @@
 #include "base/vec.h"
 #include "target/dwarf.h"
 #include "target/dwarf_lib.h"
-#include "target/symname.h"
 #include "target/dwarf_lists.h"
 #include "target/dwarf_sections.h"
+#include "target/symname.h"
 
 struct dwarf_cu {
 	uint64_t die, end; /* its DIEs are at [die, end) */
@@ -18,7 +23,7 @@ struct dwarf_cu {
 	uint64_t addr_base; /* DWARF 5: of its entries in .debug_addr */
 	uint8_t version, addr_size;
 	bool go;
-	bool types; /* the one that holds Go's types */
+	bool types; /* it holds Go's types */
 	bool walked;
 };
 
@@ -55,7 +60,7 @@ struct dwarf {
 	struct dwarf_lists *lists;
 };
 
-/* dwarf_object.c: the sections as an object of libdwarf's.  DW_DLV_*. */
+/* dwarf_object.c: opens the sections as an object of libdwarf's.  Returns DW_DLV_*. */
 int dwarf_object_open(struct dwarf_sections *s, lib_object *o, Dwarf_Debug *dbg, Dwarf_Error *e);
 
 /* A failed libdwarf call as an error; frees e. */
@@ -63,7 +68,7 @@ ERR_MUST_CHECK struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const c
 /* A failed call that does not matter: frees e. */
 void dwarf_lib_drop(struct dwarf *d, Dwarf_Error *e);
 
-/* DIE guards: Dwarf_Die die DIE_GUARD = NULL; */
+/* A guard: DIE_GUARD Dwarf_Die die = NULL; */
 void dwarf_die_free(Dwarf_Die *die);
 #define DIE_GUARD __attribute__((cleanup(dwarf_die_free)))
 
@@ -75,36 +80,37 @@ bool dwarf_die_next(struct dwarf *d, Dwarf_Die *die);
 uint16_t dwarf_die_tag(struct dwarf *d, Dwarf_Die die); /* 0: damaged */
 uint64_t dwarf_die_off(struct dwarf *d, Dwarf_Die die);
 const char *dwarf_die_str(struct dwarf *d, Dwarf_Die die, uint16_t at); /* NULL: none */
-/* Attributes by kind; false: none, or another form. */
+/* An attribute of each kind; false: the DIE has none, or it has another form. */
 bool dwarf_die_uint(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_addr(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_ref(struct dwarf *d, Dwarf_Die die, uint16_t at, uint64_t *ret);
 bool dwarf_die_range(struct dwarf *d, Dwarf_Die die, uint64_t *low, uint64_t *high);
-/* As dwarf_die_str() and the others, but also from the DIEs that it came from
- * (DW_AT_abstract_origin). */
+/* As dwarf_die_str() and the others, but what the DIE lacks is taken from the one that it came from
+ * (DW_AT_abstract_origin): the name and type of what was inlined stand there. */
 const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at);
 bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
 		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret);
-/* A variable's type, with its index in the generic function's dictionary plus 1 (0: none): such
- * a type is a typedef inside the function (cmd/internal/dwarf/dwarf.go, putparamtypes). */
+/* A variable's type, and its index in the generic function's dictionary plus 1 (0: none).  A type
+ * with an index is a typedef inside the function (cmd/internal/dwarf/dwarf.go, putparamtypes). */
 bool dwarf_var_type(struct dwarf *d, Dwarf_Die var, uint64_t *type, uint32_t *dict);
-/* The function that holds pc; NULL: none.  After dwarf_need_index(). */
-const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc);
-/* A block's bytes (not to be freed), or, for a list, its section offset with *block NULL. */
+/* A block's bytes, which are not to be freed; of a list *block is NULL and *len its offset in its
+ * section. */
 bool dwarf_die_block(struct dwarf *d, Dwarf_Die die, uint16_t at, const uint8_t **block,
 		     uint64_t *len);
 
-/* The units; then the types (dwarf_types.c), then functions and variables (dwarf.c). */
+/* dwarf.c: reads the units, once. */
 ERR_MUST_CHECK struct err *dwarf_need_cus(struct dwarf *d);
-ERR_MUST_CHECK struct err *dwarf_need_types(struct dwarf *d);
-ERR_MUST_CHECK struct err *dwarf_need_index(struct dwarf *d);
 const struct dwarf_cu *dwarf_cu_of(const struct dwarf *d, uint64_t die); /* NULL: none */
-/* Adds what is at the top level of a unit to the tables. */
-ERR_MUST_CHECK struct err *dwarf_walk_cu(struct dwarf *d, struct dwarf_cu *cu, bool types);
 
 /* dwarf_types.c */
-ERR_MUST_CHECK struct err *dwarf_add_type(struct dwarf *d, Dwarf_Die die, uint16_t tag);
-ERR_MUST_CHECK struct err *dwarf_hash_names(struct dwarf *d);
 uint64_t dwarf_type_size(struct dwarf *d, uint64_t die); /* 0: unknown */
+/* The type's offset from moduledata.types; 0: none. */
+uint64_t dwarf_type_runtime(struct dwarf *d, Dwarf_Die die, const char *name);
+
+/* dwarf_index.c: makes the tables, once: those of types; those, and functions and variables. */
+ERR_MUST_CHECK struct err *dwarf_need_types(struct dwarf *d);
+ERR_MUST_CHECK struct err *dwarf_need_index(struct dwarf *d);
+/* The function that holds pc; NULL: none.  After dwarf_need_index(). */
+const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Location and range lists: DWARF 4 sections 2.6.2 and 2.17.3, DWARF 5 sections
- * 2.6.2 and 2.17.3 with 7.7.3 and 7.25.
+ * Location and range lists: DWARF 4 sections 2.6.2 and 2.17.3, DWARF 5 sections 2.6.2 and 2.17.3
+ * with 7.7.3 and 7.25.
  *
- * A list is a run of entries; a cursor over the section bounds every read, so
- * a list that runs off its section just ends.
+ * A list is a run of entries.  A cursor over the section bounds every read, so that a list that runs
+ * off its section just ends.
  */
 #include "target/dwarf_lists.h"
 
@@ -24,8 +24,7 @@ struct section {
 struct dwarf_lists {
 	struct dwarf_sections *sections;
 	struct bytes_fmt fmt;
-	struct section loc, ranges;              /* DWARF 4 */
-	struct section loclists, rnglists, addr; /* DWARF 5 */
+	struct section addr; /* DWARF 5 */
 };
 
 struct err *dwarf_lists_create(struct dwarf_sections *sections, struct dwarf_lists **ret)
@@ -46,14 +45,13 @@ void dwarf_lists_destroy(struct dwarf_lists *l)
 }
 
 /* A section that cannot be read is as good as none. */
-static struct err *load(struct dwarf_lists *l, enum dwarf_section_id id, struct section *s)
+static struct err *list_load(struct dwarf_lists *l, enum dwarf_section_id id, struct section *s)
 {
 	struct err *err = dwarf_section_load(l->sections, id, &s->data, &s->len);
 
-	if (!err_is(err, ERR_BADDATA))
-		return err;
-	err_destroy(err);
-	return NULL;
+	if (err_catch(&err, ERR_BADDATA))
+		*s = (struct section){ NULL, 0 };
+	return err;
 }
 
 /* ------------------------------------------------------------------ entries */
@@ -90,7 +88,8 @@ static bool walk_begin(struct walk *w, const struct dwarf_lists *l, const struct
 	return true;
 }
 
-/* DWARF 4: pairs of addresses; both 0: end; the first all ones: the second is the new base. */
+/* DWARF 4 has pairs of addresses.  Both 0 are the end; where the first is all ones, the second is the
+ * new base. */
 static bool walk4(struct walk *w, struct entry *ret)
 {
 	uint64_t ones = w->addr_size == 8 ? UINT64_MAX : UINT32_MAX;
@@ -128,7 +127,8 @@ static bool addrx(const struct dwarf_lists *l, const struct dwarf_cu *cu, uint64
 	return true;
 }
 
-/* DW_RLE_* and DW_LLE_* differ from default_location (5) on: ranges have no such entry. */
+/* DW_LLE_*.  DW_RLE_* are the same up to 4; ranges have no default_location, so that what follows is
+ * one less. */
 enum {
 	END_OF_LIST,
 	BASE_ADDRESSX,
@@ -197,28 +197,34 @@ static bool walk5(struct walk *w, const struct dwarf_lists *l, const struct dwar
 	return false;
 }
 
-static struct err *load5(struct dwarf_lists *l, enum dwarf_section_id id, struct section *s)
+/* The section that has the lists of a unit's version; DWARF 5's need .debug_addr, too. */
+static struct err *load_for(struct dwarf_lists *l, const struct dwarf_cu *cu,
+			    enum dwarf_section_id id4, enum dwarf_section_id id5, struct section *s)
 {
-	struct err *err = load(l, id, s);
+	if (cu->version < 5)
+		return list_load(l, id4, s);
+	TRY(list_load(l, DWARF_S_ADDR, &l->addr));
+	return list_load(l, id5, s);
+}
 
-	return err ? err : load(l, DWARF_S_ADDR, &l->addr);
+static bool walk_next(struct walk *w, const struct dwarf_lists *l, const struct dwarf_cu *cu,
+		      struct entry *ret)
+{
+	return cu->version < 5 ? walk4(w, ret) : walk5(w, l, cu, ret);
 }
 
 struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
 			       uint64_t pc, bool *ret)
 {
-	bool five = cu->version >= 5;
-	struct section *s = five ? &l->rnglists : &l->ranges;
-	struct err *err = five ? load5(l, DWARF_S_RNGLISTS, s) : load(l, DWARF_S_RANGES, s);
+	struct section s;
 	struct walk w;
 	struct entry e;
 
-	if (err)
-		return err;
+	TRY(load_for(l, cu, DWARF_S_RANGES, DWARF_S_RNGLISTS, &s));
 	*ret = false;
-	if (!walk_begin(&w, l, s, cu, off, false))
+	if (!walk_begin(&w, l, &s, cu, off, false))
 		return NULL;
-	while (!*ret && (five ? walk5(&w, l, cu, &e) : walk4(&w, &e)))
+	while (!*ret && walk_next(&w, l, cu, &e))
 		*ret = pc >= e.low && pc < e.high;
 	return NULL;
 }
@@ -226,19 +232,16 @@ struct err *dwarf_ranges_cover(struct dwarf_lists *l, const struct dwarf_cu *cu,
 struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
 			     uint64_t pc, const uint8_t **expr, uint64_t *len)
 {
-	bool five = cu->version >= 5;
-	struct section *s = five ? &l->loclists : &l->loc;
-	struct err *err = five ? load5(l, DWARF_S_LOCLISTS, s) : load(l, DWARF_S_LOC, s);
+	struct section s;
 	struct walk w;
 	struct entry e;
 
-	if (err)
-		return err;
+	TRY(load_for(l, cu, DWARF_S_LOC, DWARF_S_LOCLISTS, &s));
 	*expr = NULL;
 	*len = 0;
-	if (!walk_begin(&w, l, s, cu, off, true))
+	if (!walk_begin(&w, l, &s, cu, off, true))
 		return NULL;
-	while (five ? walk5(&w, l, cu, &e) : walk4(&w, &e)) {
+	while (walk_next(&w, l, cu, &e)) {
 		bool here = pc >= e.low && pc < e.high;
 
 		if (!here && !e.is_default)

@@ -1,12 +1,11 @@
 /*
- * A function's variables at one pc, read from its DIE when asked for.
+ * A function's variables at one pc, which are read from its DIE when they are asked for.
  *
- * What Go emits (cmd/internal/dwarf/dwarf.go putvar, cmd/compile/internal/ssa/debug.go; seen in
- * 1.17-1.27): an expression or a location list of fbreg N, call_frame_cfa, registers and pieces of
- * these; Go's frame base is always the CFA.  A variable that escaped stands there as "&x", a
- * pointer in the frame.  go1.25 and later also say fbreg N, deref for x itself where it has no
- * location of its own; N is then the slot of "&x" whether or not it was ever stored, so that is not
- * used.
+ * Go (cmd/internal/dwarf/dwarf.go putvar, cmd/compile/internal/ssa/debug.go; seen in 1.17 to 1.27)
+ * emits an expression or a location list of fbreg N, call_frame_cfa, registers and pieces of these;
+ * its frame base is always the CFA.  A variable that escaped stands there as "&x", a pointer in the
+ * frame.  Go 1.25 and later also say fbreg N, deref for x itself where it has no location of its
+ * own; N is then the slot of "&x", whether or not it was ever stored, and is therefore not used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include "target/dwarf_int.h"
 
 enum {
-	MAX_ORIGINS = 8,   /* abstract_origin of abstract_origin ... */
 	MAX_PIECES = 4096, /* of one variable */
 	MAX_DEPTH = 256,   /* of blocks and inlined calls in one another */
 	MAX_FOLD = 4096,   /* locals that are compared with one another */
@@ -34,12 +32,11 @@ struct expr {
 	uint64_t var_off;
 };
 
-static int64_t sleb(struct cursor *c)
+static int64_t cursor_svarint(struct cursor *c)
 {
 	uint64_t v = 0;
-	unsigned shift;
 
-	for (shift = 0; c->p < c->end && shift < 64; shift += 7) {
+	for (unsigned shift = 0; c->p < c->end && shift < 64; shift += 7) {
 		uint8_t b = *c->p++;
 
 		v |= (uint64_t)(b & 0x7f) << shift;
@@ -53,7 +50,7 @@ static int64_t sleb(struct cursor *c)
 	return 0;
 }
 
-/* One operation; false: one that Go does not emit, or that says nothing about the frame. */
+/* Does one operation.  False: Go does not emit it, or it says nothing about the frame. */
 static bool expr_step(struct expr *x, struct cursor *c)
 {
 	unsigned op = (unsigned)cursor_uint(c, 1);
@@ -69,10 +66,10 @@ static bool expr_step(struct expr *x, struct cursor *c)
 		return true;
 	case DW_OP_fbreg:
 		x->kind = FRAME;
-		x->off = sleb(c);
+		x->off = cursor_svarint(c);
 		return true;
 	case DW_OP_consts:
-		x->push = sleb(c);
+		x->push = cursor_svarint(c);
 		x->pushed = true;
 		return true;
 	case DW_OP_plus_uconst:
@@ -107,7 +104,7 @@ static struct err *push_piece(struct locals *out, const struct dwarf_local *prot
 }
 
 /*
- * go1.17 writes each piece of a split parameter twice (seen: 48 bytes of pieces for a 24-byte
+ * Go 1.17 writes each piece of a split parameter twice (seen: 48 bytes of pieces for a 24-byte
  * slice). A piece that repeats its predecessor is dropped where the pieces are more than the
  * variable.
  */
@@ -136,7 +133,6 @@ static struct err *add_pieces(struct dwarf *d, const struct dwarf_local *proto, 
 	uint64_t var_size = dwarf_type_size(d, proto->type), size;
 	struct expr x = { 0 };
 	size_t first = out->n;
-	struct err *err;
 	int pieces = 0;
 
 	while (cursor_left(&c)) {
@@ -149,9 +145,7 @@ static struct err *add_pieces(struct dwarf *d, const struct dwarf_local *proto, 
 		size = cursor_uvarint(&c);
 		if (c.bad || size > UINT32_MAX || ++pieces > MAX_PIECES)
 			return NULL;
-		err = push_piece(out, proto, &x, size);
-		if (err)
-			return err;
+		TRY(push_piece(out, proto, &x, size));
 		x = (struct expr){ .var_off = x.var_off + size };
 	}
 	if (!pieces)
@@ -162,62 +156,6 @@ static struct err *add_pieces(struct dwarf *d, const struct dwarf_local *proto, 
 
 /* ------------------------------------------------------------------ DIEs */
 
-/* A name or a type may stand in the abstract instance of an inlined function. */
-const char *dwarf_origin_str(struct dwarf *d, Dwarf_Die die, uint16_t at)
-{
-	const char *s = dwarf_die_str(d, die, at);
-	DIE_GUARD Dwarf_Die cur = NULL;
-	uint64_t off;
-
-	for (int i = 0; !s && i < MAX_ORIGINS; i++) {
-		Dwarf_Die next;
-
-		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) ||
-		    !dwarf_die_at(d, off, &next))
-			return NULL;
-		dwarf_die_free(&cur);
-		cur = next;
-		s = dwarf_die_str(d, cur, at);
-	}
-	return s;
-}
-
-bool dwarf_origin_val(struct dwarf *d, Dwarf_Die die, uint16_t at,
-		      bool (*get)(struct dwarf *, Dwarf_Die, uint16_t, uint64_t *), uint64_t *ret)
-{
-	DIE_GUARD Dwarf_Die cur = NULL;
-	uint64_t off;
-
-	if (get(d, die, at, ret))
-		return true;
-	for (int i = 0; i < MAX_ORIGINS; i++) {
-		Dwarf_Die next;
-
-		if (!dwarf_die_ref(d, cur ? cur : die, DW_AT_abstract_origin, &off) ||
-		    !dwarf_die_at(d, off, &next))
-			return false;
-		dwarf_die_free(&cur);
-		cur = next;
-		if (get(d, cur, at, ret))
-			return true;
-	}
-	return false;
-}
-
-bool dwarf_var_type(struct dwarf *d, Dwarf_Die var, uint64_t *type, uint32_t *dict)
-{
-	DIE_GUARD Dwarf_Die die = NULL;
-	uint64_t v;
-
-	*dict = 0;
-	if (!dwarf_origin_val(d, var, DW_AT_type, dwarf_die_ref, type))
-		return false;
-	if (dwarf_die_at(d, *type, &die) && dwarf_die_tag(d, die) == DW_TAG_typedef &&
-	    dwarf_die_uint(d, die, GO_AT_dict_index, &v) && v < UINT16_MAX)
-		*dict = (uint32_t)v + 1;
-	return true;
-}
-
 static uint64_t frame_bytes(const struct locals *l, size_t from, size_t to)
 {
 	uint64_t n = 0;
@@ -227,26 +165,58 @@ static uint64_t frame_bytes(const struct locals *l, size_t from, size_t to)
 	return n;
 }
 
+struct block {
+	const uint8_t *p; /* NULL, or len 0: none */
+	uint64_t len;
+};
+
+/* Where a variable is at pc, and where it is right behind that, if a location list says so. */
+static struct err *find_location(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die,
+				 uint64_t pc, struct block *at, struct block *after)
+{
+	uint64_t list;
+
+	*after = (struct block){ NULL, 0 };
+	if (!dwarf_die_block(d, die, DW_AT_location, &at->p, &at->len) || at->p)
+		return NULL;
+	list = at->len;
+	TRY(dwarf_loclist_at(d->lists, cu, list, pc, &at->p, &at->len));
+	return dwarf_loclist_at(d->lists, cu, list, pc + 1, &after->p, &after->len);
+}
+
+/*
+ * Adds the pieces of whichever entry has more of the variable in the frame.  A call is where
+ * registers end: up to its last byte (return address - 1) Go's list says "in RAX", and "in the frame"
+ * from the return address on, though the value was spilled before the call.
+ */
+static struct err *add_better(struct dwarf *d, const struct dwarf_local *l, struct block at,
+			      struct block after, struct locals *out)
+{
+	size_t first = out->n, mid;
+
+	if (at.p && at.len)
+		TRY(add_pieces(d, l, at.p, at.len, out));
+	if (!after.p || !after.len || after.p == at.p)
+		return NULL;
+	mid = out->n;
+	TRY(add_pieces(d, l, after.p, after.len, out));
+	if (frame_bytes(out, mid, out->n) > frame_bytes(out, first, mid)) {
+		memmove(&out->v[first], &out->v[mid], (out->n - mid) * sizeof(*out->v));
+		out->n -= mid - first;
+	} else {
+		out->n = mid;
+	}
+	return NULL;
+}
+
 static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die, bool param,
 			     const char *func, uint64_t pc, struct locals *out)
 {
 	struct dwarf_local l = { .func = func, .param = param };
-	const uint8_t *p, *after = NULL;
-	uint64_t len, after_len = 0, list, here;
-	size_t first, mid;
-	struct err *err;
+	struct block at, after;
 
-	if (!dwarf_die_block(d, die, DW_AT_location, &p, &len))
-		return NULL;
-	list = len;
-	if (!p) {
-		err = dwarf_loclist_at(d->lists, cu, list, pc, &p, &len);
-		if (!err)
-			err = dwarf_loclist_at(d->lists, cu, list, pc + 1, &after, &after_len);
-		if (err)
-			return err;
-	}
-	if ((!p || !len) && (!after || !after_len))
+	TRY(find_location(d, cu, die, pc, &at, &after));
+	if ((!at.p || !at.len) && (!after.p || !after.len))
 		return NULL;
 	l.name = dwarf_origin_str(d, die, DW_AT_name);
 	if (!l.name || !dwarf_var_type(d, die, &l.type, &l.dict))
@@ -255,31 +225,7 @@ static struct err *add_local(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_D
 		l.name++;
 		l.by_ref = true;
 	}
-	first = out->n;
-	if (p && len) {
-		err = add_pieces(d, &l, p, len, out);
-		if (err)
-			return err;
-	}
-	/*
-	 * A call is where registers end: up to its last byte (return address - 1) Go's list says
-	 * "in RAX", from the return address on "in the frame", though the value was spilled before
-	 * the call. So the entry with more of the variable in the frame is taken.
-	 */
-	if (after && after_len && after != p) {
-		here = frame_bytes(out, first, out->n);
-		mid = out->n;
-		err = add_pieces(d, &l, after, after_len, out);
-		if (err)
-			return err;
-		if (frame_bytes(out, mid, out->n) > here) {
-			memmove(&out->v[first], &out->v[mid], (out->n - mid) * sizeof(*out->v));
-			out->n -= mid - first;
-		} else {
-			out->n = mid;
-		}
-	}
-	return NULL;
+	return add_better(d, &l, at, after, out);
 }
 
 static struct err *die_covers(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die die,
@@ -294,10 +240,20 @@ static struct err *die_covers(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_
 	return NULL;
 }
 
-struct scope {
-	Dwarf_Die die; /* the child at hand */
-	const char *func;
+/* Blocks and inlined calls in one another. */
+struct scopes {
+	struct {
+		Dwarf_Die die; /* the child at hand */
+		const char *func;
+	} v[MAX_DEPTH + 1];
+	int n;
 };
+
+static void scopes_deinit(struct scopes *s)
+{
+	while (s->n)
+		dwarf_die_free(&s->v[--s->n].die);
+}
 
 static const char *func_name(struct dwarf *d, Dwarf_Die die)
 {
@@ -306,72 +262,81 @@ static const char *func_name(struct dwarf *d, Dwarf_Die die)
 	return name ? symname_plain(&d->strings, name) : "";
 }
 
+/* Goes into a DIE that has children.  func: the function they were written in; NULL: out of
+ * memory. */
+static struct err *scopes_enter(struct scopes *s, struct dwarf *d, Dwarf_Die die, const char *func,
+				bool *entered)
+{
+	*entered = dwarf_die_child(d, die, &s->v[s->n].die);
+	if (!*entered)
+		return NULL;
+	s->v[s->n++].func = func;
+	return func ? NULL : err_nomem();
+}
+
 static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf_Die fn,
 			       uint64_t pc, struct locals *out)
 {
-	struct scope stack[MAX_DEPTH + 1];
-	struct err *err = NULL;
-	int n = 0;
+	_cleanup_(scopes_deinit) struct scopes s = { .n = 0 };
+	bool in;
 
-	stack[0].func = func_name(d, fn);
-	if (!stack[0].func)
-		return err_nomem();
-	if (dwarf_die_child(d, fn, &stack[0].die))
-		n = 1;
-	while (n && !err) {
-		struct scope *s = &stack[n - 1], *sub = &stack[n];
-		uint16_t tag = dwarf_die_tag(d, s->die);
+	TRY(scopes_enter(&s, d, fn, func_name(d, fn), &in));
+	while (s.n) {
+		Dwarf_Die die = s.v[s.n - 1].die;
+		const char *func = s.v[s.n - 1].func;
+		uint16_t tag = dwarf_die_tag(d, die);
 		bool here = false;
 
 		if (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable)
-			err = add_local(d, cu, s->die, tag == DW_TAG_formal_parameter, s->func, pc,
-					out);
+			TRY(add_local(d, cu, die, tag == DW_TAG_formal_parameter, func, pc, out));
 		if ((tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) &&
-		    n < MAX_DEPTH)
-			err = die_covers(d, cu, s->die, pc, &here);
-		if (here && dwarf_die_child(d, s->die, &sub->die)) {
-			sub->func = s->func;
+		    s.n < MAX_DEPTH)
+			TRY(die_covers(d, cu, die, pc, &here));
+		if (here) {
 			if (tag == DW_TAG_inlined_subroutine)
-				sub->func = func_name(d, s->die);
-			n++;
-			if (sub->func)
+				func = func_name(d, die);
+			TRY(scopes_enter(&s, d, die, func, &in));
+			if (in)
 				continue;
-			err = err_nomem();
-			break;
 		}
-		while (n && !dwarf_die_next(d, &stack[n - 1].die))
-			n--;
+		while (s.n && !dwarf_die_next(d, &s.v[s.n - 1].die))
+			s.n--;
 	}
-	while (n)
-		dwarf_die_free(&stack[--n].die);
-	return err;
+	return NULL;
+}
+
+/* Does another variable, not a part of one, share memory with local i?  Of those before i only the
+ * first `kept` are looked at. */
+static bool is_covered(const struct locals *l, size_t i, size_t kept, const struct dwarf_local *x)
+{
+	for (size_t j = 0; j < l->n; j++) {
+		const struct dwarf_local *o = &l->v[j];
+
+		if (j != i && (j < kept || j > i) && !strchr(o->name, '.') &&
+		    o->cfa_off < x->cfa_off + (int64_t)x->size &&
+		    x->cfa_off < o->cfa_off + (int64_t)o->size)
+			return true;
+	}
+	return false;
 }
 
 /*
- * go1.27 also lists the parts that a variable was split into: "str.ptr", "str.len", each with one
+ * Go 1.27 also lists the parts that a variable was split into: "str.ptr", "str.len", each with one
  * place for the whole function, beside "str" with its list.  A part counts only where nothing else
  * names its place, and then by the variable's name.
  */
 static struct err *fold_parts(struct dwarf *d, struct locals *l)
 {
-	size_t n = 0, i, j;
+	size_t n = 0;
 
 	if (l->n > MAX_FOLD)
 		return NULL;
-	for (i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->n; i++) {
 		struct dwarf_local x = l->v[i];
 		const char *dot = strchr(x.name, '.');
-		bool covered = false;
 
 		if (dot && dot > x.name) {
-			for (j = 0; j < l->n && !covered; j++) {
-				const struct dwarf_local *o = &l->v[j];
-
-				covered = j != i && (j < n || j > i) && !strchr(o->name, '.') &&
-					  o->cfa_off < x.cfa_off + (int64_t)x.size &&
-					  x.cfa_off < o->cfa_off + (int64_t)o->size;
-			}
-			if (covered)
+			if (is_covered(l, i, n, &x))
 				continue;
 			x.name = arena_strndup(&d->strings, x.name, (size_t)(dot - x.name));
 			if (!x.name)
@@ -383,44 +348,22 @@ static struct err *fold_parts(struct dwarf *d, struct locals *l)
 	return NULL;
 }
 
-const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc)
-{
-	size_t lo = 0, hi = d->funcs.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (d->funcs.v[mid].low <= pc)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && pc < d->funcs.v[lo - 1].high ? &d->funcs.v[lo - 1] : NULL;
-}
-
 struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret, size_t *n)
 {
-	struct locals out = VEC_INIT;
+	_cleanup_vec_ struct locals out = VEC_INIT;
 	DIE_GUARD Dwarf_Die die = NULL;
 	const struct dwarf_func *f;
 	const struct dwarf_cu *cu;
-	struct err *err = dwarf_need_index(d);
 
-	if (err)
-		return err;
+	TRY(dwarf_need_index(d));
 	f = dwarf_find_func(d, pc);
 	cu = f ? dwarf_cu_of(d, f->die) : NULL;
 	if (cu && dwarf_die_at(d, f->die, &die)) {
-		err = walk_scopes(d, cu, die, pc, &out);
-		if (!err)
-			err = fold_parts(d, &out);
+		TRY(walk_scopes(d, cu, die, pc, &out));
+		TRY(fold_parts(d, &out));
 	}
-	if (err) {
-		vec_deinit(&out);
-		return err;
-	}
-	*ret = out.v;
 	*n = out.n;
+	*ret = TAKE_PTR(out.v);
 	return NULL;
 }
 

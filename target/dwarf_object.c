@@ -1,8 +1,7 @@
 /*
- * What libdwarf reads: the sections of dwarf_sections.c, uncompressed, and of the lists none.
- *
- * So they are inflated once for all readers, and libdwarf cannot stumble over damaged lists, whose
- * headers it would read, and trust, along with the first unit.
+ * Shows libdwarf the sections of dwarf_sections.c, uncompressed, but none of the lists.  Sections are
+ * thus inflated once for all readers, and libdwarf cannot stumble over damaged lists, whose headers
+ * it would read, and trust, along with the first unit.
  */
 #include "target/dwarf_int.h"
 
@@ -51,7 +50,7 @@ static Dwarf_Unsigned get_section_count(void *obj)
 }
 
 #ifndef GRF_LIBDWARF_OLD
-/* It checks sizes against this: they are those of dwarf_sections.c, which are. */
+/* libdwarf checks sizes against this: they are those of dwarf_sections.c, which has checked them. */
 static Dwarf_Unsigned get_filesize(void *obj)
 {
 	Dwarf_Unsigned n = 0;

@@ -1,9 +1,9 @@
 /*
- * Sections as they are, SHF_COMPRESSED (ELF gABI, "Compressed sections"), or ".zdebug_x" (Go 1.17
- * and 1.18, older GNU ld): "ZLIB", the size in 8 bytes big-endian, a zlib stream.
+ * A section is as it is, or SHF_COMPRESSED (ELF gABI, "Compressed sections"), or named ".zdebug_x"
+ * (Go 1.17 and 1.18, older GNU ld): "ZLIB", the size in 8 bytes big-endian, a zlib stream.
  *
- * Compressed bytes are read from the file, not from its mapping: in a 400 MB executable they
- * are 30 MB that would stay resident beside what comes of them.
+ * Compressed bytes are read from the file, not from its mapping: in a 400 MB executable they are
+ * 30 MB that would stay resident beside what comes of them.
  */
 #include "target/dwarf_sections.h"
 
@@ -16,10 +16,12 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/cleanup.h"
 
 enum {
 	ZLIB_RATIO = 1100, /* deflate cannot do better than 1032 : 1 */
 	CHUNK = 64 << 10,
+	ZDEBUG_HEADER = 12,
 	COMPRESS_ZSTD = 2, /* ELFCOMPRESS_ZSTD; glibc's elf.h has it since 2.36 */
 };
 
@@ -45,7 +47,7 @@ static const char *const names[DWARF_S_COUNT] = {
 	[DWARF_S_LOCLISTS] = ".debug_loclists", [DWARF_S_RNGLISTS] = ".debug_rnglists",
 };
 
-/* Elf32_Chdr or Elf64_Chdr. */
+/* Reads Elf32_Chdr or Elf64_Chdr; returns why the section cannot be read, or NULL. */
 static const char *read_chdr(const struct elf *e, struct section *s)
 {
 	struct bytes_fmt fmt = elf_fmt(e);
@@ -54,19 +56,21 @@ static const char *read_chdr(const struct elf *e, struct section *s)
 	s->header = fmt.word == 8 ? sizeof(Elf64_Chdr) : sizeof(Elf32_Chdr);
 	if (s->sec->size < s->header)
 		return "is cut";
-	type = bytes_u32(fmt, s->data);
+	type = bytes_u32(fmt, s->data + (fmt.word == 8 ? offsetof(Elf64_Chdr, ch_type) :
+							 offsetof(Elf32_Chdr, ch_type)));
 	if (type == COMPRESS_ZSTD)
 		return "is compressed with zstd, which is not read here "
 		       "(objcopy --decompress-debug-sections makes a copy that is)";
 	if (type != ELFCOMPRESS_ZLIB)
 		return "is compressed in an unknown way";
-	s->len = fmt.word == 8 ? bytes_u64(fmt, s->data + 8) : bytes_u32(fmt, s->data + 4);
+	s->len = fmt.word == 8 ? bytes_u64(fmt, s->data + offsetof(Elf64_Chdr, ch_size)) :
+				 bytes_u32(fmt, s->data + offsetof(Elf32_Chdr, ch_size));
 	return NULL;
 }
 
 static const char *read_zdebug(struct section *s)
 {
-	s->header = 12;
+	s->header = ZDEBUG_HEADER;
 	if (s->sec->size < s->header)
 		return "is cut";
 	if (memcmp(s->data, "ZLIB", 4))
@@ -106,10 +110,11 @@ static void find_section(const struct elf *e, const char *name, struct section *
 		s->len = 0;
 }
 
+DEFINE_CLEANUP(dwarf_sections_destroy, struct dwarf_sections *)
+
 struct err *dwarf_sections_create(struct elf *e, struct dwarf_sections **ret)
 {
-	struct dwarf_sections *s = calloc(1, sizeof(*s));
-	struct err *err = NULL;
+	_cleanup_(cleanup_dwarf_sections_destroy) struct dwarf_sections *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return err_nomem();
@@ -117,15 +122,11 @@ struct err *dwarf_sections_create(struct elf *e, struct dwarf_sections **ret)
 	for (int i = 0; i < DWARF_S_COUNT; i++)
 		find_section(e, names[i], &s->v[i]);
 	if (!s->v[DWARF_S_INFO].sec)
-		err = err_create(ERR_NODEBUG, "no DWARF");
-	else if (s->v[DWARF_S_INFO].why)
-		err = err_create(ERR_NODEBUG, "no DWARF: %s %s", s->v[DWARF_S_INFO].sec->name,
-				 s->v[DWARF_S_INFO].why);
-	if (err) {
-		dwarf_sections_destroy(s);
-		return err;
-	}
-	*ret = s;
+		return err_create(ERR_NODEBUG, "no DWARF");
+	if (s->v[DWARF_S_INFO].why)
+		return err_create(ERR_NODEBUG, "no DWARF: %s %s", s->v[DWARF_S_INFO].sec->name,
+				  s->v[DWARF_S_INFO].why);
+	*ret = TAKE_PTR(s);
 	return NULL;
 }
 
@@ -153,7 +154,8 @@ struct elf *dwarf_sections_elf(const struct dwarf_sections *s)
 	return s->elf;
 }
 
-/* Z_STREAM_END when all of it was there; Z_ERRNO: reading failed. */
+/* Inflates `left` bytes of the file.  Z_STREAM_END: all of the stream was there; Z_ERRNO: reading
+ * failed. */
 static int inflate_file(int fd, uint64_t off, uint64_t left, z_stream *z)
 {
 	uint8_t in[CHUNK];
@@ -206,12 +208,8 @@ struct err *dwarf_section_load(struct dwarf_sections *s, enum dwarf_section_id i
 
 	*data = NULL;
 	*len = 0;
-	if (x->sec && !x->why && !x->data && x->len) {
-		struct err *err = section_inflate(s->elf, x);
-
-		if (err)
-			return err;
-	}
+	if (x->sec && !x->why && !x->data && x->len)
+		TRY(section_inflate(s->elf, x));
 	if (x->why)
 		return err_create(ERR_BADDATA, "%s: %s %s", elf_path(s->elf), x->sec->name, x->why);
 	*data = x->data;

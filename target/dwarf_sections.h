@@ -1,6 +1,6 @@
 /*
- * The .debug_* sections, each inflated at most once: what libdwarf reads, what the lists' decoder
- * reads and what the index is made from are the same bytes.
+ * The .debug_* sections, each inflated at most once: libdwarf, the lists' decoder and the index all
+ * read the same bytes.
  */
 #ifndef GRF_TARGET_DWARF_SECTIONS_H
 #define GRF_TARGET_DWARF_SECTIONS_H
@@ -19,7 +19,7 @@ enum dwarf_section_id {
 	DWARF_S_LINE_STR,
 	DWARF_S_STR_OFFSETS,
 	DWARF_S_SHOWN,
-	/* ... and never these: 20210528 crashes on damaged ones. */
+	/* ... and never these: version 20210528 crashes on damaged ones. */
 	DWARF_S_LOC = DWARF_S_SHOWN,
 	DWARF_S_RANGES,
 	DWARF_S_LOCLISTS,
@@ -36,7 +36,7 @@ void dwarf_sections_destroy(struct dwarf_sections *s);
 
 /* "" if there is no such section. */
 const char *dwarf_section_name(const struct dwarf_sections *s, enum dwarf_section_id id);
-/* Without inflating; 0: none. */
+/* The inflated size, by the headers; 0: none. */
 uint64_t dwarf_section_len(const struct dwarf_sections *s, enum dwarf_section_id id);
 /* Its bytes, NULL if there is none.  They live as long as s, or until dropped. */
 ERR_MUST_CHECK struct err *dwarf_section_load(struct dwarf_sections *s, enum dwarf_section_id id,
