@@ -1,3 +1,4 @@
+/* Finds an architecture's table; the tables are in arch_*.c. */
 #include <elf.h>
 
 #include "target/arch_tables.h"

@@ -1,4 +1,4 @@
-/* Names and order: gdb's features/i386/32bit-core.xml; QEMU's is the same. */
+/* 386.  Names and order of registers: gdb's features/i386/32bit-core.xml; QEMU has the same. */
 #include <elf.h>
 
 #include "target/arch_tables.h"

@@ -1,7 +1,7 @@
 /*
- * Names and order: gdb's features/i386/64bit-core.xml, 64bit-sse.xml, 64bit-linux.xml
- * (orig_rax) and 64bit-segments.xml, which is also what gdbserver sends.  QEMU's file
- * is another (fs_base comes right after gs), which its target.xml says.
+ * amd64.  Names and order of registers are those of gdb's features/i386/64bit-core.xml,
+ * 64bit-sse.xml, 64bit-linux.xml (orig_rax) and 64bit-segments.xml, which gdbserver sends, too.
+ * QEMU has another order (fs_base comes right after gs), which its target.xml says.
  */
 #include <elf.h>
 
@@ -15,7 +15,7 @@ static const uint8_t exit_loop[] = { 0xbf, 0x6f, 0, 0,    0,    0xb8, 0x3c,
 				     0,    0,    0, 0x0f, 0x05, 0xeb, 0xf2 };
 static const uint8_t exit_mask[] = { 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 
-/* Numbers: the kernel's arch/x86/entry/syscalls/syscall_64.tbl. */
+/* The numbers of system calls are those of the kernel's arch/x86/entry/syscalls/syscall_64.tbl. */
 static const struct arch_fork fork_amd64 = {
 	.nr = "rax",
 	.ret = "rax",
@@ -41,16 +41,15 @@ const struct arch arch_amd64 = {
 	.reg_names = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10",
 		       "r11", "r12", "r13", "r14", "r15", "rip", "eflags", "cs", "ss", "ds", "es",
 		       "fs", "gs",
-		       /* st0-st7 (10 bytes each), eight x87 control registers
-				        * (4) */
-		       "", "", "", /* xmm0-xmm15 (16), mxcsr (4) */
-		       "orig_rax", "fs_base", "gs_base" },
+		       /* st0-st7 (10 bytes each) and eight x87 control registers (4), xmm0-xmm15
+			* (16), mxcsr (4) */
+		       "", "", "", "orig_rax", "fs_base", "gs_base" },
 	.reg_sizes = { 8, 8, 8, 8, 8, 8, 8, 8, 8, 8,   8,   8,   8, 8, 8,
 		       8, 8, 4, 4, 4, 4, 4, 4, 4, 112, 128, 132, 8, 8, 8 },
 	.pc = 16,
 	.sp = 7,
 	.lr = -1,
-	/* ucontext is right there: uc_mcontext.gregs at 40 */
+	/* At the handler's sp is ucontext, with uc_mcontext.gregs at 40. */
 	.saved = { { 8, 8, 40, 8 },
 		   { 5, 1, 104, 8 },
 		   { 4, 1, 112, 8 },

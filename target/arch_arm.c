@@ -1,6 +1,6 @@
 /*
- * Names and order: gdb's features/arm/arm-core.xml.  Without target.xml `g` has eight FPA registers
- * of 12 bytes and their status before cpsr.
+ * arm.  Names and order of registers: gdb's features/arm/arm-core.xml.  Without target.xml `g` has
+ * eight FPA registers of 12 bytes and their status before cpsr.
  */
 #include <elf.h>
 

@@ -1,4 +1,4 @@
-/* Names and order: gdb's features/aarch64-core.xml; QEMU's is the same. */
+/* arm64.  Names and order of registers: gdb's features/aarch64-core.xml; QEMU has the same. */
 #include <elf.h>
 
 #include "target/arch_tables.h"
@@ -8,8 +8,8 @@ static const uint8_t exit_loop[] = { 0xe0, 0x0d, 0x80, 0x52, 0xa8, 0x0b, 0x80, 0
 				     0x01, 0x00, 0x00, 0xd4, 0xfe, 0xff, 0xff, 0x17 };
 static const uint8_t exit_mask[] = { 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 
-/* Numbers: include/uapi/asm-generic/unistd.h.  wait: futex without a timeout, as
- * runtime.futexsleep has it. */
+/* The numbers of system calls are those of include/uapi/asm-generic/unistd.h.  wait is futex
+ * without a timeout, as runtime.futexsleep makes it. */
 static const struct arch_fork fork_arm64 = {
 	.nr = "x8",
 	.ret = "x0",

@@ -1,6 +1,6 @@
 /*
- * Names and order: gdb's features/loongarch/base64.xml.  QEMU 7.2 names that file and cannot read
- * it: then the order is all there is.
+ * loong64.  Names and order of registers: gdb's features/loongarch/base64.xml.  QEMU 7.2 names that
+ * file and cannot send it: then the order is all there is.
  */
 #include <elf.h>
 

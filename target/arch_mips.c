@@ -1,12 +1,12 @@
 /*
- * Names and order: gdb's features/mips64-cpu.xml, mips-cpu.xml and mips*-cp0.xml.  QEMU has no
- * target.xml for these machines, and this order.
+ * mips, mipsle, mips64, mips64le.  Names and order of registers: gdb's features/mips64-cpu.xml,
+ * mips-cpu.xml and mips*-cp0.xml.  QEMU has the same order, and no target.xml for these machines.
  */
 #include <elf.h>
 
 #include "target/arch_tables.h"
 
-/* Two byte orders and two word sizes of one machine. */
+/* What two byte orders and two word sizes of one machine share. */
 #define MIPS                                                                             \
 	.elf_machine = EM_MIPS, .nregs = 38,                                             \
 	.reg_names = { "r0",     "r1",  "r2",  "r3",       "r4",    "r5",  "r6",  "r7",  \
@@ -29,7 +29,8 @@ const struct arch arch_mips64 = { .name = "mips64", .fmt = { .word = 8, .big = t
 const struct arch arch_mips64le = { .name = "mips64le",
 				    .fmt = { .word = 8, .big = false },
 				    MIPS64 };
-/* The signal frame's registers are doublewords here, too: pc and r0-r31 are the lower halves. */
+/* Registers are doublewords in the signal frame of 32 bits, too: pc and r0-r31 are the lower
+ * halves. */
 const struct arch arch_mips = { .name = "mips",
 				.fmt = { .word = 4, .big = true },
 				MIPS32,

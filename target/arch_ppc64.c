@@ -1,6 +1,7 @@
 /*
- * Names and order: gdb's features/rs6000/power64-core.xml and power-fpu.xml (f0-f31, which come
- * before pc).  QEMU has its own order, and says so in target.xml.
+ * ppc64, ppc64le.  Names and order of registers: gdb's features/rs6000/power64-core.xml and
+ * power-fpu.xml (f0-f31, which come before pc).  QEMU has an order of its own, which its target.xml
+ * says.
  */
 #include <elf.h>
 
@@ -14,7 +15,7 @@ static unsigned local_entry(struct bytes_fmt fmt, const uint8_t code[8])
 		       0;
 }
 
-/* Two byte orders of one machine. */
+/* What two byte orders of one machine share. */
 #define PPC64                                                                                  \
 	.elf_machine = EM_PPC64, .nregs = 39,                                                  \
 	.reg_names = { "r0",  "r1",  "r2",  "r3",  "r4",  "r5",  "r6",  "r7",  "r8",  "r9",    \

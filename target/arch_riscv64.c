@@ -1,4 +1,4 @@
-/* Names and order: gdb's features/riscv/64bit-cpu.xml; QEMU's is the same. */
+/* riscv64.  Names and order of registers: gdb's features/riscv/64bit-cpu.xml; QEMU has the same. */
 #include <elf.h>
 
 #include "target/arch_tables.h"

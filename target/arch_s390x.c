@@ -1,4 +1,4 @@
-/* Names and order: gdb's features/s390-core64.xml; QEMU's is the same. */
+/* s390x.  Names and order of registers: gdb's features/s390-core64.xml; QEMU has the same. */
 #include <elf.h>
 
 #include "target/arch_tables.h"

@@ -122,8 +122,8 @@ static struct err *not_a_core(const uint8_t *b, size_t n)
 		if (n >= packed[i].len && !memcmp(b, packed[i].magic, packed[i].len))
 			return err_create(
 				ERR_BADDATA,
-				"packed with %s: unpack it first (%s FILE; or, of systemd's: coredumpctl "
-				"dump -o core PID)",
+				"packed with %s: unpack it first (%s FILE; or, of systemd's: "
+				"coredumpctl dump -o core PID)",
 				packed[i].name, packed[i].command);
 	return err_create(ERR_BADDATA,
 			  n ? "neither a core file nor a stub" : "an empty file, no core");

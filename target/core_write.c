@@ -1,7 +1,7 @@
 /*
- * A core file is written front to back: ELF header; program headers; notes; memory.  Where there are
- * more program headers than 16 bits count, section header 0, which follows the ELF header, has their
- * number (gABI, PN_XNUM).
+ * A core file is written front to back: ELF header; program headers; notes; memory.  Where there
+ * are more program headers than 16 bits count, section header 0, which follows the ELF header, has
+ * their number (gABI, PN_XNUM).
  */
 #include "target/core_write.h"
 

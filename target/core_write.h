@@ -33,8 +33,8 @@ struct core_contents {
 	void *arg;
 };
 
-/* Writes it from where f is on; zeros become holes if f is at the begin of a file that can be sought
- * in.  ERR_OS; ERR_UNSUPPORTED: a machine whose registers have no known place in a core. */
+/* Writes it from where f is on; zeros become holes if f is at the begin of a file that can be
+ * sought in.  ERR_OS; ERR_UNSUPPORTED: a machine whose registers have no known place in a core. */
 ERR_MUST_CHECK struct err *core_write(FILE *f, const struct core_contents *c);
 
 #endif

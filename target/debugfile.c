@@ -1,9 +1,13 @@
+/*
+ * A candidate is of the same build if its build id says so.  Where only the last part of the Go
+ * build id is the same, sections and function tables are compared.  Candidates are looked for
+ * where gdb looks for them (its manual, "Separate Debug Files").
+ */
 #include "target/debugfile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/cleanup.h"
 #include "target/dwarf.h"
@@ -34,8 +38,8 @@ uint64_t debugfile_addr(const struct debugfile *d, uint64_t addr)
 
 /* ------------------------------------------------------------------ is it the same build? */
 
-/* The third of the parts "action/main's action/main's content/content"; false if the id has no
- * such parts. */
+/* The third part of "action/main's action/main's content/content"; false: the id has no such
+ * parts. */
 static bool id_main(const char *id, const char **ret, size_t *len)
 {
 	const char *z = strrchr(id, '/'), *a = z ? memrchr(id, '/', (size_t)(z - id)) : NULL;
@@ -60,7 +64,7 @@ static bool same_id(const struct elf *a, const struct elf *b)
 {
 	const char *go = elf_go_build_id(a), *gnu = elf_gnu_build_id(a);
 
-	if (*go && *elf_go_build_id(b)) /* all it says; a GNU id can be made of it */
+	if (*go && *elf_go_build_id(b)) /* a GNU id can be made of it, and says no more */
 		return !strcmp(go, elf_go_build_id(b));
 	return *gnu && !strcmp(gnu, elf_gnu_build_id(b));
 }
@@ -81,16 +85,38 @@ static bool is_pclntab(const char *name)
 	return n >= sizeof(suffix) - 1 && !strcmp(name + n - (sizeof(suffix) - 1), suffix);
 }
 
-/*
- * The function tables: their section; where external linkers (up to go1.25, PIE and c-shared) put
- * them into .data.rel.ro, what there has no relocations: names, files and pc tables (pcHeader in
- * runtime/symtab.go).
- */
+enum { PCHEADER_WORDS = 9 };
+
+/* Of function tables among other data, what has no relocations: names, files and pc tables
+ * (pcHeader in runtime/symtab.go).  NULL: there are none. */
+static const uint8_t *pclntab_inside(struct bytes_fmt fmt, const uint8_t *p, uint64_t size,
+				     uint64_t *len)
+{
+	for (uint64_t at = 0; at + PCHEADER_WORDS * fmt.word <= size; at += fmt.word) {
+		const uint8_t *h = p + at;
+		/* {magic, 0, 0, minLC, ptrSize; nfunc, nfiles; textStart (1.18+); funcname, cu,
+		 * file, pc, pcln offsets} */
+		unsigned first = bytes_u32(fmt, h) == ELF_PCLNTAB_117 ? 3 : 4;
+		uint64_t from, to;
+
+		if (!elf_is_pclntab(fmt, h))
+			continue;
+		from = bytes_word(fmt, h + first * fmt.word);
+		to = bytes_word(fmt, h + (first + 4) * fmt.word);
+		if (from < to && to <= size - at) {
+			*len = to - from;
+			return h + from;
+		}
+	}
+	return NULL;
+}
+
+/* The function tables: their section, or what external linkers (up to Go 1.25, PIE and c-shared)
+ * put into .data.rel.ro. */
 static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 {
 	const struct elf_section *s;
 	size_t n = elf_sections(e, &s);
-	struct bytes_fmt fmt = elf_fmt(e);
 	const uint8_t *p;
 
 	for (size_t i = 0; i < n; i++)
@@ -100,27 +126,11 @@ static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 		}
 	s = elf_section(e, ".data.rel.ro");
 	p = s ? elf_section_data(e, s) : NULL;
-	for (uint64_t at = 0; p && at + 9u * fmt.word <= s->size; at += fmt.word) {
-		const uint8_t *h = p + at;
-		/* {magic, 0, 0, minLC, ptrSize; nfunc, nfiles; textStart (1.18+); funcname, cu,
-		 * file, pc, pcln offsets} */
-		unsigned first = bytes_u32(fmt, h) == 0xfffffffa ? 3 : 4;
-		uint64_t from, to;
-
-		if (!elf_is_pclntab(fmt, h))
-			continue;
-		from = bytes_word(fmt, h + first * fmt.word);
-		to = bytes_word(fmt, h + (first + 4) * fmt.word);
-		if (from < to && to <= s->size - at) {
-			*len = to - from;
-			return h + from;
-		}
-	}
-	return NULL;
+	return p ? pclntab_inside(elf_fmt(e), p, s->size, len) : NULL;
 }
 
-/* Two links of the same packages: all code and data have the same sizes, and the function tables
- * are equal. */
+/* Are they two links of the same packages?  Then all code and data have the same sizes, and the
+ * function tables are equal. */
 static struct err *check_sections(const struct elf *binary, const struct elf *file)
 {
 	static const char *const same_size[] = { ".text", ".data", ".bss", ".noptrdata",
@@ -145,7 +155,7 @@ static struct err *check_sections(const struct elf *binary, const struct elf *fi
 		      NULL;
 }
 
-static struct err *check(const struct elf *binary, const struct elf *file)
+static struct err *check_same_build(const struct elf *binary, const struct elf *file)
 {
 	const char *x = elf_go_build_id(binary), *y = elf_go_build_id(file);
 
@@ -166,34 +176,29 @@ static struct err *add_shifts(struct debugfile *d, const struct elf *binary)
 	const struct elf_section *s, *text = elf_section(binary, ".text"),
 				     *file_text = elf_section(d->elf, ".text");
 	size_t n = elf_sections(d->elf, &s);
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < n && !err; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct elf_section *to = s[i].alloc ? elf_section(binary, s[i].name) : NULL;
 
 		if (to && to->addr != s[i].addr && to->size == s[i].size)
-			err = vec_push(&d->shifts,
-				       ((struct debugfile_shift){ s[i].addr, s[i].size,
-								  to->addr - s[i].addr }));
+			TRY(vec_push(&d->shifts,
+				     ((struct debugfile_shift){ s[i].addr, s[i].size,
+								to->addr - s[i].addr })));
 	}
 	d->text_shift = text && file_text ? text->addr - file_text->addr : 0;
-	return err;
+	return NULL;
 }
 
 struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct elf *file)
 {
-	struct debugfile new = { .elf = file, .owned = true };
-	struct err *err = check(binary, file);
+	_cleanup_(debugfile_deinit) struct debugfile new = { .elf = file };
 
-	if (err)
-		return err;
-	err = add_shifts(&new, binary);
-	if (err) {
-		vec_deinit(&new.shifts);
-		return err;
-	}
+	TRY(check_same_build(binary, file));
+	TRY(add_shifts(&new, binary));
+	new.owned = true;
 	debugfile_deinit(d);
 	*d = new;
+	new = (struct debugfile){ NULL };
 	return NULL;
 }
 
@@ -201,37 +206,41 @@ struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct 
 
 #define DEBUG_DIR "/usr/lib/debug"
 
-/* A candidate that cannot be opened or is of another build is no error. */
+static struct err *take_file(struct debugfile *d, const struct elf *binary, const char *path,
+			     const uint32_t *crc)
+{
+	_cleanup_(cleanup_elf_destroy) struct elf *file = NULL;
+
+	TRY(elf_open(path, &file));
+	if ((crc && elf_crc32(file) != *crc) || !dwarf_present(file))
+		return NULL;
+	TRY(debugfile_set(d, binary, file));
+	file = NULL; /* d has it now */
+	return NULL;
+}
+
+/* A candidate that cannot be opened or is of another build is no error.  crc: the one that it must
+ * have, or NULL. */
 static struct err *try_file(struct debugfile *d, const struct elf *binary, const char *path,
 			    const uint32_t *crc)
 {
-	_cleanup_(cleanup_elf_destroy) struct elf *file = NULL;
-	struct err *err = elf_open(path, &file);
+	struct err *err = take_file(d, binary, path, crc);
 
-	if (!err && crc && elf_crc32(file) != *crc)
-		return NULL;
-	if (!err && !dwarf_present(file))
-		return NULL;
-	if (!err)
-		err = debugfile_set(d, binary, file);
-	if (!err) {
-		file = NULL;
-		return NULL;
-	}
 	if (err_is(err, ERR_NOMEM))
 		return err;
 	err_destroy(err);
 	return NULL;
 }
 
-/* .gnu_debuglink: a file name, zeros up to a multiple of 4, the file's CRC (gdb's manual,
- * "Separate Debug Files"). */
+/* .gnu_debuglink has a file name, zeros up to a multiple of 4, the file's CRC. */
 static struct err *try_link(struct debugfile *d, const struct elf *binary)
 {
+	static const struct {
+		const char *before, *behind; /* the binary's folder */
+	} places[] = { { "", "" }, { "", "/.debug" }, { DEBUG_DIR, "" } };
 	const struct elf_section *s = elf_section(binary, ".gnu_debuglink");
 	const uint8_t *b = s ? elf_section_data(binary, s) : NULL, *end;
 	_cleanup_free_ char *dir = NULL;
-	struct err *err = NULL;
 	uint32_t crc;
 	size_t off;
 
@@ -246,15 +255,15 @@ static struct err *try_link(struct debugfile *d, const struct elf *binary)
 	if (!dir)
 		return NULL;
 	*strrchr(dir, '/') = 0;
-	for (int i = 0; i < 3 && !d->elf && !err; i++) {
-		static const char *const forms[] = { "%s%s/%s", "%s%s/.debug/%s", "%s%s/%s" };
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places) && !d->elf; i++) {
 		_cleanup_free_ char *path = NULL;
 
-		if (asprintf(&path, forms[i], i == 2 ? DEBUG_DIR : "", dir, (const char *)b) < 0)
+		if (asprintf(&path, "%s%s%s/%s", places[i].before, dir, places[i].behind,
+			     (const char *)b) < 0)
 			return err_nomem();
-		err = try_file(d, binary, path, &crc);
+		TRY(try_file(d, binary, path, &crc));
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *try_build_id(struct debugfile *d, const struct elf *binary)
@@ -271,9 +280,6 @@ static struct err *try_build_id(struct debugfile *d, const struct elf *binary)
 
 struct err *debugfile_find(struct debugfile *d, const struct elf *binary)
 {
-	struct err *err = try_link(d, binary);
-
-	if (!err && !d->elf)
-		err = try_build_id(d, binary);
-	return err;
+	TRY(try_link(d, binary));
+	return d->elf ? NULL : try_build_id(d, binary);
 }

@@ -1,13 +1,13 @@
 /*
  * Where a binary's symbols and DWARF are: in itself, or in another file of the same build.
  *
- * Such a file is one of
- *   - what strip or objcopy split off: it has the binary's own build id;
- *   - an unstripped build of the same source (`go build` without -ldflags='-s -w').  Of its Go build id,
- *     action/main's action/main's content/content (cmd/go/internal/work/buildid.go), the third part is the same;
- *     a change in a far dependency does not always show there, so that the function tables (pclntab) must be
- *     equal byte for byte, too.  From Go 1.18 on the flags are part of the build information, a string, and
- *     what lies behind it can be some bytes further: addresses are translated by section.
+ * Such a file is either what strip or objcopy split off, which has the binary's own build id; or an
+ * unstripped build of the same source (`go build` without -ldflags='-s -w').  The Go build id has
+ * four parts, action/main's action/main's content/content (cmd/go/internal/work/buildid.go); the
+ * third is the same in a build of the same source.  A change in a far dependency does not always
+ * show there, so that the function tables (pclntab) must be equal byte for byte, too.  From Go 1.18
+ * on the flags are part of the build information, a string, and what lies behind it can be some
+ * bytes further: addresses are translated by section.
  */
 #ifndef GRF_TARGET_DEBUGFILE_H
 #define GRF_TARGET_DEBUGFILE_H
@@ -23,18 +23,18 @@ struct debugfile_shift {
 
 struct debugfile {
 	struct elf *elf;                    /* NULL: none */
-	bool owned;                         /* not the binary itself */
+	bool owned;                         /* elf is not the binary itself */
 	VEC(struct debugfile_shift) shifts; /* sections that are elsewhere in the binary */
-	uint64_t text_shift;
+	uint64_t text_shift;                /* of .text */
 };
 
-/* The binary's own symbols and DWARF. */
+/* Says that the binary has its symbols and DWARF itself. */
 void debugfile_own(struct debugfile *d, struct elf *binary);
 void debugfile_deinit(struct debugfile *d);
 
 /*
- * Makes file the debug file of binary, and takes it over.  ERR_BADDATA: it is of another build
- * (file stays the caller's); the message says what differs.
+ * Makes file the debug file of binary, and takes it over; on errors it stays the caller's.
+ * ERR_BADDATA: it is of another build; the message says what differs.
  */
 ERR_MUST_CHECK struct err *debugfile_set(struct debugfile *d, const struct elf *binary,
 					 struct elf *file);
@@ -46,7 +46,7 @@ ERR_MUST_CHECK struct err *debugfile_set(struct debugfile *d, const struct elf *
  */
 ERR_MUST_CHECK struct err *debugfile_find(struct debugfile *d, const struct elf *binary);
 
-/* A debug file's link-time address in the binary. */
+/* The binary's link-time address of what is at addr in the debug file. */
 uint64_t debugfile_addr(const struct debugfile *d, uint64_t addr);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * DWARF as Go writes it (DWARF 4 from 1.17 to 1.24, DWARF 5 from 1.25 on), read by libdwarf, none of
- * whose types show here.  Opening is cheap; the index of functions, variables and types is built on
- * first use.  Addresses are those of the linker.
+ * DWARF as Go writes it (DWARF 4 from 1.17 to 1.24, DWARF 5 from 1.25 on), read by libdwarf, none
+ * of whose types show here.  Opening is cheap; the index of functions, variables and types is
+ * built on first use.  Addresses are those of the linker.
  *
  * A DIE is named by its offset in .debug_info (uint64_t, 0 = none).  Names are as Go prints them:
- * the escapes of symbol names ("yaml%2ev3.Node") are undone here, while those of symtab and pclntab
- * are not.
+ * the escapes of symbol names ("yaml%2ev3.Node") are undone here, while those of symtab and
+ * pclntab are not.
  *
  * libdwarf 20210528 crashes on damaged DWARF 5 lists.  It is therefore not shown them
  * (dwarf_object.c); dwarf_lists.c decodes them.
@@ -102,8 +102,8 @@ struct dwarf_local {
 	bool param;
 };
 
-/* *ret is malloc'd; names live as long as d.  Locals whose location list does not cover pc, or whose
- * scope (lexical block, inlined call) does not, are left out.  n is 0 for an unknown pc. */
+/* *ret is malloc'd; names live as long as d.  Locals whose location list does not cover pc, or
+ * whose scope (lexical block, inlined call) does not, are left out.  n is 0 for an unknown pc. */
 ERR_MUST_CHECK struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 					size_t *n);
 
@@ -128,8 +128,9 @@ struct dwarf_capture {
 ERR_MUST_CHECK struct err *dwarf_captures(struct dwarf *d, uint64_t entry,
 					  struct dwarf_capture **ret, size_t *n);
 
-/* The name of the function that starts at entry, with type arguments (the pclntab of Go 1.18 to 1.20
- * has "[...]" for them).  NULL: it is unknown, or nothing about functions was asked for yet. */
+/* The name of the function that starts at entry, with type arguments (the pclntab of Go 1.18 to
+ * 1.20 has "[...]" for them).  NULL: it is unknown, or nothing about functions was asked for yet.
+ * */
 const char *dwarf_func_name(struct dwarf *d, uint64_t entry);
 
 /* The type of the first parameter of the function that starts at entry; 0: it has none, or that is

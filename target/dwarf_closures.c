@@ -23,8 +23,8 @@ static int cmp_capture(const void *a, const void *b)
 VEC_NAMED(captures, struct dwarf_capture);
 
 /*
- * Could the function have DW_AT_go_closure_offset, which came with Go 1.23?  Its unit's producer says
- * so: "Go cmd/compile go1.26.8; regabi".
+ * Could the function have DW_AT_go_closure_offset, which came with Go 1.23?  Its unit's producer
+ * says so: "Go cmd/compile go1.26.8; regabi".
  */
 static bool has_closure_offsets(struct dwarf *d, const struct dwarf_func *f)
 {
@@ -153,10 +153,10 @@ static struct err *lay_out(struct dwarf *d, struct dwarf_capture *c, uint64_t *e
 }
 
 /*
- * Before Go 1.23 a closure's captured variables are declared on its own line or where they are first
- * used, before its locals, but not in the order of the closure struct's fields.  Locals of a closure
- * written on one line look the same.  The layout is therefore one of several, and the caller holds
- * them against the collector's own map of the object.
+ * Before Go 1.23 a closure's captured variables are declared on its own line or where they are
+ * first used, before its locals, but not in the order of the closure struct's fields.  Locals of a
+ * closure written on one line look the same.  The layout is therefore one of several, and the
+ * caller holds them against the collector's own map of the object.
  */
 static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 				    struct captures *out)

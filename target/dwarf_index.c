@@ -3,12 +3,13 @@
  * variables by address.
  *
  * Go writes all its type DIEs into one unit (the linker's runtime unit:
- * cmd/link/internal/ld/dwarf.go, ctxt.runtimeCU), which is a quarter of the whole, so that types can
- * be had without the rest; functions and variables are in their packages' units.  Nothing below the
- * top level is kept: a function's variables are read again when they are asked for (dwarf_locals.c).
+ * cmd/link/internal/ld/dwarf.go, ctxt.runtimeCU), which is a quarter of the whole, so that types
+ * can be had without the rest; functions and variables are in their packages' units.  Nothing
+ * below the top level is kept: a function's variables are read again when they are asked for
+ * (dwarf_locals.c).
  *
- * One Go type can be two DIEs: a named struct is a structure_type and a typedef of the same name, an
- * interface two typedefs of which one has the kind.  The one that says more is found.
+ * One Go type can be two DIEs: a named struct is a structure_type and a typedef of the same name,
+ * an interface two typedefs of which one has the kind.  The one that says more is found.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * Location and range lists: DWARF 4 sections 2.6.2 and 2.17.3, DWARF 5 sections 2.6.2 and 2.17.3
  * with 7.7.3 and 7.25.
  *
- * A list is a run of entries.  A cursor over the section bounds every read, so that a list that runs
- * off its section just ends.
+ * A list is a run of entries.  A cursor over the section bounds every read, so that a list that
+ * runs off its section just ends.
  */
 #include "target/dwarf_lists.h"
 
@@ -88,8 +88,8 @@ static bool walk_begin(struct walk *w, const struct dwarf_lists *l, const struct
 	return true;
 }
 
-/* DWARF 4 has pairs of addresses.  Both 0 are the end; where the first is all ones, the second is the
- * new base. */
+/* DWARF 4 has pairs of addresses.  Both 0 are the end; where the first is all ones, the second is
+ * the new base. */
 static bool walk4(struct walk *w, struct entry *ret)
 {
 	uint64_t ones = w->addr_size == 8 ? UINT64_MAX : UINT32_MAX;
@@ -127,8 +127,8 @@ static bool addrx(const struct dwarf_lists *l, const struct dwarf_cu *cu, uint64
 	return true;
 }
 
-/* DW_LLE_*.  DW_RLE_* are the same up to 4; ranges have no default_location, so that what follows is
- * one less. */
+/* DW_LLE_*.  DW_RLE_* are the same up to 4; ranges have no default_location, so that what follows
+ * is one less. */
 enum {
 	END_OF_LIST,
 	BASE_ADDRESSX,

@@ -1,6 +1,6 @@
 /*
- * Location lists and range lists, DWARF 4 and 5, are decoded from the sections' bytes here: libdwarf
- * 20210528 crashes on damaged DWARF 5 lists.  What is damaged covers nothing.
+ * Location lists and range lists, DWARF 4 and 5, are decoded from the sections' bytes here:
+ * libdwarf 20210528 crashes on damaged DWARF 5 lists.  What is damaged covers nothing.
  */
 #ifndef GRF_TARGET_DWARF_LISTS_H
 #define GRF_TARGET_DWARF_LISTS_H

@@ -186,8 +186,8 @@ static struct err *find_location(struct dwarf *d, const struct dwarf_cu *cu, Dwa
 
 /*
  * Adds the pieces of whichever entry has more of the variable in the frame.  A call is where
- * registers end: up to its last byte (return address - 1) Go's list says "in RAX", and "in the frame"
- * from the return address on, though the value was spilled before the call.
+ * registers end: up to its last byte (return address - 1) Go's list says "in RAX", and "in the
+ * frame" from the return address on, though the value was spilled before the call.
  */
 static struct err *add_better(struct dwarf *d, const struct dwarf_local *l, struct block at,
 			      struct block after, struct locals *out)

@@ -1,7 +1,7 @@
 /*
- * Shows libdwarf the sections of dwarf_sections.c, uncompressed, but none of the lists.  Sections are
- * thus inflated once for all readers, and libdwarf cannot stumble over damaged lists, whose headers
- * it would read, and trust, along with the first unit.
+ * Shows libdwarf the sections of dwarf_sections.c, uncompressed, but none of the lists.  Sections
+ * are thus inflated once for all readers, and libdwarf cannot stumble over damaged lists, whose
+ * headers it would read, and trust, along with the first unit.
  */
 #include "target/dwarf_int.h"
 
@@ -50,7 +50,8 @@ static Dwarf_Unsigned get_section_count(void *obj)
 }
 
 #ifndef GRF_LIBDWARF_OLD
-/* libdwarf checks sizes against this: they are those of dwarf_sections.c, which has checked them. */
+/* libdwarf checks sizes against this: they are those of dwarf_sections.c, which has checked them.
+ * */
 static Dwarf_Unsigned get_filesize(void *obj)
 {
 	Dwarf_Unsigned n = 0;

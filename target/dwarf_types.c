@@ -9,8 +9,9 @@
 enum { KIND_MASK = 0x1f }; /* above it the runtime keeps flags (Go 1.17 to 1.25) */
 
 /*
- * DW_AT_go_runtime_type is an offset from moduledata.types, of class address.  Up to Go 1.22 the one
- * DIE "uintptr" holds an absolute address instead: it is made before the linker's switch to offsets.
+ * DW_AT_go_runtime_type is an offset from moduledata.types, of class address.  Up to Go 1.22 the
+ * one DIE "uintptr" holds an absolute address instead: it is made before the linker's switch to
+ * offsets.
  */
 uint64_t dwarf_type_runtime(struct dwarf *d, Dwarf_Die die, const char *name)
 {

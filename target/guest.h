@@ -1,21 +1,25 @@
 /*
- * A process in a whole machine that a stub shows (QEMU's system mode): nothing but the vCPUs'
- * registers and physical memory is to be had, no kernel symbols and no agent.
+ * A process in a whole machine that a stub shows (QEMU's system mode).  Only the vCPUs' registers
+ * and physical memory are to be had; there are no kernel symbols and there is no agent.
  *
- *	guest_create(rsp, memory, exe)	stopped: the machine's RAM and vCPUs; memory is what the stub shows, physical from now on
- *	guest_find(nth)			the process: whose page tables map EXE's text as the file has it; the machine runs in between
+ *	guest_create()	the machine, stopped: its RAM and vCPUs.  What the stub shows as memory is
+ *			physical from now on.
+ *	guest_find()	the process, whose page tables map EXE's text as the file has it.  The
+ *			machine runs in between.
  *	guest_memory(), guest_threads()	as of the current stop
- *	guest_forget()			the machine ran
+ *	guest_forget()	the machine ran
  *
  * Memory is translated here, page by page, so that a process can be read whatever a vCPU has
- * loaded.  A page that has none behind it and was never swapped out reads as the kernel would fill
- * it: EXE's bytes, or zeros.
+ * loaded. A page that nothing is behind, and that was never swapped out, reads as the kernel would
+ * fill it: EXE's bytes, or zeros.
  *
  * Threads are vCPUs in user mode, and user registers that the kernel saved at the end of a kernel
- * stack when it was entered.  Their tid is 0: what the thread is shows in where its stack pointer
- * points. Sources: Intel SDM vol. 3, 4.5 (4- and 5-level paging); Linux
- * arch/x86/include/asm/ptrace.h (struct pt_regs), pgtable_64.h (entries that are not present);
- * docs/QEMU.md for what was measured.
+ * stack when it was entered.  Their tid is 0: where its stack pointer points tells which thread
+ * one is.
+ *
+ * Sources: Intel SDM vol. 3, 4.5 (4- and 5-level paging); Linux arch/x86/include/asm/ptrace.h
+ * (struct pt_regs), pgtable_64.h (entries that are not present); docs/QEMU.md for what was
+ * measured.
  */
 #ifndef GRF_TARGET_GUEST_H
 #define GRF_TARGET_GUEST_H
@@ -44,29 +48,29 @@ struct guest_process {
 VEC_NAMED(guest_processes, struct guest_process);
 
 /*
- * nth: which of them, from 1, in the order of where they are in physical memory; 0: the only one,
- * or, without a search, what a vCPU has loaded.  Stopped before and afterwards; in between it may
- * run, and each stop is SLICE_MS at most. ERR_BADDATA: there is none, or there are several (the
- * message lists them).
+ * Finds the process.  nth: which of them, from 1, by the address of their top page table; 0: the
+ * only one, or, without a search, what a vCPU has loaded.  The machine is stopped before and
+ * afterwards; in between it may run, and each stop is SLICE_MS at most.  ERR_BADDATA: there is
+ * none, or there are several (the message lists them).
  */
 ERR_MUST_CHECK struct err *guest_find(struct guest *g, unsigned nth);
-/* All of memory has been looked through: kernel stacks are known, and other processes that run
+/* Has all of memory been looked through?  Then kernel stacks are known, and all processes that run
  * EXE. */
 bool guest_searched(const struct guest *g);
-/* Does that, if it was not done.  Stopped before and afterwards. */
+/* Looks through it, if that was not done.  The machine is stopped before and afterwards. */
 ERR_MUST_CHECK struct err *guest_search(struct guest *g);
 
 uint64_t guest_bias(const struct guest *g);
 struct mem_source *guest_memory(struct guest *g);
-/* target/guest_target.c: the process as a target, whose g and machine are from now on; on errors
- * they are not. */
+/* target/guest_target.c: the process as a target, which owns g and machine from now on (not on
+ * errors). */
 ERR_MUST_CHECK struct err *guest_target_create(struct target *machine, struct guest *g,
 					       struct target **ret);
 /* As target_threads(). */
 ERR_MUST_CHECK struct err *guest_threads(struct guest *g, struct threads *ret);
 /* As target_auxv(): AT_PHDR, AT_PHNUM and AT_ENTRY. */
 ERR_MUST_CHECK struct err *guest_auxv(struct guest *g, uint64_t type, uint64_t *ret);
-/* What was read of page tables may not be so any more.  NULL is fine. */
+/* Forgets page tables, which may be others now.  g may be NULL. */
 void guest_forget(struct guest *g);
 
 /* Called while memory is fetched, and while it is looked through.  NULL: none. */

@@ -1,3 +1,8 @@
+/*
+ * How Linux runs user processes on amd64.  Sources: Intel SDM vol. 3, 4.5 (paging); Linux
+ * arch/x86/include/asm/ptrace.h (struct pt_regs), pgtable_types.h (_PAGE_*), segment.h (__USER_CS,
+ * __USER_DS), page_64_types.h (THREAD_SIZE).
+ */
 #include "target/arch_tables.h"
 #include "target/guest_int.h"
 

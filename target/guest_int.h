@@ -1,5 +1,6 @@
 /*
- * What the files that make up guest.h share.
+ * What the files behind guest.h share: what is known of an architecture's kernel, page tables, and
+ * the insides of struct guest.
  */
 #ifndef GRF_TARGET_GUEST_INT_H
 #define GRF_TARGET_GUEST_INT_H
@@ -8,12 +9,11 @@
 #include "base/vec.h"
 #include "target/guest.h"
 
-/* ------------------------------------------------------------------ architectures
- * (target/guest_*.c) */
+/* ------------------------------------------------------------------ architectures */
 
 enum { GUEST_FRAME_REGS = 24, GUEST_PAGE = 4096 };
 
-/* What a kernel saves of a thread, and how its page tables are made. */
+/* What a kernel saves of a thread, and how its page tables are made (target/guest_amd64.c). */
 struct arch_guest {
 	/* Registers of a vCPU, as target.xml spells them. */
 	const char *root;   /* the top page table */
@@ -35,11 +35,10 @@ struct arch_guest {
 	uint64_t user_cs, user_ss;
 };
 
-/* ------------------------------------------------------------------ page tables
- * (target/guest_pages.c) */
+/* ------------------------------------------------------------------ page tables */
 
-/* Page tables as they were when they were read first, by physical address; each GUEST_PAGE
- * bytes. */
+/* target/guest_pages.c: page tables of GUEST_PAGE bytes each, by physical address, as they were
+ * when they were read first. */
 struct pages {
 	const struct arch_guest *arch;
 	struct mem_source *memory; /* physical */
@@ -70,18 +69,18 @@ struct page {
 /* Reads all tables that these addresses need, level by level. */
 ERR_MUST_CHECK struct err *pages_fetch(struct pages *p, uint64_t root,
 				       const struct mem_range *ranges, size_t n);
-/* From what was fetched; a table that was not is no table. */
+/* The page of va, by the tables that were fetched; one that was not fetched leads nowhere. */
 struct page pages_walk(const struct pages *p, uint64_t root, uint64_t va);
 
-/* The table that the top one names for va: processes do not share these; 0: none. */
+/* The table that the top one names for va, which no two processes share; 0: none. */
 uint64_t pages_second(const struct pages *p, uint64_t root, uint64_t va);
 
-/* Calls for what of [from, to) is mapped, in order, neighbours of one kind as one; fetches
- * tables.  Ends when it says false. */
 struct mapping {
 	uint64_t va, size;
 	bool write, exec;
 };
+/* Calls each() for what the process has mapped of [from, to), in order, neighbours of one kind as
+ * one, until it returns false.  Fetches tables. */
 ERR_MUST_CHECK struct err *pages_each(struct pages *p, uint64_t root, uint64_t from, uint64_t to,
 				      bool (*each)(void *arg, const struct mapping *m), void *arg);
 
@@ -97,6 +96,11 @@ struct vcpu {
 	unsigned levels;
 	struct thread th;
 };
+
+static inline bool vcpu_is_user(const struct vcpu *v)
+{
+	return (v->privilege & 3) == 3;
+}
 
 struct guest {
 	struct mem_source source; /* first: what readv gets is a struct guest */
@@ -131,16 +135,16 @@ struct guest {
 
 /* The vCPUs' registers, as of now. */
 ERR_MUST_CHECK struct err *guest_read_vcpus(struct guest *g);
-/* n physical pieces, some of which may have no memory behind them: those read as 0. */
+/* Reads n physical pieces, some of which may have no memory behind them: those read as 0. */
 ERR_MUST_CHECK struct err *guest_read_phys(struct guest *g, struct mem_range *ranges, size_t n);
-/* The process behind a top table: bytes of it, whole or ERR_FAULT. */
+/* Reads bytes of the process that has this top table: all of them, or ERR_FAULT. */
 ERR_MUST_CHECK struct err *guest_peek(struct guest *g, uint64_t root, uint64_t va, void *dst,
 				      uint64_t len);
 
 /* target/guest_match.c: does this top table map EXE's text?  A new one is added to g->found. */
 ERR_MUST_CHECK struct err *guest_match(struct guest *g, uint64_t root);
 
-/* User registers at the end of a kernel stack. */
+/* User registers that the kernel saved at the end of a kernel stack. */
 struct guest_frame {
 	struct thread th;
 	uint64_t stack; /* physical address of its last page */

@@ -1,6 +1,6 @@
 /*
- * Does a top page table belong to a process that runs EXE?  The text that it maps must be the
- * file's.  A PIE's place is found by what its text pages hold.
+ * Tells whether a top page table belongs to a process that runs EXE: the text that it maps must be
+ * the file's.  A PIE's place is found by what its text pages hold.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,16 +11,16 @@
 
 enum {
 	LOOK_AT = 0x800,
-	LOOK = 64, /* these bytes of a page say which it may be */
-	RUN_LOOKS = 32,
+	LOOK = 64,      /* these bytes of a page say which it may be */
+	RUN_LOOKS = 32, /* pages looked at in one mapping, and in all */
 	LOOKS_MAX = 4096,
-	MAPPED_MIN = 4, /* pages; with fewer it is not known */
+	MAPPED_MIN = 4, /* pages of text; with fewer it cannot be told */
 	COMPARED_MAX = 64,
 	EQUAL_PERCENT = 90,   /* breakpoints of others, probes */
 	ARGS_BELOW = 1 << 14, /* bytes of the stack's end that are looked at */
 };
 
-/* Where the stack may end: below 2^47, 16 GB of randomness and a gap (Linux, fs/binfmt_elf.c). */
+/* A stack ends below 2^47, with 16 GB of randomness and a gap (Linux, fs/binfmt_elf.c). */
 #define STACK_TOP (1ull << 47)
 #define STACK_RANDOM (34ull << 30)
 
@@ -35,65 +35,89 @@ struct match {
 	uint64_t mapped, compared, equal;
 };
 
-static struct err *compare(struct guest *g, uint64_t root, uint64_t bias, struct match *m)
+/* Pages of text: where they are in memory, and what EXE has. */
+struct text_pages {
+	VEC(struct mem_range) got;
+	VEC(const uint8_t *) want;
+};
+
+static void text_pages_deinit(struct text_pages *t)
 {
-	VEC(struct mem_range) got = VEC_INIT;
-	VEC(const uint8_t *) want = VEC_INIT;
-	_cleanup_free_ uint8_t *bytes = NULL;
-	const struct elf_segment *segs;
-	size_t n = elf_segments(g->exe, &segs), kept = 0;
-	struct err *err = NULL;
-
-	*m = (struct match){ 0 };
-	for (size_t i = 0; i < n && !err; i++) {
-		uint64_t va = page_up(segs[i].addr), end = segs[i].addr + segs[i].filesz;
-		struct mem_range r = { segs[i].addr + bias, segs[i].filesz, NULL, 0 };
-
-		if (!segs[i].exec || !segs[i].filesz)
-			continue;
-		err = pages_fetch(&g->pages, root, &r, 1);
-		for (; va + GUEST_PAGE <= end && !err; va += GUEST_PAGE) {
-			struct page pg = pages_walk(&g->pages, root, va + bias);
-
-			if (pg.kind != PAGE_MAPPED || !pg.user)
-				continue;
-			err = vec_push(&got, ((struct mem_range){ pg.pa, GUEST_PAGE, NULL, 0 }));
-			if (!err)
-				err = vec_push(&want, segs[i].data + (va - segs[i].addr));
-		}
-	}
-	m->mapped = got.n;
-	if (!err && got.n) {
-		/* Some of them, from end to end. */
-		size_t step = (got.n + COMPARED_MAX - 1) / COMPARED_MAX;
-
-		bytes = malloc(COMPARED_MAX * (size_t)GUEST_PAGE);
-		if (!bytes)
-			err = err_nomem();
-		for (size_t i = 0; i < got.n && !err; i += step, kept++) {
-			got.v[kept] = got.v[i];
-			want.v[kept] = want.v[i];
-			got.v[kept].dst = bytes + kept * GUEST_PAGE;
-		}
-	}
-	if (!err)
-		err = guest_read_phys(g, got.v, kept);
-	for (size_t i = 0; i < kept && !err; i++)
-		m->equal += !memcmp(got.v[i].dst, want.v[i], GUEST_PAGE);
-	m->compared = kept;
-	vec_deinit(&got);
-	vec_deinit(&want);
-	return err;
+	vec_deinit(&t->got);
+	vec_deinit(&t->want);
 }
 
-static bool is_it(const struct match *m)
+/* Adds the pages of a segment that are mapped. */
+static struct err *add_text(struct guest *g, uint64_t root, uint64_t bias,
+			    const struct elf_segment *seg, struct text_pages *t)
+{
+	const struct mem_range all = { seg->addr + bias, seg->filesz, NULL, 0 };
+	uint64_t end = seg->addr + seg->filesz;
+
+	TRY(pages_fetch(&g->pages, root, &all, 1));
+	for (uint64_t va = page_up(seg->addr); va + GUEST_PAGE <= end; va += GUEST_PAGE) {
+		struct page pg = pages_walk(&g->pages, root, va + bias);
+
+		if (pg.kind != PAGE_MAPPED || !pg.user)
+			continue;
+		TRY(vec_push(&t->got, ((struct mem_range){ pg.pa, GUEST_PAGE, NULL, 0 })));
+		TRY(vec_push(&t->want, seg->data + (va - seg->addr)));
+	}
+	return NULL;
+}
+
+/* Leaves at most COMPARED_MAX of them, from end to end. */
+static void thin_out(struct text_pages *t)
+{
+	size_t step = (t->got.n + COMPARED_MAX - 1) / COMPARED_MAX, kept = 0;
+
+	for (size_t i = 0; i < t->got.n; i += step, kept++) {
+		t->got.v[kept] = t->got.v[i];
+		t->want.v[kept] = t->want.v[i];
+	}
+	t->got.n = t->want.n = kept;
+}
+
+static struct err *match_at(struct guest *g, uint64_t root, uint64_t bias, struct match *m)
+{
+	_cleanup_(text_pages_deinit) struct text_pages t = { VEC_INIT, VEC_INIT };
+	_cleanup_free_ uint8_t *bytes = NULL;
+	const struct elf_segment *segs;
+	size_t n = elf_segments(g->exe, &segs);
+
+	*m = (struct match){ 0 };
+	for (size_t i = 0; i < n; i++)
+		if (segs[i].exec && segs[i].filesz)
+			TRY(add_text(g, root, bias, &segs[i], &t));
+	if (!t.got.n)
+		return NULL;
+	m->mapped = t.got.n;
+	thin_out(&t);
+	bytes = malloc(t.got.n * (size_t)GUEST_PAGE);
+	if (!bytes)
+		return err_nomem();
+	for (size_t i = 0; i < t.got.n; i++)
+		t.got.v[i].dst = bytes + i * GUEST_PAGE;
+	TRY(guest_read_phys(g, t.got.v, t.got.n));
+	for (size_t i = 0; i < t.got.n; i++)
+		m->equal += !memcmp(t.got.v[i].dst, t.want.v[i], GUEST_PAGE);
+	m->compared = t.got.n;
+	return NULL;
+}
+
+static bool is_match(const struct match *m)
 {
 	return m->mapped >= MAPPED_MIN && m->equal * 100 >= m->compared * EQUAL_PERCENT;
 }
 
 /* ------------------------------------------------------------------ a PIE's place */
 
-/* A page of the text by LOOK bytes of it; 0: several have them. */
+static uint64_t look_hash(const uint8_t *b)
+{
+	return hash_str((const char *)b, LOOK);
+}
+
+/* Makes g->text, if it is not there: pages of text by LOOK bytes of each; 0: several have them. */
 static struct err *index_text(struct guest *g)
 {
 	const struct elf_segment *segs;
@@ -103,16 +127,11 @@ static struct err *index_text(struct guest *g)
 		uint64_t va = page_up(segs[i].addr), end = segs[i].addr + segs[i].filesz;
 
 		for (; segs[i].exec && va + GUEST_PAGE <= end; va += GUEST_PAGE) {
-			uint64_t *val, at = va;
+			uint64_t *val,
+				key = look_hash(segs[i].data + (va - segs[i].addr) + LOOK_AT);
 			bool is_new;
-			struct err *err = map64_put(
-				&g->text,
-				hash_str((const char *)segs[i].data + (va - segs[i].addr) + LOOK_AT,
-					 LOOK),
-				at, &val, &is_new);
 
-			if (err)
-				return err;
+			TRY(map64_put(&g->text, key, va, &val, &is_new));
 			if (!is_new)
 				*val = 0;
 		}
@@ -120,13 +139,29 @@ static struct err *index_text(struct guest *g)
 	return NULL;
 }
 
+/* Pages of a process that may be text of EXE. */
 struct looks {
 	struct guest *g;
 	uint64_t root;
-	VEC(struct mem_range) reads; /* addr: physical; got: virtual, until it is read */
-	VEC(uint64_t) vas;
+	VEC(struct mem_range) reads; /* LOOK bytes of each: physical addresses */
+	VEC(uint64_t) vas;           /* of the pages */
 	struct err *err;
 };
+
+static void looks_deinit(struct looks *l)
+{
+	vec_deinit(&l->reads);
+	vec_deinit(&l->vas);
+	err_destroy(l->err);
+}
+
+static struct err *add_look(struct looks *l, uint64_t va)
+{
+	struct page pg = pages_walk(&l->g->pages, l->root, va);
+
+	TRY(vec_push(&l->vas, va));
+	return vec_push(&l->reads, ((struct mem_range){ pg.pa + LOOK_AT, LOOK, NULL, 0 }));
+}
 
 static bool look_at(void *arg, const struct mapping *m)
 {
@@ -136,64 +171,60 @@ static bool look_at(void *arg, const struct mapping *m)
 	if (!m->exec || m->write)
 		return true;
 	for (uint64_t i = 0; i < pages && !l->err; i += step) {
-		uint64_t va = m->va + i * GUEST_PAGE;
-		struct page pg = pages_walk(&l->g->pages, l->root, va);
-
 		if (l->vas.n >= LOOKS_MAX)
 			return false;
-		l->err = vec_push(&l->vas, va);
-		if (!l->err)
-			l->err = vec_push(&l->reads,
-					  ((struct mem_range){ pg.pa + LOOK_AT, LOOK, NULL, 0 }));
+		l->err = add_look(l, m->va + i * GUEST_PAGE);
 	}
 	return !l->err;
 }
 
-/* The first place where enough is equal; none: *m says how near the nearest came. */
+VEC_NAMED(biases, uint64_t);
+
+/* The place that EXE has if the page of look i is what it looks like; false: it is like no page of
+ * text, or that place was tried. */
+static bool new_place(const struct looks *l, size_t i, const struct biases *tried, uint64_t *bias)
+{
+	const uint64_t *va = map64_get(&l->g->text, look_hash(l->reads.v[i].dst));
+
+	if (!va || !*va)
+		return false;
+	*bias = l->vas.v[i] - *va;
+	for (size_t j = 0; j < tried->n; j++)
+		if (tried->v[j] == *bias)
+			return false;
+	return true;
+}
+
+/* The first place where enough is equal; if there is none, *m says how near the nearest came. */
 static struct err *find_place(struct guest *g, uint64_t root, uint64_t *bias, struct match *m)
 {
-	struct looks l = { .g = g, .root = root };
+	_cleanup_(looks_deinit) struct looks l = { .g = g, .root = root };
+	_cleanup_vec_ struct biases tried = VEC_INIT;
 	_cleanup_free_ uint8_t *bytes = NULL;
-	VEC(uint64_t) tried = VEC_INIT;
-	struct err *err = index_text(g);
 
 	*m = (struct match){ 0 };
-	if (!err)
-		err = pages_each(&g->pages, root, 0, STACK_TOP, look_at, &l);
-	if (!err)
-		err = TAKE_PTR(l.err);
-	if (!err && l.reads.n) {
-		bytes = malloc(l.reads.n * LOOK);
-		err = bytes ? NULL : err_nomem();
-	}
-	for (size_t i = 0; i < l.reads.n && !err; i++)
+	TRY(index_text(g));
+	TRY(pages_each(&g->pages, root, 0, STACK_TOP, look_at, &l));
+	TRY(TAKE_PTR(l.err));
+	if (!l.reads.n)
+		return NULL;
+	bytes = malloc(l.reads.n * LOOK);
+	if (!bytes)
+		return err_nomem();
+	for (size_t i = 0; i < l.reads.n; i++)
 		l.reads.v[i].dst = bytes + i * LOOK;
-	if (!err)
-		err = guest_read_phys(g, l.reads.v, l.reads.n);
-	for (size_t i = 0; i < l.reads.n && !err && !is_it(m); i++) {
-		const uint64_t *va =
-			map64_get(&g->text, hash_str((const char *)l.reads.v[i].dst, LOOK));
-		bool again = false;
+	TRY(guest_read_phys(g, l.reads.v, l.reads.n));
+	for (size_t i = 0; i < l.reads.n && !is_match(m); i++) {
 		struct match one;
 
-		if (!va || !*va)
+		if (!new_place(&l, i, &tried, bias))
 			continue;
-		*bias = l.vas.v[i] - *va;
-		for (size_t j = 0; j < tried.n; j++)
-			again |= tried.v[j] == *bias;
-		if (again)
-			continue;
-		err = vec_push(&tried, *bias);
-		if (!err)
-			err = compare(g, root, *bias, &one);
-		if (!err && one.equal >= m->equal)
+		TRY(vec_push(&tried, *bias));
+		TRY(match_at(g, root, *bias, &one));
+		if (one.equal >= m->equal)
 			*m = one;
 	}
-	err_destroy(l.err);
-	vec_deinit(&l.reads);
-	vec_deinit(&l.vas);
-	vec_deinit(&tried);
-	return err;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ how it was started */
@@ -207,51 +238,75 @@ static bool last_writable(void *arg, const struct mapping *m)
 	return true;
 }
 
+static bool is_environment(const char *s)
+{
+	const char *eq = strchr(s, '=');
+
+	return eq && eq != s &&
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") >= (size_t)(eq - s);
+}
+
+/* Joins the strings from `start` up to the environment, or the path at `path`, with spaces; what
+ * cannot be printed becomes a dot. */
+static void join_args(const char *b, size_t start, size_t path, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	for (; b[start] && n + 1 < size; start += strlen(b + start) + 1) {
+		const char *s = b + start;
+
+		if (n && is_environment(s))
+			break;
+		if (n)
+			ret[n++] = ' ';
+		for (; *s && n + 1 < size; s++)
+			ret[n++] = *s >= ' ' && *s < 127 ? *s : '.';
+		if (start >= path)
+			break;
+	}
+	ret[n] = 0;
+}
+
 /*
- * The end of the stack: arguments, environment, the path that was executed, eight zeros (Linux,
- * fs/exec.c).  The arguments begin, nearly always, with that path.
+ * At the end of the stack are arguments, environment, the path that was executed, eight zeros
+ * (Linux, fs/exec.c).  The arguments begin, nearly always, with that path.
  */
 static struct err *read_args(struct guest *g, uint64_t root, struct guest_process *p)
 {
+	enum { ZEROS = 8 };
 	struct mapping last = { 0 };
-	uint8_t b[ARGS_BELOW];
-	size_t len, path, start, n = 0;
-	struct err *err = pages_each(&g->pages, root, STACK_TOP - STACK_RANDOM, STACK_TOP,
-				     last_writable, &last);
+	char b[ARGS_BELOW];
+	size_t len, path, start;
 
-	if (err || !last.size)
-		return err;
+	TRY(pages_each(&g->pages, root, STACK_TOP - STACK_RANDOM, STACK_TOP, last_writable, &last));
+	if (!last.size)
+		return NULL;
 	len = last.size < sizeof(b) ? last.size : sizeof(b);
-	err = guest_peek(g, root, last.va + last.size - len, b, len);
-	if (err)
-		return err;
-	for (path = len; path > len - 9; path--)
+	TRY(guest_peek(g, root, last.va + last.size - len, b, len));
+	for (path = len; path > len - ZEROS - 1; path--) /* and the path's own NUL */
 		if (b[path - 1])
 			return NULL; /* not a stack's end */
 	while (path > 0 && b[path - 1])
 		path--;
 	for (start = 0; start < path; start++)
-		if ((!start || !b[start - 1]) && !strcmp((char *)b + start, (char *)b + path))
+		if ((!start || !b[start - 1]) && !strcmp(b + start, b + path))
 			break;
-	/* Up to the environment. */
-	for (; b[start] && n + 1 < sizeof(p->args); start += strlen((char *)b + start) + 1) {
-		const char *s = (char *)b + start, *eq = strchr(s, '=');
-
-		if (n && eq && eq != s &&
-		    strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") >= (size_t)(eq - s))
-			break;
-		if (n)
-			p->args[n++] = ' ';
-		for (; *s && n + 1 < sizeof(p->args); s++)
-			p->args[n++] = *s >= ' ' && *s < 127 ? *s : '.';
-		if (start >= path)
-			break;
-	}
-	p->args[n] = 0;
+	join_args(b, start, path, p->args, sizeof(p->args));
 	return NULL;
 }
 
 /* ------------------------------------------------------------------ one top table */
+
+/* Is it EXE's?  Limits are for a process of unbelievable size, which is another. */
+static struct err *match_table(struct guest *g, uint64_t root, uint64_t *bias, struct match *m)
+{
+	struct err *err =
+		elf_is_dyn(g->exe) ? find_place(g, root, bias, m) : match_at(g, root, 0, m);
+
+	if (err_catch(&err, ERR_LIMIT))
+		*m = (struct match){ 0 };
+	return err;
+}
 
 struct err *guest_match(struct guest *g, uint64_t root)
 {
@@ -260,26 +315,18 @@ struct err *guest_match(struct guest *g, uint64_t root)
 	struct err *err;
 
 	g->stats.tables++;
-	err = elf_is_dyn(g->exe) ? find_place(g, root, &p.bias, &m) : compare(g, root, 0, &m);
-	if (err_is(err, ERR_LIMIT)) { /* a process of unbelievable size is another */
-		err_destroy(err);
-		return NULL;
-	}
-	if (err)
-		return err;
-	if (!is_it(&m)) {
+	TRY(match_table(g, root, &p.bias, &m));
+	if (!is_match(&m)) {
 		if (m.mapped && m.equal >= g->best.equal)
 			g->best = (struct guest_near){ m.mapped, m.compared, m.equal };
 		return NULL;
 	}
 	p.key = pages_second(&g->pages, root, elf_entry(g->exe) + p.bias);
 	for (size_t i = 0; i < g->found.n; i++)
-		if (g->found.v[i].key == p.key) /* the other of a pair */
+		if (g->found.v[i].key == p.key) /* this is the other table of a pair */
 			return NULL;
 	err = read_args(g, root, &p);
-	if (err_is(err, ERR_FAULT) || err_is(err, ERR_LIMIT)) {
-		err_destroy(err);
-		err = NULL;
-	}
-	return err ? err : vec_push(&g->found, p);
+	if (!err_catch(&err, ERR_FAULT) && !err_catch(&err, ERR_LIMIT))
+		TRY(err);
+	return vec_push(&g->found, p);
 }

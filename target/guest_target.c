@@ -1,4 +1,4 @@
-/* A process in a whole machine as a target. */
+/* A process in a whole machine, shown as a target like any other. */
 #include <elf.h>
 #include <stdlib.h>
 
@@ -40,29 +40,26 @@ static struct err *add_word(struct buf *b, struct bytes_fmt fmt, uint64_t v)
 	return buf_add(b, bytes, fmt.word);
 }
 
-/* As much of it as is known. */
+/* The entries of the auxiliary vector that are known. */
 static struct err *guest_target_auxv(struct target *t, struct buf *ret)
 {
 	static const uint64_t types[] = { AT_PHDR, AT_PHNUM, AT_ENTRY };
-	struct err *err = NULL;
-	uint64_t v;
+	struct guest *g = ((struct guest_target *)t)->g;
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(*types) && !err; i++) {
-		err = guest_auxv(((struct guest_target *)t)->g, types[i], &v);
-		if (err_is(err, ERR_NODEBUG)) {
-			err_destroy(err);
-			err = NULL;
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		uint64_t v;
+		struct err *err = guest_auxv(g, types[i], &v);
+
+		if (err_catch(&err, ERR_NODEBUG))
 			continue;
-		}
-		if (!err)
-			err = add_word(ret, t->arch->fmt, types[i]);
-		if (!err)
-			err = add_word(ret, t->arch->fmt, v);
+		TRY(err);
+		TRY(add_word(ret, t->arch->fmt, types[i]));
+		TRY(add_word(ret, t->arch->fmt, v));
 	}
-	return err;
+	return NULL;
 }
 
-static void progress(void *arg, uint64_t bytes)
+static void guest_target_progress(void *arg, uint64_t bytes)
 {
 	struct target *t = arg;
 
@@ -84,7 +81,7 @@ struct err *guest_target_create(struct target *machine, struct guest *g, struct 
 				 .auxv = BUF_INIT };
 	gt->machine = machine;
 	gt->g = g;
-	guest_set_progress(g, progress, gt);
+	guest_set_progress(g, guest_target_progress, gt);
 	*ret = &gt->t;
 	return NULL;
 }

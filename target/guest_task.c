@@ -1,14 +1,16 @@
 /*
- * Whose is a kernel stack?  Two processes of one program have the same addresses, so that what
- * their threads' registers point to does not tell them apart; and what the kernel saved of a thread
- * that runs in user mode now is old. No symbols are needed: a stack holds pointers to its own task
- * somewhere, and that is told by the pointer it has back.
+ * Tells whose a kernel stack is.  Two processes of one program have the same addresses, so that
+ * what their threads' registers point to does not tell them apart; and what the kernel saved of a
+ * thread that runs in user mode now is old.  No symbols are needed: a stack holds a pointer to its
+ * own task somewhere, and a task is told by its pointer back to the stack.
  *
- *	kernel stack ... struct task_struct { ..., void *stack, ..., struct mm_struct *mm, *active_mm, ..., fsbase }
+ *	kernel stack ...
+ *	struct task_struct { ..., void *stack, ...,
+ *			     struct mm_struct *mm, *active_mm, ..., fsbase }
  *	struct mm_struct { ..., pgd_t *pgd, ... }
  *
- * All of these lie in the kernel's map of physical memory, whose place the page tables show.
- * Source: Linux include/linux/sched.h, mm_types.h, Documentation/x86/x86_64/mm.rst.
+ * All of these lie in the kernel's map of physical memory (the direct map), whose place the page
+ * tables show.  Source: Linux include/linux/sched.h, mm_types.h, Documentation/x86/x86_64/mm.rst.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,9 @@ enum {
 	MM_PGD = 0x100,
 	KNOWN_PA = 16 << 20, /* an address that is memory in every guest */
 	GB_SHIFT = 30,
-	TOP_ENTRIES = 512,
+	TABLE_ENTRIES = 512,
+	TABLE_BITS = 9,
+	TABLE_SHIFT = 39, /* what an entry of a top table of four levels maps: 512 GB */
 };
 
 static bool direct_at(const struct pages *p, uint64_t root, uint64_t base)
@@ -34,58 +38,57 @@ static bool direct_at(const struct pages *p, uint64_t root, uint64_t base)
 	return pg.kind == PAGE_MAPPED && pg.pa == KNOWN_PA;
 }
 
-/* Where the kernel maps all of physical memory: the first place that begins with it.  0: not in
- * this table. */
+/* Looks at each GB of the 512 GB at base; *ret stays 0 if the map does not begin there. */
+static struct err *find_direct_in(struct guest *g, uint64_t root, uint64_t base, uint64_t *ret)
+{
+	struct mem_range r[TABLE_ENTRIES];
+
+	for (uint64_t k = 0; k < TABLE_ENTRIES; k++)
+		r[k] = (struct mem_range){ base + (k << GB_SHIFT) + KNOWN_PA, 1, NULL, 0 };
+	TRY(pages_fetch(&g->pages, root, r, TABLE_ENTRIES));
+	for (uint64_t k = 0; k < TABLE_ENTRIES && !*ret; k++)
+		if (direct_at(&g->pages, root, base + (k << GB_SHIFT)))
+			*ret = base + (k << GB_SHIFT);
+	return NULL;
+}
+
+/* Where the kernel maps all of physical memory: the first place that begins with it.  0: it does
+ * not in this table. */
 static struct err *find_direct(struct guest *g, uint64_t root, uint64_t *ret)
 {
 	/* log2 of what a top table's entry maps */
-	const unsigned per = g->pages.levels > 4 ? 48 : 39;
-	struct mem_range r[TOP_ENTRIES];
+	const unsigned per = TABLE_SHIFT + (g->pages.levels > 4 ? TABLE_BITS : 0);
+	const unsigned parts = 1u << (per - TABLE_SHIFT);
 
 	*ret = 0;
-	for (uint64_t i = g->arch->guest->user_half; i < TOP_ENTRIES && !*ret; i++) {
-		uint64_t base = (UINT64_MAX << (per + 9)) | i << per;
-		unsigned n = 1u << (per - 39);
+	for (uint64_t i = g->arch->guest->user_half; i < TABLE_ENTRIES && !*ret; i++) {
+		uint64_t base = (UINT64_MAX << (per + TABLE_BITS)) | i << per;
 
 		if (!pages_second(&g->pages, root, base))
 			continue;
-		for (unsigned part = 0; part < n && !*ret; part++, base += 1ull << 39) {
-			struct err *err;
-
-			for (uint64_t k = 0; k < TOP_ENTRIES; k++)
-				r[k] = (struct mem_range){ base + (k << GB_SHIFT) + KNOWN_PA, 1,
-							   NULL, 0 };
-			err = pages_fetch(&g->pages, root, r, TOP_ENTRIES);
-			if (err)
-				return err;
-			for (uint64_t k = 0; k < TOP_ENTRIES && !*ret; k++)
-				if (direct_at(&g->pages, root, base + (k << GB_SHIFT)))
-					*ret = base + (k << GB_SHIFT);
-		}
+		for (unsigned part = 0; part < parts && !*ret; part++)
+			TRY(find_direct_in(g, root, base + ((uint64_t)part << TABLE_SHIFT), ret));
 	}
 	return NULL;
 }
 
-/* The process's table with all of the kernel, and that map's place; 0: not found. */
+/* Sets the process's table that has all of the kernel, and that map's place there; 0: not found. */
 static struct err *find_kernel(struct guest *g)
 {
 	const uint64_t root = g->process.root, twin = root ^ g->arch->guest->twin;
 	const struct mem_range none = { 0, 1, NULL, 0 };
-	struct err *err = pages_fetch(&g->pages, root, &none, 1);
 
+	TRY(pages_fetch(&g->pages, root, &none, 1));
 	g->kernel_root = root;
-	if (!err)
-		err = find_direct(g, root, &g->direct);
-	if (err || g->direct)
-		return err;
+	TRY(find_direct(g, root, &g->direct));
+	if (g->direct)
+		return NULL;
 	/* Page-table isolation, and this is the table of user mode. */
-	err = pages_fetch(&g->pages, twin, &none, 1);
-	if (!err &&
-	    pages_second(&g->pages, twin, elf_entry(g->exe) + g->process.bias) == g->process.key) {
-		g->kernel_root = twin;
-		err = find_direct(g, twin, &g->direct);
-	}
-	return err;
+	TRY(pages_fetch(&g->pages, twin, &none, 1));
+	if (pages_second(&g->pages, twin, elf_entry(g->exe) + g->process.bias) != g->process.key)
+		return NULL;
+	g->kernel_root = twin;
+	return find_direct(g, twin, &g->direct);
 }
 
 static bool in_direct(const struct guest *g, uint64_t v)
@@ -93,30 +96,42 @@ static bool in_direct(const struct guest *g, uint64_t v)
 	return g->direct && v - g->direct < g->pages.end;
 }
 
-struct bytes_at {
-	uint64_t pa;
-	uint8_t *b;
+/* Pieces of memory, len bytes each. */
+struct pieces_at {
+	VEC(struct mem_range) v;
+	size_t len;
+	uint8_t *all;
 };
 
-/* Reads len bytes at each; the caller frees *all. */
-static struct err *read_all(struct guest *g, struct bytes_at *v, size_t n, size_t len,
-			    uint8_t **all)
+static void pieces_at_deinit(struct pieces_at *p)
 {
-	struct mem_range *r = calloc(n + 1, sizeof(*r));
-	struct err *err;
-
-	*all = malloc(n * len + 1);
-	err = r && *all ? NULL : err_nomem();
-	for (size_t i = 0; i < n && !err; i++) {
-		v[i].b = *all + i * len;
-		r[i] = (struct mem_range){ v[i].pa, len, v[i].b, 0 };
-	}
-	if (!err)
-		err = guest_read_phys(g, r, n);
-	free(r);
-	return err;
+	vec_deinit(&p->v);
+	free(p->all);
+	p->all = NULL;
 }
 
+static struct err *pieces_add(struct pieces_at *p, uint64_t pa)
+{
+	return vec_push(&p->v, ((struct mem_range){ pa, p->len, NULL, 0 }));
+}
+
+static struct err *pieces_read(struct guest *g, struct pieces_at *p)
+{
+	p->all = malloc(p->v.n * p->len + 1);
+	if (!p->all)
+		return err_nomem();
+	for (size_t i = 0; i < p->v.n; i++)
+		p->v.v[i].dst = p->all + i * p->len;
+	return guest_read_phys(g, p->v.v, p->v.n);
+}
+
+/* A word of piece i. */
+static uint64_t pieces_word(const struct guest *g, const struct pieces_at *p, size_t i, size_t off)
+{
+	return bytes_u64(g->arch->fmt, p->v.v[i].dst + off);
+}
+
+/* What may be the task of a frame's stack. */
 struct suspect {
 	size_t frame;
 	uint64_t task; /* virtual */
@@ -124,152 +139,165 @@ struct suspect {
 
 VEC_NAMED(suspects, struct suspect);
 
-static uint64_t word_at(const struct guest *g, const uint8_t *b, size_t off)
+/* Adds the words of frame i's stack that may point to a task, each once. */
+static struct err *add_suspects(const struct guest *g, const struct pieces_at *stacks, size_t i,
+				struct suspects *ret)
 {
-	return bytes_u64(g->arch->fmt, b + off);
+	size_t first = ret->n;
+
+	for (size_t off = 0; off < GUEST_PAGE; off += 8) {
+		uint64_t v = pieces_word(g, stacks, i, off);
+		bool again = v % TASK_ALIGN || !in_direct(g, v);
+
+		for (size_t j = first; j < ret->n && !again; j++)
+			again = ret->v[j].task == v;
+		if (!again)
+			TRY(vec_push(ret, ((struct suspect){ i, v })));
+	}
+	return NULL;
 }
 
-/* Everything on the stacks that may be a task. */
 static struct err *find_suspects(struct guest *g, const struct guest_frame *f, size_t n,
 				 struct suspects *ret)
 {
-	VEC(struct bytes_at) at = VEC_INIT;
-	_cleanup_free_ uint8_t *all = NULL;
-	struct err *err = NULL;
+	_cleanup_(pieces_at_deinit) struct pieces_at stacks = { .len = GUEST_PAGE };
 
-	for (size_t i = 0; i < n && !err; i++)
-		err = vec_push(&at, ((struct bytes_at){ f[i].stack, NULL }));
-	if (!err)
-		err = read_all(g, at.v, at.n, GUEST_PAGE, &all);
-	for (size_t i = 0; i < at.n && !err; i++) {
-		size_t first = ret->n;
-
-		for (size_t off = 0; off < GUEST_PAGE && !err; off += 8) {
-			uint64_t v = word_at(g, at.v[i].b, off);
-			bool again = v % TASK_ALIGN || !in_direct(g, v);
-
-			for (size_t j = first; j < ret->n && !again; j++)
-				again = ret->v[j].task == v;
-			if (!again)
-				err = vec_push(ret, ((struct suspect){ i, v }));
-		}
-	}
-	vec_deinit(&at);
-	return err;
+	for (size_t i = 0; i < n; i++)
+		TRY(pieces_add(&stacks, f[i].stack));
+	TRY(pieces_read(g, &stacks));
+	for (size_t i = 0; i < n; i++)
+		TRY(add_suspects(g, &stacks, i, ret));
+	return NULL;
 }
 
-/* Which of them have this very stack: those stay. */
+/* May it be a task's pointer to its stack? */
+static bool may_be_stack(uint64_t v)
+{
+	return v % GUEST_PAGE == 0 && v >> 63;
+}
+
+/* Notes the tasks among the suspects: those that have a pointer to this very stack. */
 static struct err *confirm(struct guest *g, struct guest_frame *f, const struct suspects *s)
 {
 	const uint64_t last = g->arch->guest->stack_size - GUEST_PAGE;
-	VEC(struct bytes_at) at = VEC_INIT;
-	VEC(struct mem_range) vas = VEC_INIT;
-	_cleanup_free_ uint8_t *all = NULL;
-	struct err *err = NULL;
+	_cleanup_(pieces_at_deinit) struct pieces_at tasks = { .len = TASK_STACK };
+	_cleanup_vec_ VEC(struct mem_range) vas = VEC_INIT;
 
-	for (size_t i = 0; i < s->n && !err; i++)
-		err = vec_push(&at, ((struct bytes_at){ s->v[i].task - g->direct, NULL }));
-	if (!err)
-		err = read_all(g, at.v, at.n, TASK_STACK, &all);
-	for (int pass = 0; pass < 2 && !err; pass++) {
-		for (size_t i = 0; i < at.n && !err; i++)
-			for (size_t off = 0; off < TASK_STACK && !err; off += 8) {
-				uint64_t v = word_at(g, at.v[i].b, off);
-				struct page pg;
+	for (size_t i = 0; i < s->n; i++)
+		TRY(pieces_add(&tasks, s->v[i].task - g->direct));
+	TRY(pieces_read(g, &tasks));
+	for (size_t i = 0; i < s->n; i++)
+		for (size_t off = 0; off < TASK_STACK; off += 8) {
+			uint64_t v = pieces_word(g, &tasks, i, off);
 
-				if (v % GUEST_PAGE || v >> 63 == 0)
-					continue;
-				if (!pass) {
-					err = vec_push(
-						&vas, ((struct mem_range){ v + last, 1, NULL, 0 }));
-					continue;
-				}
-				pg = pages_walk(&g->pages, g->kernel_root, v + last);
-				if (pg.kind == PAGE_MAPPED && pg.pa == f[s->v[i].frame].stack)
-					f[s->v[i].frame].task = s->v[i].task;
-			}
-		if (!pass && !err)
-			err = pages_fetch(&g->pages, g->kernel_root, vas.v, vas.n);
-	}
-	vec_deinit(&at);
-	vec_deinit(&vas);
-	return err;
+			if (may_be_stack(v))
+				TRY(vec_push(&vas, ((struct mem_range){ v + last, 1, NULL, 0 })));
+		}
+	TRY(pages_fetch(&g->pages, g->kernel_root, vas.v, vas.n));
+	for (size_t i = 0; i < s->n; i++)
+		for (size_t off = 0; off < TASK_STACK; off += 8) {
+			uint64_t v = pieces_word(g, &tasks, i, off);
+			struct guest_frame *fr = &f[s->v[i].frame];
+			struct page pg;
+
+			if (!may_be_stack(v))
+				continue;
+			pg = pages_walk(&g->pages, g->kernel_root, v + last);
+			if (pg.kind == PAGE_MAPPED && pg.pa == fr->stack)
+				fr->task = s->v[i].task;
+		}
+	return NULL;
 }
 
-/* The owner of each task: two equal pointers side by side to what names a top page table. */
+/* ------------------------------------------------------------------ owners */
+
+VEC_NAMED(frame_list, struct guest_frame *);
+
+/* Is it the TLS pointer of a vCPU in user mode? */
+static bool is_running_tls(const struct guest *g, uint64_t v)
+{
+	for (size_t i = 0; i < g->vcpus.n; i++)
+		if (vcpu_is_user(&g->vcpus.v[i]) && g->vcpus.v[i].tls && v == g->vcpus.v[i].tls)
+			return true;
+	return false;
+}
+
+/* Does another task begin between task i and off bytes behind its begin? */
+static bool has_nearer(const struct pieces_at *tasks, size_t i, size_t off)
+{
+	uint64_t pa = tasks->v.v[i].addr;
+
+	for (size_t j = 0; j < tasks->v.n; j++)
+		if (tasks->v.v[j].addr > pa && tasks->v.v[j].addr <= pa + off)
+			return true;
+	return false;
+}
+
+/* Does task i run in user mode?  Then its TLS pointer is what a vCPU has there, and what was saved
+ * of it is old. */
+static bool task_runs(const struct guest *g, const struct pieces_at *tasks, size_t i)
+{
+	for (size_t off = 0; off < TASK_ALL; off += 8)
+		if (is_running_tls(g, pieces_word(g, tasks, i, off)) && !has_nearer(tasks, i, off))
+			return true;
+	return false;
+}
+
+/* Is task i the process's?  mm and active_mm are two equal pointers side by side to what names its
+ * top page table. */
+static struct err *task_is_ours(struct guest *g, const struct pieces_at *tasks, size_t i, bool *ret)
+{
+	_cleanup_(pieces_at_deinit) struct pieces_at mms = { .len = MM_PGD };
+	uint64_t pgd = g->direct + g->kernel_root;
+
+	*ret = false;
+	for (size_t off = 0; off < TASK_MM; off += 8) {
+		uint64_t v = pieces_word(g, tasks, i, off);
+
+		if (v && v == pieces_word(g, tasks, i, off + 8) && in_direct(g, v))
+			TRY(pieces_add(&mms, v - g->direct));
+	}
+	TRY(pieces_read(g, &mms));
+	for (size_t k = 0; k < mms.v.n; k++)
+		for (size_t off = 0; off < MM_PGD; off += 8)
+			*ret |= pieces_word(g, &mms, k, off) == pgd;
+	return NULL;
+}
+
 static struct err *find_owners(struct guest *g, struct guest_frame *f, size_t n)
 {
-	VEC(struct bytes_at) tasks = VEC_INIT, mms = VEC_INIT;
-	VEC(size_t) of = VEC_INIT;
-	_cleanup_free_ uint8_t *all = NULL, *all_mms = NULL;
-	uint64_t pgd = g->direct + g->kernel_root;
-	struct err *err = NULL;
+	_cleanup_(pieces_at_deinit) struct pieces_at tasks = { .len = TASK_ALL };
+	_cleanup_vec_ struct frame_list of = VEC_INIT;
 
-	for (size_t i = 0; i < n && !err; i++)
+	for (size_t i = 0; i < n; i++)
 		if (f[i].task) {
-			err = vec_push(&tasks, ((struct bytes_at){ f[i].task - g->direct, NULL }));
-			if (!err)
-				err = vec_push(&of, i);
+			TRY(pieces_add(&tasks, f[i].task - g->direct));
+			TRY(vec_push(&of, &f[i]));
 		}
-	if (!err)
-		err = read_all(g, tasks.v, tasks.n, TASK_ALL, &all);
-	for (size_t i = 0; i < tasks.n && !err; i++) {
-		struct guest_frame *fr = &f[of.v[i]];
+	TRY(pieces_read(g, &tasks));
+	for (size_t i = 0; i < of.n; i++) {
+		bool ours;
 
-		/* A thread that runs in user mode has there what its vCPU has: what was saved is
-		 * old. */
-		for (size_t off = 0; off < TASK_ALL; off += 8)
-			for (size_t v = 0; v < g->vcpus.n; v++)
-				if ((g->vcpus.v[v].privilege & 3) == 3 && g->vcpus.v[v].tls &&
-				    word_at(g, tasks.v[i].b, off) == g->vcpus.v[v].tls) {
-					bool nearer = false;
-
-					for (size_t j = 0; j < tasks.n; j++)
-						nearer |= tasks.v[j].pa > tasks.v[i].pa &&
-							  tasks.v[j].pa <= tasks.v[i].pa + off;
-					fr->runs |= !nearer;
-				}
+		of.v[i]->runs |= task_runs(g, &tasks, i);
+		TRY(task_is_ours(g, &tasks, i, &ours));
+		if (ours)
+			of.v[i]->owner = OWNER_PROCESS;
+		else if (of.v[i]->owner == OWNER_UNKNOWN)
+			of.v[i]->owner = OWNER_OTHER;
 	}
-	for (size_t i = 0, k = 0; i < tasks.n && !err; i++) {
-		struct guest_frame *fr = &f[of.v[i]];
-
-		for (size_t off = 0; off < TASK_MM && !err; off += 8) {
-			uint64_t v = word_at(g, tasks.v[i].b, off);
-
-			if (v && v == word_at(g, tasks.v[i].b, off + 8) && in_direct(g, v))
-				err = vec_push(&mms, ((struct bytes_at){ v - g->direct, NULL }));
-		}
-		if (err)
-			break;
-		free(all_mms);
-		all_mms = NULL;
-		err = read_all(g, mms.v, mms.n, MM_PGD, &all_mms);
-		for (k = 0; k < mms.n && !err; k++)
-			for (size_t off = 0; off < MM_PGD; off += 8)
-				if (word_at(g, mms.v[k].b, off) == pgd)
-					fr->owner = OWNER_PROCESS;
-		if (fr->owner == OWNER_UNKNOWN)
-			fr->owner = OWNER_OTHER;
-		mms.n = 0;
-	}
-	vec_deinit(&tasks);
-	vec_deinit(&mms);
-	vec_deinit(&of);
-	return err;
+	return NULL;
 }
 
 struct err *guest_find_owners(struct guest *g, struct guest_frame *frames, size_t n)
 {
-	struct suspects s = VEC_INIT;
-	struct err *err = n ? find_kernel(g) : NULL;
+	_cleanup_vec_ struct suspects s = VEC_INIT;
 
-	if (!err && n && g->direct) {
-		err = find_suspects(g, frames, n, &s);
-		if (!err)
-			err = confirm(g, frames, &s);
-		if (!err)
-			err = find_owners(g, frames, n);
-	}
-	vec_deinit(&s);
-	return err;
+	if (!n)
+		return NULL;
+	TRY(find_kernel(g));
+	if (!g->direct)
+		return NULL;
+	TRY(find_suspects(g, frames, n, &s));
+	TRY(confirm(g, frames, &s));
+	return find_owners(g, frames, n);
 }

@@ -1,9 +1,9 @@
 /*
- * Fetching into an image.  image_fetch_ranges() is the whole of it, step by step: which of the ranges
- * asked for the image lacks; new pieces to hold them, with what older pieces already have; one
- * request to the source, and a second one, page by page, for what failed in the first; the new
- * pieces take the place of the old ones.  What could not be read becomes a hole, which is not asked
- * for again.
+ * Fetching into an image.  image_fetch_ranges() is the whole of it, step by step: which of the
+ * ranges asked for the image lacks; new pieces to hold them, with what older pieces already have;
+ * one request to the source, and a second one, page by page, for what failed in the first; the new
+ * pieces take the place of the old ones.  What could not be read becomes a hole, which is not
+ * asked for again.
  */
 #include "target/image_int.h"
 
@@ -320,7 +320,8 @@ static struct err *hole_push(struct pieces *out, const struct ranges *missed, st
 	return NULL;
 }
 
-/* The part [at, end) of a piece that is split: a copy of its own, or the same place in the store. */
+/* The part [at, end) of a piece that is split: a copy of its own, or the same place in the store.
+ * */
 static struct err *part_push(struct pieces *out, const struct piece *p, uint64_t at, uint64_t end)
 {
 	struct piece part = { at, end - at, p->data + (at - p->addr), p->kind };

@@ -1,7 +1,7 @@
 /*
- * The dynamic linker's list is read as debuggers read it: the program's headers, which the auxiliary
- * vector names, lead to its dynamic section, that to r_debug, and that to the list.  Each object's
- * own headers are in the first page that is mapped of it.
+ * The dynamic linker's list is read as debuggers read it: the program's headers, which the
+ * auxiliary vector names, lead to its dynamic section, that to r_debug, and that to the list.
+ * Each object's own headers are in the first page that is mapped of it.
  */
 #include "target/library.h"
 

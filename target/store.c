@@ -234,8 +234,8 @@ void store_trim(struct store *s)
 }
 
 /*
- * Takes one piece out of memory.  Which one is left to chance: frontiers go through the heap from end to end again and again,
- * and the oldest would always be the one that is needed next.
+ * Takes one piece out of memory.  Which one is left to chance: frontiers go through the heap from
+ * end to end again and again, and the oldest would always be the one that is needed next.
  */
 static void store_evict(struct store *s)
 {

@@ -32,7 +32,8 @@ struct store {
 	uint8_t *base;
 	uint64_t len, used;
 	uint64_t budget; /* bytes that may be in memory at a time; 0: it is no file */
-	/* Of a file: its pieces of STORE_PIECE bytes that are in memory, as a list and by number. */
+	/* Of a file: its pieces of STORE_PIECE bytes that are in memory, as a list and by number.
+	 * */
 	uint32_t *in;
 	size_t nin;
 	uint8_t *is_in;
@@ -40,8 +41,8 @@ struct store {
 };
 
 /*
- * Room for len bytes, in memory or in a file.  *ret is NULL if len is below STORE_MIN.  *why is NULL,
- * or says why it is in memory though a file would have been better.
+ * Room for len bytes, in memory or in a file.  *ret is NULL if len is below STORE_MIN.  *why is
+ * NULL, or says why it is in memory though a file would have been better.
  */
 ERR_MUST_CHECK struct err *store_for(uint64_t len, struct store **ret, const char **why);
 /* A file, whatever memory is left.  *ret is NULL where none can be made, and *why says why. */

@@ -1,9 +1,8 @@
 /*
- * What is debugged, without knowing Go: threads and memory of a stopped
- * process, behind a stub or in a core file, and the image: the sparse copy of
- * memory that everything above reads.
+ * What is debugged, without any knowledge of Go: threads and memory of a stopped process, behind a
+ * stub or in a core file, and the image, the sparse copy of memory that everything above reads.
  *
- *	stub ──rsp/──► struct target ──image_need()──► struct image ──► heap/
+ *	stub -- rsp/ --> struct target -- image_need() --> struct image --> heap/
  */
 #ifndef GRF_TARGET_TARGET_H
 #define GRF_TARGET_TARGET_H
@@ -26,10 +25,10 @@ struct arch_guest;
 /* How to make system calls in a process (target/fork.h). */
 struct arch_fork {
 	const char *nr, *ret; /* registers */
-	/* A register that has the number of a call that was interrupted, below 0: none.  NULL:
-	 * before a stop the kernel has gone back to a call's instruction; then wait, a call that
-	 * waits as long as it takes where its argument wait_limit is 0, and is made again
-	 * unchanged. */
+	/* The register that has the number of a call that was interrupted (below 0: none was).
+	 * NULL: before a stop the kernel goes back to the call's instruction.  Then `wait` is a
+	 * call that waits as long as it takes where its argument wait_limit is 0, and that is made
+	 * again unchanged. */
 	const char *restart;
 	uint32_t wait;
 	uint8_t wait_limit;
@@ -40,7 +39,7 @@ struct arch_fork {
 	uint8_t code_len, call_off, call_len; /* where in it the system call instruction is */
 };
 
-/* n registers of the table from number `reg` on, which the kernel saved from `off` on, every
+/* The kernel saved n registers, from number `reg` of the table on, from offset `off` on, every
  * `step` bytes. */
 struct arch_saved {
 	uint8_t reg, n;
@@ -65,17 +64,17 @@ struct arch {
 	struct arch_saved saved[ARCH_MAX_SAVED];
 	/* What Z0 and Z1 have as their kind: an instruction's length, as gdb has it. */
 	uint8_t break_kind;
-	/* NULL, or: how far behind a function's entry is the one that calls from its own module
-	 * take.  ELFv2 (ppc64le). */
+	/* How far behind a function's entry is the entry for calls from its own module; NULL: there
+	 * is none.  ELFv2 (ppc64le) has it. */
 	unsigned (*local_entry)(struct bytes_fmt fmt, const uint8_t code[8]);
 	const struct arch_fork *fork;   /* NULL: no --fork */
 	const struct arch_guest *guest; /* NULL: no process in a whole machine (target/guest.h) */
 };
 
-/* NULL if there is none.  By ELF header fields. */
+/* Finds an architecture by fields of the ELF header; NULL: there is no table. */
 const struct arch *arch_find(uint16_t elf_machine, struct bytes_fmt fmt);
 
-/* A word for error messages: "arm64", "an unknown machine". */
+/* What error messages call a machine: "arm64", "an unknown machine". */
 const char *arch_machine_name(uint16_t elf_machine);
 
 /* ------------------------------------------------------------------ threads */
@@ -91,7 +90,7 @@ VEC_NAMED(threads, struct thread);
 
 /* ------------------------------------------------------------------ memory sources */
 
-/* One piece of memory to fetch; got and guess as in rsp/rsp.h. */
+/* One piece of memory to fetch; rsp/rsp.h says what got and guess mean. */
 struct mem_range {
 	uint64_t addr;
 	uint64_t len;
@@ -106,7 +105,7 @@ struct mem_range {
  */
 struct mem_source {
 	struct err *(*readv)(struct mem_source *src, struct mem_range *ranges, size_t n);
-	bool no_gaps; /* a request more costs nothing, and what lies between two may be lacking */
+	bool no_gaps; /* one more request costs nothing: gaps need not be bridged */
 };
 
 /* ------------------------------------------------------------------ image */
@@ -144,21 +143,21 @@ VEC_NAMED(ranges, struct range);
  */
 ERR_MUST_CHECK struct err *image_need(struct image *img, struct ranges *ranges, uint64_t gap);
 ERR_MUST_CHECK struct err *image_need1(struct image *img, uint64_t addr, uint64_t len);
-/* As image_need() with gap 0, for a look that may miss: what cannot be read is not counted as
- * asked for, and may be more than it must (image_need() then asks again). */
+/* As image_need() with gap 0, for a look that may miss: what cannot be read is not counted as asked
+ * for, and more may be missed than must be (image_need() then asks again). */
 ERR_MUST_CHECK struct err *image_try(struct image *img, struct ranges *ranges);
-/* Both in one go: `ahead` as image_try() has it. */
+/* image_need() of `ranges` and image_try() of `ahead` in one go. */
 ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ranges,
 					    struct ranges *ahead, uint64_t gap);
 /* Big fetches go to a file, if there is a disk, however much memory is left. */
 void image_spare_memory(struct image *img);
-/* From now on it is remembered what is asked for; and that, as far as it is there and not lent:
- * sorted, apart. */
+/* From now on the image remembers what it is asked for. */
 void image_remember(struct image *img);
+/* What it was asked for since, as far as it is there and not lent: sorted, apart. */
 ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);
 /* All that came from the source, with the gaps that were bridged: sorted, apart. */
 ERR_MUST_CHECK struct err *image_fetched(const struct image *img, struct ranges *ret);
-/* Drops everything but lent segments: the target ran, all of it may have changed. */
+/* Drops everything but lent segments: the target ran, and all of its memory may have changed. */
 void image_forget(struct image *img);
 
 /* Exact or ERR_FAULT (with the first missing address). */
@@ -170,10 +169,11 @@ const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, u
 
 /*
  * What is too much for memory goes to a file (target/store.h), of which only a part is in memory at
- * a time.  image_touch(): p, into what image_ptr() gave, will be read; who does not say so makes
- * more be in memory than was meant. image_settle(): so many bytes of the current fetch have come.
+ * a time.  image_touch() says that p, which points into what image_ptr() returned, will be read;
+ * without it more of the file is in memory than was meant.
  */
 void image_touch(const struct image *img, const void *p);
+/* Says that so many bytes of the current fetch have come. */
 void image_settle(struct image *img, uint64_t bytes);
 
 ERR_MUST_CHECK struct err *image_read_word(const struct image *img, uint64_t addr, uint64_t *ret);
@@ -189,16 +189,16 @@ struct image_round {
 
 struct image_stats {
 	uint64_t fetched;    /* bytes held from the source */
-	uint64_t needed;     /* bytes that were wanted of it, without bridged gaps */
-	uint64_t asked;      /* bytes that it was asked for */
+	uint64_t needed;     /* bytes of these that were wanted, without bridged gaps */
+	uint64_t asked;      /* bytes that the source was asked for */
 	uint64_t hole_bytes; /* asked for and not to be had */
 	uint64_t holes;
 	uint64_t first_hole; /* address of one, if there are any */
 	uint64_t fetches;    /* image_need() calls that went to the source */
 	uint64_t planned;    /* bytes that the current or last fetch asked for */
-	uint64_t file_bytes; /* of it in a file, and how much of that may be in memory at a time */
+	uint64_t file_bytes; /* bytes in files, and how many of these may be in memory at a time */
 	uint64_t file_budget;
-	const char *no_file; /* why none of it is; NULL: it is too little, or there is one */
+	const char *no_file; /* why there is no file; NULL: there is one, or none is needed */
 	struct image_round rounds[IMAGE_ROUNDS]; /* the first of the fetches */
 };
 struct image_stats image_stats(const struct image *img);
@@ -215,8 +215,9 @@ void target_destroy(struct target *t); /* NULL is fine */
 
 struct mem_source *target_memory(struct target *t);
 const struct arch *target_arch(const struct target *t);
-/* Reads one range without an image; what was read so is remembered. */
+/* Reads one range without an image. */
 ERR_MUST_CHECK struct err *target_peek(struct target *t, struct mem_range *r);
+/* All that target_peek() has read. */
 const struct ranges *target_peeked(const struct target *t);
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
@@ -228,7 +229,7 @@ ERR_MUST_CHECK struct err *target_auxv(struct target *t, uint64_t type, uint64_t
 /* All of it, as the process has it; borrowed. */
 ERR_MUST_CHECK struct err *target_auxv_bytes(struct target *t, const struct buf **ret);
 
-/* Called by the source while it fetches; NULL: none. */
+/* The source calls progress() while it fetches; NULL: none. */
 void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t bytes), void *arg);
 
 #endif
