@@ -2,8 +2,8 @@
  * A process in a whole machine that a stub shows (QEMU's system mode).  Only the vCPUs' registers
  * and physical memory are to be had; there are no kernel symbols and there is no agent.
  *
- *	guest_create()	the machine, stopped: its RAM and vCPUs.  What the stub shows as memory is
- *			physical from now on.
+ *	guest_create()	the machine, stopped: its RAM and vCPUs.  What the stub shows is
+ *			physical memory from now on.
  *	guest_find()	the process, whose page tables map EXE's text as the file has it.  The
  *			machine runs in between.
  *	guest_memory(), guest_threads()	as of the current stop
