@@ -151,7 +151,8 @@ static struct err *walk_cu(struct dwarf *d, struct dwarf_cu *cu, bool types)
 	return NULL;
 }
 
-struct err *dwarf_need_types(struct dwarf *d)
+/* Makes the tables of types, once, and no others. */
+static struct err *need_types(struct dwarf *d)
 {
 	bool any = false;
 
@@ -196,7 +197,7 @@ struct err *dwarf_need_index(struct dwarf *d)
 {
 	if (d->have_index)
 		return NULL;
-	TRY(dwarf_need_types(d)); /* the types' unit is walked there */
+	TRY(need_types(d)); /* the types' unit is walked there */
 	for (size_t i = 0; i < d->cus.n; i++)
 		if (d->cus.v[i].go) /* C's names lead to nothing of Go's heap */
 			TRY(walk_cu(d, &d->cus.v[i], false));
@@ -222,7 +223,7 @@ struct err *dwarf_type_by_name(struct dwarf *d, const char *name, uint64_t *die)
 {
 	uint32_t i;
 
-	TRY(dwarf_need_types(d));
+	TRY(need_types(d));
 	i = d->name_slots[find_name(d, name)];
 	*die = i ? d->names.v[i - 1].die : 0;
 	return NULL;
@@ -232,7 +233,7 @@ struct err *dwarf_type_by_runtime(struct dwarf *d, uint64_t offset, uint64_t *di
 {
 	uint64_t *i;
 
-	TRY(dwarf_need_types(d));
+	TRY(need_types(d));
 	i = map64_get(&d->by_runtime, offset);
 	*die = i ? d->names.v[*i].die : 0;
 	return NULL;

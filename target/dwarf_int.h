@@ -107,8 +107,7 @@ uint64_t dwarf_type_size(struct dwarf *d, uint64_t die); /* 0: unknown */
 /* The type's offset from moduledata.types; 0: none. */
 uint64_t dwarf_type_runtime(struct dwarf *d, Dwarf_Die die, const char *name);
 
-/* dwarf_index.c: makes the tables, once: those of types; those, and functions and variables. */
-ERR_MUST_CHECK struct err *dwarf_need_types(struct dwarf *d);
+/* dwarf_index.c: makes the tables of types, functions and variables, once. */
 ERR_MUST_CHECK struct err *dwarf_need_index(struct dwarf *d);
 /* The function that holds pc; NULL: none.  After dwarf_need_index(). */
 const struct dwarf_func *dwarf_find_func(const struct dwarf *d, uint64_t pc);
