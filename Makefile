@@ -2,6 +2,7 @@
 #
 #	make deps	installs what is missing (check and demo call it)
 #	make unit	the unit tests alone; make check-layers the includes' direction
+#	make check-quick  the unit tests and one exact run; make check K=NAME what has NAME in it (tests/README.md)
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
 #	make layouts	writes heap/layout/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
@@ -104,28 +105,36 @@ check: deps-tests
 	$(Q)$(MAKE) --no-print-directory check-built
 
 check-built: all $(UNIT_BINS) $(TOOL_BINS)
-	$(Q)OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) $(UNIT_BINS)
+	$(Q)$(PYTEST) -n $(JOBS) $(if $(K),-k "$(K)")
 
-# Every Go release, on the same test program: docs/SUPPORT.md has the table.
-RELEASES ?= 1.17.13 1.18.10 1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.10 1.25.5 1.26.8 1.27.3
+# The unit tests and one exact run.
+check-quick: deps-tests
+	$(Q)$(MAKE) --no-print-directory all $(UNIT_BINS)
+	$(Q)$(PYTEST) -n $(JOBS) -m quick $(if $(K),-k "$(K)")
+
+# tests/README.md.  A python3 that has what deps-tests installs: the first one need not be the system's.
+PYTEST = for python in $(PYTHON) /usr/bin/python3 python3; do \
+	$$python -c "import pytest, pytest_timeout, xdist" 2>/dev/null && break; done; \
+	OBJDIR=$(OBJDIR) $(if $(RELEASES),GRF_RELEASES="$(RELEASES)") $(if $(ARCHES),GRF_ARCHES="$(ARCHES)") \
+	$$python -m pytest -v --dist loadgroup --durations 10 --durations-min 20
+# How many tests run at a time.
+JOBS ?= 2
+
+# Every Go release, on the same test program: docs/SUPPORT.md has the table.  RELEASES="1.27.3": these alone.
 check-releases: deps-tests
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)GRF_RELEASES="$(RELEASES)" OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k releases
+	$(Q)$(PYTEST) -n $(JOBS) -m "releases or layouts" --tables
 
-# Every architecture under QEMU's user mode (qemu-user: apt-get install it), ARCHES="arm64 s390x": these alone.
-ARCHES ?= amd64 arm64 riscv64 ppc64le ppc64 s390x loong64 mips64le mips64 mipsle mips 386 arm
+# Every architecture under QEMU's user mode; ARCHES="arm64 s390x": these alone; RELEASES, too.
 check-arch: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)GRF_ARCH_RELEASES="$(RELEASES)" GRF_ARCHES="$(ARCHES)" OBJDIR=$(OBJDIR) \
-		python3 tests/e2e/run.py --objdir $(OBJDIR) -k p_arch
+	$(Q)$(PYTEST) -n $(JOBS) -m arch --tables
 
-# Every kind of virtual machine, and gdbserver in machines of other architectures; $(OBJDIR)/guests.md and gdbservers.md get the
-# rows of docs/SUPPORT.md's tables.  QEMU10=path: QEMU 10's qemu-system-x86_64; GRF_ACCEL=kvm: not by emulation.
+# Every kind of virtual machine, and gdbserver in machines of other architectures.  QEMU10=path: QEMU 10's qemu-system-x86_64;
+# GRF_ACCEL=kvm: not by emulation.
 check-guest: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)rm -f $(OBJDIR)/guests.md $(OBJDIR)/gdbservers.md
-	$(Q)GRF_GUESTS=all OBJDIR=$(OBJDIR) python3 tests/e2e/run.py --objdir $(OBJDIR) -k u_guest; s=$$?; \
-		cat $(OBJDIR)/guests.md $(OBJDIR)/gdbservers.md; exit $$s
+	$(Q)$(PYTEST) -m guest --tables
 
 check-layers:
 	$(Q)sh tests/check_layers.sh
@@ -163,5 +172,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps deps-tests deps-machines check check-arch check-guest check-built check-releases check-layers check-format format check-layouts demo layouts install clean
+.PHONY: all bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-format format check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -1,10 +1,9 @@
-"""A virtual machine with Go programs in it, for the cases about guests: Debian's cloud kernel, and an initramfs made
+"""A virtual machine with Go programs in it, for the tests about guests: Debian's cloud kernel, and an initramfs made
 here, whose first process is tests/progs/guest."""
 
 import gzip
 import os
 import re
-import shutil
 import subprocess
 import time
 
@@ -59,8 +58,8 @@ class Guest(Stopped):
         self.log = f"{self.dir}/console"
         self.n = len(programs)
         self.proc = subprocess.Popen(
-            [qemu, "-accel", os.environ.get("GRF_ACCEL", "tcg"), "-m", str(mem), "-smp", str(smp), "-nographic", "-no-reboot", "-display", "none",
-             "-monitor", "none", "-net", "none", "-serial", f"file:{self.log}",
+            [qemu, "-accel", os.environ.get("GRF_ACCEL", "tcg"), "-m", str(mem), "-smp", str(smp), "-nographic", "-no-reboot",
+             "-display", "none", "-monitor", "none", "-net", "none", "-serial", f"file:{self.log}",
              "-kernel", r.stdout.strip(), "-initrd", f"{self.dir}/initrd",
              "-append", f"console=ttyS0 panic=-1 quiet loglevel=0 {kernel} -- {' '.join(argv)}",
              "-gdb", f"tcp:127.0.0.1:{self.port}", *more],

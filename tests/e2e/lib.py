@@ -1,10 +1,11 @@
-"""What the end-to-end cases share: Go programs, gdbserver, grf-rsp, and looking at results.
+"""What the end-to-end tests share: Go programs, gdbserver, grf-rsp and its outputs.
 
-Everything started here ends with the case that started it: the runner gives each case a process
-group and a directory of its own, and removes both.
+Everything that a test starts ends with that test: apart.py gives each test a process group and a
+directory of its own, and removes both.
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
+import urllib.parse
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OBJDIR = os.path.abspath(os.environ.get("OBJDIR", os.path.join(TOP, "build")))
@@ -22,28 +25,49 @@ GO_VERSION = os.environ.get("GO_VERSION", "1.26.8")
 PAGE = 8192
 
 
-class Skip(Exception):
-    """This machine can't run the case; the message says why."""
+# The releases of the big matrices; GRF_RELEASES names others.
+RELEASES = os.environ.get("GRF_RELEASES", "1.17.13 1.18.10 1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.10 1.25.5 1.26.8 "
+                          "1.27.3").split()
 
 
-class Failure(Exception):
-    """The case failed; the message says how."""
+def versions(few):
+    """The releases of a test that has no matrix: the given ones, or those that GRF_RELEASES names."""
+    return os.environ.get("GRF_RELEASES", few).split()
+
+
+def minor(version):
+    return ".".join(version.split(".")[:2])
+
+
+class Skip(unittest.SkipTest):
+    """This machine cannot run the test; the message says why.  (pytest knows SkipTest.)"""
+
+
+class Failure(AssertionError):
+    """The test failed; the message says how."""
 
 
 def check(cond, *what):
+    __tracebackhide__ = True
     if not cond:
         raise Failure(" ".join(str(w) for w in what))
 
 
-CASES = []
-
-
-def case(timeout=60, needs=()):
-    def add(f):
-        f.timeout, f.needs = timeout, needs
-        CASES.append(f)
-        return f
-    return add
+def once(name, make):
+    """The text that make() returns. It is made once a run, however many tests and processes ask for it: the run has a directory
+    for such texts (conftest.py), with a lock for each."""
+    if "GRF_TESTS_RUN" not in os.environ:
+        return make()
+    path = os.path.join(os.environ["GRF_TESTS_RUN"], urllib.parse.quote(name, ""))
+    with open(path + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            text = make()
+            with open(path + ".tmp", "w") as f:
+                f.write(text)
+            os.replace(path + ".tmp", path)
+        with open(path) as f:
+            return f.read()
 
 
 def need(command):
@@ -54,7 +78,7 @@ def need(command):
 
 
 def tmpdir():
-    """A directory that goes away with the case (the runner sets TMPDIR)."""
+    """A directory that goes away with the test (apart.py sets TMPDIR)."""
     return tempfile.mkdtemp()
 
 
@@ -66,17 +90,15 @@ def free_port(family=socket.AF_INET):
 
 # Go programs
 
-_go = {}
-
-
 def go(version=GO_VERSION):
-    if version not in _go:
+    """The path of a go command of that release, which is fetched if need be."""
+    def fetch():
         r = subprocess.run([os.path.join(TOP, "tests/setup/go.sh"), version],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if r.returncode:
             raise Skip(f"no Go {version}: {r.stderr.strip().splitlines()[-1:]}")
-        _go[version] = r.stdout.strip()
-    return _go[version]
+        return r.stdout.strip()
+    return once(f"go {version}", fetch)
 
 
 def go_env(**more):
@@ -105,18 +127,37 @@ def go_source(text, version=GO_VERSION, line="1.21"):
 
 
 def build(name, version=GO_VERSION, flags=(), tag="", **env):
-    """Builds tests/progs/NAME; the module's `go` line is that of the release, as in real life."""
+    """Builds tests/progs/NAME, once a run; the module's `go` line is that of the release, as in real life.  The tag stands for
+    the flags and the environment."""
     out = os.path.join(OBJDIR, "progs", f"{name}-{version}{tag}")
-    mod = os.path.join(OBJDIR, "progs", f"{name}-{version}.mod")
-    os.makedirs(os.path.dirname(out), exist_ok=True)
-    with open(mod + ".tmp", "w") as f:
-        f.write(f"module {name}\n\ngo {'.'.join(version.split('.')[:2])}\n")
-    os.replace(mod + ".tmp", mod)
     env.setdefault("CGO_ENABLED", "0")
-    return go_build(os.path.join(TOP, "tests/progs", name), out, "-modfile", mod, *flags, version=version, **env)
+    how = " ".join([*(f"{k}={v}" for k, v in sorted(env.items())), *flags])
+
+    def make():
+        os.makedirs(os.path.dirname(out), exist_ok=True)
+        mod = os.path.join(OBJDIR, "progs", f"{name}-{version}.mod")
+        with open(f"{mod}.{os.getpid()}", "w") as f:
+            f.write(f"module {name}\n\ngo {minor(version)}\n")
+        os.replace(f.name, mod)
+        go_build(os.path.join(TOP, "tests/progs", name), out, "-modfile", mod, *flags, version=version, **env)
+        return how
+
+    built = once(f"build {os.path.basename(out)}", make)
+    check(built == how, f"two builds have the name {os.path.basename(out)}: {built}; {how}")
+    return out
 
 
-class Prog:
+class Stopped:
+    """What a `with` stops at its end."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+
+class Prog(Stopped):
     """A running program whose output lines are collected."""
 
     def __init__(self, argv, ready="READY", timeout=60, **kw):
@@ -200,7 +241,7 @@ class Prog:
         self.proc.wait()
 
 
-def zoo(*args, version=GO_VERSION, **kw):
+def start_zoo(*args, version=GO_VERSION, **kw):
     return Prog([build("zoo", version, **kw), *args])
 
 
@@ -215,14 +256,26 @@ def assert_alive(prog, timeout=1.0):
     check("ok" in line, line)
 
 
-class Stopped:
-    """What a `with` stops at its end."""
+def run(*argv):
+    r = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(r.returncode == 0, " ".join(argv), r.stdout)
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *exc):
-        self.stop()
+def c_program(version, tag, flags, start=Prog):
+    lib = build("zoo", version, tag=tag, flags=["-buildmode=c-shared", "-tags=cshared", *flags], CGO_ENABLED="1")
+    host = os.path.join(tmpdir(), "host")
+    run("gcc", "-o", host, os.path.join(TOP, "tests/progs/cshared/host.c"), "-ldl", "-lpthread")
+    return start([host, lib]), lib
+
+
+def plugins(version, flags=()):
+    """A host with two plugins of the same source."""
+    d = tmpdir()
+    shutil.copytree(os.path.join(TOP, "tests/progs/plugin"), f"{d}/src")
+    shutil.copytree(f"{d}/src/plug", f"{d}/src/plug2")
+    for out, mode in ("host", []), ("plug", ["-buildmode=plugin"]), ("plug2", ["-buildmode=plugin"]):
+        go_build(f"{d}/src", f"{d}/{out}", *mode, *flags, version=version, package=f"./{out}", CGO_ENABLED="1")
+    return d
 
 
 # gdbserver
@@ -402,54 +455,3 @@ def read_totals(text):
     lines = [l for l in text.splitlines() if l.startswith("totals: ")]
     check(len(lines) == 1, f"{len(lines)} lines of totals:\n{text}")
     return {k: int(v) for k, v in (w.split("=") for w in lines[0].split()[1:])}
-
-
-def check_sums(t):
-    """What holds of every profile that claims to be exact."""
-    check(t["failed_reads"] == 0, "reads failed:", t)
-    check(t["goroutines_partial"] == 0, "goroutines not walked to their end:", t)
-    check(t["live_bytes"] + t["unreachable_bytes"] == t["allocated_bytes"],
-          "live + unreachable != allocated:", t)
-    check(t["live_objects"] + t["unreachable_objects"] == t["allocated_objects"],
-          "live + unreachable objects != allocated:", t)
-
-
-def promises(lines):
-    """(verb, name, bytes, pattern) of zoo's output."""
-    out = []
-    for line in lines:
-        w = line.split(" ", 3)
-        if w[0] in ("keep", "total"):
-            out.append((w[0], w[1], int(w[2]), w[3]))
-        elif w[0] == "gone":
-            out.append((w[0], w[1], int(w[2]), None))
-    return out
-
-
-def check_promises(proms, stacks):
-    """Complaints about a profile of zoo, one per line; none if it is right."""
-    bad = []
-    explained = set()
-    for verb, name, n, pattern in proms:
-        if verb == "gone":
-            continue
-        hits = [i for i, (s, _) in enumerate(stacks) if re.search(pattern, s)]
-        if verb == "keep":
-            good = [i for i in hits if n <= stacks[i][1] < n + PAGE]
-        else:
-            good = hits if n <= sum(stacks[i][1] for i in hits) < n + PAGE else []
-        if good:
-            explained.update(good)
-            continue
-        else_ = [s for s, k in stacks if n <= k < n + PAGE]
-        bad.append(f"{name}: {n} bytes are not under /{pattern}/"
-                   f" ({sum(stacks[i][1] for i in hits)} are); so many are under {else_[:3]}")
-    for verb, name, n, _ in proms:
-        if verb == "gone":
-            bad += [f"{name}: {n} bytes live under {s}" for i, (s, k) in enumerate(stacks)
-                    if i not in explained and n <= k < n + PAGE]
-    return bad
-
-
-def within(got, want, share):
-    return abs(got - want) <= want * share

@@ -1,6 +1,7 @@
-"""Stubs other than gdbserver, for the cases that use them: QEMU's user mode."""
+"""Stubs other than gdbserver, for the tests that use them: QEMU's user mode."""
 
 import os
+import re
 import subprocess
 import time
 

@@ -5,7 +5,8 @@
 # The tests' Go release is fetched as well (go.sh); Debian's own, whatever its age, does that.
 #
 #	deps.sh			to build, and for the demo
-#	deps.sh tests		and emulators and debuggers: where they cannot be had, their tests are skipped and say so
+#	deps.sh tests		and pytest, emulators, debuggers, other compilers: where the last three cannot be had, their tests
+#				are skipped and say so
 #	deps.sh machines	and what the other architectures want: compilers, whole machines
 set -eu
 
@@ -60,6 +61,17 @@ if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
 	missing="$missing golang-go"
 fi
 
+# Any python3 that has these will do; the packages are for Debian's.
+have_pytest() {
+	for python in ${PYTHON:-} /usr/bin/python3 python3; do
+		$python -c "import pytest, pytest_timeout, xdist" && return 0
+	done
+	return 1
+}
+if [ "$tests" ]; then
+	need "python3-pytest python3-pytest-timeout python3-pytest-xdist" have_pytest
+fi
+
 wanted=
 want() { # want PACKAGE COMMAND
 	command -v "$2" >/dev/null || wanted="$wanted $1"
@@ -68,6 +80,9 @@ if [ "$tests" ]; then
 	want qemu-system-x86 qemu-system-x86_64
 	want qemu-user qemu-aarch64
 	want gdb gdb
+	want clang clang
+	want clang-format-14 clang-format-14
+	want cppcheck cppcheck
 fi
 if [ "$tests" = machines ]; then
 	want qemu-system-arm qemu-system-aarch64

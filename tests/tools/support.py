@@ -47,7 +47,7 @@ def main(path):
     with open(path) as f:
         rows = [line.rstrip("\n").split("\t") for line in f]
     for version, build, live, allocated, heap, held, promised, unnamed in sorted(
-            rows, key=lambda r: [int(n) for n in r[0].split(".")]):  # stable: builds as they ran
+            rows, key=lambda r: [int(n) for n in r[0].split(".")]):  # stable: builds in the tests' order
         payloads = f"{held}/{promised}" if promised != "-" else "-"
         unnamed = f"{unnamed} %" if unnamed != "-" else "-"
         print(f"| {version} | {build} | {live} | {allocated} | {heap} | {payloads} | {unnamed} |")

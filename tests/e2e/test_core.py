@@ -8,10 +8,11 @@ import signal
 import struct
 import subprocess
 
+import pytest
+
+from exactness import *
 from lib import *
-from case_b_exact import judge
-from case_m_binaries import c_program, plugins
-from stubs import QemuUser, cpu
+from stubs import QEMU, QemuUser, cpu
 
 
 def ready(p):
@@ -26,7 +27,7 @@ def dumps():
     with open("/proc/sys/kernel/core_pattern") as f:
         pattern = f.read().strip()
     if pattern.startswith("|") or "/" in pattern:
-        raise Skip(f"core_pattern is {pattern}")
+        pytest.skip(f"core_pattern is {pattern}")
     return tmpdir()
 
 
@@ -41,7 +42,7 @@ def crash(p, d):
     p.proc.wait(60)
     cores = [n for n in os.listdir(d) if n.startswith("core")]
     if not cores:
-        raise Skip("no core was written")
+        pytest.skip("no core was written")
     return os.path.join(d, cores[0])
 
 
@@ -65,29 +66,31 @@ def kernel_core(filter=None, **kw):
     return p, heap, crash(p, d)
 
 
-def exact_core(name, *cells, **kw):
-    for version in cells:
-        def run(version=version):
-            p, heap, core = kernel_core(version=version, **kw)
-            prof = profile(core, p.exe)
-            judge(prof, heap, held(p, prof), 0.01)
-        run.__name__ = f"core_kernel_go{version}{name}"
-        case(timeout=180)(run)
-
-
-exact_core("", *os.environ.get("GRF_RELEASES", "1.17.13 1.22.12 1.26.8").split())
-exact_core("-pie", GO_VERSION, flags=["-buildmode=pie"], tag="-pie")
-
-
-@case(timeout=180, needs=["gcc"])
-def core_kernel_cgo():
-    p, heap, core = kernel_core(CGO_ENABLED="1", tag="-cgo")
+def exact_core(**kw):
+    p, heap, core = kernel_core(**kw)
     prof = profile(core, p.exe)
     judge(prof, heap, held(p, prof), 0.01)
 
 
-@case(timeout=180)
-def core_without_file_pages():
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("version", versions("1.17.13 1.22.12 1.26.8"))
+def test_kernel(version):
+    exact_core(version=version)
+
+
+@pytest.mark.timeout(180)
+def test_kernel_pie():
+    exact_core(flags=["-buildmode=pie"], tag="-pie")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gcc")
+def test_kernel_cgo():
+    exact_core(CGO_ENABLED="1", tag="-cgo")
+
+
+@pytest.mark.timeout(180)
+def test_without_file_pages():
     """coredump_filter: anonymous memory alone; not even the files' first pages."""
     p, heap, core = kernel_core(filter=0x1)
     prof = profile(core, p.exe)
@@ -95,47 +98,43 @@ def core_without_file_pages():
     check("taken on trust" in prof.text, prof.text)
 
 
-@case(timeout=180, needs=["gcore"])
-def core_gcore():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gcore")
+def test_gcore(zoo):
     """gcore's, without EXE on the command line; the process runs on."""
-    p = zoo()
-    heap = ready(p)
+    heap = ready(zoo)
     d = tmpdir()
-    subprocess.run(["gcore", "-o", f"{d}/g", str(p.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    prof = profile(f"{d}/g.{p.pid}")
-    judge(prof, heap, held(p, prof), 0.01)
-    assert_alive(p)
+    subprocess.run(["gcore", "-o", f"{d}/g", str(zoo.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    prof = profile(f"{d}/g.{zoo.pid}")
+    judge(prof, heap, held(zoo, prof), 0.01)
+    assert_alive(zoo)
 
 
-def qemu_core(arch, qemu):
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("arch", ["amd64", "arm64", "s390x", "mips"])
+def test_qemu(arch):
     """QEMU's user mode writes its own; the guest's memory, the guest's threads.  Saved anew it gives the same."""
-    def run():
-        d = tmpdir()
-        exe = build("leaks", tag="-" + arch, GOARCH=arch)
-        p = Prog([qemu, exe, "cache"], cwd=d, preexec_fn=limits, env=dict(os.environ, GOTRACEBACK="crash"))
-        heap = int(p.wait_line(r"^heapalloc ").split()[1])
-        p.kill(signal.SIGABRT)
-        p.proc.wait(60)
-        cores = [n for n in os.listdir(d) if n.startswith("qemu_")]
-        if not cores:
-            raise Skip("no core was written")
-        core = os.path.join(d, cores[0])
-        prof = profile(core, exe)
-        judge(prof, heap, named=0.01)
-        check(sum(n for s, n in prof.stacks if s.startswith("main.sessions")) > 0.9 * heap, prof.text)
-        grf("-o", f"{d}/a.core", "-o", f"{d}/a.pprof", core, exe)
-        grf("-o", f"{d}/b.pprof", f"{d}/a.core", exe)
-        same(f"{d}/a.pprof", f"{d}/b.pprof")
-    run.__name__ = f"core_qemu_{arch}"
-    case(timeout=180, needs=[qemu])(run)
+    qemu = need("qemu-" + QEMU[arch])
+    d = tmpdir()
+    exe = build("leaks", tag="-" + arch, GOARCH=arch)
+    p = Prog([qemu, exe, "cache"], cwd=d, preexec_fn=limits, env=dict(os.environ, GOTRACEBACK="crash"))
+    heap = int(p.wait_line(r"^heapalloc ").split()[1])
+    p.kill(signal.SIGABRT)
+    p.proc.wait(60)
+    cores = [n for n in os.listdir(d) if n.startswith("qemu_")]
+    if not cores:
+        pytest.skip("no core was written")
+    core = os.path.join(d, cores[0])
+    prof = profile(core, exe)
+    judge(prof, heap, named=0.01)
+    check(sum(n for s, n in prof.stacks if s.startswith("main.sessions")) > 0.9 * heap, prof.text)
+    grf("-o", f"{d}/a.core", "-o", f"{d}/a.pprof", core, exe)
+    grf("-o", f"{d}/b.pprof", f"{d}/a.core", exe)
+    same(f"{d}/a.pprof", f"{d}/b.pprof")
 
 
-for arch, qemu in ("amd64", "x86_64"), ("arm64", "aarch64"), ("s390x", "s390x"), ("mips", "mips"):
-    qemu_core(arch, "qemu-" + qemu)
-
-
-@case(timeout=180)
-def core_crash_while_running():
+@pytest.mark.timeout(180)
+def test_crash_while_running():
     """SIGABRT in the middle of allocating and collecting: whatever can be said, the sums hold or it says why not."""
     d = dumps()
     exact = 0
@@ -153,8 +152,8 @@ def core_crash_while_running():
     check(exact, "none of 6 crashes could be read exactly")
 
 
-@case(timeout=180)
-def core_cut():
+@pytest.mark.timeout(180)
+def test_cut(say):
     """Cut anywhere: an error that says so, or a profile that does; live bytes never grow."""
     p, heap, core = kernel_core()
     size = os.path.getsize(core)
@@ -173,13 +172,13 @@ def core_cut():
         ok += 1
         prof = Profile(d, r)
         check("is cut" in prof.text and "missing" in prof.text, prof.text)
-        check(prof.totals["live_bytes"] <= whole["live_bytes"], prof.totals, whole)
-        check(prof.totals["live_bytes"] + prof.totals["unreachable_bytes"] == whole["allocated_bytes"], prof.totals)
-    print(f"      {ok} of 15 cut cores could be read")
+        assert prof.totals["live_bytes"] <= whole["live_bytes"]
+        assert prof.totals["live_bytes"] + prof.totals["unreachable_bytes"] == whole["allocated_bytes"]
+    say(f"{ok} of 15 cut cores could be read")
 
 
-@case(timeout=300)
-def core_damaged():
+@pytest.mark.timeout(300)
+def test_damaged():
     """Headers and notes with bytes changed at random: exit 0 or 1, in time."""
     p, heap, core = kernel_core(version="1.26.8")
     with open(core, "rb") as f:
@@ -196,8 +195,7 @@ def core_damaged():
         check(r.rc in (0, 1), f"seed 1, round {i}:", r)
 
 
-@case()
-def core_is_no_core():
+def test_is_no_core():
     """What is no core says what it is, and what to do."""
     d = tmpdir()
     exe = build("zoo")
@@ -210,7 +208,7 @@ def core_is_no_core():
             f.write(data)
         r = grf(path, exe, rc=1)
         check(path in r.err and say in r.err, r)
-    check("executable" in grf(exe, exe, rc=1).err)
+    assert "executable" in grf(exe, exe, rc=1).err
     # Another program's core.
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
@@ -247,41 +245,37 @@ def round_trip(p, *args):
     return d
 
 
-def round_trips(name, version=GO_VERSION, **kw):
-    def run():
-        p = zoo(version=version, **kw)
-        ready(p)
-        d = round_trip(p)
-        assert_alive(p)
-        check(os.stat(f"{d}/a.core").st_blocks * 512 < os.path.getsize(f"{d}/a.core"), "not sparse")
-    run.__name__ = f"core_save_{name}"
-    case(timeout=180, needs=["gdbserver", *(["gcc"] if "CGO_ENABLED" in kw else [])])(run)
+def round_trip_of(**kw):
+    p = start_zoo(**kw)
+    ready(p)
+    d = round_trip(p)
+    assert_alive(p)
+    check(os.stat(f"{d}/a.core").st_blocks * 512 < os.path.getsize(f"{d}/a.core"), "not sparse")
 
 
-for v in os.environ.get("GRF_RELEASES", "1.17.13 1.21.13 1.26.8 1.27.3").split():
-    round_trips(f"go{v}", v)
-round_trips("pie", flags=["-buildmode=pie"], tag="-pie")
-round_trips("stripped", flags=["-ldflags=-s -w"], tag="-stripped")
-round_trips("cgo", CGO_ENABLED="1", tag="-cgo")
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.17.13 1.21.13 1.26.8 1.27.3"))
+def test_save(version):
+    round_trip_of(version=version)
 
 
-def several_binaries(name, start):
-    """start(): a program in a directory where it may dump core, and EXE.  Its modules are more than EXE's."""
-    def run():
-        d = dumps()
-        p, exe = start(d)
-        heap = ready(p)
-        saved = tmpdir()
-        with multi() as g:
-            grf("-p", p.pid, "-o", f"{saved}/a.core", "-o", f"{saved}/a.pprof", g.target, exe)
-        grf("-o", f"{saved}/b.pprof", f"{saved}/a.core", exe)
-        same(f"{saved}/a.pprof", f"{saved}/b.pprof")
-        core = crash(p, d)
-        for path in core, f"{saved}/a.core":
-            prof = profile(path, exe)
-            judge(prof, heap, held(p, prof), 0.01)
-    run.__name__ = f"core_of_{name}"
-    case(timeout=180, needs=["gdbserver", "gcc"])(run)
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_save_pie():
+    round_trip_of(flags=["-buildmode=pie"], tag="-pie")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_save_stripped():
+    round_trip_of(flags=["-ldflags=-s -w"], tag="-stripped")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver", "gcc")
+def test_save_cgo():
+    round_trip_of(CGO_ENABLED="1", tag="-cgo")
 
 
 def start_plugins(d):
@@ -290,57 +284,71 @@ def start_plugins(d):
     return p, p.exe
 
 
-several_binaries("plugins", start_plugins)
-several_binaries("c_shared", lambda d: c_program(GO_VERSION, "-cshared", [], lambda argv: dying(argv, d)))
+def start_c_program(d):
+    return c_program(GO_VERSION, "-cshared", [], lambda argv: dying(argv, d))
 
 
-def saved_elsewhere(arch):
-    """Architectures of which QEMU writes no core, or none that is whole: the registers' places are those that we write."""
-    def run():
-        exe = build("zoo", tag="-" + arch, GOARCH=arch)
-        p = QemuUser(arch, exe, "-tick", options=cpu(arch, GO_VERSION))
-        d = tmpdir()
-        grf("--until", "main.ticked:2", "-o", f"{d}/a.core", "-o", f"{d}/a.pprof", "-o", f"{d}/a.txt", p.target, exe)
-        grf("-o", f"{d}/b.pprof", f"{d}/a.core", exe)
-        same(f"{d}/a.pprof", f"{d}/b.pprof")
-        with open(f"{d}/a.txt") as f:
-            judged = read_totals(f.read())
-        heap = int(p.wait_line(r"^heapalloc ").split()[1])
-        check(within(judged["live_bytes"], heap, 0.001), judged, heap)
-        p.stop()
-    run.__name__ = f"core_save_{arch}"
-    case(timeout=180)(run)
-
-
-for arch in "riscv64", "386", "mipsle", "mips64le", "loong64":
-    saved_elsewhere(arch)
-
-
-@case(timeout=180, needs=["gdbserver"])
-def core_save_fork():
-    p = zoo()
-    ready(p)
-    round_trip(p, "--fork=auto")
-    assert_alive(p)
-
-
-@case(timeout=180, needs=["gdbserver"])
-def core_save_small():
-    """A payload of pointer-free objects is not in it; --full has it."""
-    p = zoo()
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver", "gcc")
+@pytest.mark.parametrize("start", [start_plugins, start_c_program], ids=["plugins", "c_shared"])
+def test_several_binaries(start):
+    """start(): a program in a directory where it may dump core, and EXE.  Its modules are more than EXE's."""
+    d = dumps()
+    p, exe = start(d)
     heap = ready(p)
+    saved = tmpdir()
+    with multi() as g:
+        grf("-p", p.pid, "-o", f"{saved}/a.core", "-o", f"{saved}/a.pprof", g.target, exe)
+    grf("-o", f"{saved}/b.pprof", f"{saved}/a.core", exe)
+    same(f"{saved}/a.pprof", f"{saved}/b.pprof")
+    core = crash(p, d)
+    for path in core, f"{saved}/a.core":
+        prof = profile(path, exe)
+        judge(prof, heap, held(p, prof), 0.01)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("arch", ["riscv64", "386", "mipsle", "mips64le", "loong64"])
+def test_save_elsewhere(arch):
+    """Architectures of which QEMU writes no core, or none that is whole: the registers' places are those that we write."""
+    exe = build("zoo", tag="-" + arch, GOARCH=arch)
+    p = QemuUser(arch, exe, "-tick", options=cpu(arch, GO_VERSION))
     d = tmpdir()
-    save(p, d, "--save-only")
-    save(p, d, "--save-only", "--full", name="f")
+    grf("--until", "main.ticked:2", "-o", f"{d}/a.core", "-o", f"{d}/a.pprof", "-o", f"{d}/a.txt", p.target, exe)
+    grf("-o", f"{d}/b.pprof", f"{d}/a.core", exe)
+    same(f"{d}/a.pprof", f"{d}/b.pprof")
+    with open(f"{d}/a.txt") as f:
+        judged = read_totals(f.read())
+    heap = int(p.wait_line(r"^heapalloc ").split()[1])
+    assert within(judged["live_bytes"], heap, 0.001)
+    p.stop()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_save_fork(zoo):
+    ready(zoo)
+    round_trip(zoo, "--fork=auto")
+    assert_alive(zoo)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_save_small(zoo):
+    """A payload of pointer-free objects is not in it; --full has it."""
+    heap = ready(zoo)
+    d = tmpdir()
+    save(zoo, d, "--save-only")
+    save(zoo, d, "--save-only", "--full", name="f")
     check(os.path.getsize(f"{d}/a.core") < heap / 2, "saved", os.path.getsize(f"{d}/a.core"), "of", heap)
     check(os.path.getsize(f"{d}/f.core") > heap, "--full saved", os.path.getsize(f"{d}/f.core"), "of", heap)
     for name in "a", "f":
-        prof = profile(f"{d}/{name}.core", p.exe)
-        judge(prof, heap, held(p, prof), 0.01)
+        prof = profile(f"{d}/{name}.core", zoo.exe)
+        judge(prof, heap, held(zoo, prof), 0.01)
     # A smaller one out of a big one.
-    grf("--save-only", "-o", f"{d}/b.core", f"{d}/f.core", p.exe)
-    a, b = (profile(f"{d}/{n}.core", p.exe).stacks for n in "ab")
-    check(sum(n for _, n in a) == sum(n for _, n in b) and os.path.getsize(f"{d}/b.core") < heap / 2)
+    grf("--save-only", "-o", f"{d}/b.core", f"{d}/f.core", zoo.exe)
+    a, b = (profile(f"{d}/{n}.core", zoo.exe).stacks for n in "ab")
+    assert sum(n for _, n in a) == sum(n for _, n in b) and os.path.getsize(f"{d}/b.core") < heap / 2
 
 
 SECRETS = r"""package main
@@ -373,8 +381,9 @@ func main() {
 """
 
 
-@case(timeout=180, needs=["gdbserver"])
-def core_scrub():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_scrub(stub):
     """No number of the program's is in a scrubbed core; the totals are the same."""
     d = tmpdir()
     p = Prog([go_source(SECRETS)])
@@ -389,55 +398,53 @@ def core_scrub():
         check(b in plain, f"this test wants {secret:x} in what is captured")
         check(b not in scrubbed, f"{secret:x} is in the scrubbed core")
     a, s = (profile(f"{d}/{n}.core", p.exe) for n in "as")
-    check(a.totals["live_bytes"] == s.totals["live_bytes"], a.totals, s.totals)
+    assert a.totals["live_bytes"] == s.totals["live_bytes"]
     check_sums(s.totals)
     own = lambda prof: sorted(x for x in prof.stacks if x[0].startswith("main."))
     check(own(a) == own(s) and len(own(a)) > 2, own(a)[:5], own(s)[:5])
     # The zoo has all kinds of objects.
-    p = zoo()
+    p = start_zoo()
     heap = ready(p)
     save(p, d, "--scrub", "--save-only", name="z")
     judge(profile(f"{d}/z.core", p.exe), heap)
     # Without symbols nothing tells the runtime's variables from others.
-    p = zoo(tag="-stripped", flags=["-ldflags=-s -w"])
-    with multi() as g:
-        r = grf("-p", p.pid, "--scrub", "--save-only", "-o", f"{d}/y.core", g.target, p.exe, rc=1)
-        check("--debug" in r.err and not os.path.exists(f"{d}/y.core"), r)
-        grf("-p", p.pid, "--scrub", "--save-only", "-o", f"{d}/y.core", "--debug", build("zoo"), g.target, p.exe)
+    p = start_zoo(tag="-stripped", flags=["-ldflags=-s -w"])
+    r = grf("-p", p.pid, "--scrub", "--save-only", "-o", f"{d}/y.core", stub.target, p.exe, rc=1)
+    check("--debug" in r.err and not os.path.exists(f"{d}/y.core"), r)
+    grf("-p", p.pid, "--scrub", "--save-only", "-o", f"{d}/y.core", "--debug", build("zoo"), stub.target, p.exe)
     assert_alive(p)
 
 
-@case(timeout=120, needs=["gdbserver", "gdb"])
-def core_save_gdb():
-    p = zoo()
-    ready(p)
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver", "gdb")
+def test_save_gdb(zoo):
+    ready(zoo)
     d = tmpdir()
-    save(p, d, "--save-only")
-    n = len(p.states())
+    save(zoo, d, "--save-only")
+    n = len(zoo.states())
     out = subprocess.run(["gdb", "-batch", "-nx", "-ex", "info threads", "-ex", "x/gx &'runtime.allglen'",
-                          "-ex", "thread apply all bt", p.exe, f"{d}/a.core"],
+                          "-ex", "thread apply all bt", zoo.exe, f"{d}/a.core"],
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace").stdout
     check(len(re.findall(r"^[* ] +\d+ +.*LWP", out, re.M)) == n, n, "threads:", out)
     check(re.search(r"<runtime.allglen>:\t0x0*[1-9a-f]", out), out)
     check("runtime.mstart" in out and "runtime.futexsleep" in out, out)
 
 
-@case(timeout=120, needs=["gdbserver", "dlv"])
-def core_save_delve():
-    p = zoo()
-    ready(p)
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver", "dlv")
+def test_save_delve(zoo):
+    ready(zoo)
     d = tmpdir()
-    save(p, d, "--save-only")
+    save(zoo, d, "--save-only")
     with open(f"{d}/cmds", "w") as f:
         f.write("goroutines\ngoroutine 1 bt\np main.zooList.next\nquit\n")
-    out = subprocess.run(["dlv", "core", p.exe, f"{d}/a.core", "--check-go-version=false",
+    out = subprocess.run(["dlv", "core", zoo.exe, f"{d}/a.core", "--check-go-version=false",
                           "--allow-non-terminal-interactive=true", "--init", f"{d}/cmds"], stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace").stdout
     check("main.gorDeep" in out and "goroutines]" in out and "*main.node" in out, out)
 
 
-@case()
-def core_options():
+def test_options():
     for args, say in [(["--scrub", "c"], "--scrub"), (["--save-only", "c"], "--save-only"), (["--full", "c"], "--full"),
                       (["--save-only", "-o", "a.core", "-o", "b.pprof", "c"], "b.pprof"),
                       (["--full", "--scrub", "-o", "a.core", "c"], "--full"),

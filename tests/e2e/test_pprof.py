@@ -1,11 +1,12 @@
 """The default output opens in `go tool pprof`, with every view."""
 
-import os
 import re
 import shutil
 import subprocess
 import time
 import urllib.request
+
+import pytest
 
 from lib import *
 
@@ -18,13 +19,12 @@ def pprof(*args, rc=0, timeout=120):
     return p.stdout
 
 
-@case(timeout=240, needs=["gdbserver"])
-def views():
-    p = zoo()
+@pytest.mark.timeout(240)
+@pytest.mark.needs("gdbserver")
+def test_views(zoo, stub):
     d = tmpdir()
     out = f"{d}/grf.out"
-    with multi() as g:
-        grf("-p", p.pid, "-o", out, "-o", f"{d}/p.folded", "-o", f"{d}/p.txt", g.target, p.exe)
+    grf("-p", zoo.pid, "-o", out, "-o", f"{d}/p.folded", "-o", f"{d}/p.txt", stub.target, zoo.exe)
     stacks = read_folded(f"{d}/p.folded")
     totals = read_totals(open(f"{d}/p.txt").read())
 

@@ -4,12 +4,14 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
+import pytest
+
+from exactness import check_promises, check_sums, promises
 from lib import *
 
 STUB = os.path.join(TOP, "tests/stub/stub.py")
@@ -31,8 +33,7 @@ def fails(target, exe, *args, word="", timeout=30, **kw):
     return lines[0]
 
 
-@case()
-def nothing_listens():
+def test_nothing_listens():
     fails(f"localhost:{free_port()}", build("zoo"), word="refused")
     fails("unix:/no/such/socket", build("zoo"), word="/no/such/socket")
     fails("| false", build("zoo"))
@@ -40,8 +41,7 @@ def nothing_listens():
     fails("no-such-host.invalid:1", build("zoo"), word="no-such-host.invalid")
 
 
-@case()
-def no_stub():
+def test_no_stub():
     def ssh(conn):
         conn.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n")
         conn.recv(100)
@@ -55,8 +55,7 @@ def no_stub():
         fails(Listener(serve).target, build("zoo"), "--timeout", 2)
 
 
-@case()
-def silent():
+def test_silent():
     def serve(conn):
         while conn.recv(4096):
             pass
@@ -66,8 +65,7 @@ def silent():
     check(time.monotonic() - start < 10, "took", time.monotonic() - start)
 
 
-@case()
-def endless_reply():
+def test_endless_reply():
     def serve(conn):
         conn.recv(4096)
         conn.sendall(b"+$")
@@ -81,8 +79,7 @@ def checksum(body):
     return b"$" + body + b"#%02x" % (sum(body) & 255)
 
 
-@case()
-def rejects_everything():
+def test_rejects_everything():
     def serve(conn):
         while conn.recv(4096):
             conn.sendall(b"+" + checksum(b"E01"))
@@ -90,8 +87,7 @@ def rejects_everything():
     fails(Listener(serve).target, build("zoo"), "--timeout", 3)
 
 
-@case()
-def knows_nothing():
+def test_knows_nothing():
     def serve(conn):
         while conn.recv(4096):
             conn.sendall(b"+" + checksum(b""))
@@ -106,11 +102,11 @@ FAULTS = {"none": True, "silent": False, "close": False, "not-rsp": False, "reje
           "split": True, "garbage": None, "no-features": True, "exited": False, "nothing": False}
 
 
-@case(timeout=400)
-def scripted_stub():
+@pytest.mark.timeout(400)
+def test_scripted_stub():
     """Its process is no Go program, so every run fails; how, and what becomes of the process, is the point."""
     if not os.path.exists(STUB):
-        raise Skip("no tests/stub/stub.py")
+        pytest.skip("no tests/stub/stub.py")
     exe = build("zoo")
     bad = []
     for fault, lets_go in FAULTS.items():
@@ -126,7 +122,7 @@ def scripted_stub():
                     log.seek(0)
                     said = log.read().split()
                     check("detached" in said, "not let go:", said)
-            except Failure as e:
+            except AssertionError as e:
                 bad.append(f"--fault {fault} --at {at}: {e}")
             finally:
                 stub.kill()
@@ -164,7 +160,7 @@ def faulty(p, hook, *args, once=True, timeout=30):
             check(len(r.err.strip().splitlines()) == 1, "not one line:", r)
             check(os.listdir(d) == [], "files left:", os.listdir(d))
         else:
-            check(os.listdir(d) == ["p.folded"], os.listdir(d))
+            assert os.listdir(d) == ["p.folded"]
     assert_alive(p, 5)
     return r
 
@@ -176,21 +172,21 @@ def pieces(p):
     return -1 - count.left
 
 
-@case(timeout=400, needs=["gdbserver"])
-def closed_at_any_packet():
-    p = zoo("-tick")
-    total = pieces(p)
+@pytest.mark.timeout(400)
+@pytest.mark.needs("gdbserver")
+def test_closed_at_any_packet(ticking):
+    total = pieces(ticking)
     rnd = random.Random(1)
     for n in [*range(1, 16), *sorted(rnd.sample(range(16, max(total, 40)), 10))]:
         hook = Nth(n, lambda data: None)
-        r = faulty(p, hook)
+        r = faulty(ticking, hook)
         check(r.rc == 1 or not hook.hit or n > total * 0.8, f"closed at {n} of {total}:", r)
 
 
-@case(timeout=400, needs=["gdbserver"])
-def silent_at_any_packet():
-    p = zoo("-tick")
-    total = pieces(p)
+@pytest.mark.timeout(400)
+@pytest.mark.needs("gdbserver")
+def test_silent_at_any_packet(ticking):
+    total = pieces(ticking)
     rnd = random.Random(2)
     for n in [1, 2, 3, 5, 8, *sorted(rnd.sample(range(9, max(total, 30)), 6))]:
         def stall(data):
@@ -198,7 +194,7 @@ def silent_at_any_packet():
             return None
         hook = Nth(n, stall)
         start = time.monotonic()
-        r = faulty(p, hook)
+        r = faulty(ticking, hook)
         check(time.monotonic() - start < 25, f"silent at {n} of {total}: took too long:", r)
         check(r.rc == 1 or not hook.hit or n > total * 0.8, f"silent at {n} of {total}:", r)
 
@@ -208,40 +204,42 @@ def flip(data):
     return data[:i] + bytes([data[i] ^ 1]) + data[i + 1:]
 
 
-@case(timeout=400, needs=["gdbserver"])
-def corrupt_at_any_packet():
+@pytest.mark.timeout(400)
+@pytest.mark.needs("gdbserver")
+def test_corrupt_at_any_packet(zoo):
     """A flipped bit is found by the checksum: asked for again, or the end.  Never a wrong profile."""
-    p = zoo()  # not -tick: see case_b_exact.py
-    total = pieces(p)
+    # Not -tick: see exactness.exact().
+    total = pieces(zoo)
     rnd = random.Random(3)
     for n in [*range(1, 12), *sorted(rnd.sample(range(12, max(total, 40)), 10))]:
         d = tmpdir()
         hook = Nth(n, flip)
-        with attach(p.pid) as g:
+        with attach(zoo.pid) as g:
             relay = Relay(g.port, hook)
-            r = grf("--timeout", 2, "-o", f"{d}/p.folded", "-o", f"{d}/p.txt", relay.target, p.exe,
+            r = grf("--timeout", 2, "-o", f"{d}/p.folded", "-o", f"{d}/p.txt", relay.target, zoo.exe,
                     rc=None, timeout=60)
             relay.close()
         check(r.rc in (0, 1), r)
         if r.rc == 0:
             prof = Profile(d, r)
             check_sums(prof.totals)
-            bad = check_promises(promises(p.lines), prof.stacks)
+            bad = check_promises(promises(zoo.lines), prof.stacks)
             check(not bad, f"corrupt at {n} of {total}: a wrong profile:\n" + "\n".join(bad))
         else:
             check(os.listdir(d) == [] and len(r.err.strip().splitlines()) == 1, r, os.listdir(d))
-        assert_alive(p, 5)
+        assert_alive(zoo, 5)
 
 
-@case(timeout=400, needs=["gdbserver"])
-def process_ends_while_read():
+@pytest.mark.timeout(400)
+@pytest.mark.needs("gdbserver")
+def test_process_ends_while_read():
     rnd = random.Random(4)
-    p = zoo("-tick")
+    p = start_zoo("-tick")
     total = pieces(p)
     p.stop()
     whole = missed = 0
     for n in [4, 8, 12, *sorted(rnd.sample(range(13, max(total - 5, 30)), 5))]:
-        p = zoo()
+        p = start_zoo()
         d = tmpdir()
 
         def end(data):
@@ -269,11 +267,11 @@ def process_ends_while_read():
     check(missed <= 2, missed, "of 8 were never killed")
 
 
-@case(timeout=200, needs=["gdbserver"])
-def unreadable_memory_is_counted():
+@pytest.mark.timeout(200)
+@pytest.mark.needs("gdbserver")
+def test_unreadable_memory_is_counted(ticking):
     """Reads that the stub refuses: the profile is made, and says so."""
-    p = zoo("-tick")
-    total = pieces(p)
+    total = pieces(ticking)
     seen = 0
     for part in 0.3, 0.5, 0.6, 0.7, 0.8, 0.9:
         state = {"n": 0}
@@ -295,11 +293,11 @@ def unreadable_memory_is_counted():
                 return checksum(cmd[:1] + b"8," + length) + data[end + 3:]
 
         d = tmpdir()
-        with attach(p.pid) as g:
+        with attach(ticking.pid) as g:
             relay = Relay(g.port, hook)
-            r = grf("--timeout", 3, "-o", f"{d}/p.txt", "-o", f"{d}/p.folded", relay.target, p.exe, rc=None, timeout=60)
+            r = grf("--timeout", 3, "-o", f"{d}/p.txt", "-o", f"{d}/p.folded", relay.target, ticking.exe, rc=None, timeout=60)
             relay.close()
-        assert_alive(p, 5)
+        assert_alive(ticking, 5)
         if r.rc or "done" not in state:
             continue
         prof = Profile(d, r)
@@ -309,66 +307,64 @@ def unreadable_memory_is_counted():
         else:
             # It was a guess, made ahead, and what was needed of it was asked for again: nothing is missing.
             check_sums(prof.totals)
-            bad = check_promises(promises(p.lines), prof.stacks)
+            bad = check_promises(promises(ticking.lines), prof.stacks)
             check(not bad, "a read failed and nothing says so:\n" + "\n".join(bad))
     check(seen > 0, "no run went on after a failed read")
 
 
 # EXE
 
-@case(timeout=120, needs=["gdbserver"])
-def wrong_exe():
-    p = zoo("-tick")
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_wrong_exe(ticking, stub):
     d = tmpdir()
     text = d + "/text"
     with open(text, "w") as f:
         f.write("no program\n" * 100)
     cut = d + "/cut"
-    with open(p.exe, "rb") as a, open(cut, "wb") as b:
+    with open(ticking.exe, "rb") as a, open(cut, "wb") as b:
         b.write(a.read(3000))
     arm = build("busy", tag="-arm64", GOARCH="arm64")
     other = build("busy")
-    with multi() as g:
-        for exe, word in ((d + "/missing", "no such file"), (text, "elf"), ("/bin/true", "go"),
-                          (d, "directory"), (cut, ""), (arm, "arm64"), (other, "--force")):
-            fails(g.target, exe, "-p", p.pid, word=word)
-            assert_alive(p)
-        # Same source, built otherwise: another program all the same.
-        fails(g.target, build("zoo", flags=["-gcflags=-N -l"], tag="-noopt"), "-p", p.pid, word="--force")
-        assert_alive(p)
+    for exe, word in ((d + "/missing", "no such file"), (text, "elf"), ("/bin/true", "go"),
+                      (d, "directory"), (cut, ""), (arm, "arm64"), (other, "--force")):
+        fails(stub.target, exe, "-p", ticking.pid, word=word)
+        assert_alive(ticking)
+    # Same source, built otherwise: another program all the same.
+    fails(stub.target, build("zoo", flags=["-gcflags=-N -l"], tag="-noopt-main"), "-p", ticking.pid, word="--force")
+    assert_alive(ticking)
 
 
-@case(timeout=120, needs=["gdbserver"])
-def force():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_force(ticking, stub):
     """--force goes on with a program whose build id differs (here: the same one, with another id)."""
-    p = zoo("-tick")
-    r = subprocess.run([go(), "tool", "buildid", p.exe], stdout=subprocess.PIPE, env=go_env(), check=True)
+    r = subprocess.run([go(), "tool", "buildid", ticking.exe], stdout=subprocess.PIPE, env=go_env(), check=True)
     build_id = r.stdout.strip()
     other = tmpdir() + "/zoo"
-    with open(p.exe, "rb") as a, open(other, "wb") as b:
+    with open(ticking.exe, "rb") as a, open(other, "wb") as b:
         data = a.read()
-        check(len(build_id) > 40 and build_id in data, build_id)
+        assert len(build_id) > 40 and build_id in data
         b.write(data.replace(build_id, build_id[::-1]))
-    with multi() as g:
-        fails(g.target, other, "-p", p.pid, word="--force")
-        assert_alive(p)
-        prof = profile(g.target, other, "--force", "-p", p.pid)
-        check(any(s.startswith("main.zooSlice") for s, _ in prof.stacks), prof.stacks[:5])
-    assert_alive(p)
+    fails(stub.target, other, "-p", ticking.pid, word="--force")
+    assert_alive(ticking)
+    prof = profile(stub.target, other, "--force", "-p", ticking.pid)
+    check(any(s.startswith("main.zooSlice") for s, _ in prof.stacks), prof.stacks[:5])
+    assert_alive(ticking)
 
 
-@case(timeout=60, needs=["gdbserver"])
-def no_such_process():
-    p = zoo()
-    p.stop()
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_no_such_process(zoo):
+    zoo.stop()
     for _ in range(10):  # gdbserver may send SIGINT to us all: docs/PROTOCOL.md
         with multi() as g:
-            fails(g.target, p.exe, "-p", p.pid)
+            fails(g.target, zoo.exe, "-p", zoo.pid)
 
 
-@case(timeout=60, needs=["gdbserver", "sleep"])
-def not_go():
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver", "sleep")
+def test_not_go(stub):
     q = Prog(["sleep", "1000"], ready=None)
-    with multi() as g:
-        fails(g.target, None, "-p", q.pid, word="go")
+    fails(stub.target, None, "-p", q.pid, word="go")
     q.wait_running()

@@ -8,12 +8,14 @@ import struct
 import subprocess
 import time
 
-from case_b_exact import judge
-from case_c_stops import judge_spin
+import pytest
+
+from exactness import *
 from guest import *
 from lib import *
 
-ALL = os.environ.get("GRF_GUESTS") == "all"  # make check-guest
+# `make check-guest` runs all of them, one after the other: a machine wants the processors for itself.
+pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guest")]
 
 
 def exact(guest, ns, exe, *args, named=0.01):
@@ -65,14 +67,16 @@ def physical_mode(guest):
 
 
 def spinning(guest, n, exe, *args):
-    """Spin's goroutines never wait: their registers are in a vCPU or on a kernel stack (case_c_stops.spin())."""
+    """Spin's goroutines never wait: their registers are in a vCPU or on a kernel stack (exactness.spin())."""
     prof = profile(guest.target, exe, "-v", *args)
     judge_spin(prof, promises(guest.lines(n)))
     return prof
 
 
-@case(timeout=300, needs=["qemu-system-x86_64"])
-def two_programs():
+@pytest.mark.sample
+@pytest.mark.timeout(300)
+@pytest.mark.needs("qemu-system-x86_64")
+def test_two_programs():
     """Two Go programs that map the same addresses, and two processes of one of them."""
     exe, spin = build("zoo"), build("spin")
     with Guest((exe, "-tick"), (exe, "-tick"), (spin,), smp=2) as g:
@@ -92,8 +96,10 @@ def two_programs():
             g.ticks_on(n)
 
 
-@case(timeout=300, needs=["qemu-system-x86_64", "strip"])
-def pie_stripped():
+@pytest.mark.sample
+@pytest.mark.timeout(300)
+@pytest.mark.needs("qemu-system-x86_64", "strip")
+def test_pie_stripped():
     """A stripped PIE, page-table isolation on, one vCPU; killed while it reads, the machine runs on."""
     exe = build("zoo", flags=["-buildmode=pie"], tag="-pie")
     bare = os.path.join(tmpdir(), "bare")
@@ -118,9 +124,9 @@ def pie_stripped():
         exact(g, [1], bare, "--debug", exe)
 
 
-# make check-guest: one machine each; a row of docs/SUPPORT.md's table goes to $OBJDIR/guests.md.
+# One machine each, and for each a row of docs/SUPPORT.md's table (guests.md).
 
-def machine(name, exe_kw, *, qemu="qemu-system-x86_64", version=GO_VERSION, strip=False, busy=True, **kw):
+def machine(leave, name, exe_kw, *, qemu="qemu-system-x86_64", version=GO_VERSION, strip=False, busy=True, **kw):
     exe = debug = build("zoo", version, **exe_kw)
     if strip:
         exe = os.path.join(tmpdir(), "bare")
@@ -139,10 +145,9 @@ def machine(name, exe_kw, *, qemu="qemu-system-x86_64", version=GO_VERSION, stri
         slices = [re.search(r"(\d+) slices?, the longest (\d+) ms", p.text) for p in profs]
         held = len(promises(g.lines(1)))
         qv = subprocess.run([qemu, "--version"], stdout=subprocess.PIPE, text=True).stdout.split()[3]
-        with open(os.path.join(OBJDIR, "guests.md"), "a") as f:
-            f.write(f"| {name} | {qv} | {version} | {min(shares):.2f}-{max(shares):.2f} % | {held} of {held} "
-                    f"| {', '.join(str(p.totals['stops']) for p in spins)} | {', '.join(f'{s:.0f}' for s in stops)} ms "
-                    f"| {max(int(s[1]) for s in slices)} of at most {max(int(s[2]) for s in slices)} ms |\n")
+        leave("guests.md", f"| {name} | {qv} | {version} | {min(shares):.2f}-{max(shares):.2f} % | {held} of {held} "
+              f"| {', '.join(str(p.totals['stops']) for p in spins)} | {', '.join(f'{s:.0f}' for s in stops)} ms "
+              f"| {max(int(s[1]) for s in slices)} of at most {max(int(s[2]) for s in slices)} ms |")
 
 
 MACHINES = {
@@ -160,7 +165,15 @@ MACHINES = {
     "qemu_10": ("2 vCPUs", {}, dict(smp=2, qemu=os.environ.get("QEMU10", "qemu-system-x86_64-10"))),
 }
 
-def swapped_out():
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name, exe, kw", MACHINES.values(), ids=MACHINES)
+def test_machine(name, exe, kw, leave):
+    machine(leave, name, exe, **kw)
+
+
+@pytest.mark.timeout(400)
+def test_swapped_out():
     """Memory of a guest that is on its disk: what was wanted of it is counted; what nobody reads is not missed."""
     exe = build("swaps")
     disk = os.path.join(tmpdir(), "swap")
@@ -173,19 +186,21 @@ def swapped_out():
         g.ready()
         prof = profile(g.target, exe)
         t, before = prof.totals, g.lines(1)
-        check(t["failed_bytes"] == 8192 * 8 and "65.5 KB that were asked for are swapped out in the guest" in prof.text, prof.text)
+        check(t["failed_bytes"] == 8192 * 8 and "65.5 KB that were asked for are swapped out in the guest" in prof.text,
+              prof.text)
         held = {name: sum(b for s, b in prof.stacks if s.startswith(f"main.{name}")) for name in ("warm", "cold", "bytes")}
-        check(held == {"warm": 8192 * 520, "cold": 8192 * 8, "bytes": 16 << 20}, held)
-        check(within(t["unreachable_bytes"], 8192 * 512, 0.01), t)
+        assert held == {"warm": 8192 * 520, "cold": 8192 * 8, "bytes": 16 << 20}
+        assert within(t["unreachable_bytes"], 8192 * 512, 0.01)
         check(not any("in again" in l for l in before), "too slow:", before[-1:])
         g.wait(1, rf"^in again {8191 * 8192 // 2}$")
         t = profile(g.target, exe).totals
         check_sums(t)
-        check(t["unreachable_bytes"] < PAGE, t)
+        assert t["unreachable_bytes"] < PAGE
         g.ticks_on(1)
 
 
-def same_addresses():
+@pytest.mark.timeout(400)
+def test_same_addresses():
     """Two processes of a program whose heap is at the same addresses in both, and whose goroutines never wait: whose saved
     registers are whose."""
     exe = build("spin", "1.22.12")
@@ -199,13 +214,3 @@ def same_addresses():
             check(m and int(m[2]) >= 2 and int(m[3]) <= 1, text)
             mine[nth], stacks = int(m[2]), int(m[1])
         check(mine[1] + mine[2] < stacks, "threads of both:", mine, "of", stacks)
-
-
-if ALL:
-    case(timeout=400)(same_addresses)
-    case(timeout=400)(swapped_out)
-    for _key, (_name, _exe, _kw) in MACHINES.items():
-        def _case(name=_name, exe=_exe, kw=_kw):
-            machine(name, exe, **kw)
-        _case.__name__ = _key
-        case(timeout=400)(_case)

@@ -1,12 +1,9 @@
 """The command line."""
 
-import os
-
 from lib import *
 
 
-@case()
-def help_and_version():
+def test_help_and_version():
     r = grf("--help")
     for word in "TARGET", "EXE", "--max-depth", "--timeout", "--force", "HOST:PORT", "unix:", "-o", "-p", "-v", "-q":
         check(word in r.out, f"nothing about {word}:", r)
@@ -15,8 +12,7 @@ def help_and_version():
     check(r.out.startswith("grf-rsp ") and r.out.count("\n") == 1, r)
 
 
-@case()
-def usage_errors():
+def test_usage_errors():
     for args in ([], ["--no-such-option", "x:1"], ["-o"], ["x:1", "exe", "more"], ["--max-depth", "x", "x:1"],
                  ["--max-depth", "0", "x:1"], ["--max-depth=-3", "x:1"], ["-p", "0", "x:1"],
                  ["-p", "12x", "x:1"], ["--timeout", "x", "x:1"], ["--timeout", "-1", "x:1"],
@@ -26,7 +22,6 @@ def usage_errors():
         check(r.out == "", r)
 
 
-@case()
-def options_after_arguments():
+def test_options_after_arguments():
     r = grf(f"localhost:{free_port()}", build("zoo"), "--timeout", "1", "-q", rc=1)
     check("refused" in r.err, r)

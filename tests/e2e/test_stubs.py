@@ -5,9 +5,11 @@ import signal
 import subprocess
 import time
 
+import pytest
+
+from exactness import check_promises, judge, promises
 from lib import *
 from stubs import *
-from case_b_exact import judge
 
 
 def judged(prof, p):
@@ -16,33 +18,33 @@ def judged(prof, p):
     return prof
 
 
-@case(timeout=180, needs=["lldb-server"])
-def lldb_server():
-    p = zoo()
-    s = LldbServer("--attach", str(p.pid))
-    judged(profile(s.target, p.exe), p)
-    assert_alive(p)
+@pytest.mark.timeout(180)
+@pytest.mark.needs("lldb-server")
+def test_lldb_server(zoo):
+    s = LldbServer("--attach", str(zoo.pid))
+    judged(profile(s.target, zoo.exe), zoo)
+    assert_alive(zoo)
 
 
-@case(timeout=180, needs=["lldb-server"])
-def lldb_server_until():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("lldb-server")
+def test_lldb_server_until(ticking):
     """Its breakpoints are written into the text, and that is said."""
-    p = zoo("-tick")
-    s = LldbServer("--attach", str(p.pid))
-    prof = judged(profile(s.target, p.exe, "--until", "main.ticked:2"), p)
+    s = LldbServer("--attach", str(ticking.pid))
+    prof = judged(profile(s.target, ticking.exe, "--until", "main.ticked:2"), ticking)
     check("written into the program's text" in prof.text, prof.text)
-    assert_alive(p)
+    assert_alive(ticking)
 
 
-@case(timeout=300, needs=["gdbserver"])
-def simplest_stub():
-    p = zoo()
-    with attach(p.pid) as g:
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver")
+def test_simplest_stub(zoo):
+    with attach(zoo.pid) as g:
         r = Simplest(g.port)
-        judged(profile(r.target, p.exe, timeout=280), p)
+        judged(profile(r.target, zoo.exe, timeout=280), zoo)
         check(any(a.startswith(b"qSupported") for a in r.asked) and any(a.startswith(b"qfThreadInfo") for a in r.asked),
               "nothing was refused:", r.asked[:20])
-    assert_alive(p)
+    assert_alive(zoo)
 
 
 class Started(Prog):
@@ -56,8 +58,9 @@ class Started(Prog):
         self.exe = exe
 
 
-@case(timeout=120, needs=["gdbserver"])
-def not_started_yet():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_not_started_yet():
     exe = build("zoo")
     for e in (exe, build("zoo", flags=["-buildmode=pie"], tag="-pie"),
               build("zoo", flags=["-ldflags=-s -w"], tag="-stripped")):
@@ -68,8 +71,9 @@ def not_started_yet():
         p.stop()
 
 
-@case(timeout=180, needs=["gdbserver"])
-def gdbserver_until():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_gdbserver_until():
     p = Started(build("zoo"), "-tick")
     prof = judged(profile(p.target, p.exe, "-v", "--until", "main.ticked:3"), p)
     check("written into the program's text" not in prof.text, prof.text)
@@ -78,26 +82,27 @@ def gdbserver_until():
     check(n[0].startswith("tick 1 "), n[:3])
 
 
-@case(timeout=180, needs=["gdbserver"])
-def gdbserver_until_stripped():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_gdbserver_until_stripped():
     p = Started(build("zoo", flags=["-ldflags=-s -w"], tag="-stripped"), "-tick")
     prof = profile(p.target, p.exe, "--until", "main.ticked")
     judge(prof, int(p.wait_line(r"^heapalloc ").split()[1]))
     runs_on(p)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def gdbserver_until_again():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_gdbserver_until_again(ticking, stub):
     """Attached, where the program is in full swing: signals come meanwhile, and get there."""
-    p = zoo("-tick")
-    with multi() as g:
-        for _ in range(3):
-            judged(profile(g.target, p.exe, "-p", p.pid, "--until", "main.ticked"), p)
-            assert_alive(p)
+    for _ in range(3):
+        judged(profile(stub.target, ticking.exe, "-p", ticking.pid, "--until", "main.ticked"), ticking)
+        assert_alive(ticking)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def gdbserver_after():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_gdbserver_after():
     p = Started(build("zoo"), "-tick")
     start = time.monotonic()
     judged(profile(p.target, p.exe, "--after", "5"), p)
@@ -105,8 +110,9 @@ def gdbserver_after():
     runs_on(p)
 
 
-@case(timeout=120, needs=["gdbserver"])
-def until_unknown():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_until_unknown():
     p = Started(build("zoo"), "-tick")
     run = grf("--until", "main.nosuch", "-o", f"{tmpdir()}/p.folded", p.target, p.exe, rc=1)
     check("has no function main.nosuch" in run.err, run)
@@ -126,20 +132,21 @@ def interrupted(p, sig):
     check(g.returncode != 0 and not os.listdir(d), g.returncode, out, err, os.listdir(d))
     # Past the place where the breakpoint was: it is gone, or its trap would end the program.
     line = p.wait_line(r"^tick (4[3-9]|5\d) ", 60)
-    check("ok" in line, line)
+    assert "ok" in line
     return err
 
 
-@case(timeout=180, needs=["gdbserver"])
-def until_interrupted():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_until_interrupted():
     for sig in signal.SIGINT, signal.SIGKILL:
         p = Started(build("zoo"), "-tick")
         interrupted(p, sig)
         p.stop()
 
 
-@case(timeout=180)
-def qemu_until_interrupted():
+@pytest.mark.timeout(180)
+def test_qemu_until_interrupted():
     """It cannot be stopped: a process of ours waits, and takes the breakpoint away."""
     exe = build("zoo", tag="-arm64", GOARCH="arm64")
     for sig in signal.SIGINT, signal.SIGKILL:
@@ -149,16 +156,16 @@ def qemu_until_interrupted():
         p.stop()
 
 
-@case(timeout=120)
-def qemu_unix_socket():
+@pytest.mark.timeout(120)
+def test_qemu_unix_socket():
     exe = build("zoo", tag="-arm64", GOARCH="arm64")
     p = QemuUser("arm64", exe, "-tick", unix=os.path.join(tmpdir(), "s"))
     judged(profile(p.target, exe, "--until", "main.ticked"), p)
     runs_on(p)
 
 
-@case(timeout=120)
-def qemu_not_started_yet():
+@pytest.mark.timeout(120)
+def test_qemu_not_started_yet():
     exe = build("zoo", tag="-arm64", GOARCH="arm64")
     for args, word in ([], "not started its Go runtime yet"), (["--after", "1"], "cannot stop a program that runs"):
         p = QemuUser("arm64", exe, "-tick")
@@ -168,8 +175,8 @@ def qemu_not_started_yet():
         p.stop()
 
 
-@case(timeout=120)
-def qemu_moving():
+@pytest.mark.timeout(120)
+def test_qemu_moving():
     """Another thread allocates while the one that is held is read: that is noticed, and said."""
     exe = build("moving", tag="-arm64", GOARCH="arm64")
     for procs, said in ("2", True), ("1", False):

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from lib import *
 
 KILLS = int(os.environ.get("GRF_KILLS", "50"))
@@ -21,30 +23,30 @@ def duration(p):
         return grf("-p", p.pid, "-o", tmpdir() + "/x", g.target, p.exe).secs
 
 
-@case(timeout=300, needs=["gdbserver"])
-def int_term_hup():
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver")
+def test_int_term_hup(stub):
     rnd = random.Random(5)
-    p = zoo("-tick")
+    p = start_zoo("-tick")
     whole = duration(p)
     hit = {}
-    with multi() as g:
-        for i in range(30):
-            sig, want = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)][i % 3]
-            d = tmpdir()
-            q = start(p, g.target, d, "-p", p.pid)
-            time.sleep(rnd.random() * whole)
-            q.send_signal(sig)
-            try:
-                _, err = q.communicate(timeout=10)
-            except subprocess.TimeoutExpired:
-                q.kill()
-                raise Failure(f"hangs after {sig!r}")
-            # Before it catches signals they kill it; after it is done it is done.
-            check(q.returncode in (want, 0, -sig), f"exit {q.returncode} after {sig!r}: {err}")
-            if q.returncode == want:
-                hit[sig] = hit.get(sig, 0) + 1
-                check(os.listdir(d) == [], "files left:", os.listdir(d))
-            assert_alive(p)
+    for i in range(30):
+        sig, want = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)][i % 3]
+        d = tmpdir()
+        q = start(p, stub.target, d, "-p", p.pid)
+        time.sleep(rnd.random() * whole)
+        q.send_signal(sig)
+        try:
+            _, err = q.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            q.kill()
+            raise Failure(f"hangs after {sig!r}")
+        # Before it catches signals they kill it; after it is done it is done.
+        check(q.returncode in (want, 0, -sig), f"exit {q.returncode} after {sig!r}: {err}")
+        if q.returncode == want:
+            hit[sig] = hit.get(sig, 0) + 1
+            check(os.listdir(d) == [], "files left:", os.listdir(d))
+        assert_alive(p)
     check(len(hit) == 3, "not every signal came in time:", hit)
 
 
@@ -60,27 +62,28 @@ def kill_one(p, target, delay, *args, wait_stop=False):
     return took
 
 
-@case(timeout=60 + KILLS * 10, needs=["gdbserver"])
-def kill_9():
+@pytest.mark.timeout(60 + KILLS * 10)
+@pytest.mark.needs("gdbserver")
+def test_kill_9(stub):
     """At random moments against gdbserver --multi: running again within a second each time."""
     rnd = random.Random(6)
-    p = zoo("-tick")
+    p = start_zoo("-tick")
     whole = duration(p)
     slowest = 0
-    with multi() as g:
-        for i in range(KILLS):
-            try:
-                slowest = max(slowest, kill_one(p, g.target, rnd.random() * whole, "-p", p.pid))
-                assert_alive(p)
-            except Failure as e:
-                raise Failure(f"kill {i + 1} of {KILLS}: {e}")
+    for i in range(KILLS):
+        try:
+            slowest = max(slowest, kill_one(p, stub.target, rnd.random() * whole, "-p", p.pid))
+            assert_alive(p)
+        except AssertionError as e:
+            raise Failure(f"kill {i + 1} of {KILLS}: {e}")
 
 
-@case(timeout=300, needs=["gdbserver"])
-def kill_9_attached_before():
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver")
+def test_kill_9_attached_before():
     """The same when gdbserver --attach had stopped it already."""
     rnd = random.Random(7)
-    p = zoo("-tick")
+    p = start_zoo("-tick")
     whole = duration(p)
     for i in range(10):
         with attach(p.pid, once=False) as g:

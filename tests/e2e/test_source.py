@@ -3,11 +3,13 @@
 import os
 import subprocess
 
+import pytest
+
 from lib import *
 
 
-@case(timeout=300)
-def layers():
+@pytest.mark.timeout(300)
+def test_layers():
     """Includes go downwards only; every header compiles alone."""
     r = subprocess.run(["sh", os.path.join(TOP, "tests/check_layers.sh")], env=dict(os.environ, OBJDIR=OBJDIR),
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -8,10 +8,13 @@ import socket
 import subprocess
 import time
 
-from case_b_exact import judge
-from case_c_stops import judge_spin
+import pytest
+
+from exactness import *
 from guest import cpio
 from lib import *
+
+pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guest")]
 
 # GOARCH: Debian's architecture, suite and kernel; the emulator; the kernel's console.
 MACHINES = {
@@ -58,7 +61,7 @@ class Machine(Stopped):
         r = subprocess.run([os.path.join(TOP, "tests/setup/guest-debian.sh"), fetched, *debian.split()], stderr=subprocess.PIPE,
                            text=True)
         if r.returncode:
-            raise Skip(f"no kernel: {r.stderr.strip().splitlines()[-1:]}")
+            pytest.skip(f"no kernel: {r.stderr.strip().splitlines()[-1:]}")
         d = tmpdir()
         files = {os.path.relpath(os.path.join(at, n), f"{fetched}/root"): os.path.join(at, n)
                  for at, _, names in os.walk(f"{fetched}/root") for n in names}
@@ -115,17 +118,19 @@ class Machine(Stopped):
         log = self.sh("cat /tmp/server.log")
         check("BAD" not in log and "state " in log, log)
         load = self.sh("tail -n 1 /tmp/load.log")
-        check(re.search(r"load ok=[1-9]\d* failed=0 ", load), load)
+        assert re.search(r"load ok=[1-9]\d* failed=0 ", load)
         check(re.search(r"State:\s+[SR]", self.sh(f"cat /proc/{self.pid['server']}/status")), "it does not run")
         copies = [l for l in self.sh("ps").splitlines() if l.rstrip().endswith(" /server")]
-        check(len(copies) == 1, copies)
+        assert len(copies) == 1
 
 
 SLOW = ["--timeout", "120"]  # the s390x one's network stands still for up to half a minute now and then
 
 
-def machine(arch):
-    """The zoo, and goroutines that never wait; a row of docs/SUPPORT.md's table goes to $OBJDIR/gdbservers.md."""
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("arch", MACHINES)
+def test_gdbserver_on(arch, leave):
+    """The zoo, and goroutines that never wait; a row of docs/SUPPORT.md's table (gdbservers.md)."""
     with Machine(arch, "zoo", "spin") as m:
         lines = m.sh("cat /tmp/zoo.log").splitlines()
         heap = int(next(l for l in lines if l.startswith("heapalloc ")).split()[1])
@@ -139,12 +144,12 @@ def machine(arch):
             spins.append(profile(m.target, m.exe["spin"], "-p", m.pid["spin"], *SLOW, timeout=300))
             judge_spin(spins[-1], promises(m.sh("cat /tmp/spin.log").splitlines()))
         gdbserver = re.search(r"\) (\S+)", m.sh("sh -c '/bin/gdbserver --version'"))[1]
-        with open(os.path.join(OBJDIR, "gdbservers.md"), "a") as f:
-            f.write(f"| {arch} | {m.sh('uname -r').strip()} | {gdbserver} | {prof.total - heap:+d} of {heap} | {len(promises(lines))} "
-                    f"| {', '.join(str(p.totals['stops']) for p in spins)} |\n")
+        leave("gdbservers.md", f"| {arch} | {m.sh('uname -r').strip()} | {gdbserver} | {prof.total - heap:+d} of {heap} "
+              f"| {len(promises(lines))} | {', '.join(str(p.totals['stops']) for p in spins)} |")
 
 
-def forks_on_arm64():
+@pytest.mark.timeout(900)
+def test_forks_on_arm64():
     """The zoo read while stopped and from a fork; forks of a server under load, whole and killed."""
     with Machine("arm64", "zoo", "server") as m:
         lines = m.sh("cat /tmp/zoo.log").splitlines()
@@ -157,18 +162,10 @@ def forks_on_arm64():
         m.server_is_whole()
         rnd = random.Random(7)
         for _ in range(6):
-            p = subprocess.Popen([GRF, "-q", "-o", f"{tmpdir()}/x", "-p", str(m.pid["server"]), "--fork", m.target, m.exe["server"]])
+            p = subprocess.Popen([GRF, "-q", "-o", f"{tmpdir()}/x", "-p", str(m.pid["server"]), "--fork", m.target,
+                                  m.exe["server"]])
             time.sleep(rnd.random() * 3)
             p.kill()
             p.wait()
             time.sleep(4)
         m.server_is_whole()
-
-
-if os.environ.get("GRF_GUESTS") == "all":  # make check-guest
-    case(timeout=900)(forks_on_arm64)
-    for _arch in MACHINES:
-        def _case(arch=_arch):
-            machine(arch)
-        _case.__name__ = "gdbserver_on_" + _arch
-        case(timeout=900)(_case)

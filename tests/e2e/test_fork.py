@@ -4,11 +4,15 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import pytest
+
+from exactness import check_promises, check_sums, promises
 from lib import *
 
 FORKS = int(os.environ.get("GRF_FORKS", "30"))
@@ -50,8 +54,8 @@ class Server:
     """The server under load, and what it was like before."""
 
     def __init__(self, *args, wrapper=(), forks=True):
-        """wrapper: a command that runs it; forks: as its child."""
-        self.exe = os.path.realpath(build("server"))
+        """wrapper: a command that runs it; forks: as its child.  The executable is its own: copies of it are counted."""
+        self.exe = os.path.realpath(shutil.copy(build("server"), tmpdir()))
         self.prog = Prog([*wrapper, self.exe, *args], ready="^READY ")
         addr = next(l for l in self.prog.lines if l.startswith("READY ")).split()[1]
         self.load = Prog([self.exe, "-load", addr])
@@ -79,7 +83,7 @@ class Server:
 
     def check(self):
         bad = [l for l in self.prog.lines if l and l.startswith("BAD")]
-        check(not bad, bad)
+        assert not bad
         check(self.prog.proc.poll() is None, "it ended:", self.prog.lines[-5:])
         self.settled()
         now = self.state()
@@ -91,29 +95,30 @@ class Server:
         return now, got
 
 
-@case(timeout=120 + FORKS * 10, needs=["gdbserver"])
-def server():
+@pytest.mark.timeout(120 + FORKS * 10)
+@pytest.mark.needs("gdbserver")
+def test_server(stub):
     """Under load: no request fails, nothing is left, the profile is exact each time."""
     s = Server()
     slowest = asked = 0
-    with multi() as g:
-        for i in range(FORKS):
-            try:
-                prof = profile(g.target, s.exe, "-p", s.pid, FORK)
-                check_sums(prof.totals)
-                _, got = s.check()
-            except Failure as e:
-                raise Failure(f"fork {i + 1} of {FORKS}: {e}\n{s.prog.lines[-8:]}")
-            slowest, asked = max(slowest, got["slowest"]), got["ok"]
-        now = s.state()
-        # Threads come and go with what the program does; descriptors with its connections.
-        check(abs(now["fds"] - s.before["fds"]) <= 12, "descriptors:", s.before, now)
-        check(now["threads"] <= s.before["threads"] + 6, "threads:", s.before, now)
-    check(asked > FORKS, asked)
+    for i in range(FORKS):
+        try:
+            prof = profile(stub.target, s.exe, "-p", s.pid, FORK)
+            check_sums(prof.totals)
+            _, got = s.check()
+        except AssertionError as e:
+            raise Failure(f"fork {i + 1} of {FORKS}: {e}\n{s.prog.lines[-8:]}")
+        slowest, asked = max(slowest, got["slowest"]), got["ok"]
+    now = s.state()
+    # Threads come and go with what the program does; descriptors with its connections.
+    check(abs(now["fds"] - s.before["fds"]) <= 12, "descriptors:", s.before, now)
+    check(now["threads"] <= s.before["threads"] + 6, "threads:", s.before, now)
+    assert asked > FORKS
 
 
-@case(timeout=120, needs=["gdbserver"])
-def attached_before():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_attached_before():
     s = Server()
     for exe in (s.exe, None):
         with attach(s.pid, once=False) as g:
@@ -123,22 +128,22 @@ def attached_before():
         s.check()
 
 
-@case(timeout=60, needs=["gdbserver"])
-def holds_nothing():
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_holds_nothing(stub):
     """The copy keeps no connection open, and is the first to be killed when memory is short."""
     s = Server("-heap", "96")
-    with multi() as g:
-        q = subprocess.Popen([GRF, "-p", str(s.pid), FORK, "-o", tmpdir() + "/x", g.target, s.exe],
-                             stdout=subprocess.DEVNULL)
-        seen = []
-        while q.poll() is None:
-            for pid in copies(s.exe) - s.copies:
-                with contextlib.suppress(OSError):
-                    with open(f"/proc/{pid}/oom_score_adj") as f:
-                        adj = f.read().strip()
-                    seen.append((adj, len(os.listdir(f"/proc/{pid}/fd"))))
-            time.sleep(0.02)
-        check(q.returncode == 0, "exit", q.returncode)
+    q = subprocess.Popen([GRF, "-p", str(s.pid), FORK, "-o", tmpdir() + "/x", stub.target, s.exe],
+                         stdout=subprocess.DEVNULL)
+    seen = []
+    while q.poll() is None:
+        for pid in copies(s.exe) - s.copies:
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/oom_score_adj") as f:
+                    adj = f.read().strip()
+                seen.append((adj, len(os.listdir(f"/proc/{pid}/fd"))))
+        time.sleep(0.02)
+    check(q.returncode == 0, "exit", q.returncode)
     check(("1000", 0) in seen and seen.index(("1000", 0)) < len(seen) / 2, "the copy was:", seen[:10], len(seen))
     s.check()
 
@@ -156,67 +161,67 @@ def regs(pid):
     return out
 
 
-@case(timeout=60, needs=["gdbserver"])
-def quiet():
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_quiet(stub):
     """A process that waits is as it was, to the register, and its profile is the one that streaming gives."""
     def paths(prof):
         """Which thread had which P last is the scheduler's own, and being stopped changes it."""
         mine = sorted((s, n) for s, n in prof.stacks if not s.startswith("runtime.all"))
         return mine, prof.total
 
-    p = zoo()
-    with multi() as g:
-        time.sleep(0.5)
-        # Some times: a timer of the runtime may have come and gone.
-        for _ in range(5):
-            stream = profile(g.target, p.exe, "-p", p.pid)
-            time.sleep(0.2)
-            before = regs(p.pid)
-            fork = profile(g.target, p.exe, "-p", p.pid, FORK)
-            same = paths(fork) == paths(stream)
-            time.sleep(0.2)
-            after = regs(p.pid)
-            if same and before == after:
-                break
-        check(same, "not the same:", set(fork.stacks) ^ set(stream.stacks))
-        check(before == after, "registers:", before, after)
-        check(check_promises(promises(p.lines), fork.stacks) == [], "promises")
+    p = start_zoo()
+    time.sleep(0.5)
+    # Some times: a timer of the runtime may have come and gone.
+    for _ in range(5):
+        stream = profile(stub.target, p.exe, "-p", p.pid)
+        time.sleep(0.2)
+        before = regs(p.pid)
+        fork = profile(stub.target, p.exe, "-p", p.pid, FORK)
+        same = paths(fork) == paths(stream)
+        time.sleep(0.2)
+        after = regs(p.pid)
+        if same and before == after:
+            break
+    check(same, "not the same:", set(fork.stacks) ^ set(stream.stacks))
+    check(before == after, "registers:", before, after)
+    check(check_promises(promises(p.lines), fork.stacks) == [], "promises")
     assert_alive(p)
     check(children(p.pid) == [], "children:", children(p.pid))
 
 
-@case(timeout=120, needs=["gdbserver"])
-def init_of_a_namespace():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_init_of_a_namespace(stub):
     """What nobody else would reap."""
     try:
         subprocess.run([*UNSHARE, "true"], check=True, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
-        raise Skip("no pid namespaces here")
+        pytest.skip("no pid namespaces here")
     # Without --kill-child it would outlive unshare.
     s = Server(wrapper=UNSHARE)
     with open(f"/proc/{s.pid}/status") as f:
         check(re.search(r"NSpid:\s+\d+\s+1\n", f.read()), "it is not init")
-    with multi() as g:
-        for i in range(10):
-            prof = profile(g.target, s.exe, "-p", s.pid, FORK)
-            check_sums(prof.totals)
-            try:
-                s.check()
-            except Failure as e:
-                raise Failure(f"fork {i + 1}: {e}")
+    for i in range(10):
+        prof = profile(stub.target, s.exe, "-p", s.pid, FORK)
+        check_sums(prof.totals)
+        try:
+            s.check()
+        except AssertionError as e:
+            raise Failure(f"fork {i + 1}: {e}")
 
 
 SUBREAPER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
-@case(timeout=120, needs=["gdbserver"])
-def child_subreaper():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_child_subreaper(stub):
     """The snapshot is left to it, and must be ended unseen: a second, short stop."""
     s = Server(wrapper=(sys.executable, "-c", SUBREAPER), forks=False)
-    with multi() as g:
-        for i in range(5):
-            check_sums(profile(g.target, s.exe, "-p", s.pid, FORK).totals)
-            s.check()
+    for i in range(5):
+        check_sums(profile(stub.target, s.exe, "-p", s.pid, FORK).totals)
+        s.check()
 
 
 def kill_9_of(s, n, seed):
@@ -236,7 +241,7 @@ def kill_9_of(s, n, seed):
             try:
                 wait_until_let_go(s.pid)
                 s.check()
-            except Failure as e:
+            except AssertionError as e:
                 raise Failure(f"kill {i + 1} of {n}: {e}\n{g.log[-5:]}")
 
 
@@ -250,15 +255,17 @@ def wait_until_let_go(pid):
         time.sleep(0.005)
 
 
-@case(timeout=120 + KILLS * 15, needs=["gdbserver"])
-def kill_9():
+@pytest.mark.timeout(120 + KILLS * 15)
+@pytest.mark.needs("gdbserver")
+def test_kill_9():
     kill_9_of(Server(), KILLS, 11)
 
 
-@case(timeout=120 + KILLS * 15, needs=["gdbserver", "unshare"])
-def kill_9_init():
+@pytest.mark.timeout(120 + KILLS * 15)
+@pytest.mark.needs("gdbserver", "unshare")
+def test_kill_9_init():
     if subprocess.run([*UNSHARE, "true"], stderr=subprocess.DEVNULL).returncode:
-        raise Skip("no pid namespaces here")
+        pytest.skip("no pid namespaces here")
     kill_9_of(Server(wrapper=UNSHARE), max(KILLS // 2, 1), 12)
 
 
@@ -279,37 +286,38 @@ class Breaker(Relay):
         return data
 
 
-@case(timeout=600, needs=["gdbserver"])
-def kill_9_each_step():
+@pytest.mark.timeout(600)
+@pytest.mark.needs("gdbserver")
+def test_kill_9_each_step(stub):
     """One after the other: we die as each of the packets of a fork goes out, and as its answer comes."""
     s = Server()
     steps = 0
-    with multi() as g:
-        for answer in (False, True):
-            # Answers: not the handshake's, and of the list of threads every other will do.
-            for at in range(60, 200, 3) if answer else range(1, 200):
-                r = Breaker(g.port, at, answer)
-                d = tmpdir()
-                q = subprocess.Popen([GRF, "-p", str(s.pid), FORK, "-o", f"{d}/p.folded", r.target, s.exe],
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                r.victim = q
-                q.wait(30)
-                wait_until_let_go(s.pid)
-                try:
-                    s.check()
-                except Failure as e:
-                    raise Failure(f"{'answer' if answer else 'packet'} {at}: {e}\n{s.prog.lines[-4:]}")
-                r.close()
-                if not r.done:
-                    break
-                steps += 1
-                if answer and at > 130:
-                    break
-    check(steps > 20, steps)
+    for answer in (False, True):
+        # Answers: not the handshake's, and of the list of threads every other will do.
+        for at in range(60, 200, 3) if answer else range(1, 200):
+            r = Breaker(stub.port, at, answer)
+            d = tmpdir()
+            q = subprocess.Popen([GRF, "-p", str(s.pid), FORK, "-o", f"{d}/p.folded", r.target, s.exe],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            r.victim = q
+            q.wait(30)
+            wait_until_let_go(s.pid)
+            try:
+                s.check()
+            except AssertionError as e:
+                raise Failure(f"{'answer' if answer else 'packet'} {at}: {e}\n{s.prog.lines[-4:]}")
+            r.close()
+            if not r.done:
+                break
+            steps += 1
+            if answer and at > 130:
+                break
+    assert steps > 20
 
 
-@case(timeout=60, needs=["gdbserver", "gcc"])
-def refused():
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver", "gcc")
+def test_refused():
     d = tmpdir()
     with open(f"{d}/filter.c", "w") as f:
         f.write(r"""
@@ -339,7 +347,7 @@ int main(int argc, char **argv)
         check_sums(auto.totals)
         check("seccomp" in auto.run.out and "stopped" in auto.run.out, auto.run)
     # A stub that reports no forks.
-    q = zoo("-tick")
+    q = start_zoo("-tick")
     with multi() as g:
         r = Relay(g.port, lambda data, up: data if up else data.replace(b"vfork-events+", b"vfork-eventz+"))
         # The checksum is wrong then; without acknowledgements nobody looks but us.
@@ -351,17 +359,18 @@ int main(int argc, char **argv)
 CGROUP = "/sys/fs/cgroup/memory"
 
 
-@case(timeout=60, needs=["gdbserver"])
-def cgroup():
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_cgroup():
     """Near its limit: refused; with room enough: done."""
     name = f"{CGROUP}/grf-rsp-test-{os.getpid()}"
     try:
         os.mkdir(name)
     except OSError as e:
-        raise Skip(f"no memory cgroup can be made here ({e.strerror})")
+        pytest.skip(f"no memory cgroup can be made here ({e.strerror})")
     p = None
     try:
-        p = zoo("-tick")
+        p = start_zoo("-tick")
         with open(f"{name}/cgroup.procs", "w") as f:
             f.write(str(p.pid))
         with multi() as g:
@@ -389,13 +398,14 @@ def write(path, text):
         f.write(text)
 
 
-@case(timeout=90, needs=["gdbserver", "unshare"])
-def cgroup_v2():
+@pytest.mark.timeout(90)
+@pytest.mark.needs("gdbserver", "unshare")
+def test_cgroup_v2():
     """The files of cgroup v2 over those of this machine, in gdbserver's own mount namespace."""
     d = tmpdir()
     cg = f"{d}/cg"
     os.makedirs(f"{cg}/x/y")
-    p = zoo("-tick")
+    p = Prog([shutil.copy(build("zoo"), d), "-tick"])  # its own: copies of it are counted
     write(f"{d}/cgroup", "0::/x/y\n")
     for path in "x", "x/y":
         write(f"{cg}/{path}/memory.max", "max\n")
@@ -404,14 +414,14 @@ def cgroup_v2():
     write(f"{cg}/cgroup.controllers", "memory\n")
     mounts = f'mount --bind {d}/cgroup /proc/{p.pid}/cgroup && mount --bind {cg} /sys/fs/cgroup && exec "$@"'
     if subprocess.run(["unshare", "-m", "sh", "-c", mounts, "sh", "true"], stderr=subprocess.DEVNULL).returncode:
-        raise Skip("nothing can be mounted here")
+        pytest.skip("nothing can be mounted here")
     with Gdbserver("--multi", wrapper=("unshare", "-m", "sh", "-c", mounts, "sh")) as g:
         def run(target, *more, rc=0):
             return grf("-p", p.pid, "-o", f"{d}/x.folded", *more, target, p.exe, rc=rc)
         # The limit is the parent's; unused pages of files are no use.
         write(f"{cg}/x/memory.max", f"{64 << 20}\n")
         write(f"{cg}/x/memory.current", f"{60 << 20}\n")
-        check("cgroup has 4 MB" in run(g.target, "--fork", rc=1).err)
+        assert "cgroup has 4 MB" in run(g.target, "--fork", rc=1).err
         write(f"{cg}/x/memory.stat", f"anon 1\ninactive_file {59 << 20}\n")
         write(f"{cg}/x/memory.max", f"{1 << 30}\n")
         run(g.target, "--fork")
@@ -429,5 +439,5 @@ def cgroup_v2():
         auto = run(r.target, "--fork=auto")
         check("given up" in auto.out and "stop 2 was the one" in auto.out, auto)
         assert_alive(p)
-        check(not children(p.pid), children(p.pid))
-    check(len(copies(p.exe)) == 1, copies(p.exe))
+        assert not children(p.pid)
+    assert len(copies(p.exe)) == 1

@@ -1,10 +1,13 @@
 """Goroutines: groups, what each alone keeps, labels, paths."""
 
-import os
+import re
 import subprocess
+import time
 
+import pytest
+
+from exactness import within
 from lib import *
-from case_s_account import RELEASES
 
 
 def run_leaks(version, mode, *args):
@@ -22,36 +25,33 @@ def bytes_of(text):
     return float(n) * {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit]
 
 
-def groups(version):
-    def run():
-        pprof, stacks, text = run_leaks(version, "goroutines", "--goroutines")
-        head = re.search(r"^([\d,]+) goroutines \(the first is \d+\) chan send(?:, at least ([\d.]+ m?s) to [\d.]+ m?s)?; "
-                         r"alone keep ([\d.]+ \w+) in ([\d,]+) objects; stacks ([\d.]+ \w+)\n((?:        .*\n)+)"
-                         r"    created by (.*)$", text, re.M)
-        check(head, text[-3000:])
-        count = int(head.group(1).replace(",", ""))
-        check(1990 <= count <= 2000, head.group(0))
-        check(head.group(2), "since when?", head.group(0))
-        check(within(bytes_of(head.group(3)), count * 8448, 0.08), head.group(0))
-        check("main.fetch" in head.group(6) and head.group(7) == "main.request", head.group(0))
-        check(bytes_of(head.group(5)) >= count * 2000, head.group(0))
-        # Labels: one in four is of the south.
-        tags = subprocess.run([go(), "tool", "pprof", "-tags", pprof], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True, env=go_env()).stdout
-        check(re.search(r"shop: Total", tags) and re.search(r"handler: Total", tags) and "/list" in tags, tags)
-        south, north = (float(re.search(rf"([\d.]+)MB \([\d.]+%\): {s}\b", tags).group(1)) for s in ("south", "north"))
-        check(within(north, 3 * south, 0.02), tags)
-        check(re.search(r"root: Total", tags) and "goroutines" in tags and "package variables" in tags, tags)
-    run.__name__ = f"goroutine_groups_go{version}"
-    case(timeout=120, needs=["gdbserver"])(run)
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.17.13 1.19.13 1.23.12 1.26.8"))
+def test_groups(version):
+    pprof, stacks, text = run_leaks(version, "goroutines", "--goroutines")
+    head = re.search(r"^([\d,]+) goroutines \(the first is \d+\) chan send(?:, at least ([\d.]+ m?s) to [\d.]+ m?s)?; "
+                     r"alone keep ([\d.]+ \w+) in ([\d,]+) objects; stacks ([\d.]+ \w+)\n((?:        .*\n)+)"
+                     r"    created by (.*)$", text, re.M)
+    check(head, text[-3000:])
+    count = int(head.group(1).replace(",", ""))
+    check(1990 <= count <= 2000, head.group(0))
+    check(head.group(2), "since when?", head.group(0))
+    check(within(bytes_of(head.group(3)), count * 8448, 0.08), head.group(0))
+    check("main.fetch" in head.group(6) and head.group(7) == "main.request", head.group(0))
+    check(bytes_of(head.group(5)) >= count * 2000, head.group(0))
+    # Labels: one in four is of the south.
+    tags = subprocess.run([go(), "tool", "pprof", "-tags", pprof], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, env=go_env()).stdout
+    check(re.search(r"shop: Total", tags) and re.search(r"handler: Total", tags) and "/list" in tags, tags)
+    south, north = (float(re.search(rf"([\d.]+)MB \([\d.]+%\): {s}\b", tags).group(1)) for s in ("south", "north"))
+    check(within(north, 3 * south, 0.02), tags)
+    check(re.search(r"root: Total", tags) and "goroutines" in tags and "package variables" in tags, tags)
 
 
-for v in RELEASES:
-    groups(v)
-
-
-@case(timeout=120, needs=["gdbserver"])
-def goroutine_alone():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_alone(stub):
     """What a package variable keeps, too, no goroutine keeps alone."""
     exe = go_source(r"""package main
 
@@ -87,8 +87,7 @@ func main() {
 """)
     p = Prog([exe])
     d = tmpdir()
-    with multi() as g:
-        grf("-p", p.pid, "--goroutines", "-o", f"{d}/p.txt", g.target, p.exe)
+    grf("-p", p.pid, "--goroutines", "-o", f"{d}/p.txt", stub.target, p.exe)
     with open(f"{d}/p.txt") as f:
         text = f.read()
     alone = {}
@@ -97,23 +96,25 @@ func main() {
             if re.search(rf"^        {name}$", m.group(2), re.M):
                 alone[name] = bytes_of(m.group(1))
     for name, mb in ("main.first", 2), ("main.second", 4), ("main.main", 0):
-        check(abs(alone[name] - (mb << 20)) < 4096 + (mb << 20) * 0.05, name, alone)
+        assert abs(alone[name] - (mb << 20)) < 4096 + (mb << 20) * 0.05
 
 
-@case(timeout=120, needs=["gdbserver"])
-def goroutine_paths():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_paths():
     """--stack-roots=path: a local's path begins with the calls that led there; bytes are the same."""
     _, var, _ = run_leaks(GO_VERSION, "goroutines")
     _, path, _ = run_leaks(GO_VERSION, "goroutines", "--stack-roots=path")
     own = lambda stacks: sum(n for s, n in stacks)
-    check(within(own(var), own(path), 0.01) and own(var) > 2000 * 8192, own(var), own(path))
+    assert within(own(var), own(path), 0.01) and own(var) > 2000 * 8192
     check(any(s.startswith("main.request.gowrap1;main.fetch;") for s, _ in path), [s for s, _ in path][:9])
     check(not any(s.startswith("main.request.gowrap1;main.fetch;") and ".out" in s for s, _ in var), var[:9])
     grf("--stack-roots=x", "localhost:1", rc=2)
 
 
-@case(timeout=120, needs=["gdbserver"])
-def goroutine_labels_core():
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_labels_core():
     """Labels and groups from a saved core are those of the live run; a scrubbed core has none of the labels' text."""
     p = Prog([build("leaks"), "goroutines"])
     d = tmpdir()

@@ -1,7 +1,7 @@
 """Layouts of the runtime's structures: the table against the toolchains, programs that the table does not
 have, and runtimes that are not what their version says.
 
-GRF_RELEASES, if set, adds the slow ones: runtimes with a field more.
+Marker layouts: the slow ones, runtimes with a field more (`make check-releases` runs them).
 """
 
 import json
@@ -10,14 +10,17 @@ import re
 import shutil
 import subprocess
 
+import pytest
+
+from exactness import check_promises, check_sums, promises, within
 from lib import *
 
 LAYOUTGEN = os.path.join(OBJDIR, "tests/tools/layoutgen")
-RELEASES = [GO_VERSION, "1.22.12", "1.24.10"]  # those that other cases build with anyway
+RELEASES = [GO_VERSION, "1.22.12", "1.24.10"]  # those that other tests build with anyway
 
 
-@case(timeout=300)
-def table():
+@pytest.mark.timeout(300)
+def test_table():
     """The table says what the toolchains' own DWARF says (`make check-layouts`: all of them)."""
     r = subprocess.run(["sh", os.path.join(TOP, "tests/tools/layouts.sh"), LAYOUTGEN, "--check", *RELEASES],
                        env=dict(os.environ, ARCHS="amd64"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -25,7 +28,7 @@ def table():
     check(r.returncode == 0, r.stdout)
     passed, failed, skipped = map(int, re.search(r"(\d+) passed, (\d+) failed, (\d+) skipped", r.stdout).groups())
     if skipped:
-        raise Skip(r.stdout.strip())
+        pytest.skip(r.stdout.strip())
     check(passed >= len(RELEASES) and not failed, r.stdout)
 
 
@@ -74,39 +77,45 @@ def refused(exe, *messages):
     assert_alive(p)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def known_release():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_known_release():
     exact(build("zoo"), None)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def unknown_patch():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_unknown_patch():
     """A later patch release: the program's own DWARF."""
     prof = exact(renamed(build("zoo"), "go1.26.9"),
                  "go1.26.9 is not in the table of layouts: the program's own debug information is used")
-    check(prof.totals["stops"] == 1, prof.totals)
+    assert prof.totals["stops"] == 1
 
 
-@case(timeout=180, needs=["gdbserver"])
-def unknown_patch_stripped():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_unknown_patch_stripped():
     """... the nearest row, held against the process by shape."""
     exact(renamed(build("zoo", **STRIP), "go1.26.9"), "the layout of go1.26.8 is used, which fits by shape", named=False)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def newer_release():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_newer_release():
     exact(renamed(build("zoo"), "go1.28.8"),
           "go1.28.8 is not in the table of layouts: the program's own debug information is used")
 
 
-@case(timeout=180, needs=["gdbserver"])
-def newer_release_stripped():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_newer_release_stripped():
     refused(renamed(build("zoo", **STRIP), "go1.28.8"), "go1.28.8 is newer than this grf-rsp", NO_DEBUG,
             "or update grf-rsp")
 
 
-@case(timeout=180, needs=["gdbserver"])
-def development_version():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_development_version():
     exact(renamed(build("zoo"), "go1.26rc"), "go1.26rc is not in the table of layouts")
 
 
@@ -122,8 +131,9 @@ def without(version, word):
     return exe
 
 
-@case(timeout=180, needs=["gdbserver"])
-def dropped_type():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_dropped_type():
     """A type that the program's DWARF lacks is the table's; nothing is contradicted."""
     exact(without("go1.26.8", "runtime.finBlock"), None)
     exact(without("go1.26.9", "runtime.finBlock"), "go1.26.9 is not in the table of layouts: the program's own")
@@ -131,40 +141,46 @@ def dropped_type():
             "update grf-rsp")
 
 
-@case(timeout=180, needs=["gdbserver"])
-def renamed_field():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_renamed_field():
     """One that a struct there lacks is a contradiction: nobody knows where it is."""
     refused(without("go1.26.9", "stktopsp"), "no runtime.g.stktopsp in DWARF", "update grf-rsp")
     refused(without("go1.26.8", "stktopsp"), "the program's debug information contradicts the table of layouts: no "
             "runtime.g.stktopsp in DWARF")
 
 
-@case(timeout=180, needs=["gdbserver"])
-def too_old():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_too_old():
     """Refused also with debug information."""
     refused(renamed(build("zoo"), "go1.16.8"), "go1.16.8 is too old")
 
 
-@case(timeout=180, needs=["gdbserver"])
-def wrong_row():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_wrong_row():
     """Without debug information another release's layout is found out."""
     refused(renamed(build("zoo", **STRIP), "go1.20.8"), NO_DEBUG)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def wrong_row_with_symbols():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_wrong_row_with_symbols():
     """... by the shape of what the symbols lead to."""
     refused(renamed(build("zoo", flags=["-ldflags=-w"], tag="-nodwarf"), "go1.20.8"), NO_DEBUG)
 
 
-@case(timeout=180, needs=["gdbserver"])
-def wrong_row_with_dwarf():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_wrong_row_with_dwarf():
     """With it the program's own is used."""
     exact(renamed(build("zoo"), "go1.20.8"), "the runtime of this go1.20.8 is not laid out as the table has it")
 
 
-@case(timeout=180, needs=["gdbserver"])
-def cannot_stop_again():
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_cannot_stop_again():
     """... but not through a stub that cannot stop the process once more: here one without extended mode."""
     exe = renamed(build("zoo"), "go1.20.8")
     p = Prog([exe])
@@ -194,26 +210,27 @@ def runtime_with(name, file, struct, before, field):
             build("zoo", flags=["-overlay", overlay, "-ldflags=-w"], tag=f"-{name}-nodwarf"))
 
 
-def patched(name, *args):
-    def run():
-        with_dwarf, stripped, symbols = runtime_with(name, *args)
-        exact(with_dwarf, f"the runtime of this go{GO_VERSION} is not laid out as the table has it ({name}_")
-        refused(symbols, f"the table's layout of go{GO_VERSION} does not fit this process", NO_DEBUG)
-        refused(stripped, NO_DEBUG)
-    run.__name__ = f"releases_patched_{name}"
-    case(timeout=400, needs=["gdbserver"])(run)
+@pytest.mark.layouts
+@pytest.mark.timeout(400)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("name, file, struct, before, field", [
+    ("g", "runtime2.go", "g", "syscallsp", "grfPad [3]uintptr"),
+    ("m", "runtime2.go", "m", "curg", "grfPad [3]uintptr"),
+    ("mspan", "mheap.go", "mspan", "startAddr", "grfPad uintptr"),
+    ("p", "runtime2.go", "p", "mcache", "grfPad uintptr"),
+], ids=["g", "m", "mspan", "p"])
+def test_patched(name, file, struct, before, field):
+    with_dwarf, stripped, symbols = runtime_with(name, file, struct, before, field)
+    exact(with_dwarf, f"the runtime of this go{GO_VERSION} is not laid out as the table has it ({name}_")
+    refused(symbols, f"the table's layout of go{GO_VERSION} does not fit this process", NO_DEBUG)
+    refused(stripped, NO_DEBUG)
 
 
-def releases_patched_late():
+@pytest.mark.layouts
+@pytest.mark.timeout(400)
+@pytest.mark.needs("gdbserver")
+def test_patched_late():
     """What shape does not show: when the process runs again DWARF does, and it is captured once more."""
     exe = runtime_with("late", "runtime2.go", "g", "labels", "grfPad uintptr")[0]
     prof = exact(exe, f"the runtime of this go{GO_VERSION} is not laid out as the table has it (g_labels)")
-    check(prof.totals["stops"] == 2, prof.totals)
-
-
-if "GRF_RELEASES" in os.environ:
-    case(timeout=400, needs=["gdbserver"])(releases_patched_late)
-    patched("g", "runtime2.go", "g", "syscallsp", "grfPad [3]uintptr")
-    patched("m", "runtime2.go", "m", "curg", "grfPad [3]uintptr")
-    patched("mspan", "mheap.go", "mspan", "startAddr", "grfPad uintptr")
-    patched("p", "runtime2.go", "p", "mcache", "grfPad uintptr")
+    assert prof.totals["stops"] == 2

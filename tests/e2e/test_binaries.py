@@ -1,0 +1,222 @@
+"""Names from other files (--debug, .gnu_debuglink, build ids), Go in a C program, plugins."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from exactness import exact_process as exact
+from lib import *
+from matrix import releases
+
+
+# --debug FILE
+
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("tag, flags", [("", []), ("-pie", ["-buildmode=pie"])], ids=["exe", "pie"])
+@pytest.mark.parametrize("version", releases([GO_VERSION]))
+def test_debug_file(version, tag, flags, release_row):
+    debug = build("zoo", version, flags=flags, tag=tag)
+    p = start_zoo(version=version, tag="-stripped" + tag, flags=["-ldflags=-s -w", *flags])
+    prof = exact(p, p.exe, "--debug", debug,
+                 say=lambda **t: release_row(version, f"stripped{tag}, --debug", **t))
+    check(f"names of {p.exe}: {debug}" in prof.run.out, prof.run.out)
+    assert_alive(p)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_debug_file_of_another_build(stub):
+    """Other flags, another program, another architecture: refused before the process is stopped."""
+    p = start_zoo(tag="-stripped", flags=["-ldflags=-s -w"])
+    others = [build("zoo", tag="-noopt", flags=["-gcflags=all=-N -l"]), build("busy"),
+              build("busy", tag="-arm64", GOARCH="arm64")]
+    for other in others:
+        r = grf("--debug", other, "-p", p.pid, stub.target, p.exe, rc=1)
+        check(other in r.err and ("is not of the same build" in r.err or "another architecture" in r.err), r)
+    r = grf("--debug", "/nonexistent", "-p", p.pid, stub.target, p.exe, rc=1)
+    check("/nonexistent" in r.err, r)
+    check(not any("Attached" in l for l in stub.log), stub.log)
+    assert_alive(p)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_debug_file_with_another_dependency(stub):
+    """The same package main, another dependency: only the function tables tell."""
+    src = tmpdir()
+    exes = []
+    for i, text in enumerate(["func F() int { return 1 }", "func F() int { println(1, 2, 3); return 1 }"]):
+        d = os.path.join(src, "m")
+        for name, body in {"go.mod": "module m\n\ngo 1.17\n", "dep/dep.go": f"package dep\n\n//go:noinline\n{text}\n",
+                           "mid/mid.go": 'package mid\n\nimport "m/dep"\n\n//go:noinline\nfunc M() int { return dep.F() }\n',
+                           "main.go": 'package main\n\nimport ("m/mid"; "os"; "time")\n\n'
+                                      'func main() { os.Stdout.WriteString("READY\\n"); time.Sleep(time.Hour); mid.M() }\n'
+                           }.items():
+            path = os.path.join(d, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as f:
+                f.write(body)
+        for flags in [], ["-ldflags=-s -w"]:
+            exes.append(go_build(d, os.path.join(src, f"exe{i}{len(flags)}"), *flags, CGO_ENABLED="0"))
+    ids = [subprocess.run([go(), "tool", "buildid", e], stdout=subprocess.PIPE, text=True, env=go_env()).stdout.strip()
+           for e in exes]
+    check(len({i.split("/")[2] for i in ids}) == 1, "this test wants equal ids of main:", ids)
+    p = Prog([exes[1]])
+    r = grf("--debug", exes[2], "-p", p.pid, stub.target, p.exe, rc=1)
+    check(".text differs" in r.err or "pclntab differs" in r.err, r)
+    grf("--debug", exes[0], "-p", p.pid, stub.target, p.exe)
+
+
+def split(exe, d, name="split.debug"):
+    """As distributions do: DWARF and symbols in a file of their own."""
+    need("objcopy")
+    stripped, debug = os.path.join(d, "exe"), os.path.join(d, name)
+    run("objcopy", "--only-keep-debug", exe, debug)
+    run("objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", exe, stripped)
+    return stripped, debug
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver", "objcopy")
+def test_debuglink():
+    d = tmpdir()
+    stripped, debug = split(build("zoo"), d)
+    p = Prog([stripped])
+    prof = exact(p, stripped)
+    check(f"names of {stripped}: " in prof.run.out, prof.run.out)
+    os.mkdir(f"{d}/.debug")
+    os.rename(debug, f"{d}/.debug/split.debug")
+    exact(p, stripped)
+    # Another file of that name: its CRC is not the link's.
+    with open(f"{d}/.debug/split.debug", "ab") as f:
+        f.write(b"x")
+    prof = exact(p, stripped, named=False)
+    check("no DWARF" in prof.run.out, prof.run.out)
+    # Given by hand it is taken: its build id is right.
+    exact(p, stripped, "--debug", f"{d}/.debug/split.debug")
+    assert_alive(p)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver", "objcopy")
+def test_build_id_directory():
+    """/usr/lib/debug/.build-id, where distributions put debug files."""
+    exe = build("zoo", tag="-gnuid", flags=["-ldflags=-B 0x1122334455667788990011223344556677889900"])
+    where = "/usr/lib/debug/.build-id/11/22334455667788990011223344556677889900.debug"
+    d = tmpdir()
+    stripped, debug = split(exe, d)
+    run("objcopy", "--remove-section=.gnu_debuglink", stripped)
+    try:
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        shutil.copy(debug, where)
+    except OSError as e:
+        pytest.skip(f"cannot write there: {e}")
+    os.unlink(debug)
+    try:
+        p = Prog([stripped])
+        prof = exact(p, stripped)
+        check(f"names of {stripped}: {where}" in prof.run.out, prof.run.out)
+    finally:
+        os.unlink(where)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver", "objcopy", "nm")
+@pytest.mark.parametrize("version", releases([GO_VERSION]))
+def test_found_by_shape(version):
+    """Without symbols the runtime's variables are found where the symbols of the same link have them."""
+    exe = build("zoo", version)
+    stripped, debug = split(exe, tmpdir())
+    run("objcopy", "--remove-section=.gnu_debuglink", stripped)
+    os.unlink(debug)
+    prof = exact(Prog([stripped]), stripped, named=False)
+    line = re.search("found by shape: (.*)", prof.run.out)
+    check(line, prof.run.out)
+    symbols = subprocess.run(["nm", exe], stdout=subprocess.PIPE, text=True).stdout
+    for part in line[1].split(", "):
+        name, addr = part.split(" ")
+        # The finalizer queue's own head can lead to the same blocks; where no cleanup waits there is nothing to find.
+        names = {"allfin": "allfin|finq", "allgs": "allgs|allgptr"}.get(name, name)
+        right = [int(a, 16) for a in re.findall(rf"^(\w+) \w runtime\.(?:{names})$", symbols, re.M)]
+        check(int(addr, 16) in right + ([0] if name == "gcCleanups" else []), part, right)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_stripped_names():
+    """What is left without any debug file: functions, types that objects carry, maps by their groups, the runtime's variables."""
+    p = start_zoo(tag="-stripped", flags=["-ldflags=-s -w"])
+    prof = exact(p, p.exe, named=False)
+    for want in (r"^main\.gorDeep", r"^\.bss\+0x[0-9a-f]+;.*\$mapval\. \(main\.farVal\);data\. \(\[\]uint8\)$",
+                 r"^\.bss\+0x[0-9a-f]+;data\. \(\[\]uint8\)$", r";rcvr\. \(reflect\.Value\);data\. \(\[\]uint8\)$",
+                 r"main\.finalizerBlocks;data\. \(\[\]uint8\)$", r"^runtime\.SetFinalizer\.obj;referent\. ",
+                 r"^runtime\.allp;\[0\]\. \(\*runtime\.p\)", r"^runtime\.allm"):
+        check(any(re.search(want, s) for s, _ in prof.stacks), "no path matches", want)
+    check("--debug FILE" in prof.run.out, prof.run.out)
+
+
+# Go in a C program
+
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver", "gcc")
+@pytest.mark.parametrize("version", releases([GO_VERSION], only="1.17 1.21 1.24 1.27"))
+def test_c_shared(version, release_row):
+    p, lib = c_program(version, "-cshared", [])
+    exact(p, lib, say=lambda **t: release_row(version, "c-shared", **t))
+    assert_alive(p)
+    p, stripped = c_program(version, "-cshared-stripped", ["-ldflags=-s -w"])
+    exact(p, stripped, named=False)
+    exact(p, stripped, "--debug", lib, say=lambda **t: release_row(version, "c-shared stripped, --debug", **t))
+    assert_alive(p)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver", "gcc")
+def test_c_shared_or_not(stub):
+    """The C program itself knows no Go, and a stranger's library is not loaded."""
+    p, lib = c_program(GO_VERSION, "-cshared", [])
+    other = build("zoo", tag="-cshared-stripped", flags=["-buildmode=c-shared", "-tags=cshared", "-ldflags=-s -w"],
+                  CGO_ENABLED="1")
+    r = grf("-p", p.pid, stub.target, p.exe, rc=1)
+    check("shared library" in r.err and "EXE" in r.err, r)
+    r = grf("-p", p.pid, stub.target, other, rc=1)
+    check("is not among the process's shared libraries" in r.err, r)
+    assert_alive(p)
+
+
+# Plugins
+
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver", "gcc")
+@pytest.mark.parametrize("version", releases([GO_VERSION], only="1.17 1.21 1.24 1.27"))
+def test_plugin(version, release_row):
+    d = plugins(version)
+    p = Prog([f"{d}/host", f"{d}/plug", f"{d}/plug2"])
+    exact(p, p.exe, say=lambda **t: release_row(version, "two plugins", **t))
+    # Without their files: what they hold is held, under section and offset.
+    for name in "plug", "plug2":
+        os.rename(f"{d}/{name}", f"{d}/{name}.away")
+    prof = exact(p, p.exe, named=False)
+    check(prof.run.out.count("no DWARF for the plugin") == 2, prof.run.out)
+    assert any(s.startswith("plug+0x") for s, _ in prof.stacks)
+    exact(p, p.exe, "--debug", f"{d}/plug2.away", "--debug", f"{d}/plug.away")
+    with multi() as g:
+        r = grf("--debug", build("zoo"), "-p", p.pid, g.target, p.exe, rc=1)
+        check("is not of the same build" in r.err and "nor of a plugin" in r.err, r)
+    assert_alive(p)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.needs("gdbserver", "gcc")
+def test_plugin_stripped():
+    d = plugins(GO_VERSION, ["-ldflags=-s -w"])
+    p = Prog([f"{d}/host", f"{d}/plug", f"{d}/plug2"])
+    prof = exact(p, p.exe, named=False)
+    names = [s for s, _ in prof.stacks]
+    assert any(re.match(r"plug2 \.\w+\+0x", s) for s in names)
+    assert any("plugin/plug2.(*crate).hold" in s for s in names)
+    assert_alive(p)

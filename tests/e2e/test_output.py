@@ -1,0 +1,75 @@
+"""Output files: found unwritable before anything is stopped; whole or not at all."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from lib import *
+
+
+def test_not_writable_is_found_first():
+    """Not even a connection is made."""
+    def serve(conn):
+        time.sleep(30)
+
+    l = Listener(serve)
+    d = tmpdir()
+    os.mkdir(d + "/dir")
+    for path in d + "/no/such/dir/grf.out", d + "/dir", "/proc/grf.out":
+        r = grf("-o", d + "/first.folded", "-o", path, "--timeout", 5, l.target, build("zoo"), rc=1)
+        check(path in r.err and len(r.err.strip().splitlines()) == 1, r)
+        assert os.listdir(d) == ["dir"]
+    if os.geteuid():
+        os.chmod(d, 0o555)
+        grf("-o", d + "/x", l.target, build("zoo"), rc=1)
+        os.chmod(d, 0o755)
+    check(l.connections == 0, l.connections, "connections")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_formats_by_name(ticking, stub):
+    d = tmpdir()
+    r = grf("-p", ticking.pid, "-o", "a.folded", "-o", "b.txt", "-o", "c.pb.gz", "-o", "d", stub.target, ticking.exe, cwd=d)
+    assert sorted(os.listdir(d)) == ["a.folded", "b.txt", "c.pb.gz", "d"]
+    d2 = tmpdir()
+    r = grf("-p", ticking.pid, stub.target, ticking.exe, cwd=d2)
+    assert os.listdir(d2) == ["grf.out"]
+    check("go tool pprof -http=:8080 grf.out" in r.out, r)
+    check("coverage" in r.out and "main.zooSparse" in r.out and "stopped" in r.out, r)
+    check("totals:" not in r.out, "details without -v:", r)
+    check("totals:" in grf("-v", "-p", ticking.pid, "-o", d2 + "/v", stub.target, ticking.exe).out, "-v")
+    r = grf("-q", "-p", ticking.pid, "-o", d2 + "/q", stub.target, ticking.exe)
+    check(r.out == "" and r.err == "", "-q:", r)
+    for name in "c.pb.gz", "d":
+        with open(f"{d}/{name}", "rb") as f:
+            check(f.read(4) == b"\x1f\x8b\x08\x00", name)
+    read_totals(open(d + "/b.txt").read())
+    assert_alive(ticking)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_disk_full(ticking, stub):
+    r = grf("-p", ticking.pid, "-o", "/dev/full", stub.target, ticking.exe, rc=1)
+    check("/dev/full" in r.err and "space" in r.err, r)
+    assert_alive(ticking)
+    d = tmpdir()
+    # As root a real full disk.
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", d],
+                      stderr=subprocess.DEVNULL).returncode:
+        d = None
+    try:
+        if d:
+            with open(d + "/old.folded", "w") as f:
+                f.write("old 1\n")
+            r = grf("-p", ticking.pid, "-o", d + "/old.folded", "-o", d + "/new", stub.target, ticking.exe, rc=1, cwd="/")
+            check("space" in r.err and len(r.err.strip().splitlines()) == 1, r)
+            assert os.listdir(d) == ["old.folded"]
+            check(open(d + "/old.folded").read() == "old 1\n", "the old file was damaged")
+    finally:
+        if d:
+            subprocess.run(["umount", d])
+    assert_alive(ticking)
