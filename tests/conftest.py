@@ -2,9 +2,11 @@
 tests' programs among them, skips and figures told at the end. README.md here says how to run them.
 """
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -24,6 +26,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    with contextlib.suppress(ValueError):  # a worker's thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored
     if not hasattr(config, "workerinput"):  # the one that starts the workers
         config.run_directory = os.environ["GRF_TESTS_RUN"] = tempfile.mkdtemp(prefix="grf-rsp-tests.")
         config.pluginmanager.register(Figures(config), "figures")

@@ -10,6 +10,7 @@ later, from outside.
 """
 
 import contextlib
+import ctypes
 import os
 import pickle
 import select
@@ -22,6 +23,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 GRACE = 30
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def limit(item):
@@ -50,7 +52,7 @@ def pytest_runtest_protocol(item):
 def run_apart(item):
     """The reports of a test that has run in a process of its own."""
     start = time.time()
-    tmp = tempfile.mkdtemp(prefix="grf-rsp-test.")
+    tmp = tempfile.mkdtemp(prefix="test.", dir=os.environ.get("GRF_TESTS_RUN"))
     ours, its = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -83,6 +85,9 @@ def run_apart(item):
 def run_here(item, tmp, report_to):
     """In the test's own process, which ends here."""
     os.setpgid(0, 0)
+    # If the one that waits for us dies first, nobody else would end the group.
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     # A background job or nohup has these ignored, and what we start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -308,7 +308,7 @@ class Gdbserver(Stopped):
         if self.proc.poll() is None:
             self.proc.terminate()
             try:
-                self.proc.wait(5)
+                self.proc.wait(20)
             except subprocess.TimeoutExpired:
                 self.proc.kill()
         self.proc.wait()
