@@ -15,6 +15,7 @@
 #include "base/intr.h"
 #include "base/similar.h"
 #include "heap/acquire/acquire.h"
+#include "heap/acquire/save.h"
 #include "output/output.h"
 #include "target/core.h"
 
@@ -486,6 +487,11 @@ static struct err *run_analyse(struct run *r)
 		       output_summary(stdout, &r->profile, &r->report, r->profile_path, o->verbose);
 }
 
+static struct err *write_core(void *acquire, FILE *f)
+{
+	return save_write(acquire, f);
+}
+
 static struct err *run(struct run *r)
 {
 	const struct options *o = r->o;
@@ -496,7 +502,7 @@ static struct err *run(struct run *r)
 	TRY(acquire(&r->acquire, &r->report));
 	for (size_t i = 0; i < o->outputs.n; i++)
 		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
-			TRY(output_save(r->outputs[i], &r->acquire));
+			TRY(output_fill(r->outputs[i], write_core, &r->acquire));
 	if (!o->save_only)
 		return run_analyse(r);
 	return o->quiet ? NULL : output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);

@@ -1,133 +1,156 @@
 /*
  * Where names come from: each binary's symbols and DWARF, in itself or in a debug file.
+ *
+ * EXE's files are looked for before the stop.  Which plugins there are shows in what was captured,
+ * so theirs are looked for when the process runs again.
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "heap/heap_int.h"
 #include "heap/types/type.h"
 
+DEFINE_CLEANUP(elf_destroy, struct elf *)
+DEFINE_CLEANUP(types_destroy, struct types *)
+
 /* ------------------------------------------------------------------ before the stop */
+
+/* Keeps a file that is not EXE's for a plugin.  file and why are taken on success. */
+static struct err *keep_for_plugin(struct heap *h, struct elf *file, struct err *why)
+{
+	struct err *err = vec_push(&h->debug_files, ((struct debug_pending){ file, why }));
+
+	if (err)
+		err_destroy(why);
+	return err;
+}
 
 static struct err *add_debug(struct heap *h, const char *path)
 {
-	struct elf *file;
-	struct err *err = elf_open(path, &file);
+	struct proc *p = &h->captured.proc;
+	_cleanup_(cleanup_elf_destroy) struct elf *file = NULL;
+	struct err *err;
 
-	if (err)
-		return err;
-	err = debugfile_set(&h->proc.binaries.v[0].debug, h->proc.exe, file);
+	TRY(elf_open(path, &file));
+	err = debugfile_set(&p->binaries.v[0].debug, p->exe, file);
+	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(p->exe))
+		err = keep_for_plugin(h, file, err);
 	if (!err)
-		return NULL;
-	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(h->proc.exe)) {
-		struct debug_pending plugin = { file, err };
-
-		err = vec_push(&h->debug_files, plugin);
-		if (!err)
-			return NULL;
-		err_destroy(plugin.why);
-	}
-	elf_destroy(file);
+		file = NULL; /* taken */
 	return err;
+}
+
+/* The file itself, if no other has its symbols and DWARF. */
+static struct err *debug_default(struct binary *b)
+{
+	if (b->debug.elf)
+		return NULL;
+	if (!dwarf_present(b->elf))
+		TRY(debugfile_find(&b->debug, b->elf));
+	if (!b->debug.elf)
+		debugfile_own(&b->debug, b->elf);
+	return NULL;
 }
 
 struct err *debug_find(struct heap *h, const char *const *debug, size_t n)
 {
-	struct binary *b = &h->proc.binaries.v[0];
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < n && !err; i++)
-		err = add_debug(h, debug[i]);
-	if (!err && !b->debug.elf && !dwarf_present(b->elf))
-		err = debugfile_find(&b->debug, b->elf);
-	if (!err && !b->debug.elf)
-		debugfile_own(&b->debug, b->elf);
-	return err;
+	for (size_t i = 0; i < n; i++)
+		TRY(add_debug(h, debug[i]));
+	return debug_default(&h->captured.proc.binaries.v[0]);
 }
 
 struct err *debug_dwarf(void *heap, struct dwarf **ret)
 {
-	struct binary *b = &((struct heap *)heap)->proc.binaries.v[0];
-	struct err *err = b->dwarf ? NULL : dwarf_create(b->debug.elf, &b->dwarf);
+	struct binary *b = &((struct heap *)heap)->captured.proc.binaries.v[0];
 
+	if (!b->dwarf)
+		TRY(dwarf_create(b->debug.elf, &b->dwarf));
 	*ret = b->dwarf;
-	return err;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ when the process runs again */
 
-/* The dictionaries of generic code, for what DWARF says of its variables. */
-static struct err *add_dicts(struct heap *h, struct types *types)
+/* Adds the dictionaries of generic code, for what DWARF says of its variables. */
+static struct err *add_dicts(const struct binary *b, struct types *types)
 {
-	struct err *err = NULL;
+	uint64_t n = b->dwarf ? elf_symbol_count(b->debug.elf) : 0, addr, size;
+	const char *name;
 
-	for (size_t i = 0; i < h->proc.binaries.n; i++) {
-		const struct binary *b = &h->proc.binaries.v[i];
-		uint64_t n = b->dwarf ? elf_symbol_count(b->debug.elf) : 0, addr, size;
-		const char *name;
-
-		for (uint64_t k = 0; k < n && !err; k++)
-			if (elf_symbol_get(b->debug.elf, k, &name, &addr, &size))
-				err = types_add_dict(types, name, binary_data(b, addr), size);
-		if (n)
-			elf_release(b->debug.elf);
-	}
-	return err;
+	for (uint64_t k = 0; k < n; k++)
+		if (elf_symbol_get(b->debug.elf, k, &name, &addr, &size))
+			TRY(types_add_dict(types, name, binary_data(b, addr), size));
+	if (n)
+		elf_release(b->debug.elf);
+	return NULL;
 }
 
 struct err *debug_types(struct heap *h, struct types **ret)
 {
-	struct types_module *mods = calloc(h->proc.modules.v.n, sizeof(*mods));
-	struct err *err;
+	const struct proc *p = &h->captured.proc;
+	size_t n = p->modules.v.n;
+	_cleanup_free_ struct types_module *mods = calloc(n, sizeof(*mods));
+	_cleanup_(cleanup_types_destroy) struct types *types = NULL;
 
 	if (!mods)
 		return err_nomem();
-	for (size_t i = 0; i < h->proc.modules.v.n; i++) {
-		const struct module *m = &h->proc.modules.v.v[i];
-
-		const struct binary *b = &h->proc.binaries.v[m->binary];
+	for (size_t i = 0; i < n; i++) {
+		const struct module *m = &p->modules.v.v[i];
+		const struct binary *b = &p->binaries.v[m->binary];
 
 		mods[i] = (struct types_module){ m->addr,  m->types, m->etypes,
 						 m->minpc, m->maxpc, b->bias + b->debug.text_shift,
 						 b->dwarf };
 	}
-	err = types_create(h->proc.img, &h->proc.layout, mods, h->proc.modules.v.n, ret);
-	free(mods);
-	return err ? err : add_dicts(h, *ret);
+	TRY(types_create(p->img, &p->layout, mods, n, &types));
+	for (size_t i = 0; i < p->binaries.n; i++)
+		TRY(add_dicts(&p->binaries.v[i], types));
+	*ret = TAKE_PTR(types);
+	return NULL;
 }
 
-/* A plugin's names: from its own file, or one that was given. */
-static struct err *find_plugin_names(struct heap *h, struct binary *b)
+/* Whether this file, which was given, has b's names; then it is b's. */
+static struct err *try_plugin_file(const struct proc *p, struct binary *b, struct elf *file,
+				   bool *taken)
 {
-	struct err *err = binary_find_file(&h->proc, b);
+	struct err *err = NULL;
 
-	for (size_t i = 0; i < h->debug_files.n && !err; i++) {
-		struct elf *file = h->debug_files.v[i].elf;
-
-		if (b->elf)
-			err = debugfile_set(&b->debug, b->elf, file);
-		else if (binary_is(&h->proc, b, file))
-			b->elf = file;
-		else
-			continue;
-		if (err_is(err, ERR_BADDATA)) {
-			err_destroy(err);
-			err = NULL;
-			continue;
-		}
-		err_destroy(h->debug_files.v[i].why);
-		h->debug_files.v[i--] = h->debug_files.v[--h->debug_files.n];
-	}
-	if (!err && b->elf && !b->debug.elf && !dwarf_present(b->elf))
-		err = debugfile_find(&b->debug, b->elf);
-	if (!err && b->elf && !b->debug.elf)
-		debugfile_own(&b->debug, b->elf);
+	*taken = true;
+	if (b->elf)
+		err = debugfile_set(&b->debug, b->elf, file);
+	else if (binary_is(p, b, file))
+		b->elf = file;
+	else
+		*taken = false;
+	if (err_catch(&err, ERR_BADDATA))
+		*taken = false;
 	return err;
 }
 
-/* Opens the DWARF of binary i, with its index; a note where there is none that can be read. */
+/* Finds a plugin's names, in its own file or in one that was given. */
+static struct err *find_plugin_names(struct heap *h, struct binary *b)
+{
+	const struct proc *p = &h->captured.proc;
+
+	TRY(binary_find_file(p, b));
+	for (size_t i = 0; i < h->debug_files.n; i++) {
+		bool taken;
+
+		TRY(try_plugin_file(p, b, h->debug_files.v[i].elf, &taken));
+		if (!taken)
+			continue;
+		err_destroy(h->debug_files.v[i].why);
+		h->debug_files.v[i--] = h->debug_files.v[--h->debug_files.n];
+	}
+	return b->elf ? debug_default(b) : NULL;
+}
+
+/* Opens the DWARF of binary i, with its index.  Where there is none that can be read, a note says
+ * so. */
 static struct err *open_dwarf(struct heap *h, size_t i, struct report *r)
 {
-	struct binary *b = &h->proc.binaries.v[i];
+	struct binary *b = &h->captured.proc.binaries.v[i];
+	const char *name = i ? b->path : elf_path(h->captured.proc.exe);
 	struct err *err, *e;
 
 	if (!b->debug.elf)
@@ -136,35 +159,31 @@ static struct err *open_dwarf(struct heap *h, size_t i, struct report *r)
 	elf_release(b->debug.elf); /* of what was read for the capture little is read again */
 	err = binary_open_dwarf(b);
 	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA) || err_is(err, ERR_LIMIT)) {
-		e = report_note(
-			r,
-			"%s%s%s: names come from the runtime's own type information (--debug FILE takes them "
-			"from an unstripped build)",
-			i ? b->path : "", i ? ": " : "", err->msg);
+		e = report_note(r,
+				"%s%s%s: names come from the runtime's own type information "
+				"(--debug FILE takes them from an unstripped build)",
+				i ? b->path : "", i ? ": " : "", err->msg);
 		err_destroy(err);
 		return e;
 	}
-	if (!err && b->debug.owned)
-		err = report_detail(r, "names of %s: %s", i ? b->path : elf_path(h->proc.exe),
-				    elf_path(b->debug.elf));
-	return err;
+	TRY(err);
+	if (b->debug.owned)
+		TRY(report_detail(r, "names of %s: %s", name, elf_path(b->debug.elf)));
+	return NULL;
 }
 
 struct err *debug_open(struct heap *h, struct report *r)
 {
-	struct binaries *b = &h->proc.binaries;
-	double start = heap_cpu_seconds();
-	struct err *err = NULL;
+	struct binaries *b = &h->captured.proc.binaries;
+	double start = clock_cpu_seconds();
 
-	for (size_t i = 1; i < b->n && !err; i++)
-		err = find_plugin_names(h, &b->v[i]);
-	if (!err && h->debug_files.n)
-		err = err_create(ERR_BADDATA, "%s, nor of a plugin of it",
-				 h->debug_files.v[0].why->msg);
-	for (size_t i = 0; i < b->n && !err; i++)
-		err = open_dwarf(h, i, r);
-	if (!err)
-		err = report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s",
-				    h->ready_cpu, h->names_cpu + heap_cpu_seconds() - start);
-	return err;
+	for (size_t i = 1; i < b->n; i++)
+		TRY(find_plugin_names(h, &b->v[i]));
+	if (h->debug_files.n)
+		return err_create(ERR_BADDATA, "%s, nor of a plugin of it",
+				  h->debug_files.v[0].why->msg);
+	for (size_t i = 0; i < b->n; i++)
+		TRY(open_dwarf(h, i, r));
+	return report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s",
+			     h->ready_cpu, h->names_cpu + clock_cpu_seconds() - start);
 }

@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "heap/profile/profile.h"
-#include "heap/runtime/span.h"
+#include "heap/runtime/unstable.h"
 #include "target/elf.h"
 #include "target/target.h"
 
@@ -92,6 +92,10 @@ struct analyse_options {
 /* Fills the heap's part of r. */
 ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, const struct analyse_options *o,
 					struct profile *p, struct report *r);
+
+/* What was captured.  It is h's. */
+struct captured;
+struct captured *heap_captured(struct heap *h);
 
 /* Called now and then with the phase's name and what is done of it. */
 void heap_set_progress(struct heap *h,

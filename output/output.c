@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "heap/acquire/save.h"
 #include "output/internal.h"
 
 struct output {
@@ -258,9 +257,9 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 	}
 }
 
-struct err *output_save(struct output *o, const struct acquire *a)
+struct err *output_fill(struct output *o, struct err *(*write)(void *arg, FILE *f), void *arg)
 {
-	return finished(o, save_write(a, o->f));
+	return finished(o, write(arg, o->f));
 }
 
 void output_destroy(struct output *o)

@@ -14,7 +14,6 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "heap/acquire/acquire.h"
 #include "heap/profile/profile.h"
 
 struct output;
@@ -25,8 +24,9 @@ enum output_kind output_kind(const char *path);
 ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
 ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,
 					const struct report *r);
-/* A *.core. */
-ERR_MUST_CHECK struct err *output_save(struct output *o, const struct acquire *a);
+/* As output_write(), with what the caller writes: a *.core. */
+ERR_MUST_CHECK struct err *output_fill(struct output *o, struct err *(*write)(void *arg, FILE *f),
+				       void *arg);
 void output_destroy(struct output *o); /* NULL is fine */
 
 /* The terminal's summary; also the contents of *.txt.  The line with the next command names

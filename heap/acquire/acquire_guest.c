@@ -1,4 +1,7 @@
-/* A process in a whole machine: found, and what is peculiar to it. */
+/*
+ * TARGET is a whole machine: finds the process in it that runs EXE, and tells what is peculiar to
+ * reading it there.
+ */
 #include <inttypes.h>
 
 #include "heap/acquire/acquire_int.h"
@@ -18,14 +21,11 @@ struct err *acquire_guest_open(struct acquire *a)
 	struct err *err;
 
 	if (a->o.until)
-		return err_create(
-			ERR_UNSUPPORTED,
-			"--until: a machine's stub would stop whatever process gets to that address; "
-			"--after can be used");
-	err = guest_create(a->rsp, heap_machine(a->heap), target_memory(a->target), a->exe,
-			   &a->guest);
-	if (err)
-		return err;
+		return err_create(ERR_UNSUPPORTED,
+				  "--until: a machine's stub would stop whatever process gets to "
+				  "that address; --after can be used");
+	TRY(guest_create(a->rsp, heap_machine(a->heap), target_memory(a->target), a->exe,
+			 &a->guest));
 	err = guest_target_create(a->target, a->guest, &a->target);
 	if (err) {
 		guest_destroy(a->guest);
@@ -36,41 +36,45 @@ struct err *acquire_guest_open(struct acquire *a)
 	return guest_find(a->guest, a->o.nth);
 }
 
+/* What of the profile's meaning depends on the machine. */
+static struct err *guest_notes(struct acquire *a, const struct guest_stats *s)
+{
+	bool searched = guest_searched(a->guest);
+
+	if (s->swapped)
+		TRY(report_note(a->report,
+				"%.1f KB that were asked for are swapped out in the guest and "
+				"could not be read: what is kept from there alone counts as "
+				"unreachable",
+				(double)s->swapped / 1e3));
+	if (!searched)
+		TRY(report_note(a->report,
+				"the process that a vCPU had loaded; the guest's memory was not "
+				"looked through for others that run EXE (--nth 1 does)"));
+	if (searched && s->processes > 1 && !a->o.nth)
+		TRY(report_note(a->report,
+				"the process that a vCPU had loaded, of %u that run EXE: --nth %u",
+				s->processes, s->nth));
+	return NULL;
+}
+
 struct err *acquire_guest_details(struct acquire *a)
 {
-	struct guest_stats s = guest_stats(a->guest);
-	struct err *err = NULL;
+	const struct guest_stats s = guest_stats(a->guest);
 
-	if (s.swapped)
-		err = report_note(
-			a->report,
-			"%.1f KB that were asked for are swapped out in the guest and could not be read: what is "
-			"kept from there alone counts as unreachable",
-			(double)s.swapped / 1e3);
-	if (!err && !guest_searched(a->guest))
-		err = report_note(
-			a->report,
-			"the process that a vCPU had loaded; the guest's memory was not looked through for others "
-			"that run EXE (--nth 1 does)");
-	if (!err && guest_searched(a->guest) && s.processes > 1 && !a->o.nth)
-		err = report_note(
-			a->report,
-			"the process that a vCPU had loaded, of %u that run EXE: --nth %u",
-			s.processes, s.nth);
-	if (!err)
-		err = report_detail(
-			a->report,
-			"guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the process; page tables at "
-			"0x%" PRIx64 ", loaded at 0x%" PRIx64
-			"; %.1f KB it never touched, read as what it would see",
-			(double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias,
-			(double)s.untouched / 1e3);
-	if (!err && guest_searched(a->guest))
-		err = report_detail(
-			a->report,
-			"search: %u slices, the longest %.0f ms; %u top page tables looked at, "
-			"number %u of %u that run EXE; %u kernel stacks with user registers, %u of them this process's and %u perhaps",
-			s.slices, (double)s.slice_ns / 1e6, s.tables, s.nth, s.processes,
-			s.kernel_stacks, s.owned, s.frames - s.owned);
-	return err;
+	TRY(guest_notes(a, &s));
+	TRY(report_detail(a->report,
+			  "guest: %.0f MB of RAM, %u vCPUs, %u of them in user mode in the "
+			  "process; page tables at 0x%" PRIx64 ", loaded at 0x%" PRIx64
+			  "; %.1f KB it never touched, read as what it would see",
+			  (double)s.ram / (1 << 20), s.vcpus, s.user, s.root, a->bias,
+			  (double)s.untouched / 1e3));
+	if (!guest_searched(a->guest))
+		return NULL;
+	return report_detail(a->report,
+			     "search: %u slices, the longest %.0f ms; %u top page tables looked "
+			     "at, number %u of %u that run EXE; %u kernel stacks with user "
+			     "registers, %u of them this process's and %u perhaps",
+			     s.slices, (double)s.slice_ns / 1e6, s.tables, s.nth, s.processes,
+			     s.kernel_stacks, s.owned, s.frames - s.owned);
 }

@@ -1,3 +1,7 @@
+/*
+ * What was captured, as a core file: what of memory, of EXE and of the threads goes into it.  The
+ * format is target/core_write.c's, what --scrub leaves out heap/acquire/scrub.c's.
+ */
 #include "heap/acquire/save.h"
 
 #include <inttypes.h>
@@ -6,8 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
-#include "heap/heap_int.h"
 #include "heap/acquire/scrub.h"
+#include "heap/capture/captured.h"
 #include "rsp/rsp.h"
 #include "target/core.h"
 #include "target/core_write.h"
@@ -15,8 +19,8 @@
 
 /* ------------------------------------------------------------------ all memory */
 
-/* A line of /proc/PID/maps: "start-end perms offset dev inode path".  What can be read and is no
- * unchanged file. */
+/* Reads a line of /proc/PID/maps: "start-end perms offset dev inode path".  True for memory that
+ * can be read and is no unchanged file. */
 static bool map_line(const char *line, struct range *ret)
 {
 	uint64_t start, end;
@@ -34,84 +38,108 @@ static bool map_line(const char *line, struct range *ret)
 static struct err *live_ranges(struct acquire *a, struct ranges *ret)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct err *err;
 	char path[64], *line, *save;
 
 	if (!rsp_features(a->rsp)->vfile || !rsp_pid(a->rsp))
-		return err_create(
-			ERR_UNSUPPORTED,
-			"--full needs the process's /proc/PID/maps, and this stub gives no files");
+		return err_create(ERR_UNSUPPORTED,
+				  "--full needs the process's /proc/PID/maps, and this stub gives "
+				  "no files");
 	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/maps", rsp_pid(a->rsp));
-	err = rsp_file_read(a->rsp, path, LIMIT_MAPS, &text);
-	if (err)
-		return err_wrapf(err, "--full");
+	TRY(err_wrapf(rsp_file_read(a->rsp, path, LIMIT_MAPS, &text), "--full"));
 	line = text.len ? strtok_r((char *)text.data, "\n", &save) : NULL;
-	for (; line && !err; line = strtok_r(NULL, "\n", &save)) {
+	for (; line; line = strtok_r(NULL, "\n", &save)) {
 		struct range r;
 
 		if (map_line(line, &r))
-			err = vec_push(ret, r);
+			TRY(vec_push(ret, r));
 	}
-	return err;
+	return NULL;
 }
 
-/* NULL: nobody has it; what needed it has said so. */
+/* *ret is NULL where nobody has it; what needed it has said so. */
 static struct err *save_auxv(const struct acquire *a, const struct buf **ret)
 {
 	struct err *err = target_auxv_bytes(a->target, ret);
 
-	if (!err_is(err, ERR_NODEBUG))
-		return err;
-	*ret = NULL;
-	err_destroy(err);
-	return NULL;
+	if (err_catch(&err, ERR_NODEBUG))
+		*ret = NULL;
+	return err;
+}
+
+/* All memory, where more is wanted than what the analysis needs: a core of ours is copied whole,
+ * unless it is meant to become small. */
+static struct err *full_ranges(struct acquire *a, struct ranges *want)
+{
+	bool copy = a->core && core_info(a->core).ours && !core_info(a->core).full && !a->o.scrub;
+
+	if (!a->o.full && !copy)
+		return NULL;
+	return a->core ? core_ranges(a->core, want) : live_ranges(a, want);
 }
 
 struct err *save_fetch(struct acquire *a)
 {
 	const struct ranges *peeked = target_peeked(a->target);
-	struct ranges want = VEC_INIT;
+	_cleanup_vec_ struct ranges want = VEC_INIT;
 	const struct buf *auxv;
-	struct err *err;
 
 	if (!a->o.save)
 		return NULL;
-	err = save_auxv(a, &auxv);
-	for (size_t i = 0; i < peeked->n && !err; i++)
-		err = vec_push(&want, peeked->v[i]);
-	/* One of ours is copied whole, unless it is meant to become small. */
-	if (!err && (a->o.full || (a->core && core_info(a->core).ours && !core_info(a->core).full &&
-				   !a->o.scrub)))
-		err = a->core ? core_ranges(a->core, &want) : live_ranges(a, &want);
-	if (!err)
-		err = image_try(a->img, &want);
-	vec_deinit(&want);
-	return err;
+	TRY(save_auxv(a, &auxv)); /* it is kept */
+	for (size_t i = 0; i < peeked->n; i++)
+		TRY(vec_push(&want, peeked->v[i]));
+	TRY(full_ranges(a, &want));
+	return image_try(a->img, &want);
 }
 
 /* ------------------------------------------------------------------ writing */
 
-/* EXE as the process has it mapped. */
 VEC_NAMED(core_files, struct core_file);
 
 enum { PAGE = 4096 };
 
+/* EXE as the process has it mapped. */
 static struct err *exe_files(const struct acquire *a, const char *path, struct core_files *ret)
 {
 	const struct elf_segment *segs;
 	size_t n = elf_segments(a->exe, &segs);
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < n && !err; i++) {
+	for (size_t i = 0; i < n; i++) {
 		uint64_t start = (segs[i].addr + a->bias) & ~(uint64_t)(PAGE - 1);
 		uint64_t end = (segs[i].addr + a->bias + segs[i].filesz + PAGE - 1) &
 			       ~(uint64_t)(PAGE - 1);
 		uint64_t off = elf_segment_offset(a->exe, &segs[i]) & ~(uint64_t)(PAGE - 1);
 
 		if (segs[i].filesz)
-			err = vec_push(ret, ((struct core_file){ start, end, off, path }));
+			TRY(vec_push(ret, ((struct core_file){ start, end, off, path })));
 	}
-	return err;
+	return NULL;
+}
+
+static uint64_t span_end(const struct span *s)
+{
+	return s->base + s->npages * GO_PAGE;
+}
+
+/* Appends [at, end) without the pointer-free spans in it; s->v[k] is the first that ends behind
+ * at. */
+static struct err *add_gap(const struct spans *s, size_t k, uint64_t at, uint64_t end,
+			   struct ranges *ret)
+{
+	for (; at < end; k++) {
+		bool in = k < s->n && s->v[k].base < end;
+		uint64_t upto = in ? s->v[k].base : end;
+
+		if (in && s->v[k].ptrs != SPAN_NOSCAN)
+			continue;
+		if (upto > at)
+			TRY(vec_push(ret, ((struct range){ at, upto - at })));
+		if (!in)
+			break;
+		if (span_end(&s->v[k]) > at)
+			at = span_end(&s->v[k]);
+	}
+	return NULL;
 }
 
 /*
@@ -120,51 +148,30 @@ static struct err *exe_files(const struct acquire *a, const char *path, struct c
  */
 static struct err *add_gaps(const struct acquire *a, struct ranges *ret)
 {
-	const struct spans *s = &a->heap->spans;
-	struct ranges all = VEC_INIT;
-	struct err *err = image_fetched(a->img, &all);
-	size_t k = 0;
+	const struct spans *s = &heap_captured(a->heap)->spans;
+	_cleanup_vec_ struct ranges all = VEC_INIT;
 
-	for (size_t i = 0; i < all.n && !err; i++) {
-		uint64_t at = all.v[i].addr, end = at + all.v[i].len;
-
-		while (k < s->n && s->v[k].base + s->v[k].npages * GO_PAGE <= at)
+	TRY(image_fetched(a->img, &all));
+	for (size_t i = 0, k = 0; i < all.n; i++) {
+		while (k < s->n && span_end(&s->v[k]) <= all.v[i].addr)
 			k++;
-		for (size_t n = k; at < end && !err; n++) {
-			bool in = n < s->n && s->v[n].base < end;
-			uint64_t upto = in ? s->v[n].base : end;
-
-			if (in && s->v[n].ptrs != SPAN_NOSCAN)
-				continue;
-			if (upto > at)
-				err = vec_push(ret, ((struct range){ at, upto - at }));
-			at = in && s->v[n].base + s->v[n].npages * GO_PAGE > at ?
-				     s->v[n].base + s->v[n].npages * GO_PAGE :
-			     in ? at :
-				  end;
-		}
+		TRY(add_gap(s, k, all.v[i].addr, all.v[i].addr + all.v[i].len, ret));
 	}
-	vec_deinit(&all);
-	return err;
+	return NULL;
 }
 
-/* What was captured; and, of EXE, what tells whether it is the right one. */
-static struct err *save_ranges(const struct acquire *a, bool scrub, struct ranges *ret)
+/* Appends, of what tells whether EXE is the right one, what is at hand; pieces may overlap. */
+static struct err *add_samples(const struct acquire *a, struct ranges *ret)
 {
-	struct ranges samples = VEC_INIT;
-	struct err *err = image_remembered(a->img, ret);
+	_cleanup_vec_ struct ranges samples = VEC_INIT;
 	uint64_t end = 0;
 
-	if (!err && !scrub)
-		err = add_gaps(a, ret);
-	ranges_merge(ret, 0);
-	if (!err)
-		err = heap_samples(a->heap, &samples);
+	TRY(heap_samples(a->heap, &samples));
 	ranges_sort(&samples);
-	for (size_t i = 0; i < samples.n && !err; i++) {
+	for (size_t i = 0; i < samples.n; i++) {
 		struct range r = samples.v[i];
 
-		if (r.addr < end) { /* they may overlap each other */
+		if (r.addr < end) {
 			uint64_t skip = end - r.addr < r.len ? end - r.addr : r.len;
 
 			r.addr += skip;
@@ -173,55 +180,57 @@ static struct err *save_ranges(const struct acquire *a, bool scrub, struct range
 		if (r.addr + r.len > end)
 			end = r.addr + r.len;
 		if (r.len && image_ptr(a->img, r.addr, r.len, NULL))
-			err = vec_push(ret, r);
+			TRY(vec_push(ret, r));
 	}
-	vec_deinit(&samples);
+	return NULL;
+}
+
+/* What was captured, and, of EXE, what tells whether it is the right one. */
+static struct err *save_ranges(const struct acquire *a, struct ranges *ret)
+{
+	TRY(image_remembered(a->img, ret));
+	if (!a->o.scrub)
+		TRY(add_gaps(a, ret));
+	ranges_merge(ret, 0);
+	TRY(add_samples(a, ret));
 	ranges_sort(ret);
-	return err;
+	return NULL;
 }
 
 struct err *save_write(const struct acquire *a, FILE *f)
 {
-	bool scrub = a->o.scrub;
 	_cleanup_free_ char *path =
 		a->remote_exe ? strdup(a->remote_exe) : realpath(elf_path(a->exe), NULL);
 	_cleanup_(scrub_destroy) struct scrub *s = NULL;
-	struct ranges ranges = VEC_INIT;
-	struct core_files files = VEC_INIT;
-	struct threads threads = VEC_INIT;
-	const struct buf *auxv = NULL;
-	struct err *err = path ? NULL : err_nomem();
+	_cleanup_vec_ struct ranges ranges = VEC_INIT;
+	_cleanup_vec_ struct core_files files = VEC_INIT;
+	_cleanup_vec_ struct threads threads = VEC_INIT;
+	const struct buf *auxv;
 
-	if (!err)
-		err = save_auxv(a, &auxv);
-	if (!err)
-		err = exe_files(a, path, &files);
-	if (!err)
-		err = save_ranges(a, scrub, &ranges);
-	for (size_t i = 0; i < a->threads.n && !err; i++)
-		err = vec_push(&threads, a->threads.v[i]);
-	if (!err && scrub)
-		err = scrub_create(a->heap, &s);
-	if (!err && scrub)
+	if (!path)
+		return err_nomem();
+	TRY(save_auxv(a, &auxv));
+	TRY(exe_files(a, path, &files));
+	TRY(save_ranges(a, &ranges));
+	for (size_t i = 0; i < a->threads.n; i++)
+		TRY(vec_push(&threads, a->threads.v[i]));
+	if (a->o.scrub) {
+		TRY(scrub_create(heap_captured(a->heap), &s));
 		scrub_threads(s, &threads);
-	if (!err)
-		err = core_write(f, &(struct core_contents){ .arch = heap_machine(a->heap),
-							     .threads = &threads,
-							     .auxv = auxv,
-							     .exe = path,
-							     .pid = a->report->pid,
-							     .time_ns = a->report->time_unix_ns,
-							     .mono_ns = a->report->time_mono_ns,
-							     .scrubbed = scrub,
-							     .full = a->o.full,
-							     .files = files.v,
-							     .nfiles = files.n,
-							     .img = a->img,
-							     .ranges = &ranges,
-							     .filter = scrub ? scrub_words : NULL,
-							     .arg = s });
-	vec_deinit(&threads);
-	vec_deinit(&files);
-	vec_deinit(&ranges);
-	return err;
+	}
+	return core_write(f, &(struct core_contents){ .arch = heap_machine(a->heap),
+						      .threads = &threads,
+						      .auxv = auxv,
+						      .exe = path,
+						      .pid = a->report->pid,
+						      .time_ns = a->report->time_unix_ns,
+						      .mono_ns = a->report->time_mono_ns,
+						      .scrubbed = a->o.scrub,
+						      .full = a->o.full,
+						      .files = files.v,
+						      .nfiles = files.n,
+						      .img = a->img,
+						      .ranges = &ranges,
+						      .filter = a->o.scrub ? scrub_words : NULL,
+						      .arg = s });
 }

@@ -1,17 +1,19 @@
+/*
+ * How words are scrubbed (heap/acquire/scrub.h).  scrub_create() collects what stays whole; then
+ * each piece of memory goes by what it belongs to: a span's objects, a stack, the variables of a
+ * binary.
+ */
 #include "heap/acquire/scrub.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "heap/report/goroutine_heap.h"
-#include "heap/heap_int.h"
+#include "heap/runtime/labels.h"
 #include "target/ranges.h"
 
-enum { STACK_TOP = 16 << 10 }; /* as machines_check() */
-
 struct scrub {
-	struct heap *h;
+	struct captured *c;
 	struct map64 whole;     /* addresses of slots that stay as they are */
 	struct ranges stacks;   /* sorted, apart */
 	struct ranges labels;   /* texts of goroutines' labels: the same */
@@ -35,7 +37,7 @@ void scrub_destroy(struct scrub **ps)
 
 /* ------------------------------------------------------------------ what stays */
 
-/* The range that holds addr or, failing that, the next one; NULL: none. */
+/* The range that holds addr, or else the next one; NULL: there is none. */
 static const struct range *range_from(const struct ranges *r, uint64_t addr)
 {
 	size_t i = ranges_lookup(r, addr);
@@ -52,7 +54,7 @@ static bool range_has(const struct ranges *r, uint64_t addr)
 
 static struct err *keep_object(struct scrub *s, uint64_t addr)
 {
-	const struct span *sp = spans_find(&s->h->spans, addr);
+	const struct span *sp = spans_find(&s->c->spans, addr);
 	uint64_t *val;
 
 	return sp ? map64_put(&s->whole, span_slot(sp, span_index(sp, addr)), 1, &val, NULL) : NULL;
@@ -63,83 +65,82 @@ static struct err *add_stack(struct scrub *s, uint64_t lo, uint64_t hi)
 	return lo && hi > lo ? vec_push(&s->stacks, ((struct range){ lo, hi - lo })) : NULL;
 }
 
-/* Goroutines, threads, processors, and the defers that lie in the heap. */
+static struct err *keep_goroutine(struct scrub *s, const struct goroutine *g)
+{
+	const struct proc *p = &s->c->proc;
+	uint64_t at, steps = 0;
+
+	TRY(keep_object(s, g->addr));
+	TRY(add_stack(s, g->lo, g->hi));
+	if (!proc_try_word(p, g->addr + layout_off(&p->layout, L_g__defer), &at))
+		return NULL;
+	while (at && steps++ < LIMIT_SPECIALS) {
+		TRY(keep_object(s, at));
+		if (!proc_try_word(p, at + layout_off(&p->layout, L_defer_link), &at))
+			break;
+	}
+	return NULL;
+}
+
+/* Goroutines with the defers that lie in the heap, threads, processors; and all stacks. */
 static struct err *keep_runtime_objects(struct scrub *s)
 {
-	const struct proc *p = &s->h->proc;
-	const struct stacks *st = &s->h->stacks;
-	uint64_t ptr, len = 0, at, steps = 0;
-	struct err *err = NULL;
+	const struct proc *p = &s->c->proc;
+	const struct stacks *st = &s->c->stacks;
+	uint64_t ptr, len, at;
 
-	for (size_t i = 0; i < st->gs.n && !err; i++) {
-		const struct goroutine *g = &st->gs.v[i];
-
-		err = keep_object(s, g->addr);
-		if (!err)
-			err = add_stack(s, g->lo, g->hi);
-		if (err || !proc_try_word(p, g->addr + layout_off(&p->layout, L_g__defer), &at))
-			continue;
-		while (at && steps++ < LIMIT_SPECIALS && !err) {
-			err = keep_object(s, at);
-			if (!proc_try_word(p, at + layout_off(&p->layout, L_defer_link), &at))
-				break;
-		}
-	}
-	for (size_t i = 0; i < st->ms.n && !err; i++) {
+	for (size_t i = 0; i < st->gs.n; i++)
+		TRY(keep_goroutine(s, &st->gs.v[i]));
+	for (size_t i = 0; i < st->ms.n; i++) {
 		const struct machine *m = &st->ms.v[i];
 
-		err = keep_object(s, m->addr);
-		if (!err)
-			err = add_stack(s, m->g0_lo, m->g0_hi);
-		if (!err)
-			err = add_stack(s, m->sig_lo, m->sig_hi);
+		TRY(keep_object(s, m->addr));
+		TRY(add_stack(s, m->g0_lo, m->g0_hi));
+		TRY(add_stack(s, m->sig_lo, m->sig_hi));
 	}
-	for (size_t i = 0; i < st->threads->n && !err; i++) {
+	for (size_t i = 0; i < st->threads->n; i++) {
 		uint64_t sp = st->threads->v[i].regs[p->machine->sp];
 
 		if (st->threads->v[i].valid)
-			err = add_stack(s, sp, sp + STACK_TOP);
+			TRY(add_stack(s, sp, sp + STACK_TOP));
 	}
-	if (!err)
-		err = proc_slice(p, p->var.allp, &ptr, &len);
-	for (uint64_t i = 0; i < len && i < LIMIT_PS && !err; i++)
+	TRY(proc_slice(p, p->var.allp, &ptr, &len));
+	for (uint64_t i = 0; i < len && i < LIMIT_PS; i++)
 		if (proc_try_word(p, ptr + i * p->fmt.word, &at))
-			err = keep_object(s, at);
-	return err;
+			TRY(keep_object(s, at));
+	return NULL;
 }
 
 /* Types made by reflect, as far as objects carry them. */
 static struct err *keep_types(struct scrub *s)
 {
-	const struct proc *p = &s->h->proc;
-	struct err *err = NULL;
+	const struct proc *p = &s->c->proc;
 	uint64_t type;
 
-	for (size_t i = 0; i < s->h->spans.n && !err; i++) {
-		const struct span *sp = &s->h->spans.v[i];
+	for (size_t i = 0; i < s->c->spans.n; i++) {
+		const struct span *sp = &s->c->spans.v[i];
 
 		if (sp->ptrs == SPAN_LARGE && sp->large_type)
-			err = keep_object(s, sp->large_type);
-		for (uint32_t k = 0; sp->ptrs == SPAN_HEADER && k < sp->nelems && !err; k++)
+			TRY(keep_object(s, sp->large_type));
+		for (uint32_t k = 0; sp->ptrs == SPAN_HEADER && k < sp->nelems; k++)
 			if (span_alive(sp, k) && proc_try_word(p, span_slot(sp, k), &type))
-				err = keep_object(s, type);
+				TRY(keep_object(s, type));
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *know_itabs(struct scrub *s)
 {
-	const struct proc *p = &s->h->proc;
+	const struct proc *p = &s->c->proc;
 	uint64_t table, size, itab, *val, word = p->fmt.word;
-	struct err *err = NULL;
 
 	if (!p->var.itabTable || !proc_try_word(p, p->var.itabTable, &table) ||
 	    !proc_try_word(p, table, &size) || size > LIMIT_ITABS)
 		return NULL;
-	for (uint64_t i = 0; i < size && !err; i++) /* itabTableType: size, count, entries */
+	for (uint64_t i = 0; i < size; i++) /* itabTableType: size, count, entries */
 		if (proc_try_word(p, table + (2 + i) * word, &itab) && itab)
-			err = map64_put(&s->itabs, itab, 1, &val, NULL);
-	return err;
+			TRY(map64_put(&s->itabs, itab, 1, &val, NULL));
+	return NULL;
 }
 
 /* Packages that the runtime is made of, and what the linker makes for it. */
@@ -167,50 +168,40 @@ static struct err *keep_variables(struct scrub *s, const struct binary *b)
 	bool own = b->elf && elf_symbol_count(b->elf);
 	const struct elf *e = own ? b->elf : b->debug.elf;
 	uint64_t n = e ? elf_symbol_count(e) : 0, addr, size;
-	struct err *err = NULL;
 	const char *name;
 
 	if (!n)
-		return err_create(
-			ERR_UNSUPPORTED,
-			"--scrub tells the runtime's variables by the symbol table, and %s has none: "
-			"give --debug an unstripped build",
-			b->elf ? elf_path(b->elf) : b->path);
-	for (uint64_t i = 0; i < n && !err; i++)
-		if (elf_symbol_get(e, i, &name, &addr, &size) && size && is_runtime(name))
-			err = vec_push(&s->runtimes,
-				       ((struct range){ own ? addr + b->bias : binary_data(b, addr),
-							size }));
-	return err;
+		return err_create(ERR_UNSUPPORTED,
+				  "--scrub tells the runtime's variables by the symbol table, and "
+				  "%s has none: give --debug an unstripped build",
+				  b->elf ? elf_path(b->elf) : b->path);
+	for (uint64_t i = 0; i < n; i++) {
+		if (!elf_symbol_get(e, i, &name, &addr, &size) || !size || !is_runtime(name))
+			continue;
+		addr = own ? addr + b->bias : binary_data(b, addr);
+		TRY(vec_push(&s->runtimes, ((struct range){ addr, size })));
+	}
+	return NULL;
 }
 
-struct err *scrub_create(struct heap *h, struct scrub **ret)
+struct err *scrub_create(struct captured *c, struct scrub **ret)
 {
-	struct scrub *s = calloc(1, sizeof(*s));
-	struct err *err;
+	_cleanup_(scrub_destroy) struct scrub *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return err_nomem();
-	s->h = h;
-	err = spans_attach(&h->proc, &h->spans);
-	if (!err)
-		err = keep_runtime_objects(s);
-	if (!err)
-		err = keep_types(s);
-	if (!err)
-		err = know_itabs(s);
-	for (size_t i = 0; i < h->proc.binaries.n && !err; i++)
-		err = keep_variables(s, &h->proc.binaries.v[i]);
-	if (!err)
-		err = labels_plan(h, &s->labels);
+	s->c = c;
+	TRY(spans_attach(&c->proc, &c->spans));
+	TRY(keep_runtime_objects(s));
+	TRY(keep_types(s));
+	TRY(know_itabs(s));
+	for (size_t i = 0; i < c->proc.binaries.n; i++)
+		TRY(keep_variables(s, &c->proc.binaries.v[i]));
+	TRY(labels_plan(&c->proc, &c->spans, &c->stacks, &s->labels));
 	ranges_merge(&s->stacks, 0);
 	ranges_merge(&s->labels, 0);
 	ranges_merge(&s->runtimes, 0);
-	if (err) {
-		scrub_destroy(&s);
-		return err;
-	}
-	*ret = s;
+	*ret = TAKE_PTR(s);
 	return NULL;
 }
 
@@ -233,12 +224,12 @@ static void wipe(const struct window *w, uint64_t lo, uint64_t hi)
 
 static bool leads_somewhere(const struct scrub *s, uint64_t v)
 {
-	return spans_page(&s->h->spans, v) || range_has(&s->stacks, v) || binary_at(&s->h->proc, v);
+	return spans_page(&s->c->spans, v) || range_has(&s->stacks, v) || binary_at(&s->c->proc, v);
 }
 
 static void scrub_stack(const struct scrub *s, const struct window *w)
 {
-	struct bytes_fmt fmt = s->h->proc.fmt;
+	struct bytes_fmt fmt = s->c->proc.fmt;
 
 	for (uint64_t at = w->addr & ~(uint64_t)(fmt.word - 1); at < w->end; at += fmt.word) {
 		uint64_t v = 0;
@@ -250,51 +241,52 @@ static void scrub_stack(const struct scrub *s, const struct window *w)
 	}
 }
 
-/* A closure's function; a number that is an entry's address by chance is rare. */
+/* Whether v is a function's entry, as in a closure; a number that is one by chance is rare. */
 static struct err *is_entry(const struct scrub *s, uint64_t v, bool *ret)
 {
 	const struct func *f = NULL;
-	struct err *err = binary_at(&s->h->proc, v) ? func_find(&s->h->proc, v, &f) : NULL;
 
+	if (binary_at(&s->c->proc, v))
+		TRY(func_find(&s->c->proc, v, &f));
 	*ret = f && f->entry == v;
-	return err;
+	return NULL;
 }
 
-/* An interface's first word: a type or a table of methods, which the collector does not follow. */
+/* An interface's first word is a type or a table of methods, which the collector does not
+ * follow. */
 static bool is_type_word(const struct scrub *s, uint64_t v)
 {
-	return spans_page(&s->h->spans, v) || binary_at(&s->h->proc, v) || map64_get(&s->itabs, v);
+	return spans_page(&s->c->spans, v) || binary_at(&s->c->proc, v) || map64_get(&s->itabs, v);
 }
 
-/* Words of an object that are no pointers to objects; at hi is one, if ptr. */
+/* The words of an object that are no pointers to objects.  ptr: at hi is a pointer, so that the
+ * word before may be an interface's type. */
 static struct err *scrub_rest(const struct scrub *s, const struct window *w, uint64_t lo,
 			      uint64_t hi, bool ptr)
 {
-	uint64_t before = ptr ? hi - s->h->proc.fmt.word : 0;
-	struct bytes_fmt fmt = s->h->proc.fmt;
-	struct err *err = NULL;
+	uint64_t before = ptr ? hi - s->c->proc.fmt.word : 0;
+	struct bytes_fmt fmt = s->c->proc.fmt;
 
 	lo = lo > w->addr ? lo : w->addr;
 	hi = hi < w->end ? hi : w->end;
-	for (; lo < hi && !err; lo += fmt.word) {
+	for (; lo < hi; lo += fmt.word) {
 		uint64_t v = hi - lo >= fmt.word ? bytes_word(fmt, w->b + (lo - w->addr)) : 1;
 		bool keep = lo == before && is_type_word(s, v);
 
 		if (v && !keep)
-			err = is_entry(s, v, &keep);
+			TRY(is_entry(s, v, &keep));
 		if (v && !keep)
 			wipe(w, lo, lo + fmt.word);
 	}
-	return err;
+	return NULL;
 }
 
 static struct err *scrub_object(const struct scrub *s, const struct span *sp, uint32_t index,
 				const struct window *w)
 {
-	uint64_t slot = span_slot(sp, index), end = slot + sp->elemsize,
-		 done = slot + span_data_off(sp), word;
-	unsigned size = s->h->proc.fmt.word;
-	struct err *err = NULL;
+	uint64_t slot = span_slot(sp, index), end = slot + sp->elemsize;
+	uint64_t done = slot + span_data_off(sp), word;
+	unsigned size = s->c->proc.fmt.word;
 	struct ptr_iter it;
 	bool bad = false;
 
@@ -304,18 +296,17 @@ static struct err *scrub_object(const struct scrub *s, const struct span *sp, ui
 	}
 	if (map64_get(&s->whole, slot))
 		return NULL;
-	if (ptr_iter_init(&it, &s->h->proc, &s->h->masks, sp, index, &bad))
-		while (done < w->end && !err && ptr_iter_next(&it, &word)) {
-			err = scrub_rest(s, w, done, slot + word * size, true);
+	if (ptr_iter_init(&it, &s->c->proc, &s->c->masks, sp, index, &bad))
+		while (done < w->end && ptr_iter_next(&it, &word)) {
+			TRY(scrub_rest(s, w, done, slot + word * size, true));
 			done = slot + (word + 1) * size;
 		}
-	return err ? err : scrub_rest(s, w, done, end, false);
+	return scrub_rest(s, w, done, end, false);
 }
 
 static struct err *scrub_span(const struct scrub *s, const struct span *sp, const struct window *w)
 {
 	uint64_t slots = sp->base + (uint64_t)sp->nelems * sp->elemsize;
-	struct err *err = NULL;
 
 	/* only what the runtime keeps there was asked for, and labels */
 	if (sp->ptrs == SPAN_NOSCAN) {
@@ -325,13 +316,13 @@ static struct err *scrub_span(const struct scrub *s, const struct span *sp, cons
 			wipe(w, r->addr, r->addr + r->len);
 		return NULL;
 	}
-	for (uint64_t at = w->addr; at < w->end && at < slots && !err;) {
+	for (uint64_t at = w->addr; at < w->end && at < slots;) {
 		uint32_t i = span_index(sp, at);
 
-		err = scrub_object(s, sp, i, w);
+		TRY(scrub_object(s, sp, i, w));
 		at = span_slot(sp, i) + sp->elemsize;
 	}
-	return err;
+	return NULL;
 }
 
 static bool masked(const uint8_t *mask, const struct bitmap_root *seg, uint64_t i)
@@ -343,7 +334,7 @@ static bool masked(const uint8_t *mask, const struct bitmap_root *seg, uint64_t 
 static void scrub_masked(const struct scrub *s, const struct bitmap_root *seg,
 			 const struct window *w)
 {
-	const struct proc *p = &s->h->proc;
+	const struct proc *p = &s->c->proc;
 	const uint8_t *mask = image_ptr(p->img, seg->mask, (seg->nbits + 7) / 8, NULL);
 
 	for (uint64_t at = w->addr; at < w->end; at += p->fmt.word) {
@@ -357,28 +348,34 @@ static void scrub_masked(const struct scrub *s, const struct bitmap_root *seg,
 	}
 }
 
+/* The module's root segment that holds addr; NULL: none.  *end is lowered to where that ends or the
+ * next one begins. */
+static const struct bitmap_root *root_segment(const struct modules *m, uint64_t addr, uint64_t *end)
+{
+	const struct bitmap_root *in = NULL;
+
+	for (size_t i = 0; i < m->v.n; i++) {
+		const struct bitmap_root *segs[] = { &m->v.v[i].data, &m->v.v[i].bss };
+
+		for (size_t k = 0; k < 2; k++) {
+			if (addr >= segs[k]->start && addr < segs[k]->end) {
+				in = segs[k];
+				*end = segs[k]->end < *end ? segs[k]->end : *end;
+			} else if (segs[k]->start > addr && segs[k]->start < *end) {
+				*end = segs[k]->start;
+			}
+		}
+	}
+	return in;
+}
+
 /* One piece of variables, none of them the runtime's. */
 static void scrub_variables(const struct scrub *s, struct window w)
 {
-	const struct modules *m = &s->h->proc.modules;
-
 	while (w.addr < w.end) {
-		const struct bitmap_root *in = NULL;
 		struct window part = w;
+		const struct bitmap_root *in = root_segment(&s->c->proc.modules, w.addr, &part.end);
 
-		for (size_t i = 0; i < m->v.n; i++) {
-			const struct bitmap_root *segs[] = { &m->v.v[i].data, &m->v.v[i].bss };
-
-			for (size_t k = 0; k < 2; k++) {
-				if (w.addr >= segs[k]->start && w.addr < segs[k]->end) {
-					in = segs[k];
-					part.end =
-						segs[k]->end < part.end ? segs[k]->end : part.end;
-				} else if (segs[k]->start > w.addr && segs[k]->start < part.end) {
-					part.end = segs[k]->start;
-				}
-			}
-		}
 		if (in)
 			scrub_masked(s, in, &part);
 		else
@@ -409,52 +406,61 @@ static void scrub_segment(const struct scrub *s, struct window w)
 	}
 }
 
+/* The variables of a binary, as far as they can be written. */
+static void scrub_binary(const struct scrub *s, const struct binary *b, struct window w)
+{
+	for (size_t i = 0; i < b->segments.n; i++)
+		if (b->segments.v[i].write && w.addr - b->segments.v[i].addr < b->segments.v[i].len)
+			scrub_segment(s, w);
+}
+
+/* Scrubs the beginning of w, as far as it belongs to one thing; w->end becomes the end of that. */
+static struct err *scrub_piece(const struct scrub *s, struct window *w)
+{
+	const struct span *sp = spans_page(&s->c->spans, w->addr);
+	const struct range *stack = range_from(&s->stacks, w->addr);
+	uint64_t next = (w->addr | (GO_PAGE - 1)) + 1;
+	const struct binary *bin;
+
+	if (sp && w->addr >= sp->base && w->addr < sp->base + sp->npages * GO_PAGE) {
+		next = sp->base + sp->npages * GO_PAGE;
+		w->end = next < w->end ? next : w->end;
+		return scrub_span(s, sp, w);
+	}
+	if (stack && stack->addr <= w->addr) {
+		next = stack->addr + stack->len < next ? stack->addr + stack->len : next;
+		w->end = next < w->end ? next : w->end;
+		scrub_stack(s, w);
+		return NULL;
+	}
+	if (stack && stack->addr < next)
+		next = stack->addr;
+	w->end = next < w->end ? next : w->end;
+	bin = binary_at(&s->c->proc, w->addr);
+	if (bin)
+		scrub_binary(s, bin, *w);
+	return NULL;
+}
+
 struct err *scrub_words(void *scrub, uint64_t addr, uint8_t *b, uint64_t len)
 {
 	const struct scrub *s = scrub;
-	const struct proc *p = &s->h->proc;
 	uint64_t end = addr + len;
-	struct err *err = NULL;
 
-	while (addr < end && !err) {
-		const struct span *sp = spans_page(&s->h->spans, addr);
-		const struct range *stack = range_from(&s->stacks, addr);
-		const struct binary *bin = NULL;
-		uint64_t next = (addr | (GO_PAGE - 1)) + 1;
+	while (addr < end) {
 		struct window w = { addr, end, b };
 
-		if (sp && addr >= sp->base && addr < sp->base + sp->npages * GO_PAGE) {
-			next = sp->base + sp->npages * GO_PAGE;
-		} else if (stack && stack->addr <= addr) {
-			sp = NULL;
-			next = stack->addr + stack->len < next ? stack->addr + stack->len : next;
-		} else {
-			sp = NULL;
-			bin = binary_at(p, addr);
-			if (stack && stack->addr < next)
-				next = stack->addr;
-		}
-		if (next < w.end)
-			w.end = next;
-		if (sp)
-			err = scrub_span(s, sp, &w);
-		else if (stack && stack->addr <= addr)
-			scrub_stack(s, &w);
-		else if (bin)
-			for (size_t i = 0; i < bin->segments.n; i++)
-				if (bin->segments.v[i].write &&
-				    addr - bin->segments.v[i].addr < bin->segments.v[i].len)
-					scrub_segment(s, w);
+		TRY(scrub_piece(s, &w));
 		b += w.end - addr;
 		addr = w.end;
 	}
-	return err;
+	return NULL;
 }
 
 void scrub_threads(const struct scrub *s, struct threads *threads)
 {
 	for (size_t i = 0; i < threads->n; i++)
-		for (unsigned k = 0; k < s->h->proc.machine->nregs; k++)
+		for (unsigned k = 0; k < s->c->proc.machine->nregs; k++)
 			if (!leads_somewhere(s, threads->v[i].regs[k]))
 				threads->v[i].regs[k] = 0;
 }

@@ -1,268 +1,337 @@
 /*
- * What is fetched while the target is stopped.  Each step needs what the one before
- * brought; within a step everything is one pipelined list.
+ * What is fetched while the target is stopped.  The capture is a list of steps (the table at the
+ * end of this file); each needs what the one before it brought.  A step plans what it needs, which
+ * is then fetched as one pipelined list, together with guesses at what later steps will need
+ * (capture_ahead.c), and checks what came: it reads it, and holds it against the layout by shape
+ * (shape.h).
  *
- *	1 the executable's writable segments		variables, moduledata
- *	2 mheap_.allspans, the modules' masks
- *	3 mspans
- *	4 allocation bits				a slot being allocated: stop again
- *	5 ms, what runs, tops of stacks			a thread where nothing is exact: stop again
- *	6 spans that can hold pointers; until 1.21 their arenas' bitmaps
- *	7 stacks; specials and queues; metadata of types made by reflect
- *
- * What each step brought is held against the layout by shape.
+ * Two checks may find that the process was stopped where it cannot be read exactly.  The capture
+ * ends there, unless the caller has no other stop to hope for.
  */
-#include <inttypes.h>
+#include "heap/capture/capture.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "heap/runtime/find.h"
-#include "heap/report/goroutine_heap.h"
-#include "heap/heap_int.h"
+#include "heap/capture/capture_int.h"
 #include "heap/capture/shape.h"
+#include "heap/runtime/find.h"
+#include "heap/runtime/labels.h"
 
 /* Ranges this close are one request: a round of headers costs more than the bytes between. */
 enum { GAP = 512, GAP_SPANS = 4096 };
 
-static struct err *writable_ranges(const struct heap *h, struct ranges *want)
+/* One capture on its way. */
+struct capture {
+	struct captured *c;
+	const struct threads *threads;
+	bool last; /* go on where the process cannot be read exactly */
+	struct unstable *u;
+	struct ranges want, ahead; /* what the next fetch brings; what it brings if it can */
+};
+
+static void capture_deinit(struct capture *k)
 {
+	vec_deinit(&k->want);
+	vec_deinit(&k->ahead);
+}
+
+static struct err *capture_fetch(struct capture *k, uint64_t gap)
+{
+	struct image *img = k->c->proc.img;
+	struct err *err = k->ahead.n ? image_need_ahead(img, &k->want, &k->ahead, gap) :
+				       image_need(img, &k->want, gap);
+
+	k->want.n = k->ahead.n = 0;
+	return err;
+}
+
+/* ------------------------------------------------------------------ variables, modules */
+
+static struct err *plan_variables(struct capture *k)
+{
+	const struct proc *p = &k->c->proc;
 	const struct elf_segment *segs;
-	size_t n = elf_segments(h->proc.exe, &segs);
-	struct err *err = NULL;
+	size_t n = elf_segments(p->exe, &segs);
 
-	for (size_t i = 0; i < n && !err; i++)
+	for (size_t i = 0; i < n; i++)
 		if (segs[i].write)
-			err = vec_push(want, ((struct range){ segs[i].addr + h->proc.bias,
-							      segs[i].memsz }));
-	return err;
+			TRY(vec_push(&k->want,
+				     ((struct range){ segs[i].addr + p->bias, segs[i].memsz })));
+	return ahead_tops(p, k->threads, &k->ahead);
 }
 
-static struct err *need(struct heap *h, struct ranges *want, uint64_t gap)
+static struct err *read_libraries(void *arg, struct libraries *ret)
 {
-	struct err *err = image_need(h->proc.img, want, gap);
+	struct captured *c = arg;
 
-	want->n = 0;
-	return err;
+	return libraries_read(c->target, c->proc.fmt, ret);
 }
 
-static struct err *need_ahead(struct heap *h, struct ranges *want, struct ranges *ahead,
-			      uint64_t gap)
+static struct err *check_variables(struct capture *k)
 {
-	struct err *err = image_need_ahead(h->proc.img, want, ahead, gap);
+	struct captured *c = k->c;
+	struct proc *p = &c->proc;
 
-	want->n = ahead->n = 0;
-	return err;
+	if (shape_unborn(p, k->threads->n))
+		return err_create(
+			ERR_UNSUPPORTED,
+			"the program has not started its Go runtime yet: let it run "
+			"first, with --until FUNC (main.main, or what it calls when it is "
+			"up) or --after SECONDS");
+	TRY(binaries_fetch(p, &c->libs, read_libraries, c));
+	TRY(modules_load(p));
+	TRY(shape_modules(p));
+	TRY(capture_find_reflect(c));
+	if (p->stripped)
+		TRY(find_mheap(p));
+	return shape_mheap(p);
 }
 
-/* Modules' masks are in persistent memory, their tables in the executable (lent). */
-static struct err *plan_masks(struct heap *h, struct ranges *want)
-{
-	struct proc *p = &h->proc;
-	struct err *err = NULL;
+/* ------------------------------------------------------------------ spans */
 
-	for (size_t i = 0; i < p->modules.v.n && !err; i++) {
+static struct err *plan_masks(const struct proc *p, struct ranges *want)
+{
+	for (size_t i = 0; i < p->modules.v.n; i++) {
 		const struct module *m = &p->modules.v.v[i];
 
-		err = vec_push(want, ((struct range){ m->data.mask, (m->data.nbits + 7) / 8 }));
-		if (!err)
-			err = vec_push(want,
-				       ((struct range){ m->bss.mask, (m->bss.nbits + 7) / 8 }));
+		TRY(vec_push(want, ((struct range){ m->data.mask, (m->data.nbits + 7) / 8 })));
+		TRY(vec_push(want, ((struct range){ m->bss.mask, (m->bss.nbits + 7) / 8 })));
 	}
-	return err;
+	return NULL;
+}
+
+/* Modules' masks are in persistent memory; their other tables are in EXE, and lent. */
+static struct err *plan_span_table(struct capture *k)
+{
+	const struct proc *p = &k->c->proc;
+	uint64_t ptr, len;
+
+	TRY(plan_masks(p, &k->want));
+	TRY(proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len));
+	TRY(vec_push(&k->want, ((struct range){ ptr, len * p->fmt.word })));
+	return ahead_scheduler(p, k->threads, &k->ahead);
+}
+
+static struct err *plan_spans(struct capture *k)
+{
+	struct proc *p = &k->c->proc;
+
+	TRY(spans_plan_headers(p, &k->want));
+	return ahead_scheduler(p, k->threads, &k->ahead);
+}
+
+static struct err *check_spans(struct capture *k)
+{
+	struct proc *p = &k->c->proc;
+
+	TRY(shape_spans(p));
+	return spans_load(p, &k->c->spans, k->u);
+}
+
+static struct err *plan_bits(struct capture *k)
+{
+	struct captured *c = k->c;
+	struct proc *p = &c->proc;
+
+	TRY(spans_plan_bits(p, &c->spans, &k->want));
+	TRY(ahead_scheduler(p, k->threads, &k->ahead));
+	TRY(ahead_spans(c, &k->ahead));
+	return p->stripped ? find_plan_vars(p, &c->spans, &k->ahead) :
+			     roots_plan(p, &c->spans, &k->ahead);
+}
+
+/* Finds the variables of a stripped program, then guesses what ahead_scheduler() could not know
+ * before. */
+static struct err *find_vars_stripped(struct capture *k)
+{
+	struct captured *c = k->c;
+	struct proc *p = &c->proc;
+
+	TRY(find_plan_vars(p, &c->spans, &k->ahead));
+	TRY(capture_fetch(k, 0));
+	TRY(find_vars(p, &c->spans));
+	TRY(ahead_scheduler(p, k->threads, &k->ahead));
+	TRY(roots_plan(p, &c->spans, &k->ahead));
+	return capture_fetch(k, 0);
+}
+
+static struct err *check_bits(struct capture *k)
+{
+	struct proc *p = &k->c->proc;
+
+	if (p->stripped)
+		TRY(find_vars_stripped(k));
+	TRY(spans_settle(p, &k->c->spans, k->last, k->u));
+	return k->u->why ? shape_bits(p, &k->c->spans) : NULL;
+}
+
+/* ------------------------------------------------------------------ threads, contents, stacks */
+
+static struct err *check_threads(struct capture *k)
+{
+	struct captured *c = k->c;
+	struct proc *p = &c->proc;
+
+	TRY(machines_load(p, &c->spans, k->threads, &c->stacks));
+	TRY(shape_machines(p, &c->stacks));
+	return machines_check(p, &c->stacks, k->u);
+}
+
+static struct err *plan_contents(struct capture *k)
+{
+	struct captured *c = k->c;
+
+	TRY(arenas_fetch(&c->proc, &c->spans));
+	TRY(spans_plan_contents(&c->proc, &c->spans, &k->want));
+	return roots_plan(&c->proc, &c->spans, &k->ahead);
+}
+
+static struct err *check_contents(struct capture *k)
+{
+	struct captured *c = k->c;
+
+	TRY(stacks_load(&c->proc, &c->stacks));
+	TRY(shape_goroutines(&c->proc, &c->spans, &c->stacks));
+	return shape_ps(&c->proc, &c->spans);
+}
+
+/* Is it a pointer-free object? */
+static bool is_noscan(const struct spans *s, uint64_t addr)
+{
+	const struct span *sp = spans_find(s, addr);
+
+	return sp && sp->ptrs == SPAN_NOSCAN;
 }
 
 /*
  * The channels that goroutines wait for: one without a buffer is a pointer-free object, whose
  * contents are not captured, but it knows the type of what is sent.
  */
-static struct err *plan_channels(struct heap *h, struct ranges *want)
+static struct err *plan_channels(const struct captured *c, struct ranges *want)
 {
-	struct proc *p = &h->proc;
-	struct err *err = NULL;
+	const struct proc *p = &c->proc;
 
-	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
-		const struct goroutine *g = &h->stacks.gs.v[i];
-		uint64_t s, c, steps = 0;
+	for (size_t i = 0; i < c->stacks.gs.n; i++) {
+		const struct goroutine *g = &c->stacks.gs.v[i];
+		uint64_t s, chan, steps = 0;
 
 		if (g->status != G_WAITING ||
 		    !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
 			continue;
-		while (s && steps++ < LIMIT_WAITING && !err) {
-			if (proc_try_word(p, s + layout_off(&p->layout, L_sudog_c), &c) &&
-			    spans_find(&h->spans, c) &&
-			    spans_find(&h->spans, c)->ptrs == SPAN_NOSCAN)
-				err = vec_push(want, ((struct range){ c, layout_size(&p->layout,
-										     LS_hchan) }));
+		while (s && steps++ < LIMIT_WAITING) {
+			if (proc_try_word(p, s + layout_off(&p->layout, L_sudog_c), &chan) &&
+			    is_noscan(&c->spans, chan))
+				TRY(vec_push(want,
+					     ((struct range){
+						     chan, layout_size(&p->layout, LS_hchan) })));
 			if (!proc_try_word(p, s + layout_off(&p->layout, L_sudog_waitlink), &s))
 				break;
 		}
 	}
-	return err;
+	return NULL;
 }
 
-static struct err *read_libraries(void *arg, struct libraries *ret)
+static struct err *plan_stacks(struct capture *k)
 {
-	struct heap *h = arg;
+	struct captured *c = k->c;
+	struct proc *p = &c->proc;
 
-	return libraries_read(h->target, h->proc.fmt, ret);
+	TRY(shape_plan_caches(p, &k->want));
+	TRY(stacks_plan(p, &c->stacks, &k->want));
+	TRY(plan_channels(c, &k->want));
+	TRY(capture_plan_types(c, &k->want));
+	return roots_plan(p, &c->spans, &k->ahead);
 }
 
-/* The variables of a stripped program; then what ahead_scheduler() could not know before. */
-static struct err *find_vars_stripped(struct heap *h, const struct threads *threads,
-				      struct ranges *ahead)
+/* The descriptors of types came with the stacks; their masks come now. */
+static struct err *plan_types(struct capture *k)
 {
-	struct proc *p = &h->proc;
-	struct ranges none = VEC_INIT;
-	struct err *err = find_plan_vars(p, &h->spans, ahead);
+	struct captured *c = k->c;
 
-	if (!err)
-		err = need_ahead(h, &none, ahead, 0);
-	if (!err)
-		err = find_vars(p, &h->spans);
-	if (!err)
-		err = ahead_scheduler(h, threads, ahead);
-	if (!err)
-		err = roots_plan(p, &h->spans, ahead);
-	if (!err)
-		err = need_ahead(h, &none, ahead, 0);
-	return err;
+	TRY(capture_plan_types(c, &k->want));
+	TRY(capture_plan_reflect(c, &k->want));
+	return labels_plan(&c->proc, &c->spans, &c->stacks, &k->want);
 }
 
-struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
-			 struct unstable *u)
+static struct err *check_roots(struct capture *k)
 {
-	struct proc *p = &h->proc;
-	struct ranges want = VEC_INIT, ahead = VEC_INIT;
-	uint64_t ptr, len;
+	struct captured *c = k->c;
+	struct proc *p = &c->proc;
+
+	TRY(roots_fetch(p, &c->spans));
+	TRY(shape_caches(p));
+	TRY(shape_specials(p, &c->spans));
+	return capture_itabs(c);
+}
+
+/* ------------------------------------------------------------------ the steps */
+
+static const struct capture_step {
+	const char *name;
+	struct err *(*plan)(struct capture *k);
+	uint64_t gap;
+	struct err *(*check)(struct capture *k);
+	bool vital; /* what is unstable here leaves nothing for later steps to read */
+} capture_steps[] = {
+	{ "variables and modules", plan_variables, 0, check_variables },
+	{ "the table of spans", plan_span_table, 0, NULL },
+	{ "spans", plan_spans, GAP, check_spans, true },
+	{ "allocation bits", plan_bits, GAP, check_bits },
+	{ "threads", NULL, 0, check_threads },
+	{ "objects", plan_contents, GAP_SPANS, check_contents },
+	{ "stacks", plan_stacks, GAP, NULL },
+	{ "types, labels and roots", plan_types, GAP, check_roots },
+};
+
+static struct err *capture_step(struct capture *k, const struct capture_step *s)
+{
+	if (s->plan) {
+		TRY(s->plan(k));
+		TRY(capture_fetch(k, s->gap));
+	}
+	return s->check ? s->check(k) : NULL;
+}
+
+static struct err *capture_steps_run(struct capture *k)
+{
+	for (size_t i = 0; i < sizeof(capture_steps) / sizeof(*capture_steps); i++) {
+		const struct capture_step *s = &capture_steps[i];
+
+		TRY(err_wrapf(capture_step(k, s), "%s", s->name));
+		if (k->u->why && (!k->last || s->vital))
+			return NULL;
+	}
+	return NULL;
+}
+
+/* Forgets an earlier capture. */
+static void capture_reset(struct captured *c)
+{
+	spans_deinit(&c->spans);
+	stacks_deinit(&c->stacks);
+	modules_deinit(&c->proc.modules);
+	memset(&c->proc.modules, 0, sizeof(c->proc.modules));
+}
+
+struct err *capture_run(struct captured *c, const struct threads *threads, bool last,
+			struct unstable *u)
+{
+	_cleanup_(capture_deinit) struct capture k = {
+		.c = c, .threads = threads, .last = last, .u = u
+	};
 	struct err *err;
 
 	u->why = NULL;
-	spans_deinit(&h->spans);
-	stacks_deinit(&h->stacks);
-	modules_deinit(&p->modules);
-	memset(&p->modules, 0, sizeof(p->modules));
-
-	err = writable_ranges(h, &want);
-	if (!err)
-		err = ahead_tops(h, threads, &ahead);
-	if (!err)
-		err = need_ahead(h, &want, &ahead, 0);
-	if (!err && shape_unborn(p, threads->n))
-		err = err_create(
-			ERR_UNSUPPORTED,
-			"the program has not started its Go runtime yet: let it run first, with --until "
-			"FUNC (main.main, or what it calls when it is up) or --after SECONDS");
-	if (!err)
-		err = binaries_fetch(p, &h->libs, read_libraries, h);
-	if (!err)
-		err = modules_load(p);
-	if (!err)
-		err = shape_modules(p);
-	if (!err)
-		err = capture_find_reflect(h);
-	if (!err && p->stripped)
-		err = find_mheap(p);
-	if (!err)
-		err = shape_mheap(p);
-	if (!err)
-		err = plan_masks(h, &want);
-	if (!err)
-		err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr,
-				 &len);
-	if (!err)
-		err = vec_push(&want, ((struct range){ ptr, len * p->fmt.word }));
-	if (!err)
-		err = ahead_scheduler(h, threads, &ahead);
-	if (!err)
-		err = need_ahead(h, &want, &ahead, 0);
-	if (!err)
-		err = spans_plan_headers(p, &want);
-	if (!err)
-		err = ahead_scheduler(h, threads, &ahead);
-	if (!err)
-		err = need_ahead(h, &want, &ahead, GAP);
-	if (!err)
-		err = shape_spans(p);
-	if (!err)
-		err = spans_load(p, &h->spans, u);
-	if (err || u->why)
-		goto out;
-	err = spans_plan_bits(p, &h->spans, &want);
-	if (!err)
-		err = ahead_scheduler(h, threads, &ahead);
-	if (!err)
-		err = ahead_spans(h, &ahead);
-	if (!err)
-		err = p->stripped ? find_plan_vars(p, &h->spans, &ahead) :
-				    roots_plan(p, &h->spans, &ahead);
-	if (!err)
-		err = need_ahead(h, &want, &ahead, GAP);
-	if (!err && p->stripped)
-		err = find_vars_stripped(h, threads, &ahead);
-	if (!err)
-		err = spans_settle(p, &h->spans, last, u);
-	if (!err && u->why)
-		err = shape_bits(p, &h->spans);
-	if (err || (u->why && !last))
-		goto out;
-	err = machines_load(p, &h->spans, threads, &h->stacks);
-	if (!err)
-		err = shape_machines(p, &h->stacks);
-	if (!err)
-		err = machines_check(p, &h->stacks, u);
-	if (err || (u->why && !last))
-		goto out;
-	err = arenas_fetch(p, &h->spans);
-	if (!err)
-		err = spans_plan_contents(p, &h->spans, &want);
-	if (!err)
-		err = roots_plan(p, &h->spans, &ahead);
-	if (!err)
-		err = need_ahead(h, &want, &ahead, GAP_SPANS);
-	if (!err)
-		err = stacks_load(p, &h->stacks);
-	if (!err)
-		err = shape_goroutines(p, &h->spans, &h->stacks);
-	if (!err)
-		err = shape_ps(p, &h->spans);
-	if (!err)
-		err = shape_plan_caches(p, &want);
-	if (!err)
-		err = stacks_plan(p, &h->stacks, &want);
-	if (!err)
-		err = plan_channels(h, &want);
-	if (!err)
-		err = capture_plan_types(h, &want);
-	if (!err)
-		err = roots_plan(p, &h->spans, &ahead);
-	if (!err)
-		err = need_ahead(h, &want, &ahead, GAP);
-	if (!err) /* again: the masks of the types that this brought */
-		err = capture_plan_types(h, &want);
-	if (!err)
-		err = capture_plan_reflect(h, &want);
-	if (!err)
-		err = labels_plan(h, &want);
-	if (!err)
-		err = need(h, &want, GAP);
-	if (!err)
-		err = roots_fetch(p, &h->spans);
-	if (!err)
-		err = shape_caches(p);
-	if (!err)
-		err = shape_specials(p, &h->spans);
-	if (!err)
-		err = capture_itabs(h);
-out:
-	vec_deinit(&want);
-	vec_deinit(&ahead);
+	capture_reset(c);
+	err = capture_steps_run(&k);
 	if (!last && (err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA))) {
 		/* A table caught while it changes looks like damage: only if it stays so it is. */
-		free(h->why);
-		h->why = strdup(err->msg);
+		free(c->why);
+		c->why = strdup(err->msg);
 		err_destroy(err);
-		*u = (struct unstable){ h->why ? h->why : "a table that makes no sense", 0 };
+		*u = (struct unstable){ c->why ? c->why : "a table that makes no sense", 0 };
 		return NULL;
 	}
 	return err_wrapf(err, "capturing the heap");

@@ -7,95 +7,102 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "heap/heap_int.h"
+#include "heap/capture/capture_int.h"
+#include "heap/types/type.h"
 
-/*
- * Which of reflect's functions are linked in, and where: by the symbol table; a stripped program's
- * are looked up in pclntab, once.
- */
-struct err *capture_find_reflect(struct heap *h)
+/* ------------------------------------------------------------------ what is linked in */
+
+/* The text of a function of EXE by the symbol table, or, in a stripped program, by pclntab. */
+static struct err *linked_function(struct proc *p, const char *name, struct range *ret)
 {
-	static const char *const names[] = { "reflect.makeFuncStub", "reflect.methodValueCall",
-					     "reflect.StructOf" };
-	struct proc *p = &h->proc;
-	struct err *err = NULL;
+	const struct func *f;
 
-	for (size_t i = 0; i < 3 && !err && !h->reflect_known; i++) {
-		uint64_t addr = 0, size = 0;
-
-		if (p->stripped) {
-			const struct func *f;
-
-			err = func_named(p, &p->modules.v.v[0], names[i], &f);
-			if (!err && f) {
-				addr = f->entry;
-				size = f->end - f->entry;
-			}
-		} else if (!binary_symbol(&p->binaries.v[0], names[i], &addr, &size)) {
-			addr = 0;
-		}
-		if (!addr)
-			continue;
-		if (i == 2) {
-			h->struct_of = true;
-			continue;
-		}
-		if (!h->reflect_lo || addr < h->reflect_lo)
-			h->reflect_lo = addr;
-		if (addr + size > h->reflect_hi)
-			h->reflect_hi = addr + size;
+	*ret = (struct range){ 0, 0 };
+	if (!p->stripped) {
+		if (!binary_symbol(&p->binaries.v[0], name, &ret->addr, &ret->len))
+			ret->addr = 0;
+		return NULL;
 	}
-	h->reflect_known = !err;
-	return err;
+	TRY(func_named(p, &p->modules.v.v[0], name, &f));
+	if (f)
+		*ret = (struct range){ f->entry, f->end - f->entry };
+	return NULL;
 }
 
-/* Types made by reflect: descriptors in heap objects (captured), their masks and
- * names in pointer-free ones (not). */
-struct err *capture_plan_types(struct heap *h, struct ranges *want)
+/* Finds which of reflect's functions are linked in, and where; once. */
+struct err *capture_find_reflect(struct captured *c)
 {
-	struct proc *p = &h->proc;
-	struct map64 seen = MAP64_INIT;
-	struct err *err = NULL;
+	static const char *const stubs[] = { "reflect.makeFuncStub", "reflect.methodValueCall" };
+	struct captured_reflect *r = &c->reflect;
+	struct range text;
 
-	for (size_t i = 0; i < h->spans.n && !err; i++) {
-		const struct span *x = &h->spans.v[i];
+	if (r->known)
+		return NULL;
+	for (size_t i = 0; i < sizeof(stubs) / sizeof(*stubs); i++) {
+		TRY(linked_function(&c->proc, stubs[i], &text));
+		if (!text.addr)
+			continue;
+		if (!r->lo || text.addr < r->lo)
+			r->lo = text.addr;
+		if (text.addr + text.len > r->hi)
+			r->hi = text.addr + text.len;
+	}
+	TRY(linked_function(&c->proc, "reflect.StructOf", &text));
+	r->struct_of = text.addr;
+	r->known = true;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ masks of types */
+
+/*
+ * The type of slot i, where a span or slot says it and it may have been made at run time; 0: none,
+ * or the slot was allocated and its type is not published yet.
+ */
+static uint64_t slot_type(const struct captured *c, const struct span *x, uint32_t i)
+{
+	const struct proc *p = &c->proc;
+	uint64_t type;
+
+	if (x->ptrs == SPAN_LARGE)
+		return x->large_type;
+	if (!proc_try_word(p, span_slot(x, i), &type) ||
+	    !spans_find(&c->spans, type)) /* in a module; or what was there before */
+		return 0;
+	return type;
+}
+
+/* Types made by reflect: their descriptors are heap objects, which are captured, their masks and
+ * names are pointer-free ones, which are not. */
+struct err *capture_plan_types(const struct captured *c, struct ranges *want)
+{
+	_cleanup_(map64_deinit) struct map64 seen = MAP64_INIT;
+
+	for (size_t i = 0; i < c->spans.n; i++) {
+		const struct span *x = &c->spans.v[i];
 
 		if (x->ptrs != SPAN_HEADER && x->ptrs != SPAN_LARGE)
 			continue;
-		for (uint32_t j = 0; j < x->nelems && !err; j++) {
-			uint64_t type = x->large_type, *slot;
+		for (uint32_t j = 0; j < x->nelems; j++) {
+			uint64_t type = span_alive(x, j) ? slot_type(c, x, j) : 0, *slot;
 			bool is_new;
 
-			if (!span_alive(x, j))
-				continue;
-			if (x->ptrs == SPAN_HEADER) {
-				uint64_t left;
-				const uint8_t *b =
-					image_ptr(p->img, span_slot(x, j), p->fmt.word, &left);
-
-				if (!b)
-					continue;
-				type = bytes_word(p->fmt, b);
-				if (!spans_find(&h->spans, type))
-					/* in a module; or what was there before the slot was
-					 * used */
-					continue;
-			}
 			if (!type)
-				continue; /* allocated, not published yet */
-			err = map64_put(&seen, type, 0, &slot, &is_new);
-			if (!err && is_new)
-				err = gcmask_plan(p, type, want);
+				continue;
+			TRY(map64_put(&seen, type, 0, &slot, &is_new));
+			if (is_new)
+				TRY(gcmask_plan(&c->proc, type, want));
 		}
 	}
-	map64_deinit(&seen);
-	return err;
+	return NULL;
 }
 
+/* ------------------------------------------------------------------ stubs' argument maps */
+
 /* Does a stub's address stand on the goroutine's stack, as a return address would? */
-static bool shows_stub(const struct heap *h, const struct goroutine *g)
+static bool shows_stub(const struct captured *c, const struct goroutine *g)
 {
-	const struct proc *p = &h->proc;
+	const struct proc *p = &c->proc;
 	uint64_t sp = g->syscall_sp ? g->syscall_sp : g->sched_sp, left, v;
 	const uint8_t *b;
 
@@ -106,139 +113,145 @@ static bool shows_stub(const struct heap *h, const struct goroutine *g)
 		left = g->hi - sp;
 	for (uint64_t at = 0; b && at + p->fmt.word <= left; at += p->fmt.word) {
 		v = bytes_word(p->fmt, b + at);
-		if (v >= h->reflect_lo && v < h->reflect_hi)
+		if (v >= c->reflect.lo && v < c->reflect.hi)
 			return true;
 	}
 	return false;
+}
+
+/* The argument map of a stub's frame; false: it has none, or what is there is
+ * a stale word.  reflect makes its bit vectors on the heap. */
+static bool stub_map(const struct captured *c, const struct gframe *f, struct range *ret)
+{
+	const struct proc *p = &c->proc;
+	uint64_t word = p->fmt.word, method, vector, n;
+
+	if (f->func->cls != FUNC_REFLECT_STUB ||
+	    !proc_try_word(p, f->sp + p->arch->min_frame, &method) ||
+	    !proc_try_word(p, method + word, &vector) || !proc_try_uint(p, vector, 4, &n) ||
+	    !proc_try_word(p, vector + word, &ret->addr) || n > UINT16_MAX ||
+	    !spans_find(&c->spans, ret->addr))
+		return false;
+	ret->len = (n + 7) / 8;
+	return true;
 }
 
 /*
  * The argument maps of reflect's stubs (makeFuncStub, methodValueCall): pointer-free memory that a
  * frame's first word leads to.  Only stacks that show one are walked.
  */
-static struct err *plan_frames(struct heap *h, struct ranges *want)
+static struct err *plan_frames(struct captured *c, struct ranges *want)
 {
-	struct proc *p = &h->proc;
-	uint64_t word = p->fmt.word;
-	struct err *err = NULL;
+	for (size_t i = 0; i < c->stacks.gs.n; i++) {
+		struct goroutine g = c->stacks.gs.v[i];
+		_cleanup_(stacks_one_deinit) struct stacks one = stacks_one(&c->stacks, &g);
+		struct range map;
 
-	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
-		struct stacks one = { .threads = h->stacks.threads, .ms = h->stacks.ms };
-
-		if (!shows_stub(h, &h->stacks.gs.v[i]))
+		if (!shows_stub(c, &g))
 			continue;
-		err = vec_push(&one.gs, h->stacks.gs.v[i]);
-		if (!err)
-			err = stacks_walk(p, &one, 0);
-		for (size_t k = 0; k < one.frames.n && !err; k++) {
-			uint64_t mv, bv, n, data;
-
-			if (one.frames.v[k].func->cls != FUNC_REFLECT_STUB ||
-			    !proc_try_word(p, one.frames.v[k].sp + p->arch->min_frame, &mv) ||
-			    !proc_try_word(p, mv + word, &bv) || !proc_try_uint(p, bv, 4, &n) ||
-			    !proc_try_word(p, bv + word, &data) || n > UINT16_MAX ||
-			    !spans_find(&h->spans, data))
-				/* a stale word; reflect makes its bit vectors on the heap */
-				continue;
-			err = vec_push(want, ((struct range){ data, (n + 7) / 8 }));
-		}
-		vec_deinit(&one.gs);
-		vec_deinit(&one.frames);
+		TRY(stacks_walk(&c->proc, &one, 0));
+		for (size_t k = 0; k < one.frames.n; k++)
+			if (stub_map(c, &one.frames.v[k], &map))
+				TRY(vec_push(want, map));
 	}
-	return err;
+	return NULL;
 }
 
-/*
- * Itabs made at run time (a type assertion, reflect) lie in persistent memory; they are found in
- * runtime.itabTable: {size, count uintptr; entries [size]*itab} (runtime/iface.go).
- */
-struct err *capture_itabs(struct heap *h)
-{
-	struct proc *p = &h->proc;
-	uint64_t word = p->fmt.word, table, size, itab;
-	struct ranges want = VEC_INIT;
-	struct err *err;
-
-	if (!p->var.itabTable)
-		return NULL;
-	err = image_read_word(p->img, p->var.itabTable, &table);
-	if (!err)
-		err = image_need1(p->img, table, 2 * word);
-	if (!err)
-		err = image_read_word(p->img, table, &size);
-	if (!err && size > LIMIT_ITABS)
-		err = err_create(ERR_LIMIT, "runtime.itabTable has %" PRIu64 " entries", size);
-	if (!err)
-		err = image_need1(p->img, table + 2 * word, size * word);
-	for (uint64_t i = 0; !err && i < size; i++) {
-		err = image_read_word(p->img, table + (2 + i) * word, &itab);
-		if (!err && itab &&
-		    !image_ptr(p->img, itab, layout_size(&p->layout, LS_itab), NULL))
-			err = vec_push(&want,
-				       ((struct range){ itab, layout_size(&p->layout, LS_itab) }));
-	}
-	if (!err)
-		err = image_need(p->img, &want, 256);
-	vec_deinit(&want);
-	return err_wrapf(err, "reading runtime.itabTable");
-}
+/* ------------------------------------------------------------------ names of fields */
 
 /* A name is its own small object; longer ones (tags) are cut. */
-static struct err *plan_name(struct heap *h, uint64_t bytes, struct ranges *want)
+static struct err *plan_name(const struct captured *c, uint64_t bytes, struct ranges *want)
 {
-	const struct span *sp = spans_find(&h->spans, bytes);
+	enum { NAME_MAX = 1024 };
+	const struct span *sp = spans_find(&c->spans, bytes);
 	uint64_t left;
 
 	if (!sp)
 		return NULL;
 	left = span_slot(sp, span_index(sp, bytes)) + sp->elemsize - bytes;
-	return vec_push(want, ((struct range){ bytes, left < 1024 ? left : 1024 }));
+	return vec_push(want, ((struct range){ bytes, left < NAME_MAX ? left : NAME_MAX }));
+}
+
+/* The names of n fields, whose descriptors are at `fields`. */
+static struct err *plan_fields(const struct captured *c, uint64_t fields, uint64_t n,
+			       struct ranges *want)
+{
+	const struct layout *l = &c->proc.layout;
+	uint64_t name;
+
+	for (uint64_t i = 0; i < n; i++)
+		if (proc_try_word(&c->proc,
+				  fields + i * layout_size(l, LS_structfield) +
+					  layout_off(l, L_structfield_name),
+				  &name))
+			TRY(plan_name(c, name, want));
+	return NULL;
 }
 
 /* The field names of structs made by StructOf: their descriptors are heap objects of one size. */
-static struct err *plan_names(struct heap *h, struct ranges *want)
+static struct err *plan_names(const struct captured *c, struct ranges *want)
 {
-	enum { STRUCT = 25, UNCOMMON = 16, CLASS_STEP = 16, FIELDS_MAX = 1000 };
-	struct proc *p = &h->proc;
-	const struct layout *l = &p->layout;
-	uint64_t size = layout_off(l, L_structtype_fields) + 3u * p->fmt.word, f, n, name;
-	struct err *err = NULL;
+	enum { UNCOMMON = 16, CLASS_STEP = 16, FIELDS_MAX = 1000 };
+	const struct proc *p = &c->proc;
+	uint64_t off = layout_off(&p->layout, L_structtype_fields), fields, n;
+	uint64_t size = off + 3u * p->fmt.word;
 
-	for (size_t i = 0; i < h->spans.n && !err; i++) {
-		const struct span *x = &h->spans.v[i];
+	for (size_t i = 0; i < c->spans.n; i++) {
+		const struct span *x = &c->spans.v[i];
 
 		if (!span_untyped(x) || x->elemsize < size ||
 		    x->elemsize > size + UNCOMMON + CLASS_STEP)
 			continue;
-		for (uint32_t j = 0; j < x->nelems && !err; j++) {
+		for (uint32_t j = 0; j < x->nelems; j++) {
 			const uint8_t *b = image_ptr(p->img, span_slot(x, j), size, NULL);
 
 			if (!b || !span_alive(x, j) ||
-			    (proc_peek(p, b, L_type_kind) & 31) != STRUCT)
+			    (proc_peek(p, b, L_type_kind) & KIND_MASK) != KIND_STRUCT)
 				continue;
-			f = bytes_word(p->fmt, b + layout_off(l, L_structtype_fields));
-			n = bytes_word(p->fmt,
-				       b + layout_off(l, L_structtype_fields) + p->fmt.word);
-			if (!spans_find(&h->spans, f) || !n || n > FIELDS_MAX)
-				continue;
-			for (uint64_t k = 0; k < n && !err; k++)
-				if (proc_try_word(p,
-						  f + k * layout_size(l, LS_structfield) +
-							  layout_off(l, L_structfield_name),
-						  &name))
-					err = plan_name(h, name, want);
+			fields = bytes_word(p->fmt, b + off);
+			n = bytes_word(p->fmt, b + off + p->fmt.word);
+			if (spans_find(&c->spans, fields) && n <= FIELDS_MAX)
+				TRY(plan_fields(c, fields, n, want));
 		}
 	}
-	return err;
+	return NULL;
 }
 
-struct err *capture_plan_reflect(struct heap *h, struct ranges *want)
+struct err *capture_plan_reflect(struct captured *c, struct ranges *want)
 {
-	struct err *err = NULL;
+	if (c->reflect.lo)
+		TRY(plan_frames(c, want));
+	return c->reflect.struct_of ? plan_names(c, want) : NULL;
+}
 
-	if (h->reflect_lo)
-		err = plan_frames(h, want);
-	if (!err && h->struct_of)
-		err = plan_names(h, want);
-	return err;
+/* ------------------------------------------------------------------ itabs */
+
+static struct err *fetch_itabs(const struct proc *p)
+{
+	_cleanup_vec_ struct ranges want = VEC_INIT;
+	uint64_t word = p->fmt.word, len = layout_size(&p->layout, LS_itab), table, size, itab;
+
+	TRY(image_read_word(p->img, p->var.itabTable, &table));
+	TRY(image_need1(p->img, table, 2 * word));
+	TRY(image_read_word(p->img, table, &size));
+	if (size > LIMIT_ITABS)
+		return err_create(ERR_LIMIT, "runtime.itabTable has %" PRIu64 " entries", size);
+	TRY(image_need1(p->img, table + 2 * word, size * word));
+	for (uint64_t i = 0; i < size; i++) {
+		TRY(image_read_word(p->img, table + (2 + i) * word, &itab));
+		if (itab && !image_ptr(p->img, itab, len, NULL))
+			TRY(vec_push(&want, ((struct range){ itab, len })));
+	}
+	return image_need(p->img, &want, 256);
+}
+
+/*
+ * Itabs made at run time (by a type assertion, by reflect) lie in persistent memory; they are found
+ * in runtime.itabTable: {size, count uintptr; entries [size]*itab} (runtime/iface.go).
+ */
+struct err *capture_itabs(const struct captured *c)
+{
+	if (!c->proc.var.itabTable)
+		return NULL;
+	return err_wrapf(fetch_itabs(&c->proc), "reading runtime.itabTable");
 }

@@ -1,13 +1,12 @@
 /*
- * Did the heap change while it was read?  A stub that holds one thread lets the others run on
+ * Whether the heap changed while it was read.  A stub that holds one thread lets the others run on
  * (QEMU's user mode).  Every allocation and every sweep changes a span's head, so all of them are
  * read once more, last of all.
  */
+#include "heap/capture/capture.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/cleanup.h"
-#include "heap/heap_int.h"
 
 /* The part of an mspan that changes: from the first of these fields to the last. */
 static struct range moving_part(const struct layout *l)
@@ -25,36 +24,32 @@ static struct range moving_part(const struct layout *l)
 	return (struct range){ lo, hi - lo };
 }
 
-struct err *heap_moved(const struct heap *h, struct mem_source *src, uint64_t *moved)
+struct err *capture_moved(const struct captured *c, struct mem_source *src, uint64_t *moved)
 {
-	const struct proc *p = &h->proc;
+	const struct proc *p = &c->proc;
 	uint64_t slice = p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), ptr, len, at;
 	struct range part = moving_part(&p->layout);
 	_cleanup_free_ struct mem_range *r = NULL;
 	_cleanup_free_ uint8_t *now = NULL;
+	uint64_t n = 0;
 	uint8_t head[16];
-	const uint8_t *then;
-	size_t n = 1;
-	struct err *err = proc_slice(p, slice, &ptr, &len);
 
-	*moved = 0;
-	if (err)
-		return err;
+	TRY(proc_slice(p, slice, &ptr, &len));
 	r = calloc(len + 1, sizeof(*r));
 	now = malloc((len + 1) * part.len);
 	if (!r || !now)
 		return err_nomem();
 	r[0] = (struct mem_range){ slice, 2u * p->fmt.word, head, 0 };
-	for (uint64_t i = 0; i < len; i++, n++) {
-		err = image_read_word(p->img, ptr + i * p->fmt.word, &at);
-		if (err)
-			return err;
-		r[n] = (struct mem_range){ at + part.addr, part.len, now + i * part.len, 0 };
+	for (uint64_t i = 0; i < len; i++) {
+		TRY(image_read_word(p->img, ptr + i * p->fmt.word, &at));
+		r[i + 1] = (struct mem_range){ at + part.addr, part.len, now + i * part.len, 0 };
 	}
-	err = src->readv(src, r, n);
-	for (size_t i = 0; i < n && !err; i++) {
-		then = image_ptr(p->img, r[i].addr, r[i].len, NULL);
-		*moved += !then || r[i].got < r[i].len || memcmp(then, r[i].dst, r[i].len);
+	TRY(src->readv(src, r, len + 1));
+	for (uint64_t i = 0; i <= len; i++) {
+		const uint8_t *then = image_ptr(p->img, r[i].addr, r[i].len, NULL);
+
+		n += !then || r[i].got < r[i].len || memcmp(then, r[i].dst, r[i].len);
 	}
-	return err;
+	*moved = n;
+	return NULL;
 }

@@ -186,8 +186,8 @@ static struct err *retype(struct walk *w)
 	return err;
 }
 
-struct err *mark_run(struct mark *m, struct heap *h, struct places *places, struct mark_root *roots,
-		     size_t nroots)
+struct err *mark_run(struct mark *m, struct captured *h, struct places *places,
+		     struct mark_root *roots, size_t nroots)
 {
 	struct marking k = { .walk = { .h = h,
 				       .roots = roots,

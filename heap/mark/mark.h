@@ -16,7 +16,7 @@
 #include "heap/mark/walk.h"
 
 struct mark {
-	struct heap *h;
+	struct captured *h;
 	struct places *places;
 	struct mark_root *roots; /* sorted by pass, address */
 	size_t nroots;
@@ -35,7 +35,7 @@ static inline uint32_t mark_place(const struct mark *m, uint32_t scan_id)
 }
 
 /* roots: sorted and owned by the caller.  places must be fresh. */
-ERR_MUST_CHECK struct err *mark_run(struct mark *m, struct heap *h, struct places *places,
+ERR_MUST_CHECK struct err *mark_run(struct mark *m, struct captured *h, struct places *places,
 				    struct mark_root *roots, size_t nroots);
 void mark_deinit(struct mark *m);
 

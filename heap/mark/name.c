@@ -4,8 +4,8 @@
  * entry, so that nothing is kept of paths.
  */
 #include "heap/mark/name.h"
-#include "heap/report/goroutine_heap.h"
 #include "heap/mark/slot_use.h"
+#include "heap/runtime/labels.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -143,7 +143,8 @@ static struct err *goroutine_label(struct naming *n, uint32_t g, uint32_t *ret)
 	uint32_t id;
 
 	if (n->g_labels[g] == UINT32_MAX) {
-		TRY(labels_read(n->m->h, &n->m->h->stacks.gs.v[g], &arena, &text));
+		TRY(labels_read(&n->m->h->proc, &n->m->h->spans, &n->m->h->stacks.gs.v[g], &arena,
+				&text));
 		n->g_labels[g] = 0;
 		if (text) {
 			TRY(strtab_add(&n->p->labels, text, &id));
@@ -306,7 +307,7 @@ static struct err *naming_init(struct naming *n)
 	return NULL;
 }
 
-struct err *name_objects(struct mark *m, const struct analyse_options *o, struct profile *p,
+struct err *name_objects(struct mark *m, const struct name_options *o, struct profile *p,
 			 struct report *r)
 {
 	_cleanup_(naming_deinit) struct naming n = { .walk = { .h = m->h,

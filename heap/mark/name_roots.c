@@ -31,7 +31,7 @@ struct typed_slot {
 };
 
 struct namer {
-	struct heap *h;
+	struct captured *h;
 	struct types *types;
 	struct arena *arena;
 	struct places *places;
@@ -568,7 +568,7 @@ static struct err *name_all(struct namer *n, struct mark_root *roots)
 	return NULL;
 }
 
-struct err *name_roots(struct heap *h, struct places *places, struct arena *arena,
+struct err *name_roots(struct captured *h, struct places *places, struct arena *arena,
 		       struct mark_root **ret, size_t *nret)
 {
 	_cleanup_(namer_deinit) struct namer n = {

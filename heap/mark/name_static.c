@@ -108,8 +108,9 @@ static struct err *leaf_pointee(struct places *places, const struct edge *e, uin
 }
 
 /* What the pointer in word `addr` of variable v leads to, if that is a nameless variable. */
-static struct err *follow(struct heap *h, struct places *places, const struct static_vars *named,
-			  struct static_var *v, uint64_t addr, struct static_vars *ret)
+static struct err *follow(struct captured *h, struct places *places,
+			  const struct static_vars *named, struct static_var *v, uint64_t addr,
+			  struct static_vars *ret)
 {
 	struct static_var to = { .name = v->name };
 	const struct bitmap_root *seg;
@@ -133,7 +134,7 @@ static struct err *follow(struct heap *h, struct places *places, const struct st
 	return vec_push(ret, to);
 }
 
-static struct err *follow_all(struct heap *h, struct places *places,
+static struct err *follow_all(struct captured *h, struct places *places,
 			      const struct static_vars *named, const struct static_vars *from,
 			      struct static_vars *ret)
 {
@@ -159,8 +160,8 @@ static struct err *follow_all(struct heap *h, struct places *places,
 	return NULL;
 }
 
-struct err *static_vars_find(struct heap *h, struct places *places, const struct static_vars *named,
-			     struct static_vars *ret)
+struct err *static_vars_find(struct captured *h, struct places *places,
+			     const struct static_vars *named, struct static_vars *ret)
 {
 	TRY(follow_all(h, places, named, named, ret));
 	static_vars_sort(ret);

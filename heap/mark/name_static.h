@@ -20,7 +20,7 @@ VEC_NAMED(static_vars, struct static_var);
 
 /* named: the variables with names, sorted by address.  Appends what they lead to and is in no named
  * one, sorted by address; labels are borrowed from `named`. */
-ERR_MUST_CHECK struct err *static_vars_find(struct heap *h, struct places *places,
+ERR_MUST_CHECK struct err *static_vars_find(struct captured *h, struct places *places,
 					    const struct static_vars *named,
 					    struct static_vars *ret);
 

@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "heap/types/known.h"
 
-struct err *places_init(struct places *p, struct heap *h, struct types *types,
+struct err *places_init(struct places *p, struct captured *h, struct types *types,
 			struct strtab *frames)
 {
 	struct place unknown = { .mode = PLACE_UNKNOWN };

@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
-#include "heap/heap_int.h"
+#include "heap/capture/captured.h"
 #include "heap/types/type.h"
 
 enum place_mode {
@@ -59,7 +59,7 @@ struct edge {
 };
 
 struct places {
-	struct heap *h;
+	struct captured *h;
 	struct types *types;
 	struct strtab *frames; /* the profile's */
 	struct arena arena;
@@ -72,7 +72,7 @@ struct places {
 	uint32_t arena_frame; /* "$arena$" */
 };
 
-ERR_MUST_CHECK struct err *places_init(struct places *p, struct heap *h, struct types *types,
+ERR_MUST_CHECK struct err *places_init(struct places *p, struct captured *h, struct types *types,
 				       struct strtab *frames);
 void places_deinit(struct places *p);
 

@@ -9,7 +9,7 @@
 #ifndef GRF_HEAP_MARK_WALK_H
 #define GRF_HEAP_MARK_WALK_H
 
-#include "heap/heap_int.h"
+#include "heap/capture/captured.h"
 
 enum mark_pass {
 	PASS_VARIABLES,
@@ -64,7 +64,7 @@ struct walk_run {
 VEC_NAMED(walk_runs, struct walk_run);
 
 struct walk {
-	struct heap *h;
+	struct captured *h;
 	struct mark_root *roots; /* sorted by pass, address */
 	size_t nroots;
 	const char *phase;

@@ -60,7 +60,7 @@ static void count_span(struct account *a, const struct mark *m, const struct spa
 }
 
 /* Objects that nothing but their own finalizers lead to: counted as garbage before. */
-static struct err *count_waiting(struct heap *h, const struct mark *m, struct account *a)
+static struct err *count_waiting(struct captured *h, const struct mark *m, struct account *a)
 {
 	_cleanup_vec_ struct ranges objs = VEC_INIT;
 
@@ -150,7 +150,7 @@ static void add_stack(struct stack_amount *a, uint64_t bytes, uint64_t used)
 	a->used += used < bytes ? used : bytes;
 }
 
-static void count_stacks(const struct heap *h, const struct ranges *manual, struct account *a)
+static void count_stacks(const struct captured *h, const struct ranges *manual, struct account *a)
 {
 	const struct stacks *s = &h->stacks;
 	uint64_t known;
@@ -265,7 +265,7 @@ static struct err *compare(const struct proc *p, const struct account *a, struct
 	return NULL;
 }
 
-static struct err *account_fill(struct heap *h, const struct mark *m, const struct profile *p,
+static struct err *account_fill(struct captured *h, const struct mark *m, const struct profile *p,
 				struct report *r)
 {
 	_cleanup_vec_ struct ranges manual = VEC_INIT;
@@ -287,7 +287,7 @@ static struct err *account_fill(struct heap *h, const struct mark *m, const stru
 	return a->counters ? compare(&h->proc, a, r) : NULL;
 }
 
-struct err *account_make(struct heap *h, const struct mark *m, const struct profile *p,
+struct err *account_make(struct captured *h, const struct mark *m, const struct profile *p,
 			 struct report *r)
 {
 	return err_wrapf(account_fill(h, m, p, r), "accounting");

@@ -7,7 +7,7 @@
 
 /* Fills r->account from the image, from what was marked and from the finished profile.  Numbers
  * that do not add up become notes of r. */
-ERR_MUST_CHECK struct err *account_make(struct heap *h, const struct mark *m,
+ERR_MUST_CHECK struct err *account_make(struct captured *h, const struct mark *m,
 					const struct profile *p, struct report *r);
 
 #endif

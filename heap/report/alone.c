@@ -16,7 +16,7 @@
 enum { NOBODY = 0, SEVERAL = UINT32_MAX };
 
 struct owning {
-	struct heap *h;
+	struct captured *h;
 	uint32_t *owner;    /* by object id: a group's index + 1 */
 	VEC(uint32_t) todo; /* scan ids */
 };
@@ -69,7 +69,7 @@ static struct err *expand_at(struct owning *o, uint64_t addr, uint32_t owner)
 
 static struct err *own_roots(struct owning *o, const struct map64 *of_g)
 {
-	const struct heap *h = o->h;
+	const struct captured *h = o->h;
 	uint64_t ptr, len, pp;
 
 	for (size_t i = 0; i < h->roots.n; i++) {
@@ -110,7 +110,8 @@ static struct err *own_reached(struct owning *o)
 	return NULL;
 }
 
-struct err *alone_count(struct heap *h, const struct map64 *of_g, struct goroutine_groups *groups)
+struct err *alone_count(struct captured *h, const struct map64 *of_g,
+			struct goroutine_groups *groups)
 {
 	_cleanup_(owning_deinit) struct owning o = { .h = h };
 

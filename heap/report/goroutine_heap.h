@@ -3,24 +3,17 @@
 #define GRF_HEAP_REPORT_GOROUTINE_HEAP_H
 
 #include "heap/profile/goroutine_report.h"
-#include "heap/heap_int.h"
+#include "heap/capture/captured.h"
 
 /* To be called after the stacks were walked and the roots collected.  now_ns is the capture's
  * CLOCK_MONOTONIC, 0 where it is unknown.  With `groups` the groups are made and what each alone
  * keeps is counted, for which the heap is walked once more. */
-ERR_MUST_CHECK struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns,
+ERR_MUST_CHECK struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_ns,
 						 struct goroutine_report *r);
 
 /* heap/report/alone.c: fills groups[].alone.  of_g leads from a goroutine's index to that of its
  * group. */
-ERR_MUST_CHECK struct err *alone_count(struct heap *h, const struct map64 *of_g,
+ERR_MUST_CHECK struct err *alone_count(struct captured *h, const struct map64 *of_g,
 				       struct goroutine_groups *groups);
-
-/* heap/runtime/labels.c: what runtime/pprof.SetGoroutineLabels has set, as "key=value,
- * key=value"; NULL: none.  Pointer-free memory that must have been captured: labels_plan(),
- * after the spans' contents. */
-ERR_MUST_CHECK struct err *labels_plan(struct heap *h, struct ranges *want);
-ERR_MUST_CHECK struct err *labels_read(const struct heap *h, const struct goroutine *g,
-				       struct arena *arena, const char **ret);
 
 #endif

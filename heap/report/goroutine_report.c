@@ -16,7 +16,7 @@ enum {
 };
 
 struct grouping {
-	struct heap *h;
+	struct captured *h;
 	struct goroutine_report *r;
 	uint64_t now;
 	const char *reasons[REASONS]; /* their names, each read when it is first needed */
@@ -75,7 +75,7 @@ static const char *state_name(struct grouping *x, const struct goroutine *g)
 }
 
 /* The newest time that the runtime has noted anywhere: the capture is not older. */
-static uint64_t newest_time(const struct heap *h)
+static uint64_t newest_time(const struct captured *h)
 {
 	const struct proc *p = &h->proc;
 	uint64_t now = 0, v;
@@ -124,7 +124,7 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return (h ^ v) * 0x9e3779b97f4a7c15ull;
 }
 
-static const struct func *frame_func(const struct heap *h, const struct goroutine *g,
+static const struct func *frame_func(const struct captured *h, const struct goroutine *g,
 				     uint32_t outer)
 {
 	return h->stacks.frames.v[g->first_frame + g->nframes - 1 - outer].func;
@@ -280,7 +280,7 @@ static struct err *report_fill(struct grouping *x, bool groups)
 	return NULL;
 }
 
-struct err *goroutine_report_make(struct heap *h, bool groups, uint64_t now_ns,
+struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_ns,
 				  struct goroutine_report *r)
 {
 	_cleanup_(grouping_deinit) struct grouping x = { .h = h, .r = r, .now = newest_time(h) };

@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "heap/types/type.h"
 
 /* from 1.24; in 1.22 and 1.23 TFlagUnrolledBitmap: a plain mask */
 enum { TFLAG_GCMASK_ON_DEMAND = 1 << 4 };
-enum { GO_KIND_MASK = 31, GO_KIND_ARRAY = 17, GO_KIND_STRUCT = 25 };
-enum { GO_KIND_GCPROG = 1 << 6 }; /* until 1.23 */
+enum { KIND_GCPROG = 1 << 6 }; /* until 1.23 */
 /* The largest mask we build: 1 << 34 words are 128 GB of one object. */
 #define GCMASK_MAX_WORDS (1ull << 34)
 
@@ -45,9 +45,9 @@ static bool raw_type_read(const struct proc *p, uint64_t type, struct raw_type *
 	t->size = proc_peek(p, b, L_type_size);
 	t->ptrdata = proc_peek(p, b, L_type_ptrdata);
 	t->gcdata = proc_peek(p, b, L_type_gcdata);
-	t->kind = proc_peek(p, b, L_type_kind) & GO_KIND_MASK;
+	t->kind = proc_peek(p, b, L_type_kind) & KIND_MASK;
 	t->on_demand = has_on_demand(p) && proc_peek(p, b, L_type_tflag) & TFLAG_GCMASK_ON_DEMAND;
-	t->gcprog = !has_on_demand(p) && proc_peek(p, b, L_type_kind) & GO_KIND_GCPROG;
+	t->gcprog = !has_on_demand(p) && proc_peek(p, b, L_type_kind) & KIND_GCPROG;
 	return t->size < LIMIT_READ && t->ptrdata <= t->size && !(t->ptrdata % p->fmt.word);
 }
 
@@ -130,7 +130,7 @@ static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64
 		bits_or(dst, at, src, t.ptrdata / word);
 		return true;
 	}
-	if (t.kind == GO_KIND_ARRAY) {
+	if (t.kind == KIND_ARRAY) {
 		if (!proc_try_word(p, type + layout_off(&p->layout, L_arraytype_elem), &elem) ||
 		    !proc_try_word(p, type + layout_off(&p->layout, L_arraytype_len), &n))
 			return false;
@@ -151,7 +151,7 @@ static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64
 		}
 		return true;
 	}
-	if (t.kind != GO_KIND_STRUCT)
+	if (t.kind != KIND_STRUCT)
 		return false;
 	if (!proc_try_word(p, type + layout_off(&p->layout, L_structtype_fields), &fields) ||
 	    !proc_try_word(p, type + layout_off(&p->layout, L_structtype_fields) + word, &n) ||

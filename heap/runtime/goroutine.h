@@ -108,6 +108,21 @@ struct stacks {
 
 void stacks_deinit(struct stacks *s);
 
+/* One goroutine by itself, to be walked as number 0: g is borrowed, its frames are owned. */
+static inline struct stacks stacks_one(const struct stacks *all, struct goroutine *g)
+{
+	return (struct stacks){ .gs = { g, 1, 1 }, .ms = all->ms, .threads = all->threads };
+}
+
+static inline void stacks_one_deinit(struct stacks *one)
+{
+	vec_deinit(&one->frames);
+}
+
+/* How much of a thread's stack is looked at, from its sp on: beyond what the runtime's own
+ * functions use. */
+enum { STACK_TOP = 16 << 10 };
+
 /* The ms and their threads, goroutines and stack bounds; fetches what it needs. */
 ERR_MUST_CHECK struct err *machines_load(struct proc *p, const struct spans *spans,
 					 const struct threads *threads, struct stacks *s);

@@ -1,18 +1,24 @@
 /*
  * Labels of goroutines: g.labels is a *runtime/pprof.labelMap, which is
+ *
  *	until 1.23	map[string]string, an hmap: a word
  *	since 1.24	struct { list []struct{ key, value string } }: a slice's three words
- * Which it is shows in the slot's size.
+ *
+ * The slot's size shows which of them it is.
  */
-#include <inttypes.h>
-#include <stdio.h>
+#include "heap/runtime/labels.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
-#include "heap/report/goroutine_heap.h"
-
-enum { LABELS_MAX = 64, LABEL_LEN = 256, BUCKET_SLOTS = 8, MIN_TOPHASH = 5 };
+enum {
+	LABELS_MAX = 64,
+	LABEL_LEN = 256,
+	/* runtime/map.go@1.23: bucketCnt (abi.MapBucketCount) and minTopHash */
+	BUCKET_SLOTS = 8,
+	MIN_TOPHASH = 5,
+	LABEL_MAP_B = 4, /* log2 of the buckets that LABELS_MAX labels need at most */
+};
 
 struct label { /* addresses of two string headers */
 	uint64_t key, value;
@@ -45,7 +51,7 @@ static void find_in_map(const struct proc *p, uint64_t hmap, struct labels *ret)
 {
 	uint64_t b, buckets, old, size = BUCKET_SLOTS + (4 * BUCKET_SLOTS + 1) * p->fmt.word;
 
-	if (!hmap || !proc_get_try(p, hmap, L_hmap_B, &b) || b > 4 ||
+	if (!hmap || !proc_get_try(p, hmap, L_hmap_B, &b) || b > LABEL_MAP_B ||
 	    !proc_get_try(p, hmap, L_hmap_buckets, &buckets) ||
 	    !proc_get_try(p, hmap, L_hmap_oldbuckets, &old))
 		return;
@@ -57,9 +63,9 @@ static void find_in_map(const struct proc *p, uint64_t hmap, struct labels *ret)
 			add_bucket(p, old + i * size, ret);
 }
 
-static void find_labels(const struct heap *h, const struct goroutine *g, struct labels *ret)
+static void find_labels(const struct proc *p, const struct spans *spans, const struct goroutine *g,
+			struct labels *ret)
 {
-	const struct proc *p = &h->proc;
 	uint64_t at, ptr, len, word = p->fmt.word;
 	const struct span *sp;
 
@@ -67,7 +73,7 @@ static void find_labels(const struct heap *h, const struct goroutine *g, struct 
 	if (g->status == G_DEAD || g->status == G_DEADEXTRA ||
 	    !proc_get_try(p, g->addr, L_g_labels, &at) || !at || !proc_try_word(p, at, &ptr))
 		return;
-	sp = spans_find(&h->spans, at);
+	sp = spans_find(spans, at);
 	if (sp && sp->elemsize <= 2 * word) {
 		find_in_map(p, ptr, ret);
 		return;
@@ -87,20 +93,19 @@ static bool string_at(const struct proc *p, uint64_t at, struct range *ret)
 	return true;
 }
 
-struct err *labels_plan(struct heap *h, struct ranges *want)
+struct err *labels_plan(const struct proc *p, const struct spans *spans, const struct stacks *s,
+			struct ranges *want)
 {
 	struct labels l;
 	struct range r;
-	struct err *err = NULL;
 
-	for (size_t i = 0; i < h->stacks.gs.n && !err; i++) {
-		find_labels(h, &h->stacks.gs.v[i], &l);
-		for (size_t k = 0; k < 2 * l.n && !err; k++)
-			if (string_at(&h->proc, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) &&
-			    r.len)
-				err = vec_push(want, r);
+	for (size_t i = 0; i < s->gs.n; i++) {
+		find_labels(p, spans, &s->gs.v[i], &l);
+		for (size_t k = 0; k < 2 * l.n; k++)
+			if (string_at(p, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) && r.len)
+				TRY(vec_push(want, r));
 	}
-	return err;
+	return NULL;
 }
 
 static int text_cmp(const void *a, const void *b)
@@ -108,30 +113,37 @@ static int text_cmp(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-struct err *labels_read(const struct heap *h, const struct goroutine *g, struct arena *arena,
-			const char **ret)
+/* "key=value" of one label, whatever of its texts was captured; *ret is NULL if one was not. */
+static struct err *label_text(const struct proc *p, const struct label *l, struct arena *arena,
+			      const char **ret)
 {
-	const struct proc *p = &h->proc;
+	const uint8_t *key, *value;
+	struct range k, v;
+
+	*ret = NULL;
+	if (!string_at(p, l->key, &k) || !string_at(p, l->value, &v))
+		return NULL;
+	key = k.len ? image_ptr(p->img, k.addr, k.len, NULL) : (const uint8_t *)"";
+	value = v.len ? image_ptr(p->img, v.addr, v.len, NULL) : (const uint8_t *)"";
+	if (!key || !value)
+		return NULL;
+	*ret = arena_printf(arena, "%.*s=%.*s", (int)k.len, (const char *)key, (int)v.len,
+			    (const char *)value);
+	return *ret ? NULL : err_nomem();
+}
+
+struct err *labels_read(const struct proc *p, const struct spans *spans, const struct goroutine *g,
+			struct arena *arena, const char **ret)
+{
 	const char *text[LABELS_MAX];
 	struct labels l;
 	size_t n = 0;
 
 	*ret = NULL;
-	find_labels(h, g, &l);
+	find_labels(p, spans, g, &l);
 	for (size_t i = 0; i < l.n; i++) {
-		struct range k, v;
-		const uint8_t *kp, *vp;
-
-		if (!string_at(p, l.v[i].key, &k) || !string_at(p, l.v[i].value, &v))
-			continue;
-		kp = k.len ? image_ptr(p->img, k.addr, k.len, NULL) : (const uint8_t *)"";
-		vp = v.len ? image_ptr(p->img, v.addr, v.len, NULL) : (const uint8_t *)"";
-		if (!kp || !vp)
-			continue;
-		text[n] = arena_printf(arena, "%.*s=%.*s", (int)k.len, (const char *)kp, (int)v.len,
-				       (const char *)vp);
-		if (!text[n++])
-			return err_nomem();
+		TRY(label_text(p, &l.v[i], arena, &text[n]));
+		n += text[n] != NULL;
 	}
 	if (n)
 		qsort(text, n, sizeof(*text), text_cmp);

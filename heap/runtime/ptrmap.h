@@ -14,6 +14,9 @@
 #include "heap/runtime/proc.h"
 #include "heap/runtime/span.h"
 
+/* Type.Kind_ has the kind in its low bits; above them are flags, until Go 1.25. */
+enum { KIND_MASK = 0x1f };
+
 /* A type's mask, one bit per word, little-endian bytes, padded to 8 bytes. */
 struct gcmask {
 	uint64_t type;       /* address of the descriptor */

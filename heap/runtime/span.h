@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/vec.h"
 #include "heap/runtime/proc.h"
+#include "heap/runtime/unstable.h"
 
 enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT };
 /* spanInlineMarkBits: size, and marks[] in it */
@@ -77,14 +78,6 @@ struct spans {
 	struct arena arena;
 };
 
-/* A stop at which the heap's tables disagree: let go and stop again (DESIGN, "Stopped
- * anywhere"). */
-struct unstable {
-	const char *why; /* NULL: all is well */
-	uint64_t addr;
-	bool registers; /* the registers of a thread were not to be had */
-};
-
 /* Where the mspans are: allspans itself must be in the image. Appends ranges to fetch. */
 ERR_MUST_CHECK struct err *spans_plan_headers(struct proc *p, struct ranges *want);
 /* Reads the mspans, which must be in the image now. */
@@ -109,9 +102,14 @@ bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits,
 ERR_MUST_CHECK struct err *spans_attach(struct proc *p, struct spans *s);
 void spans_deinit(struct spans *s);
 
+enum { /* one table for 64 MB */
+       PAGE_TABLE_SHIFT = 26,
+       PAGE_TABLE = 1 << (PAGE_TABLE_SHIFT - GO_PAGE_SHIFT),
+};
+
 struct page_table {
-	uint64_t key;    /* addr >> 26 */
-	uint32_t *spans; /* 8192 entries: index + 1 of the span; 0: none */
+	uint64_t key;    /* addr >> PAGE_TABLE_SHIFT */
+	uint32_t *spans; /* PAGE_TABLE entries: index + 1 of the span; 0: none */
 };
 
 struct scan_span {
@@ -125,7 +123,7 @@ enum { SCAN_STEP = 64 };
 static inline struct span *spans_page(const struct spans *s, uint64_t addr)
 {
 	size_t lo = 0, hi = s->ntables;
-	uint64_t key = addr >> 26;
+	uint64_t key = addr >> PAGE_TABLE_SHIFT;
 	uint32_t i;
 
 	/* Most heaps are one piece. */
@@ -143,7 +141,7 @@ static inline struct span *spans_page(const struct spans *s, uint64_t addr)
 		if (lo == s->ntables || s->tables[lo].key != key)
 			return NULL;
 	}
-	i = s->tables[lo].spans[addr >> GO_PAGE_SHIFT & 8191];
+	i = s->tables[lo].spans[addr >> GO_PAGE_SHIFT & (PAGE_TABLE - 1)];
 	return i ? &s->v[i - 1] : NULL;
 }
 

@@ -1,0 +1,109 @@
+/*
+ * EXE, whatever TARGET is: opened, found in the process, and held against what runs there.
+ */
+#include <elf.h>
+
+#include "heap/acquire/acquire_int.h"
+#include "target/guest.h"
+#include "target/library.h"
+
+/* ------------------------------------------------------------------ progress */
+
+static void progress_read(void *arg, uint64_t bytes)
+{
+	struct acquire *a = arg;
+
+	image_settle(a->img, bytes);
+	if (a->o.progress)
+		a->o.progress(a->o.arg, "reading", (double)bytes / 1e6,
+			      (double)image_stats(a->img).planned / 1e6, "MB");
+}
+
+static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+	struct acquire *a = arg;
+
+	if (a->o.progress)
+		a->o.progress(a->o.arg, phase, (double)done / 1e6, (double)total / 1e6,
+			      "M objects");
+}
+
+/* ------------------------------------------------------------------ the steps */
+
+struct err *acquire_open_exe(struct acquire *a, const char *path)
+{
+	TRY(elf_open(path, &a->exe));
+	TRY(heap_create(a->exe, a->o.debug, a->o.ndebug, &a->heap));
+	a->report->exe = elf_path(a->exe);
+	a->report->build_id =
+		*elf_go_build_id(a->exe) ? elf_go_build_id(a->exe) : elf_gnu_build_id(a->exe);
+	heap_set_progress(a->heap, progress_heap, a);
+	return NULL;
+}
+
+/* A shared object's place: where the dynamic linker has what this file is. */
+static struct err *find_library(struct acquire *a, uint64_t *bias)
+{
+	_cleanup_(libraries_deinit) struct libraries libs = VEC_INIT;
+	bool found;
+
+	TRY(libraries_read(a->target, elf_fmt(a->exe), &libs));
+	for (size_t i = 0; i < libs.n; i++) {
+		TRY(library_is(a->target, &libs.v[i], a->exe, &found));
+		if (found) {
+			*bias = libs.v[i].bias;
+			return NULL;
+		}
+	}
+	return err_create(ERR_BADDATA,
+			  "%s is not among the process's shared libraries (or another build of it "
+			  "is)",
+			  elf_path(a->exe));
+}
+
+/* The place of a PIE or a shared object; everything else is where it was linked. */
+static struct err *find_bias(struct acquire *a, uint64_t *bias)
+{
+	uint64_t entry;
+
+	*bias = 0;
+	if (a->guest)
+		*bias = guest_bias(a->guest);
+	if (a->guest || !elf_is_dyn(a->exe))
+		return NULL;
+	if (elf_is_library(a->exe))
+		return find_library(a, bias);
+	TRY(err_wrapf(target_auxv(a->target, AT_ENTRY, &entry), "finding where %s is loaded",
+		      elf_path(a->exe)));
+	*bias = entry - elf_entry(a->exe);
+	return NULL;
+}
+
+struct err *acquire_attach(struct acquire *a)
+{
+	TRY(find_bias(a, &a->bias));
+	TRY(image_create(elf_fmt(a->exe), &a->img));
+	if (a->o.save)
+		image_remember(a->img);
+	if (a->o.spare_memory)
+		image_spare_memory(a->img);
+	target_set_progress(a->target, progress_read, a);
+	TRY(heap_attach(a->heap, a->target, a->img, a->bias));
+	image_set_source(a->img, target_memory(a->target));
+	return NULL;
+}
+
+struct err *acquire_verify(struct acquire *a, size_t *compared)
+{
+	struct err *err = heap_verify(a->heap, target_memory(a->target), compared), *e;
+
+	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
+		return err;
+	if (a->o.force)
+		e = report_note(a->report, "%s (--force)", err->msg);
+	else
+		e = err_create(err->code, "%s; give the file that was started, or --force to go on",
+			       err->msg);
+	err_destroy(err);
+	return e;
+}

@@ -1,0 +1,290 @@
+/*
+ * The analysis, from the image alone: walks and scans stacks, collects roots, marks, names, and
+ * fills the report.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "heap/heap_int.h"
+#include "heap/mark/mark.h"
+#include "heap/mark/name.h"
+#include "heap/report/account_heap.h"
+#include "heap/report/goroutine_heap.h"
+
+DEFINE_CLEANUP(types_destroy, struct types *)
+
+/* ------------------------------------------------------------------ stacks and roots */
+
+static void goroutine_partial(struct captured *c, struct goroutine *g, const struct err *why)
+{
+	g->partial = true;
+	g->why = arena_strdup(&c->proc.modules.arena, why->msg);
+	if (!g->why)
+		g->why = "its stack maps make no sense";
+}
+
+static bool is_damage(const struct err *err)
+{
+	return err_is(err, ERR_FAULT) || err_is(err, ERR_BADDATA) || err_is(err, ERR_UNSUPPORTED);
+}
+
+/* Walks and scans one stack.  One whose maps cannot be used is scanned conservatively. */
+static struct err *scan_stack(struct captured *c, size_t i)
+{
+	size_t before = c->roots.n;
+	struct err *err;
+
+	TRY(stacks_walk(&c->proc, &c->stacks, i));
+	err = stacks_scan(&c->proc, &c->stacks, &c->spans, i, &c->roots);
+	if (!is_damage(err))
+		return err;
+	goroutine_partial(c, &c->stacks.gs.v[i], err);
+	err_destroy(err);
+	c->roots.n = before;
+	/* Where this fails, its defers cannot be read either. */
+	err_destroy(stacks_scan(&c->proc, &c->stacks, &c->spans, i, &c->roots));
+	return NULL;
+}
+
+static struct err *scheduler_add(struct captured *c, uint64_t addr)
+{
+	struct span *sp = spans_find(&c->spans, addr);
+	uint64_t *val;
+
+	if (!sp)
+		return NULL;
+	sp->scheduler = true;
+	return map64_put(&c->scheduler, sp->first_id + span_index(sp, addr), 1, &val, NULL);
+}
+
+/* Finds the objects that marking enters last: ps, gs and ms. */
+static struct err *find_scheduler(struct captured *c)
+{
+	uint64_t ptr, len, pp;
+
+	TRY(proc_slice(&c->proc, c->proc.var.allp, &ptr, &len));
+	for (uint64_t i = 0; i < len; i++) {
+		TRY(image_read_word(c->proc.img, ptr + i * c->proc.fmt.word, &pp));
+		TRY(scheduler_add(c, pp));
+	}
+	for (size_t i = 0; i < c->stacks.gs.n; i++)
+		TRY(scheduler_add(c, c->stacks.gs.v[i].addr));
+	for (size_t i = 0; i < c->stacks.ms.n; i++)
+		TRY(scheduler_add(c, c->stacks.ms.v[i].addr));
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ the report */
+
+enum { PARTIAL_NOTES = 5 };
+
+static uint32_t count_machines(const struct captured *c)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < c->stacks.ms.n; i++)
+		n += c->stacks.ms.v[i].procid != 0;
+	return n;
+}
+
+/* Notes the threads that run a goroutine and whose registers nobody could give. */
+static struct err *note_machines(const struct captured *c, struct report *r)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < c->stacks.ms.n; i++) {
+		const struct machine *m = &c->stacks.ms.v[i];
+
+		if (m->thread >= 0 || !m->curg || !m->procid)
+			continue;
+		for (size_t j = 0; j < c->stacks.gs.n; j++) {
+			const struct goroutine *g = &c->stacks.gs.v[j];
+
+			if (g->addr == m->curg && g->status == G_RUNNING && n++ < PARTIAL_NOTES)
+				TRY(report_note(r,
+						"the registers of thread %" PRIu64
+						" could not be had: goroutine %" PRIu64
+						"'s stack was scanned without them",
+						m->procid, g->goid));
+		}
+	}
+	return n > PARTIAL_NOTES ?
+		       report_note(r, "and those of %u more threads", n - PARTIAL_NOTES) :
+		       NULL;
+}
+
+static struct err *note_goroutines(const struct captured *c, struct report *r)
+{
+	for (size_t i = 0; i < c->stacks.gs.n; i++) {
+		const struct goroutine *g = &c->stacks.gs.v[i];
+
+		if (goroutine_is_dead(g))
+			continue;
+		r->goroutines++;
+		if (!g->partial)
+			continue;
+		if (r->goroutines_partial++ < PARTIAL_NOTES)
+			TRY(report_note(r, "goroutine %" PRIu64 " was scanned conservatively: %s",
+					g->goid, g->why));
+	}
+	if (r->goroutines_partial > PARTIAL_NOTES)
+		TRY(report_note(r, "and %u more goroutines",
+				r->goroutines_partial - PARTIAL_NOTES));
+	if (!r->threads)
+		r->threads = count_machines(c);
+	return note_machines(c, r);
+}
+
+static struct err *detail_heap(const struct captured *c, const struct mark *m, struct report *r)
+{
+	const struct image_stats st = image_stats(c->proc.img);
+	const struct runtime_vars *v = &c->proc.var;
+
+	TRY(report_detail(r,
+			  "reads: %" PRIu64 " rounds, %" PRIu64 " holes (%" PRIu64
+			  " bytes, the first at 0x%" PRIx64 "), %" PRIu64 " objects unread",
+			  st.fetches, st.holes, st.hole_bytes, st.first_hole, m->unread));
+	if (c->proc.stripped)
+		TRY(report_detail(r,
+				  "found by shape: mheap_ 0x%" PRIx64 ", allgs 0x%" PRIx64
+				  ", allp 0x%" PRIx64 ", allm 0x%" PRIx64 ", allfin 0x%" PRIx64
+				  ", gcCleanups 0x%" PRIx64 ", itabTable 0x%" PRIx64,
+				  v->mheap_, v->allgptr, v->allp, v->allm, v->allfin, v->gcCleanups,
+				  v->itabTable));
+	return report_detail(
+		r, "heap: %zu spans in use, %" PRIu64 " slots, sweep generation %" PRIu64 "%s",
+		c->spans.n, c->spans.nids, c->spans.sweepgen,
+		c->spans.green_tea ? ", inline mark bits" : "");
+}
+
+static struct err *fill_report(const struct heap *h, const struct mark *m, struct report *r)
+{
+	const struct captured *c = &h->captured;
+	const struct image_stats st = image_stats(c->proc.img);
+
+	r->version = c->proc.version;
+	r->goarch = c->proc.arch->name;
+	if (h->layout.note)
+		TRY(report_note(r, "%s", h->layout.note));
+	r->live_bytes = m->live_bytes;
+	r->live_objects = m->live_objects;
+	for (size_t i = 0; i < c->spans.n; i++) {
+		const struct span *s = &c->spans.v[i];
+
+		r->allocated_objects += s->alloc_count;
+		r->allocated_bytes += s->alloc_count * s->elemsize;
+	}
+	r->unreachable_objects = c->spans.allocated - m->live_objects;
+	r->unreachable_bytes = c->spans.allocated_bytes - m->live_bytes;
+	r->failed_reads = st.holes + m->unread;
+	r->failed_bytes = st.hole_bytes;
+	TRY(note_goroutines(c, r));
+	return detail_heap(c, m, r);
+}
+
+/* CPU time and the most memory so far of each phase of the analysis, for -v. */
+struct phases {
+	double cpu;
+	struct {
+		const char *name;
+		double cpu, peak_mb;
+	} v[8];
+	size_t n;
+};
+
+static void phase_done(struct phases *ph, const char *name)
+{
+	double now = clock_cpu_seconds();
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	ph->v[ph->n].name = name;
+	ph->v[ph->n].cpu = now - ph->cpu;
+	ph->v[ph->n++].peak_mb = (double)ru.ru_maxrss * 1024 / 1e6;
+	ph->cpu = now;
+}
+
+static double per_second(uint64_t objects, double cpu)
+{
+	return cpu > 0 ? (double)objects / cpu / 1e6 : 0;
+}
+
+static struct err *report_costs(const struct captured *c, const struct mark *m,
+				const struct profile *p, const struct phases *ph, struct report *r)
+{
+	const struct image_stats st = image_stats(c->proc.img);
+	const struct spans *s = &c->spans;
+	uint64_t spans = s->n * sizeof(*s->v) + s->ntables * PAGE_TABLE * sizeof(uint32_t);
+	uint64_t marks = (s->nscan * sizeof(*m->place)) + s->nids / 4;
+	uint64_t nodes = p->nodes.n * (sizeof(*p->nodes.v) + 2 * sizeof(struct map64_slot));
+
+	for (size_t i = 0; i < ph->n; i++)
+		TRY(report_detail(r, "CPU: %s %.2f s, %.1f M objects/s; peak memory so far %.1f MB",
+				  ph->v[i].name, ph->v[i].cpu,
+				  per_second(m->live_objects, ph->v[i].cpu), ph->v[i].peak_mb));
+	TRY(report_detail(r,
+			  "memory: image %.1f MB, spans %.1f MB, marks %.1f MB (%.1f bytes per "
+			  "slot), frontier %.1f MB (%zu objects), profile %.1f MB",
+			  (double)st.fetched / 1e6, (double)spans / 1e6, (double)marks / 1e6,
+			  s->nids ? (double)marks / (double)s->nids : 0,
+			  (double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest,
+			  (double)nodes / 1e6));
+	if (st.file_bytes)
+		return report_detail(r,
+				     "image: %.1f MB of it in an unlinked file below TMPDIR, at "
+				     "most %.1f MB of that in memory",
+				     (double)st.file_bytes / 1e6, (double)st.file_budget / 1e6);
+	if (st.no_file)
+		return report_detail(r, "image: all in memory: %s", st.no_file);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ the order */
+
+static struct err *find_roots(struct captured *c)
+{
+	TRY(spans_attach(&c->proc, &c->spans));
+	for (size_t i = 0; i < c->stacks.gs.n; i++)
+		TRY(scan_stack(c, i));
+	TRY(roots_collect(&c->proc, &c->spans, &c->masks, &c->roots));
+	return find_scheduler(c);
+}
+
+static struct err *analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
+			   struct report *r)
+{
+	struct name_options names = { o->max_depth, o->stack_paths };
+	struct captured *c = &h->captured;
+	_cleanup_(cleanup_types_destroy) struct types *types = NULL;
+	_cleanup_(places_deinit) struct places places = { 0 };
+	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
+	_cleanup_free_ struct mark_root *roots = NULL;
+	_cleanup_(mark_deinit) struct mark mark = { 0 };
+	struct phases ph = { 0 };
+	size_t nroots;
+
+	phase_done(&ph, "capture");
+	TRY(find_roots(c));
+	TRY(debug_open(h, r));
+	TRY(debug_types(h, &types));
+	TRY(places_init(&places, c, types, &profile->frames));
+	TRY(name_roots(c, &places, &arena, &roots, &nroots));
+	binaries_locals_done(&c->proc.binaries);
+	phase_done(&ph, "stacks and roots");
+	TRY(mark_run(&mark, c, &places, roots, nroots));
+	phase_done(&ph, "marking");
+	TRY(name_objects(&mark, &names, profile, r));
+	phase_done(&ph, "naming");
+	TRY(fill_report(h, &mark, r));
+	TRY(account_make(c, &mark, profile, r));
+	TRY(goroutine_report_make(c, o->goroutines, r->time_mono_ns, &r->goroutines_of));
+	return report_costs(c, &mark, profile, &ph, r);
+}
+
+struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
+			 struct report *r)
+{
+	return err_wrapf(analyse(h, o, profile, r), "analysing the heap");
+}
