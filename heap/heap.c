@@ -220,7 +220,8 @@ static struct err *sample(const struct proc *p, uint64_t addr, uint64_t len, str
 		       NULL;
 }
 
-/* Appends the build ids, and at most SAMPLES pieces of code and constants from all over the file. */
+/* Appends the build ids, and at most SAMPLES pieces of code and constants from all over the
+ * file. */
 static struct err *verify_plan(const struct proc *p, struct ranges *ret)
 {
 	const struct elf_segment *segs;

@@ -3,10 +3,10 @@
  * all.  Numbers, and whatever else a program keeps in its variables, objects and stacks, become
  * zero.
  *
- *	objects		pointers by the collector's maps, nothing of free slots; gs, ms, ps and
- *			defers stay whole
- *	variables	pointers by the modules' masks; the runtime's own, by the symbol table, stay
- *			whole
+ *	objects		pointers by the collector's maps, nothing of free slots; gs, ms, ps
+ *			and defers stay whole
+ *	variables	pointers by the modules' masks; the runtime's own, by the symbol
+ *			table, stay whole
  *	stacks, registers	words that point to an object, a stack, code or a variable
  *	the runtime's tables	stay whole
  */

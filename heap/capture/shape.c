@@ -1,3 +1,8 @@
+/*
+ * Whether memory has the shape that the layout says (heap/capture/shape.h).  Each function tallies,
+ * field by field, how often it was looked at and how often it could not be what it is said to be;
+ * judge() turns a field that is wrong too often into an error.
+ */
 #include "heap/capture/shape.h"
 
 #include <inttypes.h>
@@ -28,8 +33,7 @@ static struct err *judge(const struct tally *t, size_t n)
 	return NULL;
 }
 
-/* The i-th pointer of the slice at var, and what it points to, size bytes; NULL: not in the
- * image. */
+/* The i-th of the pointers at ptr, and what it points to, size bytes; NULL: not in the image. */
 static const uint8_t *element(const struct proc *p, uint64_t ptr, uint64_t i, uint64_t size,
 			      uint64_t *at)
 {
@@ -38,7 +42,7 @@ static const uint8_t *element(const struct proc *p, uint64_t ptr, uint64_t i, ui
 	return image_ptr(p->img, *at, size, NULL);
 }
 
-/* A word of the struct at addr, with all that is between. */
+/* A word of the struct at addr. */
 static bool word_at(const struct proc *p, uint64_t addr, enum layout_id id, uint64_t *ret)
 {
 	return proc_try_word(p, addr + layout_off(&p->layout, id), ret);
@@ -112,8 +116,7 @@ struct err *shape_mheap(const struct proc *p)
 
 	if (proc_try_word(p, spans, &ptr) && proc_try_word(p, spans + p->fmt.word, &len) &&
 	    proc_try_word(p, spans + 2 * p->fmt.word, &cap))
-		t[0].bad = !(ptr >= 4096 && !(ptr & (p->fmt.word - 1)) && len <= cap &&
-			     len <= LIMIT_SPANS);
+		t[0].bad = !(proc_is_pointer(p, ptr) && len <= cap && len <= LIMIT_SPANS);
 	if (proc_try_uint(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_sweepgen), 4, &gen))
 		t[1].bad = gen & 1;
 	return judge(t, 2);
@@ -121,7 +124,8 @@ struct err *shape_mheap(const struct proc *p)
 
 /* ------------------------------------------------------------------ spans */
 
-enum { SPAN_CLASSES = 68 * 2, SWEEPGEN_AHEAD = 3 };
+/* mspan.sweepgen is at most this far from mheap.sweepgen (mheap.go). */
+enum { SWEEPGEN_BEHIND = 2, SWEEPGEN_AHEAD = 3 };
 
 /* What the spans of one class have in common, as the first of them has it. */
 struct span_class {
@@ -165,15 +169,15 @@ static void look_span(const struct proc *p, const uint8_t *b, uint64_t sweepgen,
 	size = proc_peek(p, b, L_mspan_elemsize);
 	n = proc_peek(p, b, L_mspan_nelems);
 	look(&t[T_LIMIT], proc_peek(p, b, L_mspan_limit) - start <= bytes);
-	look(&t[T_CLASS], class < SPAN_CLASSES);
-	if (class < SPAN_CLASSES && class >> 1) {
+	look(&t[T_CLASS], class < NUM_SPAN_CLASSES);
+	if (class < NUM_SPAN_CLASSES && spanclass_size(class)) {
 		/* All of a class are alike, and larger classes have larger slots: the first of
 		 * each is the measure. */
-		c = &classes[class >> 1];
+		c = &classes[spanclass_size(class)];
 		if (!c->npages)
 			*c = (struct span_class){ size, npages };
-		look(&t[T_SIZE], size >= 8 && size <= 32768 && !(size & 7) && c->elemsize == size &&
-					 c->npages == npages);
+		look(&t[T_SIZE], size >= 8 && size <= MAX_SMALL_SIZE && !(size & 7) &&
+					 c->elemsize == size && c->npages == npages);
 		/* bitmaps and inline marks take up to a sixteenth */
 		look(&t[T_NELEMS],
 		     n && size && n <= bytes / size && (n + 1) * size > bytes - bytes / 16);
@@ -183,10 +187,10 @@ static void look_span(const struct proc *p, const uint8_t *b, uint64_t sweepgen,
 	}
 	look(&t[T_FREE], proc_peek(p, b, L_mspan_freeindex) <= n);
 	look(&t[T_COUNT], proc_peek(p, b, L_mspan_allocCount) <= n);
-	look(&t[T_BITS], proc_peek(p, b, L_mspan_allocBits) >= 4096);
-	look(&t[T_MARKS], proc_peek(p, b, L_mspan_gcmarkBits) >= 4096);
+	look(&t[T_BITS], proc_peek(p, b, L_mspan_allocBits) >= MIN_LEGAL_POINTER);
+	look(&t[T_MARKS], proc_peek(p, b, L_mspan_gcmarkBits) >= MIN_LEGAL_POINTER);
 	gen = (int32_t)(uint32_t)(proc_peek(p, b, L_mspan_sweepgen) - sweepgen);
-	look(&t[T_GEN], gen >= -2 && gen <= SWEEPGEN_AHEAD);
+	look(&t[T_GEN], gen >= -SWEEPGEN_BEHIND && gen <= SWEEPGEN_AHEAD);
 }
 
 struct err *shape_spans(const struct proc *p)
@@ -200,14 +204,11 @@ struct err *shape_spans(const struct proc *p)
 		[T_MARKS] = { "mspan.gcmarkBits" }, [T_GEN] = { "mspan.sweepgen" },
 	};
 	uint32_t size = layout_size(&p->layout, LS_mspan);
-	struct span_class classes[SPAN_CLASSES / 2] = { 0 };
+	struct span_class classes[NUM_SIZE_CLASSES] = { 0 };
 	uint64_t ptr, len, at, sweepgen;
-	struct err *err;
 
-	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr,
-			      &len)) ||
-	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &sweepgen)))
-		return err;
+	TRY(proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len));
+	TRY(proc_get(p, p->var.mheap_, L_mheap_sweepgen, &sweepgen));
 	for (uint64_t i = 0; i < len; i++) {
 		const uint8_t *b = element(p, ptr, i, size, &at);
 
@@ -255,7 +256,7 @@ struct err *shape_machines(const struct proc *p, const struct stacks *s)
 	for (size_t i = 0; i < s->ms.n; i++) {
 		uint64_t m = s->ms.v[i].addr;
 
-		/* One that is being made has no g0 yet; curg is set before curg.m, and cleared
+		/* An m that is being made has no g0 yet; curg is set before curg.m, and cleared
 		 * after it. */
 		if (word_at(p, m, L_m_g0, &v) && v)
 			look(&t[0], leads_back(p, v, L_g_m, m, false));
@@ -310,7 +311,8 @@ struct err *shape_goroutines(const struct proc *p, const struct spans *spans,
 		if (!b)
 			continue;
 		look(&t[SLOT], is_slot_of(spans, g->addr, size));
-		look(&t[STATUS], g->status <= G_DEADEXTRA && g->status != 5 && g->status != 7);
+		look(&t[STATUS],
+		     g->status <= G_DEADEXTRA && g->status != G_MORIBUND && g->status != G_ENQUEUE);
 		if (goroutine_is_dead(g))
 			continue; /* without a stack, or not for long */
 		self = proc_peek(p, b + layout_off(&p->layout, L_g_sched), L_gobuf_g);
@@ -333,16 +335,12 @@ struct err *shape_goroutines(const struct proc *p, const struct spans *spans,
 	return judge(t, NT);
 }
 
-enum { P_DEAD = 4 };
-
 struct err *shape_ps(const struct proc *p, const struct spans *spans)
 {
 	struct tally t[] = { { "allp" }, { "p.id" }, { "p.status" }, { "p.m" }, { "p.mcache" } };
 	uint64_t size = layout_off(&p->layout, L_p_mcache) + p->fmt.word, ptr, len, at;
-	struct err *err = proc_slice(p, p->var.allp, &ptr, &len);
 
-	if (err)
-		return err;
+	TRY(proc_slice(p, p->var.allp, &ptr, &len));
 	if (len > LIMIT_PS)
 		return err_create(ERR_LIMIT, "runtime.allp has %" PRIu64 " entries", len);
 	for (uint64_t i = 0; i < len; i++) {
@@ -359,8 +357,7 @@ struct err *shape_ps(const struct proc *p, const struct spans *spans)
 		if (m)
 			look(&t[3], leads_back(p, m, L_m_p, at, true));
 		/* off the heap; only a dead p has none */
-		look(&t[4], mcache ? mcache >= 4096 && !(mcache & (p->fmt.word - 1)) &&
-					     !spans_find(spans, mcache) :
+		look(&t[4], mcache ? proc_is_pointer(p, mcache) && !spans_find(spans, mcache) :
 				     proc_peek(p, b, L_p_status) == P_DEAD);
 	}
 	return judge(t, sizeof(t) / sizeof(*t));
@@ -382,13 +379,13 @@ static uint64_t cache_of(const struct proc *p, uint64_t i, uint64_t allp)
 struct err *shape_plan_caches(const struct proc *p, struct ranges *want)
 {
 	uint64_t ptr, len, mcache;
-	struct err *err = proc_slice(p, p->var.allp, &ptr, &len);
 
-	for (uint64_t i = 0; i < len && i < LIMIT_PS && !err; i++)
+	TRY(proc_slice(p, p->var.allp, &ptr, &len));
+	for (uint64_t i = 0; i < len && i < LIMIT_PS; i++)
 		if ((mcache = cache_of(p, i, ptr)))
-			err = vec_push(want, ((struct range){
-						     mcache, layout_size(&p->layout, LS_mcache) }));
-	return err;
+			TRY(vec_push(want, ((struct range){ mcache,
+							    layout_size(&p->layout, LS_mcache) })));
+	return NULL;
 }
 
 /* mcache.alloc[i] leads to a span of class i; or to one for none, which is not in use. */
@@ -396,9 +393,9 @@ struct err *shape_caches(const struct proc *p)
 {
 	uint64_t n = layout_size(&p->layout, L_mcache_alloc) / p->fmt.word, ptr, len, mcache, at;
 	struct tally t = { "mcache.alloc" };
-	struct err *err = proc_slice(p, p->var.allp, &ptr, &len);
 
-	for (uint64_t i = 0; i < len && i < LIMIT_PS && !err; i++) {
+	TRY(proc_slice(p, p->var.allp, &ptr, &len));
+	for (uint64_t i = 0; i < len && i < LIMIT_PS; i++) {
 		mcache = cache_of(p, i, ptr);
 		for (uint64_t j = 0; mcache && j < n; j++) {
 			const uint8_t *b =
@@ -409,12 +406,13 @@ struct err *shape_caches(const struct proc *p)
 				look(&t, proc_peek(p, b, L_mspan_spanclass) == j);
 		}
 	}
-	return err ? err : judge(&t, 1);
+	return judge(&t, 1);
 }
 
-/* The first of each span: its offset is in the span. */
+/* The first special of each span: its offset is in the span. */
 struct err *shape_specials(const struct proc *p, const struct spans *s)
 {
+	enum { SPECIAL_KINDS = 32 }; /* more than any release has */
 	struct tally t[] = { { "special.offset" }, { "special.kind" } };
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -425,8 +423,8 @@ struct err *shape_specials(const struct proc *p, const struct spans *s)
 				    NULL)))
 			continue;
 		look(&t[0], proc_peek(p, b, L_special_offset) < s->v[i].npages * GO_PAGE);
-		look(&t[1],
-		     proc_peek(p, b, L_special_kind) && proc_peek(p, b, L_special_kind) < 32);
+		look(&t[1], proc_peek(p, b, L_special_kind) &&
+				    proc_peek(p, b, L_special_kind) < SPECIAL_KINDS);
 	}
 	return judge(t, 2);
 }

@@ -42,98 +42,88 @@ static struct range bitmap_range(const struct proc *p, uint64_t ha, uint64_t add
 	return (struct range){ ha + layout_off(&p->layout, L_heapArena_bitmap) + lo, hi - lo };
 }
 
-/* One arena at a time: fn gets each part of a SPAN_ARENA span. */
+/* Calls fn with each part of a SPAN_ARENA span that lies in one arena. */
 static struct err *each_part(struct proc *p, const struct spans *s,
 			     struct err *(*fn)(struct proc *p, uint64_t addr, uint64_t end,
 					       struct ranges *want),
 			     struct ranges *want)
 {
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < s->n && !err; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		uint64_t addr = s->v[i].base, end = addr + s->v[i].npages * GO_PAGE;
 
 		if (s->v[i].ptrs != SPAN_ARENA)
 			continue;
-		while (addr < end && !err) {
+		while (addr < end) {
 			uint64_t upto = arena_end(p, addr) < end ? arena_end(p, addr) : end;
 
-			err = fn(p, addr, upto, want);
+			TRY(fn(p, addr, upto, want));
 			addr = upto;
 		}
 	}
-	return err;
+	return NULL;
 }
 
-static struct err *entry_addr(struct proc *p, uint64_t addr, uint64_t *ret)
+/* Where mheap.arenas has the arena of addr. */
+static struct err *entry_addr(const struct proc *p, uint64_t addr, uint64_t *ret)
 {
 	uint64_t l2;
-	struct err *err = image_read_word(
-		p->img, p->var.mheap_ + layout_off(&p->layout, L_mheap_arenas), &l2);
 
-	*ret = err ? 0 : l2 + arena_index(p, addr) % p->arch->arena_l2 * p->fmt.word;
-	return err;
+	TRY(image_read_word(p->img, p->var.mheap_ + layout_off(&p->layout, L_mheap_arenas), &l2));
+	*ret = l2 + arena_index(p, addr) % p->arch->arena_l2 * p->fmt.word;
+	return NULL;
 }
 
 static struct err *plan_entry(struct proc *p, uint64_t addr, uint64_t end, struct ranges *want)
 {
 	uint64_t *slot, entry;
 	bool is_new;
-	struct err *err = map64_put(&p->arenas, arena_index(p, addr), 0, &slot, &is_new);
 
-	if (err || !is_new)
-		return err;
-	err = entry_addr(p, addr, &entry);
-	return err ? err : vec_push(want, ((struct range){ entry, p->fmt.word }));
+	TRY(map64_put(&p->arenas, arena_index(p, addr), 0, &slot, &is_new));
+	if (!is_new)
+		return NULL;
+	TRY(entry_addr(p, addr, &entry));
+	return vec_push(want, ((struct range){ entry, p->fmt.word }));
 }
 
 static struct err *plan_bitmap(struct proc *p, uint64_t addr, uint64_t end, struct ranges *want)
 {
-	uint64_t *slot = map64_get(&p->arenas, arena_index(p, addr)), entry;
+	uint64_t *slot = map64_get(&p->arenas, arena_index(p, addr)), entry, lo, hi;
 	struct range r;
-	struct err *err;
 
 	if (!*slot) {
-		err = entry_addr(p, addr, &entry);
-		if (!err)
-			err = image_read_word(p->img, entry, slot);
-		if (err)
-			return err;
+		TRY(entry_addr(p, addr, &entry));
+		TRY(image_read_word(p->img, entry, slot));
 	}
 	r = bitmap_range(p, *slot, addr, end);
-	err = vec_push(want, r);
-	if (!err && !two_bits(p)) {
-		uint64_t lo =
-			(r.addr - *slot - layout_off(&p->layout, L_heapArena_bitmap)) / p->fmt.word;
-		uint64_t hi = lo + r.len / p->fmt.word;
+	TRY(vec_push(want, r));
+	if (two_bits(p))
+		return NULL;
+	lo = (r.addr - *slot - layout_off(&p->layout, L_heapArena_bitmap)) / p->fmt.word;
+	hi = lo + r.len / p->fmt.word;
+	return vec_push(
+		want,
+		((struct range){ *slot + layout_off(&p->layout, L_heapArena_noMorePtrs) + lo / 8,
+				 hi / 8 - lo / 8 + 1 }));
+}
 
-		err = vec_push(
-			want,
-			((struct range){ *slot + layout_off(&p->layout, L_heapArena_noMorePtrs) +
-						 lo / 8,
-					 hi / 8 - lo / 8 + 1 }));
-	}
-	return err;
+static struct err *fetch_bitmaps(struct proc *p, const struct spans *s)
+{
+	enum { BITMAPS_GAP = 256 };
+	_cleanup_vec_ struct ranges want = VEC_INIT;
+
+	TRY(each_part(p, s, plan_entry, &want));
+	TRY(image_need(p->img, &want, BITMAPS_GAP));
+	want.n = 0;
+	TRY(each_part(p, s, plan_bitmap, &want));
+	return image_need(p->img, &want, BITMAPS_GAP);
 }
 
 struct err *arenas_fetch(struct proc *p, const struct spans *s)
 {
-	struct ranges want = VEC_INIT;
-	struct err *err;
-
 	map64_deinit(&p->arenas);
 	if (!layout_has(&p->layout, L_heapArena_bitmap))
 		return NULL;
-	err = each_part(p, s, plan_entry, &want);
-	if (!err)
-		err = image_need(p->img, &want, 256);
-	want.n = 0;
-	if (!err)
-		err = each_part(p, s, plan_bitmap, &want);
-	if (!err)
-		err = image_need(p->img, &want, 256);
-	vec_deinit(&want);
-	return err_wrapf(err, "reading the arenas' bitmaps");
+	return err_wrapf(fetch_bitmaps(p, s), "reading the arenas' bitmaps");
 }
 
 static bool bits_of_two(const struct proc *p, uint64_t ha, uint64_t addr, uint64_t n,
@@ -179,7 +169,7 @@ static bool bits_of_one(const struct proc *p, uint64_t ha, uint64_t addr, uint64
 		*got += take;
 		addr += take * p->fmt.word;
 		n -= take;
-		/* it speaks of what follows the word */
+		/* noMorePtrs speaks of what follows the word */
 		*stop = off + take == per && more >> (idx & 7) & 1;
 	}
 	return true;

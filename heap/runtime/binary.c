@@ -1,3 +1,6 @@
+/*
+ * EXE and plugins: what is loaded where, by EXE's program headers and by the dynamic linker's list.
+ */
 #include "heap/runtime/binary.h"
 
 #include <inttypes.h>
@@ -6,6 +9,8 @@
 
 #include "base/limits.h"
 #include "heap/runtime/proc.h"
+
+DEFINE_CLEANUP(elf_destroy, struct elf *)
 
 static void binary_deinit(struct binary *b, bool owned)
 {
@@ -79,14 +84,12 @@ struct err *binary_place(struct binary *b, uint64_t bias)
 {
 	const struct elf_segment *s;
 	size_t n = elf_segments(b->elf, &s);
-	struct err *err = NULL;
 
 	b->bias = bias;
-	for (size_t i = 0; i < n && !err; i++)
-		err = vec_push(&b->segments,
-			       ((struct library_segment){ s[i].addr + bias, s[i].memsz, s[i].write,
-							  s[i].exec }));
-	return err;
+	for (size_t i = 0; i < n; i++)
+		TRY(vec_push(&b->segments, ((struct library_segment){ s[i].addr + bias, s[i].memsz,
+								      s[i].write, s[i].exec })));
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ plugins */
@@ -108,62 +111,66 @@ static struct err *add_plugin(struct proc *p, const struct library *l)
 /* All of it but the code; with that, where tables share a segment with it (old linkers). */
 static struct err *fetch_segments(struct proc *p, const struct library *l)
 {
-	struct ranges want = VEC_INIT;
-	struct err *err = NULL;
+	_cleanup_vec_ struct ranges want = VEC_INIT;
 	bool apart = false;
 
+	for (size_t i = 1; i < l->segments.n; i++) /* the first has the headers */
+		apart |= !l->segments.v[i].exec && !l->segments.v[i].write;
 	for (size_t i = 0; i < l->segments.n; i++)
-		/* the first has the headers */
-		apart |= !l->segments.v[i].exec && !l->segments.v[i].write && i;
-	for (size_t i = 0; i < l->segments.n && !err; i++)
 		if (!l->segments.v[i].exec || !apart)
-			err = vec_push(&want, ((struct range){ l->segments.v[i].addr,
-							       l->segments.v[i].len }));
-	if (!err)
-		err = image_need(p->img, &want, 0);
-	vec_deinit(&want);
-	return err;
+			TRY(vec_push(&want, ((struct range){ l->segments.v[i].addr,
+							     l->segments.v[i].len })));
+	return image_need(p->img, &want, 0);
+}
+
+/* The library that has a moduledata; NULL: none.  Where none has it, the list is read again,
+ * once. */
+static struct err *find_module_library(struct libraries *libs,
+				       struct err *(*read_libs)(void *arg, struct libraries *ret),
+				       void *arg, uint64_t md, bool *fresh,
+				       const struct library **ret)
+{
+	*ret = libraries_at(libs, md);
+	if (!*ret && !*fresh) {
+		*fresh = true; /* it may have been loaded since */
+		TRY(read_libs(arg, libs));
+		*ret = libraries_at(libs, md);
+	}
+	return NULL;
+}
+
+static struct err *fetch_modules(struct proc *p, struct libraries *libs,
+				 struct err *(*read_libs)(void *arg, struct libraries *ret),
+				 void *arg)
+{
+	uint64_t md = p->var.firstmoduledata, plugins = 0;
+	bool fresh = false;
+
+	for (;;) {
+		const struct library *l;
+
+		TRY(proc_get(p, md, L_moduledata_next, &md));
+		if (!md)
+			return NULL;
+		if (binary_at(p, md))
+			continue;
+		TRY(find_module_library(libs, read_libs, arg, md, &fresh, &l));
+		if (!l || ++plugins > LIMIT_MODULES)
+			return err_create(ERR_BADDATA,
+					  "a Go module at 0x%" PRIx64
+					  " is in no shared library that the dynamic linker knows",
+					  md);
+		TRY(add_plugin(p, l));
+		TRY(fetch_segments(p, l));
+	}
 }
 
 struct err *binaries_fetch(struct proc *p, struct libraries *libs,
 			   struct err *(*read_libs)(void *arg, struct libraries *ret), void *arg)
 {
-	uint64_t md = p->var.firstmoduledata, steps = 0;
-	struct err *err = NULL;
-	bool fresh = false;
-
 	drop_plugins(&p->binaries);
-	for (;;) {
-		const struct library *l;
-
-		err = proc_get(p, md, L_moduledata_next, &md);
-		if (err || !md)
-			break;
-		if (binary_at(p, md))
-			continue;
-		l = libraries_at(libs, md);
-		if (!l && !fresh) {
-			fresh = true; /* it may have been loaded since */
-			err = read_libs(arg, libs);
-			if (err)
-				break;
-			l = libraries_at(libs, md);
-		}
-		if (!l || ++steps > LIMIT_MODULES) {
-			err = err_create(ERR_BADDATA,
-					 "a Go module at 0x%" PRIx64
-					 " is in no shared library that the "
-					 "dynamic linker knows",
-					 md);
-			break;
-		}
-		err = add_plugin(p, l);
-		if (!err)
-			err = fetch_segments(p, l);
-		if (err)
-			break;
-	}
-	return err_wrapf(err, "finding the process's Go modules");
+	return err_wrapf(fetch_modules(p, libs, read_libs, arg),
+			 "finding the process's Go modules");
 }
 
 /* ------------------------------------------------------------------ names */
@@ -187,20 +194,14 @@ bool binary_is(const struct proc *p, const struct binary *b, const struct elf *f
 
 struct err *binary_find_file(const struct proc *p, struct binary *b)
 {
-	struct elf *file;
+	_cleanup_(cleanup_elf_destroy) struct elf *file = NULL;
 	struct err *err = elf_open(b->path, &file);
 
-	if (err) {
-		if (err_is(err, ERR_NOMEM))
-			return err;
-		err_destroy(err); /* it is on another machine */
-		return NULL;
-	}
-	if (!binary_is(p, b, file)) {
-		elf_destroy(file);
-		return NULL;
-	}
-	b->elf = file;
+	if (err_is(err, ERR_NOMEM))
+		return err;
+	err_destroy(err); /* it is on another machine */
+	if (file && binary_is(p, b, file))
+		b->elf = TAKE_PTR(file);
 	return NULL;
 }
 

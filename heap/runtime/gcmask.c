@@ -1,6 +1,6 @@
 /*
- * Masks of types.  A mask is in the descriptor (GCData), or is built on demand by the
- * runtime (TFlagGCMaskOnDemand, 1.24+) and then by us too, from the elements' masks.
+ * Masks of types.  A mask is in the descriptor (GCData), or the runtime builds it on demand
+ * (TFlagGCMaskOnDemand, 1.24+) and then so do we, from the elements' masks.
  */
 #include "heap/runtime/ptrmap.h"
 
@@ -28,8 +28,7 @@ struct raw_type {
 	bool on_demand, gcprog;
 };
 
-/* Masks are built on demand since 1.24, the release that brought cleanups; GC programs went
- * then. */
+/* Masks are built on demand since 1.24, which brought cleanups and took GC programs away. */
 static bool has_on_demand(const struct proc *p)
 {
 	return layout_has(&p->layout, L_specialCleanup_fn) ||
@@ -51,10 +50,15 @@ static bool raw_type_read(const struct proc *p, uint64_t type, struct raw_type *
 	return t->size < LIMIT_READ && t->ptrdata <= t->size && !(t->ptrdata % p->fmt.word);
 }
 
+static bool bit_get(const uint8_t *bits, uint64_t i)
+{
+	return bits[i >> 3] >> (i & 7) & 1;
+}
+
 static void bits_or(uint8_t *dst, uint64_t at, const uint8_t *src, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
-		if (src[i >> 3] >> (i & 7) & 1)
+		if (bit_get(src, i))
 			dst[(at + i) >> 3] |= (uint8_t)(1 << ((at + i) & 7));
 }
 
@@ -76,7 +80,7 @@ static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64
 		uint64_t op = cursor_uint(&c, 1), n = op & 0x7f, times;
 
 		if (c.bad || !op)
-			return !c.bad; /* the rest are no pointers */
+			return !c.bad; /* none of the rest is a pointer */
 		if (!(op & 0x80)) {
 			const uint8_t *bits = c.p;
 
@@ -97,7 +101,7 @@ static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64
 			for (uint64_t b = 0; b < n && done < want; b++, done++) {
 				uint64_t from = at + done - n, to = at + done;
 
-				if (dst[from >> 3] >> (from & 7) & 1)
+				if (bit_get(dst, from))
 					dst[to >> 3] |= (uint8_t)(1 << (to & 7));
 			}
 	}
@@ -109,87 +113,95 @@ bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbi
 	return gcprog_run(p, prog + 4, dst, 0, nbits, nbits);
 }
 
-/* buildGCMask (type.go@1.24+): elements at their offsets.  dst has room for nbits. */
 static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64_t at,
-		       uint64_t nbits, int depth)
+		       uint64_t nbits, int depth);
+
+/* Of an array: the first element's mask, and copies of it for the others. */
+static bool mask_build_array(const struct proc *p, uint64_t type, uint64_t size, uint8_t *dst,
+			     uint64_t at, uint64_t nbits, int depth)
 {
-	uint64_t word = p->fmt.word, elem, n, fields, i;
-	struct raw_type t, et;
+	uint64_t word = p->fmt.word, elem, n;
+	struct raw_type et;
 
-	if (depth > LIMIT_GCMASK_DEPTH || !raw_type_read(p, type, &t))
+	if (!proc_try_word(p, type + layout_off(&p->layout, L_arraytype_elem), &elem) ||
+	    !proc_try_word(p, type + layout_off(&p->layout, L_arraytype_len), &n) ||
+	    !raw_type_read(p, elem, &et) || !et.size || !n || n > size / et.size ||
+	    !mask_build(p, elem, dst, at, nbits, depth + 1))
 		return false;
-	if (!t.ptrdata)
-		return true;
-	if (t.gcprog)
-		return gcprog_run(p, t.gcdata + 4, dst, at, t.ptrdata / word, nbits);
-	if (!t.on_demand) {
-		const uint8_t *src = image_ptr(p->img, t.gcdata, (t.ptrdata / word + 7) / 8, NULL);
+	for (uint64_t i = 1; i < n; i++) {
+		uint64_t to = at + i * et.size / word;
 
-		if (!src || at + t.ptrdata / word > nbits)
-			return false;
-		bits_or(dst, at, src, t.ptrdata / word);
-		return true;
-	}
-	if (t.kind == KIND_ARRAY) {
-		if (!proc_try_word(p, type + layout_off(&p->layout, L_arraytype_elem), &elem) ||
-		    !proc_try_word(p, type + layout_off(&p->layout, L_arraytype_len), &n))
-			return false;
-		if (!raw_type_read(p, elem, &et) || !et.size || n > t.size / et.size)
-			return false;
-		if (!n || !mask_build(p, elem, dst, at, nbits, depth + 1))
-			return false;
-		/* the other elements are copies of the first */
-		for (i = 1; i < n; i++) {
-			uint64_t to = at + i * et.size / word;
-
-			for (uint64_t w = 0; w < et.ptrdata / word; w++) {
-				if (to + w >= nbits)
-					return false;
-				if (dst[(at + w) >> 3] >> ((at + w) & 7) & 1)
-					dst[(to + w) >> 3] |= (uint8_t)(1 << ((to + w) & 7));
-			}
+		for (uint64_t w = 0; w < et.ptrdata / word; w++) {
+			if (to + w >= nbits)
+				return false;
+			if (bit_get(dst, at + w))
+				dst[(to + w) >> 3] |= (uint8_t)(1 << ((to + w) & 7));
 		}
-		return true;
 	}
-	if (t.kind != KIND_STRUCT)
-		return false;
-	if (!proc_try_word(p, type + layout_off(&p->layout, L_structtype_fields), &fields) ||
-	    !proc_try_word(p, type + layout_off(&p->layout, L_structtype_fields) + word, &n) ||
+	return true;
+}
+
+/* Of a struct: its fields' masks, at their offsets. */
+static bool mask_build_struct(const struct proc *p, uint64_t type, uint64_t size, uint8_t *dst,
+			      uint64_t at, uint64_t nbits, int depth)
+{
+	uint64_t word = p->fmt.word, slice = type + layout_off(&p->layout, L_structtype_fields);
+	uint64_t fields, n;
+
+	if (!proc_try_word(p, slice, &fields) || !proc_try_word(p, slice + word, &n) ||
 	    n > LIMIT_TYPE_FIELDS)
 		return false;
-	for (i = 0; i < n; i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		uint64_t f = fields + i * layout_size(&p->layout, LS_structfield), ft, off;
+		struct raw_type t;
 
 		if (!proc_try_word(p, f + layout_off(&p->layout, L_structfield_typ), &ft) ||
 		    !proc_try_word(p, f + layout_off(&p->layout, L_structfield_offset), &off) ||
-		    off > t.size || !raw_type_read(p, ft, &et))
+		    off > size || !raw_type_read(p, ft, &t))
 			return false;
-		if (et.ptrdata && !mask_build(p, ft, dst, at + off / word, nbits, depth + 1))
+		if (t.ptrdata && !mask_build(p, ft, dst, at + off / word, nbits, depth + 1))
 			return false;
 	}
 	return true;
 }
 
-struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
-			const struct gcmask **ret)
+/* buildGCMask (type.go@1.24+): dst has room for nbits, of which the type's begin at `at`. */
+static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64_t at,
+		       uint64_t nbits, int depth)
 {
-	struct gcmask *g;
 	struct raw_type t;
-	uint64_t *slot, bytes;
-	struct err *err;
-	bool is_new;
+	const uint8_t *src;
+	uint64_t words;
 
-	err = map64_put(&m->by_type, type, 0, &slot, &is_new);
-	if (err)
-		return err;
-	if (!is_new) {
-		*ret = (const struct gcmask *)(uintptr_t)*slot;
-		return NULL;
-	}
-	g = arena_alloc(&m->arena, sizeof(*g));
+	if (depth > LIMIT_GCMASK_DEPTH || !raw_type_read(p, type, &t))
+		return false;
+	words = t.ptrdata / p->fmt.word;
+	if (!words)
+		return true;
+	if (t.gcprog)
+		return gcprog_run(p, t.gcdata + 4, dst, at, words, nbits);
+	if (t.on_demand && t.kind == KIND_ARRAY)
+		return mask_build_array(p, type, t.size, dst, at, nbits, depth);
+	if (t.on_demand)
+		return t.kind == KIND_STRUCT &&
+		       mask_build_struct(p, type, t.size, dst, at, nbits, depth);
+	src = image_ptr(p->img, t.gcdata, (words + 7) / 8, NULL);
+	if (!src || at + words > nbits)
+		return false;
+	bits_or(dst, at, src, words);
+	return true;
+}
+
+static struct err *gcmask_make(const struct proc *p, struct arena *arena, uint64_t type,
+			       struct gcmask **ret)
+{
+	struct gcmask *g = arena_alloc(arena, sizeof(*g));
+	struct raw_type t;
+	uint64_t bytes;
+	uint8_t *bits;
+
 	if (!g)
 		return err_nomem();
-	*slot = (uintptr_t)g;
 	*ret = g;
 	g->type = type;
 	if (!raw_type_read(p, type, &t) || !t.size)
@@ -197,14 +209,29 @@ struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 	g->words = (t.size + p->fmt.word - 1) / p->fmt.word;
 	g->ptr_words = t.ptrdata / p->fmt.word;
 	bytes = (g->ptr_words + 63) / 64 * 8;
-	if (g->ptr_words <= GCMASK_MAX_WORDS) {
-		uint8_t *bits = arena_alloc(&m->arena, bytes ? bytes : 8);
+	if (g->ptr_words > GCMASK_MAX_WORDS)
+		return NULL;
+	bits = arena_alloc(arena, bytes ? bytes : 8);
+	if (!bits)
+		return err_nomem();
+	if (mask_build(p, type, bits, 0, g->ptr_words, 0))
+		g->bits = bits;
+	return NULL;
+}
 
-		if (!bits)
-			return err_nomem();
-		if (mask_build(p, type, bits, 0, g->ptr_words, 0))
-			g->bits = bits;
+struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
+			const struct gcmask **ret)
+{
+	struct gcmask *g = NULL;
+	uint64_t *slot;
+	bool is_new;
+
+	TRY(map64_put(&m->by_type, type, 0, &slot, &is_new));
+	if (is_new) {
+		TRY(gcmask_make(p, &m->arena, type, &g));
+		*slot = (uintptr_t)g;
 	}
+	*ret = (const struct gcmask *)(uintptr_t)*slot;
 	return NULL;
 }
 

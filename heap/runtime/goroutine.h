@@ -23,7 +23,9 @@ enum { /* runtime2.go, without _Gscan */
        G_RUNNING = 2,
        G_SYSCALL = 3,
        G_WAITING = 4,
+       G_MORIBUND = 5, /* unused, as G_ENQUEUE */
        G_DEAD = 6,
+       G_ENQUEUE = 7,
        G_COPYSTACK = 8,
        G_PREEMPTED = 9,
        G_LEAKED = 10,
@@ -46,6 +48,18 @@ struct goroutine {
 static inline bool goroutine_is_dead(const struct goroutine *g)
 {
 	return g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE;
+}
+
+/* Where the used part of its stack begins, while it does not run. */
+static inline uint64_t goroutine_sp(const struct goroutine *g)
+{
+	return g->syscall_sp ? g->syscall_sp : g->sched_sp;
+}
+
+/* Whether sp, which may point behind the last word, is in the stack. */
+static inline bool stack_holds(uint64_t sp, uint64_t lo, uint64_t hi)
+{
+	return sp > lo && sp <= hi;
 }
 
 /* One m, with its thread. */
@@ -123,24 +137,30 @@ static inline void stacks_one_deinit(struct stacks *one)
  * functions use. */
 enum { STACK_TOP = 16 << 10 };
 
-/* The ms and their threads, goroutines and stack bounds; fetches what it needs. */
+/* Reads the g at addr, which must be in the image. */
+ERR_MUST_CHECK struct err *goroutine_load(const struct proc *p, uint64_t addr, struct goroutine *g);
+
+/* heap/runtime/machine.c: the ms and their threads, goroutines and stack bounds; fetches what it
+ * needs. */
 ERR_MUST_CHECK struct err *machines_load(struct proc *p, const struct spans *spans,
 					 const struct threads *threads, struct stacks *s);
 /* Whether a thread is somewhere where the heap or a stack cannot be read exactly: looks at the
- * tops of the threads' stacks and walks what runs.  Fetches what it needs. */
+ * tops of the threads' stacks and walks what runs.  Fetches what it needs; all of what runs is
+ * among it. */
 ERR_MUST_CHECK struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u);
 
-/* allgs, whose structs must be in the image. */
+/* Reads allgs, whose structs must be in the image. */
 ERR_MUST_CHECK struct err *stacks_load(struct proc *p, struct stacks *s);
-/* The used part of every stack. */
+/* Appends the used part of every stack but those that machines_check() has fetched. */
 ERR_MUST_CHECK struct err *stacks_plan(struct proc *p, const struct stacks *s, struct ranges *want);
 /* Walks one goroutine and appends its frames.  Sets g->partial rather than fail. */
 ERR_MUST_CHECK struct err *stacks_walk(struct proc *p, struct stacks *s, size_t g);
-/* Appends what the walked goroutine's frames, defers and registers point to. */
+/* heap/runtime/stack.c: appends what the walked goroutine's frames, defers and registers point
+ * to. */
 ERR_MUST_CHECK struct err *stacks_scan(struct proc *p, struct stacks *s, const struct spans *spans,
 				       size_t g, struct roots *roots);
 
-/* Address and register of a suspended machine context: where a thread really is. */
+/* heap/runtime/unwind.c: where a thread really is, as it was suspended. */
 struct gcontext {
 	uint64_t pc, sp;
 	uint64_t lr; /* link-register machines; 0: on the stack */
@@ -148,19 +168,20 @@ struct gcontext {
 	bool have_regs;
 };
 
-/* Start of a walk on the user goroutine of machine m (goroutine g); false: cannot be known
- * (*why). */
+/* Where a walk of goroutine g begins, which m runs (NULL: none).  *conservative: the innermost
+ * frame is no safe point.  False: it cannot be known (*why). */
 bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
 		 const struct machine *m, struct gcontext *ctx, bool *conservative,
 		 const char **why);
 
-/* One frame up, with no stack bounds known: for threads on g0 and gsignal. */
+/* A frame of any stack, also of threads on g0 and gsignal, whose bounds are not known. */
 struct unwind {
 	uint64_t pc, sp, fp, lr;
 	const struct pcinfo *pi;
 	bool innermost;
 };
-/* False: no further (no function, unreadable, the top). */
+/* Fills the rest for pc and sp; goes on to the caller.  False: it goes no further (no function,
+ * memory that cannot be read, the top). */
 bool unwind_frame(struct proc *p, struct unwind *u);
 bool unwind_next(struct proc *p, struct unwind *u);
 

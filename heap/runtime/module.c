@@ -1,20 +1,25 @@
+/*
+ * Reads moduledata, and looks up functions in its tables: ftab by pc, the _func record, the pc
+ * tables that follow it.  What was found once is kept, as frames come back to the same pcs.
+ */
 #include "heap/runtime/module.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/search.h"
 #include "heap/runtime/proc.h"
 #include "target/symname.h"
+
+/* ------------------------------------------------------------------ moduledata */
 
 static struct err *table_load(const struct proc *p, uint64_t slice, uint64_t elem, struct table *t,
 			      const char *what)
 {
 	uint64_t ptr, len;
-	struct err *err = proc_slice(p, slice, &ptr, &len);
 
-	if (err)
-		return err;
+	TRY(proc_slice(p, slice, &ptr, &len));
 	if (len > UINT32_MAX / elem)
 		return err_create(ERR_BADDATA, "moduledata.%s has an absurd length", what);
 	t->addr = ptr;
@@ -29,12 +34,11 @@ static struct err *root_load(const struct proc *p, uint64_t md, enum layout_id s
 			     enum layout_id end, enum layout_id mask, struct bitmap_root *r)
 {
 	uint64_t bv = md + layout_off(&p->layout, mask);
-	struct err *err;
 
-	if ((err = proc_get(p, md, start, &r->start)) || (err = proc_get(p, md, end, &r->end)) ||
-	    (err = proc_get(p, bv, L_bitvector_n, &r->nbits)) ||
-	    (err = proc_get(p, bv, L_bitvector_bytedata, &r->mask)))
-		return err;
+	TRY(proc_get(p, md, start, &r->start));
+	TRY(proc_get(p, md, end, &r->end));
+	TRY(proc_get(p, bv, L_bitvector_n, &r->nbits));
+	TRY(proc_get(p, bv, L_bitvector_bytedata, &r->mask));
 	if (r->end < r->start || r->end - r->start > UINT32_MAX ||
 	    r->nbits > (r->end - r->start) / p->fmt.word)
 		return err_create(ERR_BADDATA,
@@ -43,47 +47,54 @@ static struct err *root_load(const struct proc *p, uint64_t md, enum layout_id s
 	return NULL;
 }
 
-static struct err *module_load(const struct proc *p, uint64_t md, struct module *m, uint64_t *next)
+/* Text, types and variables. */
+static struct err *module_ranges(const struct proc *p, struct module *m)
+{
+	const struct {
+		enum layout_id id;
+		uint64_t *ret;
+	} words[] = {
+		{ L_moduledata_text, &m->text },
+		{ L_moduledata_etext, &m->etext },
+		{ L_moduledata_minpc, &m->minpc },
+		{ L_moduledata_maxpc, &m->maxpc },
+		{ L_moduledata_types, &m->types },
+		{ L_moduledata_etypes, &m->etypes },
+		{ L_moduledata_noptrdata, &m->noptrdata },
+		{ L_moduledata_enoptrdata, &m->enoptrdata },
+		{ L_moduledata_noptrbss, &m->noptrbss },
+		{ L_moduledata_enoptrbss, &m->enoptrbss },
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		TRY(proc_get(p, m->addr, words[i].id, words[i].ret));
+	TRY(root_load(p, m->addr, L_moduledata_data, L_moduledata_edata, L_moduledata_gcdatamask,
+		      &m->data));
+	TRY(root_load(p, m->addr, L_moduledata_bss, L_moduledata_ebss, L_moduledata_gcbssmask,
+		      &m->bss));
+	if (!layout_has(&p->layout, L_moduledata_rodata))
+		return NULL;
+	TRY(proc_get(p, m->addr, L_moduledata_rodata, &m->rodata));
+	return proc_get(p, m->addr, L_moduledata_gofunc, &m->gofunc);
+}
+
+/* The tables of functions, which pclntab's header begins. */
+static struct err *module_tables(const struct proc *p, struct module *m)
 {
 	const struct layout *l = &p->layout;
 	unsigned ftab_elem = layout_has(l, L_func_entryOff) ? 8 : 2 * p->fmt.word;
-	uint64_t header, quantum;
-	struct err *err;
+	uint64_t md = m->addr, header, quantum;
 
-	memset(m, 0, sizeof(*m));
-	m->addr = md;
-	if ((err = proc_get(p, md, L_moduledata_next, next)) ||
-	    (err = proc_get(p, md, L_moduledata_pcHeader, &header)) ||
-	    (err = proc_get(p, md, L_moduledata_text, &m->text)) ||
-	    (err = proc_get(p, md, L_moduledata_etext, &m->etext)) ||
-	    (err = proc_get(p, md, L_moduledata_minpc, &m->minpc)) ||
-	    (err = proc_get(p, md, L_moduledata_maxpc, &m->maxpc)) ||
-	    (err = proc_get(p, md, L_moduledata_types, &m->types)) ||
-	    (err = proc_get(p, md, L_moduledata_etypes, &m->etypes)) ||
-	    (err = proc_get(p, md, L_moduledata_noptrdata, &m->noptrdata)) ||
-	    (err = proc_get(p, md, L_moduledata_enoptrdata, &m->enoptrdata)) ||
-	    (err = proc_get(p, md, L_moduledata_noptrbss, &m->noptrbss)) ||
-	    (err = proc_get(p, md, L_moduledata_enoptrbss, &m->enoptrbss)) ||
-	    (err = root_load(p, md, L_moduledata_data, L_moduledata_edata, L_moduledata_gcdatamask,
-			     &m->data)) ||
-	    (err = root_load(p, md, L_moduledata_bss, L_moduledata_ebss, L_moduledata_gcbssmask,
-			     &m->bss)))
-		return err;
-	if (layout_has(l, L_moduledata_rodata) &&
-	    ((err = proc_get(p, md, L_moduledata_rodata, &m->rodata)) ||
-	     (err = proc_get(p, md, L_moduledata_gofunc, &m->gofunc))))
-		return err;
-	if ((err = table_load(p, md + layout_off(l, L_moduledata_funcnametab), 1, &m->funcnametab,
-			      "funcnametab")) ||
-	    (err = table_load(p, md + layout_off(l, L_moduledata_pctab), 1, &m->pctab, "pctab")) ||
-	    (err = table_load(p, md + layout_off(l, L_moduledata_pclntable), 1, &m->pclntable,
-			      "pclntable")) ||
-	    (err = table_load(p, md + layout_off(l, L_moduledata_ftab), ftab_elem, &m->ftab,
-			      "ftab")) ||
-	    (err = table_load(p, md + layout_off(l, L_moduledata_textsectmap),
-			      layout_size(l, LS_textsect), &m->textsectmap, "textsectmap")) ||
-	    (err = image_read_uint(p->img, header + layout_off(l, L_pcHeader_minLC), 1, &quantum)))
-		return err;
+	TRY(table_load(p, md + layout_off(l, L_moduledata_funcnametab), 1, &m->funcnametab,
+		       "funcnametab"));
+	TRY(table_load(p, md + layout_off(l, L_moduledata_pctab), 1, &m->pctab, "pctab"));
+	TRY(table_load(p, md + layout_off(l, L_moduledata_pclntable), 1, &m->pclntable,
+		       "pclntable"));
+	TRY(table_load(p, md + layout_off(l, L_moduledata_ftab), ftab_elem, &m->ftab, "ftab"));
+	TRY(table_load(p, md + layout_off(l, L_moduledata_textsectmap), layout_size(l, LS_textsect),
+		       &m->textsectmap, "textsectmap"));
+	TRY(proc_get(p, md, L_moduledata_pcHeader, &header));
+	TRY(image_read_uint(p->img, header + layout_off(l, L_pcHeader_minLC), 1, &quantum));
 	m->quantum = (uint32_t)quantum;
 	m->nfunc = m->ftab.len / ftab_elem;
 	if (m->nfunc < 2 || !quantum || quantum > 16 || m->maxpc < m->minpc)
@@ -92,28 +103,33 @@ static struct err *module_load(const struct proc *p, uint64_t md, struct module 
 	return NULL;
 }
 
+static struct err *module_load(struct proc *p, uint64_t md)
+{
+	struct module m = { .addr = md };
+	struct binary *b;
+
+	if (p->modules.v.n >= LIMIT_MODULES)
+		return err_create(ERR_LIMIT, "more than %u modules", LIMIT_MODULES);
+	TRY(module_ranges(p, &m));
+	TRY(module_tables(p, &m));
+	b = binary_at(p, md);
+	if (b) {
+		m.binary = (size_t)(b - p->binaries.v);
+		b->module = p->modules.v.n;
+	}
+	return vec_push(&p->modules.v, m);
+}
+
 struct err *modules_load(struct proc *p)
 {
-	uint64_t md = p->var.firstmoduledata, next;
-	struct err *err;
+	uint64_t md = p->var.firstmoduledata;
 
 	while (md) {
-		struct module m;
-		struct binary *b;
+		struct err *err = module_load(p, md);
 
-		if (p->modules.v.n >= LIMIT_MODULES)
-			return err_create(ERR_LIMIT, "more than %u modules", LIMIT_MODULES);
-		err = module_load(p, md, &m, &next);
-		b = binary_at(p, md);
-		if (!err && b) {
-			m.binary = (size_t)(b - p->binaries.v);
-			b->module = p->modules.v.n;
-		}
 		if (!err)
-			err = vec_push(&p->modules.v, m);
-		if (err)
-			return err_wrapf(err, "reading moduledata");
-		md = next;
+			err = proc_get(p, md, L_moduledata_next, &md);
+		TRY(err_wrapf(err, "reading moduledata"));
 	}
 	return NULL;
 }
@@ -127,7 +143,9 @@ void modules_deinit(struct modules *m)
 	arena_deinit(&m->arena);
 }
 
-/* pc's place in the module's text: an offset, through textsectmap where there are several
+/* ------------------------------------------------------------------ text */
+
+/* pc's place in the module's text, as an offset: through textsectmap where there are several
  * sections. */
 static bool text_off(const struct proc *p, const struct module *m, uint64_t pc, uint64_t *off)
 {
@@ -169,6 +187,8 @@ static uint64_t text_addr(const struct proc *p, const struct module *m, uint64_t
 	}
 	return m->text + off;
 }
+
+/* ------------------------------------------------------------------ functions */
 
 /* Functions by name, with what makes them special. */
 static const struct {
@@ -216,7 +236,8 @@ static const struct {
 	{ "runtime.(*mspan).moveInlineMarks", FUNC_SWEEP },
 };
 
-/* What follows a _func begins right behind nfuncdata, its last field (1.17's struct is padded). */
+/* How long a _func is: what follows begins right behind nfuncdata, its last field (1.17's struct is
+ * padded). */
 static uint32_t func_fixed(const struct proc *p)
 {
 	return layout_off(&p->layout, L_func_nfuncdata) + 1;
@@ -257,31 +278,14 @@ static const char *func_name(const struct module *m, uint32_t off)
 	return (const char *)m->funcnametab.data + off;
 }
 
-static struct err *func_load(struct proc *p, const struct module *m, uint64_t entry, uint64_t end,
-			     uint64_t funcoff, const struct func **ret)
+static struct err *func_make(struct proc *p, const struct module *m, uint64_t funcoff,
+			     struct func **ret)
 {
-	uint32_t size = func_fixed(p);
-	uint64_t *slot;
-	struct func *f;
-	struct err *err;
-	bool is_new;
+	struct func *f = arena_alloc(&p->modules.arena, sizeof(*f));
 
-	err = map64_put(&p->modules.funcs, entry, 0, &slot, &is_new);
-	if (err)
-		return err;
-	if (!is_new) {
-		*ret = (const struct func *)(uintptr_t)*slot;
-		return NULL;
-	}
-	*ret = NULL;
-	if (funcoff >= m->pclntable.len || m->pclntable.len - funcoff < size)
-		return NULL; /* a hole in the table, or damage: no function */
-	f = arena_alloc(&p->modules.arena, sizeof(*f));
 	if (!f)
 		return err_nomem();
 	f->mod = m;
-	f->entry = entry;
-	f->end = end;
 	f->data = m->pclntable.data + funcoff;
 	f->left = m->pclntable.len - funcoff;
 	f->name = symname_plain(&p->modules.arena,
@@ -296,79 +300,124 @@ static struct err *func_load(struct proc *p, const struct module *m, uint64_t en
 	f->flag = (uint8_t)proc_peek(p, f->data, L_func_flag);
 	f->cls = func_classify(f->name);
 	f->in_runtime = func_in_runtime(f->name);
-	if (f->npcdata > (f->left - size) / 4) {
+	if (f->npcdata > (f->left - func_fixed(p)) / 4) {
 		f->npcdata = 0;
 		f->nfuncdata = 0;
 	}
-	*slot = (uintptr_t)f;
 	*ret = f;
 	return NULL;
 }
 
+/* The function at entry, made when it is first asked for; NULL, where there is a hole in the table,
+ * or damage. */
+static struct err *func_load(struct proc *p, const struct module *m, uint64_t entry, uint64_t end,
+			     uint64_t funcoff, const struct func **ret)
+{
+	struct func *f = NULL;
+	uint64_t *slot;
+	bool is_new;
+
+	TRY(map64_put(&p->modules.funcs, entry, 0, &slot, &is_new));
+	if (is_new && funcoff < m->pclntable.len && m->pclntable.len - funcoff >= func_fixed(p)) {
+		TRY(func_make(p, m, funcoff, &f));
+		f->entry = entry;
+		f->end = end;
+		*slot = (uintptr_t)f;
+	}
+	*ret = (const struct func *)(uintptr_t)*slot;
+	return NULL;
+}
+
+/* An entry of ftab: the function's entry (an offset since 1.18), and its _func in pclntable. */
+static uint64_t ftab_entry(const struct proc *p, const struct module *m, uint64_t i)
+{
+	unsigned half = layout_has(&p->layout, L_func_entryOff) ? 4 : p->fmt.word;
+
+	return bytes_uint(p->fmt, m->ftab.data + 2 * i * half, half);
+}
+
+static uint64_t ftab_funcoff(const struct proc *p, const struct module *m, uint64_t i)
+{
+	unsigned half = layout_has(&p->layout, L_func_entryOff) ? 4 : p->fmt.word;
+
+	return bytes_uint(p->fmt, m->ftab.data + (2 * i + 1) * half, half);
+}
+
+static uint64_t ftab_addr(const struct proc *p, const struct module *m, uint64_t i)
+{
+	uint64_t entry = ftab_entry(p, m, i);
+
+	return layout_has(&p->layout, L_func_entryOff) ? text_addr(p, m, entry) : entry;
+}
+
+struct ftab_key {
+	const struct proc *p;
+	const struct module *m;
+	uint64_t key;
+};
+
+static bool ftab_behind(const void *arg, size_t i)
+{
+	const struct ftab_key *k = arg;
+
+	return ftab_entry(k->p, k->m, i) > k->key;
+}
+
 struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret)
 {
-	bool offs = layout_has(&p->layout, L_func_entryOff);
-	unsigned half = offs ? 4 : p->fmt.word;
-
 	*ret = NULL;
 	for (size_t i = 0; i < p->modules.v.n; i++) {
 		const struct module *m = &p->modules.v.v[i];
-		uint64_t lo = 0, hi = m->nfunc, key = pc, entry, end;
+		struct ftab_key k = { p, m, pc };
+		uint64_t at;
 
 		if (pc < m->minpc || pc >= m->maxpc)
 			continue;
-		if (offs && !text_off(p, m, pc, &key))
+		if (layout_has(&p->layout, L_func_entryOff) && !text_off(p, m, pc, &k.key))
 			return NULL;
-		while (lo < hi) { /* the last entry that is not behind key */
-			uint64_t mid = (lo + hi) / 2;
-
-			if (bytes_uint(p->fmt, m->ftab.data + mid * 2 * half, half) <= key)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		if (!lo)
+		at = search_first(m->nfunc, ftab_behind, &k);
+		if (!at--)
 			return NULL;
-		lo--;
-		entry = bytes_uint(p->fmt, m->ftab.data + lo * 2 * half, half);
-		end = bytes_uint(p->fmt, m->ftab.data + (lo + 1) * 2 * half, half);
-		if (offs) {
-			entry = text_addr(p, m, entry);
-			end = text_addr(p, m, end);
-		}
-		return func_load(p, m, entry, end,
-				 bytes_uint(p->fmt, m->ftab.data + lo * 2 * half + half, half),
-				 ret);
+		return func_load(p, m, ftab_addr(p, m, at), ftab_addr(p, m, at + 1),
+				 ftab_funcoff(p, m, at), ret);
 	}
 	return NULL;
+}
+
+/* The offset of a name in funcnametab; false: it is not there. */
+static bool funcname_find(const struct module *m, const char *name, uint64_t *off)
+{
+	const uint8_t *tab = m->funcnametab.data, *at = tab, *end = tab + m->funcnametab.len;
+	size_t len = strlen(name) + 1;
+
+	while ((at = memmem(at, (size_t)(end - at), name, len))) {
+		if (at > tab && !at[-1]) {
+			*off = (uint64_t)(at - tab);
+			return true;
+		}
+		at++;
+	}
+	return false;
 }
 
 struct err *func_named(struct proc *p, const struct module *m, const char *name,
 		       const struct func **ret)
 {
-	unsigned half = layout_has(&p->layout, L_func_entryOff) ? 4 : p->fmt.word,
-		 len = (unsigned)strlen(name) + 1;
-	uint64_t fixed = func_fixed(p);
-	const uint8_t *at = m->funcnametab.data, *end = at + m->funcnametab.len, *found;
+	uint64_t fixed = func_fixed(p), nameoff, off;
 
 	*ret = NULL;
-	for (; (found = memmem(at, (size_t)(end - at), name, len)); at = found + 1)
-		if (found > m->funcnametab.data && !found[-1])
-			break;
-	for (uint64_t i = 0; found && i < m->nfunc; i++) {
-		uint64_t off = bytes_uint(p->fmt, m->ftab.data + (2 * i + 1) * half, half), entry;
-
-		if (off >= m->pclntable.len || m->pclntable.len - off < fixed ||
-		    proc_peek(p, m->pclntable.data + off, L_func_nameOff) !=
-			    (uint64_t)(found - m->funcnametab.data))
-			continue;
-		entry = bytes_uint(p->fmt, m->ftab.data + 2 * i * half, half);
-		return func_find(
-			p, layout_has(&p->layout, L_func_entryOff) ? text_addr(p, m, entry) : entry,
-			ret);
+	if (!funcname_find(m, name, &nameoff))
+		return NULL;
+	for (uint64_t i = 0; i < m->nfunc; i++) {
+		off = ftab_funcoff(p, m, i);
+		if (off < m->pclntable.len && m->pclntable.len - off >= fixed &&
+		    proc_peek(p, m->pclntable.data + off, L_func_nameOff) == nameoff)
+			return func_find(p, ftab_addr(p, m, i), ret);
 	}
 	return NULL;
 }
+
+/* ------------------------------------------------------------------ pc tables */
 
 /* runtime.pcvalue (symtab.go): deltas of value and pc until pc is passed. */
 static int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
@@ -426,25 +475,15 @@ uint64_t func_funcdata(const struct proc *p, const struct func *f, unsigned i)
 	return v;
 }
 
-struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct pcinfo **ret)
+static struct err *pcinfo_make(struct proc *p, uint64_t pc, struct pcinfo **ret)
 {
 	const struct func *f;
 	struct pcinfo *pi;
-	uint64_t *slot;
-	struct err *err;
-	bool is_new;
 
-	err = map64_put(&p->modules.pcs, pc, 0, &slot, &is_new);
-	if (err)
-		return err;
-	if (!is_new) {
-		*ret = (const struct pcinfo *)(uintptr_t)*slot;
-		return NULL;
-	}
 	*ret = NULL;
-	err = func_find(p, pc, &f);
-	if (err || !f)
-		return err;
+	TRY(func_find(p, pc, &f));
+	if (!f)
+		return NULL;
 	pi = arena_alloc(&p->modules.arena, sizeof(*pi));
 	if (!pi)
 		return err_nomem();
@@ -455,7 +494,21 @@ struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct pcinfo **ret)
 	pi->stackmap = pc != f->entry ? func_pcdata(p, f, PCDATA_STACKMAP, pc - 1) : -1;
 	pi->unsafe = pc != f->entry &&
 		     func_pcdata(p, f, PCDATA_UNSAFE_POINT, pc - 1) == UNSAFE_POINT_UNSAFE;
-	*slot = (uintptr_t)pi;
 	*ret = pi;
+	return NULL;
+}
+
+struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct pcinfo **ret)
+{
+	struct pcinfo *pi;
+	uint64_t *slot;
+	bool is_new;
+
+	TRY(map64_put(&p->modules.pcs, pc, 0, &slot, &is_new));
+	if (is_new) {
+		TRY(pcinfo_make(p, pc, &pi));
+		*slot = (uintptr_t)pi;
+	}
+	*ret = (const struct pcinfo *)(uintptr_t)*slot;
 	return NULL;
 }

@@ -40,8 +40,8 @@ struct module {
 	uint64_t nfunc;
 };
 
-/* Functions that the analysis treats in a way of their own; found by name, as funcIDs are
- * renumbered. */
+/* Functions that the analysis treats in a way of their own.  They are found by name, as funcIDs are
+ * renumbered from release to release. */
 enum func_class {
 	FUNC_NORMAL,
 	FUNC_SIGPANIC,
@@ -109,12 +109,12 @@ struct pcinfo {
 ERR_MUST_CHECK struct err *modules_load(struct proc *p);
 void modules_deinit(struct modules *m);
 
-/* A function of m by its name; NULL (no error): it has none.  Reads through all of m's
+/* A function of m by its name; *ret is NULL where it has none.  Reads through all of m's
  * functions. */
 ERR_MUST_CHECK struct err *func_named(struct proc *p, const struct module *m, const char *name,
 				      const struct func **ret);
 
-/* NULL (no error): pc is in no Go function. */
+/* *ret is NULL where pc is in no Go function. */
 ERR_MUST_CHECK struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret);
 ERR_MUST_CHECK struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct pcinfo **ret);
 

@@ -1,3 +1,4 @@
+/* Fields, words and slices of the process's memory, as the image has it. */
 #include "heap/runtime/proc.h"
 
 struct err *proc_get(const struct proc *p, uint64_t base, enum layout_id id, uint64_t *ret)
@@ -7,9 +8,8 @@ struct err *proc_get(const struct proc *p, uint64_t base, enum layout_id id, uin
 
 struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr, uint64_t *len)
 {
-	struct err *err = image_read_word(p->img, addr, ptr);
-
-	return err ? err : image_read_word(p->img, addr + p->fmt.word, len);
+	TRY(image_read_word(p->img, addr, ptr));
+	return image_read_word(p->img, addr + p->fmt.word, len);
 }
 
 bool proc_try_uint(const struct proc *p, uint64_t addr, unsigned size, uint64_t *ret)

@@ -13,6 +13,12 @@
 #include "target/elf.h"
 #include "target/target.h"
 
+/* minLegalPointer (runtime/malloc.go): no pointer is below it. */
+enum { MIN_LEGAL_POINTER = 4096 };
+
+/* _Pdead (runtime/runtime2.go): the last of a p's states. */
+enum { P_DEAD = 4 };
+
 /* The runtime's variables that are read; run-time addresses. */
 struct runtime_vars {
 	uint64_t firstmoduledata;
@@ -52,14 +58,20 @@ struct proc {
 /* A field of the struct at base, 1, 2, 4 or 8 bytes wide. */
 ERR_MUST_CHECK struct err *proc_get(const struct proc *p, uint64_t base, enum layout_id id,
 				    uint64_t *ret);
-/* For looks that may miss: false, and no error, when it is not in the image. */
+/* For looks that may miss: false, and no error, when addr is not in the image. */
 bool proc_try_uint(const struct proc *p, uint64_t addr, unsigned size, uint64_t *ret);
 bool proc_try_word(const struct proc *p, uint64_t addr, uint64_t *ret);
 /* A slice header's pointer and length at addr. */
 ERR_MUST_CHECK struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr,
 				      uint64_t *len);
 
-/* The same of a field; false, too, where this release has none. */
+/* Whether v can be a pointer to something made of words. */
+static inline bool proc_is_pointer(const struct proc *p, uint64_t v)
+{
+	return v >= MIN_LEGAL_POINTER && !(v & (p->fmt.word - 1));
+}
+
+/* proc_try_uint() of a field; false, too, where this release has none. */
 static inline bool proc_get_try(const struct proc *p, uint64_t base, enum layout_id id,
 				uint64_t *ret)
 {
@@ -67,7 +79,7 @@ static inline bool proc_get_try(const struct proc *p, uint64_t base, enum layout
 	       proc_try_uint(p, base + p->layout.f[id].off, p->layout.f[id].size, ret);
 }
 
-/* A field out of bytes of the struct that are at hand. */
+/* A field, from bytes of the struct that are at hand. */
 static inline uint64_t proc_peek(const struct proc *p, const uint8_t *base, enum layout_id id)
 {
 	return bytes_uint(p->fmt, base + p->layout.f[id].off, p->layout.f[id].size);

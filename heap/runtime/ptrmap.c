@@ -1,3 +1,7 @@
+/*
+ * The pointer words of one object, wherever its map is: in the span's bitmap, in the arena's, or in
+ * the mask of the type that the slot or the span names.
+ */
 #include "heap/runtime/ptrmap.h"
 
 /* mbitmap.go: spanHeapBitsRange, heapBitsSmallForAddr. */
@@ -32,11 +36,35 @@ bool ptr_first_bits(const struct proc *p, const struct span *sp, uint32_t index,
 	return arena_bits(p, span_slot(sp, index), words < 64 ? words : 64, bits, &stop);
 }
 
+/* The mask of an object whose slot or span names its type; false: none, or it is not to be had
+ * (*bad). */
+static bool ptr_iter_mask(struct ptr_iter *it, const struct proc *p, struct gcmasks *masks,
+			  const struct span *sp, bool *bad)
+{
+	uint64_t type = sp->large_type;
+	struct err *err;
+
+	if (sp->ptrs == SPAN_HEADER) {
+		type = bytes_word(p->fmt, it->data);
+		if (!type)
+			return false; /* allocated, header not written yet */
+	}
+	err = gcmask_find(p, masks, type, &it->mask);
+	if (err || !it->mask->bits || !it->mask->words) {
+		err_destroy(err);
+		*bad = true;
+		return false;
+	}
+	it->tile = span_data_off(sp) / p->fmt.word;
+	it->mword = 0;
+	it->end = sp->elemsize / p->fmt.word;
+	return it->mask->ptr_words != 0;
+}
+
 bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *masks,
 		   const struct span *sp, uint32_t index, bool *bad)
 {
-	uint64_t word = p->fmt.word, slot = (uint64_t)index * sp->elemsize, type, skip = 0;
-	struct err *err;
+	uint64_t slot = (uint64_t)index * sp->elemsize;
 
 	if (sp->ptrs == SPAN_NOSCAN)
 		return false;
@@ -63,27 +91,10 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 		it->p = p;
 		it->addr = span_slot(sp, index);
 		it->next = 0;
-		it->end = sp->elemsize / word;
+		it->end = sp->elemsize / p->fmt.word;
 		return true;
 	}
-	if (sp->ptrs == SPAN_HEADER) {
-		type = bytes_word(p->fmt, it->data);
-		skip = span_data_off(sp) / word;
-		if (!type)
-			return false; /* allocated, header not written yet */
-	} else {
-		type = sp->large_type;
-	}
-	err = gcmask_find(p, masks, type, &it->mask);
-	if (err || !it->mask->bits || !it->mask->words) {
-		err_destroy(err);
-		*bad = true;
-		return false;
-	}
-	it->tile = skip;
-	it->mword = 0;
-	it->end = sp->elemsize / word;
-	return it->mask->ptr_words != 0;
+	return ptr_iter_mask(it, p, masks, sp, bad);
 }
 
 static bool refill_arena(struct ptr_iter *it)

@@ -1,7 +1,6 @@
 /*
- * Pointer maps: which words of an object are pointers, by the collector's own
- * maps, never by types that only give names.  One deterministic iterator, in address
- * order, which marking itself uses.
+ * Pointer maps: which words of an object are pointers, by the collector's own maps, never by types
+ * that only give names.  There is one iterator, in address order, which marking itself uses.
  * Source: runtime/mbitmap.go, mgcmark.go:scanobject, type.go:getGCMask of each release.
  */
 #ifndef GRF_HEAP_RUNTIME_PTRMAP_H

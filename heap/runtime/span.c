@@ -1,3 +1,8 @@
+/*
+ * Spans as the runtime has them: allspans gives the mspans, sorted by address here; their
+ * allocation and mark bits say which slots are alive (runtime/mgcsweep.go), and each span's own
+ * count whether they could be read at this moment.
+ */
 #include "heap/runtime/span.h"
 
 #include <inttypes.h>
@@ -7,27 +12,25 @@
 #include "base/huge.h"
 #include "base/limits.h"
 
-struct err *spans_plan_headers(struct proc *p, struct ranges *want)
-{
-	uint64_t ptr, len;
-	struct err *err;
+/* ------------------------------------------------------------------ reading mspans */
 
-	err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len);
-	if (err)
-		return err_wrapf(err, "reading mheap_.allspans");
+static struct err *plan_headers(const struct proc *p, struct ranges *want)
+{
+	uint64_t ptr, len, span;
+
+	TRY(proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len));
 	if (!len || len > LIMIT_SPANS)
 		return err_create(ERR_BADDATA, "mheap_.allspans has %" PRIu64 " entries", len);
 	for (uint64_t i = 0; i < len; i++) {
-		uint64_t s;
-
-		err = image_read_word(p->img, ptr + i * p->fmt.word, &s);
-		if (!err)
-			err = vec_push(want,
-				       ((struct range){ s, layout_size(&p->layout, LS_mspan) }));
-		if (err)
-			return err_wrapf(err, "reading mheap_.allspans");
+		TRY(image_read_word(p->img, ptr + i * p->fmt.word, &span));
+		TRY(vec_push(want, ((struct range){ span, layout_size(&p->layout, LS_mspan) })));
 	}
 	return NULL;
+}
+
+struct err *spans_plan_headers(struct proc *p, struct ranges *want)
+{
+	return err_wrapf(plan_headers(p, want), "reading mheap_.allspans");
 }
 
 static int span_cmp(const void *a, const void *b)
@@ -43,16 +46,22 @@ static uint32_t span_divmul(uint64_t elemsize, uint32_t nelems)
 	return nelems > 1 ? (uint32_t)(UINT32_MAX / elemsize + 1) : 0;
 }
 
-static struct err *span_load(const struct proc *p, const uint8_t *b, struct spans *all,
-			     struct span *s, struct unstable *u)
+/* heapBitsInSpan() (mbitmap.go@1.22+): slots up to minSizeForMallocHeader have a bitmap at the
+ * span's end. */
+static bool heap_bits_in_span(const struct proc *p, uint64_t size)
+{
+	return size <= 8ull * p->fmt.word * p->fmt.word;
+}
+
+static uint64_t span_bytes(const struct span *s)
+{
+	return s->npages * GO_PAGE;
+}
+
+static void span_fields(const struct proc *p, const uint8_t *b, struct span *s)
 {
 	const struct layout *l = &p->layout;
-	uint64_t sweepgen, word = p->fmt.word;
 
-	memset(s, 0, sizeof(*s));
-	s->state = (uint8_t)proc_peek(p, b, L_mspan_state);
-	if (s->state != SPAN_IN_USE)
-		return NULL;
 	s->base = proc_peek(p, b, L_mspan_startAddr);
 	s->npages = proc_peek(p, b, L_mspan_npages);
 	s->limit = proc_peek(p, b, L_mspan_limit);
@@ -69,21 +78,58 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 	s->specials = proc_peek(p, b, L_mspan_specials);
 	s->arena_chunk = layout_has(l, L_mspan_isUserArenaChunk) &&
 			 proc_peek(p, b, L_mspan_isUserArenaChunk);
+}
+
+/* What every span in use is. */
+static bool span_plausible(const struct span *s)
+{
+	return s->npages && s->npages <= LIMIT_READ / GO_PAGE && !(s->base & (GO_PAGE - 1)) &&
+	       s->base + span_bytes(s) >= s->base && s->limit >= s->base &&
+	       s->limit <= s->base + span_bytes(s) && s->elemsize && s->elemsize <= span_bytes(s) &&
+	       s->nelems && s->elemsize * s->nelems <= span_bytes(s) && s->freeindex <= s->nelems;
+}
+
+static enum span_ptrs span_where_ptrs(const struct proc *p, const struct span *s)
+{
+	if (spanclass_noscan(s->spanclass))
+		return SPAN_NOSCAN;
+	if (layout_has(&p->layout, L_heapArena_bitmap))
+		return SPAN_ARENA;
+	if (!spanclass_size(s->spanclass))
+		return SPAN_LARGE;
+	return heap_bits_in_span(p, s->elemsize) ? SPAN_BITS : SPAN_HEADER;
+}
+
+/* mspan.sweepgen against mheap.sweepgen, as the comment on mspan.sweepgen (mheap.go) has it. */
+static void span_sweep_state(struct span *s, int32_t gen, struct unstable *u)
+{
+	enum { NEEDS_SWEEP = -2, IS_SWEPT = -1, CACHED_BEFORE = 1 };
+
+	s->unswept = gen == NEEDS_SWEEP || gen == CACHED_BEFORE;
+	if (gen == IS_SWEPT)
+		*u = (struct unstable){ "a span being swept", s->base };
+}
+
+/* Reads the mspan at b; u->why: it is being changed. */
+static void span_load(const struct proc *p, const uint8_t *b, uint64_t sweepgen, struct span *s,
+		      struct unstable *u)
+{
+	memset(s, 0, sizeof(*s));
+	s->state = (uint8_t)proc_peek(p, b, L_mspan_state);
+	if (s->state != SPAN_IN_USE)
+		return;
+	span_fields(p, b, s);
 	/*
 	 * arena.go: setUserArenaChunkToFault.  Freed and without memory, the span is kept for as
 	 * long as something points there; it counts as free.
 	 */
-	if (s->arena_chunk && s->spanclass & 1) {
-		s->state = 0;
-		return NULL;
+	if (s->arena_chunk && spanclass_noscan(s->spanclass)) {
+		s->state = SPAN_DEAD;
+		return;
 	}
-	if (!s->npages || s->npages > LIMIT_READ / GO_PAGE || s->base & (GO_PAGE - 1) ||
-	    s->base + s->npages * GO_PAGE < s->base || s->limit < s->base ||
-	    s->limit > s->base + s->npages * GO_PAGE || !s->elemsize ||
-	    s->elemsize > s->npages * GO_PAGE || !s->nelems ||
-	    s->elemsize * s->nelems > s->npages * GO_PAGE || s->freeindex > s->nelems) {
+	if (!span_plausible(s)) {
 		*u = (struct unstable){ "a span that makes no sense", s->base };
-		return NULL;
+		return;
 	}
 	s->divmul = span_divmul(s->elemsize, s->nelems);
 	/* Some releases count the bitmap at the span's end in. */
@@ -91,57 +137,12 @@ static struct err *span_load(const struct proc *p, const uint8_t *b, struct span
 		s->limit = s->base + s->elemsize * s->nelems;
 	if (s->limit > s->base && span_index(s, s->limit - 1) >= s->nelems) {
 		*u = (struct unstable){ "a span whose limit makes no sense", s->base };
-		return NULL;
+		return;
 	}
-	sweepgen = proc_peek(p, b, L_mspan_sweepgen);
-	switch ((int32_t)(uint32_t)(sweepgen - all->sweepgen)) {
-	case -2:
-	case 1:
-		s->unswept = true;
-		break;
-	case -1:
-		*u = (struct unstable){ "a span being swept", s->base };
-		break;
-	}
-	if (s->spanclass & 1)
-		s->ptrs = SPAN_NOSCAN;
-	else if (layout_has(l, L_heapArena_bitmap))
-		s->ptrs = SPAN_ARENA;
-	else if (!(s->spanclass >> 1))
-		s->ptrs = SPAN_LARGE;
-	else
-		s->ptrs = s->elemsize <= 8 * word * word ? SPAN_BITS : SPAN_HEADER;
-	if (s->ptrs == SPAN_LARGE && layout_has(l, L_mspan_largeType))
+	span_sweep_state(s, (int32_t)(uint32_t)(proc_peek(p, b, L_mspan_sweepgen) - sweepgen), u);
+	s->ptrs = span_where_ptrs(p, s);
+	if (s->ptrs == SPAN_LARGE && layout_has(&p->layout, L_mspan_largeType))
 		s->large_type = proc_peek(p, b, L_mspan_largeType);
-	return NULL;
-}
-
-static struct err *pages_index(struct spans *s)
-{
-	struct page_table *t = NULL;
-
-	for (size_t i = 0; i < s->n; i++) {
-		uint64_t page = s->v[i].base >> GO_PAGE_SHIFT, end = page + s->v[i].npages;
-
-		for (; page < end; page++) {
-			if (!t || t->key != page >> 13) {
-				struct page_table *v;
-
-				v = realloc(s->tables, (s->ntables + 1) * sizeof(*v));
-				if (!v)
-					return err_nomem();
-				s->tables = v;
-				t = &v[s->ntables];
-				t->key = page >> 13;
-				t->spans = calloc(8192, sizeof(uint32_t));
-				if (!t->spans)
-					return err_nomem();
-				s->ntables++;
-			}
-			t->spans[page & 8191] = (uint32_t)i + 1;
-		}
-	}
-	return NULL;
 }
 
 static struct err *spans_grow(struct spans *s, size_t cap)
@@ -154,6 +155,71 @@ static struct err *spans_grow(struct spans *s, size_t cap)
 		memcpy(v, s->v, s->n * sizeof(*v));
 	free(s->v);
 	s->v = v;
+	return NULL;
+}
+
+/* Reads all mspans that are in use. */
+static struct err *spans_read(const struct proc *p, struct spans *s, struct unstable *u)
+{
+	uint64_t ptr, len, addr;
+	size_t cap = 1024;
+
+	TRY(proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr, &len));
+	TRY(proc_get(p, p->var.mheap_, L_mheap_sweepgen, &s->sweepgen));
+	TRY(spans_grow(s, cap));
+	for (uint64_t i = 0; i < len; i++) {
+		const uint8_t *b;
+
+		TRY(image_read_word(p->img, ptr + i * p->fmt.word, &addr));
+		b = image_ptr(p->img, addr, layout_size(&p->layout, LS_mspan), NULL);
+		if (!b)
+			return err_fault(addr,
+					 "the span table's entry %" PRIu64 " at 0x%" PRIx64
+					 " cannot be read",
+					 i, addr);
+		if (s->n == cap)
+			TRY(spans_grow(s, cap *= 2));
+		span_load(p, b, s->sweepgen, &s->v[s->n], u);
+		if (u->why)
+			return NULL;
+		if (s->v[s->n].state == SPAN_IN_USE)
+			s->n++;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ order and indices */
+
+static struct err *page_table_add(struct spans *s, uint64_t key)
+{
+	struct page_table *v = realloc(s->tables, (s->ntables + 1) * sizeof(*v));
+
+	if (!v)
+		return err_nomem();
+	s->tables = v;
+	v[s->ntables].key = key;
+	v[s->ntables].spans = calloc(PAGE_TABLE, sizeof(uint32_t));
+	if (!v[s->ntables].spans)
+		return err_nomem();
+	s->ntables++;
+	return NULL;
+}
+
+static struct err *pages_index(struct spans *s)
+{
+	enum { KEY_SHIFT = PAGE_TABLE_SHIFT - GO_PAGE_SHIFT };
+
+	for (size_t i = 0; i < s->n; i++) {
+		uint64_t page = s->v[i].base >> GO_PAGE_SHIFT, end = page + s->v[i].npages;
+
+		for (; page < end; page++) {
+			uint64_t key = page >> KEY_SHIFT;
+
+			if (!s->ntables || s->tables[s->ntables - 1].key != key)
+				TRY(page_table_add(s, key));
+			s->tables[s->ntables - 1].spans[page & (PAGE_TABLE - 1)] = (uint32_t)i + 1;
+		}
+	}
 	return NULL;
 }
 
@@ -181,62 +247,31 @@ static struct err *scan_index(struct spans *s)
 	return NULL;
 }
 
-struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
+/* Spans do not overlap; nelems of a tiny span tells Green Tea from the data alone, as its inline
+ * marks take slots away. */
+static void spans_compare(struct spans *s, struct unstable *u)
 {
-	uint64_t ptr, len, addr, i;
-	struct err *err;
-	size_t cap = 1024;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct span *x = &s->v[i];
 
-	memset(s, 0, sizeof(*s));
-	if ((err = proc_slice(p, p->var.mheap_ + layout_off(&p->layout, L_mheap_allspans), &ptr,
-			      &len)) ||
-	    (err = proc_get(p, p->var.mheap_, L_mheap_sweepgen, &s->sweepgen)))
-		return err;
-	s->green_tea = layout_has(&p->layout, LS_spanInlineMarkBits) &&
-		       layout_size(&p->layout, LS_spanInlineMarkBits) == INLINE_MARKS;
-	err = spans_grow(s, cap);
-	if (err)
-		return err;
-	for (i = 0; i < len; i++) {
-		const uint8_t *b;
-
-		err = image_read_word(p->img, ptr + i * p->fmt.word, &addr);
-		if (err)
-			return err;
-		b = image_ptr(p->img, addr, layout_size(&p->layout, LS_mspan), NULL);
-		if (!b)
-			return err_fault(addr,
-					 "the span table's entry %" PRIu64 " at 0x%" PRIx64
-					 " cannot be read",
-					 i, addr);
-		if (s->n == cap) {
-			err = spans_grow(s, cap *= 2);
-			if (err)
-				return err;
-		}
-		err = span_load(p, b, s, &s->v[s->n], u);
-		if (err || u->why)
-			return err;
-		if (s->v[s->n].state == SPAN_IN_USE)
-			s->n++;
-	}
-	qsort(s->v, s->n, sizeof(*s->v), span_cmp);
-	for (i = 0; i < s->n; i++) {
-		struct span *x = &s->v[i];
-
-		if (i && x->base < s->v[i - 1].base + s->v[i - 1].npages * GO_PAGE) {
+		if (i && x->base < s->v[i - 1].base + span_bytes(&s->v[i - 1])) {
 			*u = (struct unstable){ "two spans over one page", x->base };
-			return NULL;
+			return;
 		}
-		/* nelems of a 16-byte noscan span tells Green Tea from the data alone. */
-		if (x->elemsize == 16 && x->spanclass & 1 && x->npages == 1)
-			s->green_tea = x->nelems < GO_PAGE / 16;
+		if (x->spanclass == TINY_SPAN_CLASS && x->npages == 1)
+			s->green_tea = x->nelems < GO_PAGE / x->elemsize;
 	}
-	for (i = 0; i < s->n; i++) {
+}
+
+static struct err *spans_number(const struct proc *p, struct spans *s)
+{
+	enum { INLINE_MARKS_MIN = 16 }; /* gcUsesSpanInlineMarkBits() (mgcmark_greenteagc.go) */
+
+	for (size_t i = 0; i < s->n; i++) {
 		struct span *x = &s->v[i];
 
-		x->inline_marks = s->green_tea && x->elemsize >= 16 && x->spanclass >> 1 &&
-				  x->elemsize <= 8u * p->fmt.word * p->fmt.word;
+		x->inline_marks = s->green_tea && x->elemsize >= INLINE_MARKS_MIN &&
+				  spanclass_size(x->spanclass) && heap_bits_in_span(p, x->elemsize);
 		if (s->nids + x->nelems > UINT32_MAX / 2)
 			return err_create(ERR_LIMIT, "more than %u slots in the heap",
 					  UINT32_MAX / 2);
@@ -246,9 +281,27 @@ struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
 		if (x->ptrs != SPAN_NOSCAN)
 			s->nscan += x->nelems;
 	}
-	err = scan_index(s);
-	return err ? err : pages_index(s);
+	return NULL;
 }
+
+struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u)
+{
+	memset(s, 0, sizeof(*s));
+	s->green_tea = layout_has(&p->layout, LS_spanInlineMarkBits) &&
+		       layout_size(&p->layout, LS_spanInlineMarkBits) == INLINE_MARKS;
+	TRY(spans_read(p, s, u));
+	if (u->why)
+		return NULL;
+	qsort(s->v, s->n, sizeof(*s->v), span_cmp);
+	spans_compare(s, u);
+	if (u->why)
+		return NULL;
+	TRY(spans_number(p, s));
+	TRY(scan_index(s));
+	return pages_index(s);
+}
+
+/* ------------------------------------------------------------------ what is alive */
 
 /* Marks are asked for where they say what survives, or whether a slot past freeIndexForScan is
  * an object. */
@@ -257,40 +310,43 @@ static bool span_needs_marks(const struct span *x)
 	return x->unswept || (x->ptrs != SPAN_NOSCAN && x->scan_index < x->freeindex);
 }
 
+static uint64_t inline_marks_addr(const struct span *x)
+{
+	return x->base + span_bytes(x) - INLINE_MARKS;
+}
+
 struct err *spans_plan_bits(struct proc *p, const struct spans *s, struct ranges *want)
 {
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < s->n && !err; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		const struct span *x = &s->v[i];
 		uint64_t len = (x->nelems + 7) / 8;
 
-		err = vec_push(want, ((struct range){ x->alloc_bits, len }));
-		if (!err && span_needs_marks(x))
-			err = vec_push(want, ((struct range){ x->mark_bits, len }));
-		if (!err && span_needs_marks(x) && x->inline_marks)
-			err = vec_push(
-				want, ((struct range){ x->base + x->npages * GO_PAGE - INLINE_MARKS,
-						       INLINE_MARKS }));
+		TRY(vec_push(want, ((struct range){ x->alloc_bits, len })));
+		if (!span_needs_marks(x))
+			continue;
+		TRY(vec_push(want, ((struct range){ x->mark_bits, len })));
+		if (x->inline_marks)
+			TRY(vec_push(want, ((struct range){ inline_marks_addr(x), INLINE_MARKS })));
 	}
-	return err;
+	return NULL;
 }
 
-/* One byte of the span's mark bits: gcmarkBits, and Green Tea's own at the page's end. */
+/* The span's mark bits: gcmarkBits, and Green Tea's own at the span's end. */
 static struct err *span_marks(const struct proc *p, const struct span *x, uint8_t *marks)
 {
 	uint64_t n = (x->nelems + 7) / 8;
 	uint8_t in[INLINE_MARKS];
-	struct err *err = image_read(p->img, x->mark_bits, marks, n);
 
-	if (err || !x->inline_marks)
-		return err;
-	err = image_read(p->img, x->base + x->npages * GO_PAGE - INLINE_MARKS, in, sizeof(in));
-	for (uint64_t i = 0; !err && i < n && i < INLINE_MARKS - INLINE_MARKS_OFF - 1; i++)
+	TRY(image_read(p->img, x->mark_bits, marks, n));
+	if (!x->inline_marks)
+		return NULL;
+	TRY(image_read(p->img, inline_marks_addr(x), in, sizeof(in)));
+	for (uint64_t i = 0; i < n && i < INLINE_MARKS - INLINE_MARKS_OFF - 1; i++)
 		marks[i] |= in[INLINE_MARKS_OFF + i];
-	return err;
+	return NULL;
 }
 
+/* What is allocated: the slots below freeindex, and those that their bit says. */
 static void span_allocated(const struct span *x, const uint8_t *bits, uint8_t *out)
 {
 	uint64_t n = (x->nelems + 7) / 8;
@@ -306,86 +362,91 @@ static void span_allocated(const struct span *x, const uint8_t *bits, uint8_t *o
 		out[n - 1] &= (uint8_t)((1 << (x->nelems & 7)) - 1);
 }
 
-struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unstable *u)
+/* Takes out of the allocated slots those that did not survive, or are not objects yet. */
+static void span_survivors(const struct span *x, const uint8_t *bits, const uint8_t *marks,
+			   uint8_t *alive)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		struct span *x = &s->v[i];
-		uint64_t n = (x->nelems + 7) / 8, count = 0;
-		const uint8_t *bits = image_ptr(p->img, x->alloc_bits, n, NULL);
-		uint8_t *alive = arena_alloc(&s->arena, n), *marks = NULL;
-		struct err *err;
-
-		if (!alive)
-			return err_nomem();
-		if (!bits) {
-			*u = (struct unstable){ "a span without its allocation bits", x->base };
-			if (!all)
-				return NULL;
-			x->alive = alive; /* nothing of it */
-			continue;
-		}
-		span_allocated(x, bits, alive);
-		for (uint64_t j = 0; j < n; j++)
-			count += (uint64_t)__builtin_popcount(alive[j]);
-		s->allocated += count;
-		s->allocated_bytes += count * x->elemsize;
-		if (count != x->alloc_count) {
-			*u = (struct unstable){ "a slot being allocated", x->base };
-			if (!all)
-				return NULL;
-		}
-		if (span_needs_marks(x)) {
-			marks = arena_alloc(&s->arena, n);
-			if (!marks)
-				return err_nomem();
-			err = span_marks(p, x, marks);
-			if (err)
-				return err;
-		}
-		if (x->unswept) {
-			for (uint64_t j = 0; j < n; j++)
-				alive[j] &= marks[j];
-		} else if (marks) {
-			/*
-			 * freeIndexForScan stands still while the collector marks, and what is
-			 * allocated then is allocated black.  So what lies past it, was free at the
-			 * last sweep and is not black is still being made: nobody holds it.  It
-			 * stays counted by alloc_count.
-			 */
-			for (uint32_t j = x->scan_index; j < x->freeindex; j++)
-				if (!((marks[j >> 3] | bits[j >> 3]) >> (j & 7) & 1))
-					alive[j >> 3] &= (uint8_t) ~(1 << (j & 7));
-		}
-		x->alive = alive;
+	if (x->unswept) {
+		for (uint64_t j = 0; j < (x->nelems + 7) / 8; j++)
+			alive[j] &= marks[j];
+		return;
 	}
+	/*
+	 * freeIndexForScan stands still while the collector marks, and what is allocated then is
+	 * allocated black.  So what lies past it, was free at the last sweep and is not black is
+	 * still being made: nobody holds it.  It stays counted by alloc_count.
+	 */
+	for (uint32_t j = x->scan_index; j < x->freeindex; j++)
+		if (!((marks[j >> 3] | bits[j >> 3]) >> (j & 7) & 1))
+			alive[j >> 3] &= (uint8_t) ~(1 << (j & 7));
+}
+
+static struct err *span_settle(const struct proc *p, struct spans *s, struct span *x, bool all,
+			       struct unstable *u)
+{
+	uint64_t n = (x->nelems + 7) / 8, count = 0;
+	const uint8_t *bits = image_ptr(p->img, x->alloc_bits, n, NULL);
+	uint8_t *alive = arena_alloc(&s->arena, n), *marks;
+
+	if (!alive)
+		return err_nomem();
+	x->alive = alive;
+	if (!bits) { /* nothing of it is alive */
+		*u = (struct unstable){ "a span without its allocation bits", x->base };
+		return NULL;
+	}
+	span_allocated(x, bits, alive);
+	for (uint64_t j = 0; j < n; j++)
+		count += (uint64_t)__builtin_popcount(alive[j]);
+	s->allocated += count;
+	s->allocated_bytes += count * x->elemsize;
+	if (count != x->alloc_count) {
+		*u = (struct unstable){ "a slot being allocated", x->base };
+		if (!all)
+			return NULL;
+	}
+	if (!span_needs_marks(x))
+		return NULL;
+	marks = arena_alloc(&s->arena, n);
+	if (!marks)
+		return err_nomem();
+	TRY(span_marks(p, x, marks));
+	span_survivors(x, bits, marks, alive);
 	return NULL;
 }
 
+struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unstable *u)
+{
+	for (size_t i = 0; i < s->n && (all || !u->why); i++)
+		TRY(span_settle(p, s, &s->v[i], all, u));
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ contents */
+
 struct err *spans_plan_contents(const struct proc *p, const struct spans *s, struct ranges *want)
 {
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < s->n && !err; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		const struct span *x = &s->v[i];
-		uint64_t used;
-		uint32_t last;
+		uint32_t last = x->nelems;
 
 		if (x->ptrs == SPAN_NOSCAN || (x->ptrs == SPAN_LARGE && !x->large_type))
 			continue;
-		for (last = x->nelems; last && !span_alive(x, last - 1);)
+		while (last && !span_alive(x, last - 1))
 			last--;
 		if (!last)
 			continue;
-		used = x->ptrs == SPAN_BITS ? x->npages * GO_PAGE : last * x->elemsize;
-		err = vec_push(want, ((struct range){ x->base, used }));
+		TRY(vec_push(want, ((struct range){ x->base, x->ptrs == SPAN_BITS ?
+								     span_bytes(x) :
+								     last * x->elemsize })));
 	}
-	return err;
+	return NULL;
 }
 
 /* How long the bitmap is; *off: in the span.  0: it has none. */
 static uint64_t span_bitmap(const struct proc *p, const struct span *x, uint64_t *off)
 {
-	uint64_t bytes = x->npages * GO_PAGE, len = bytes / p->fmt.word / 8;
+	uint64_t bytes = span_bytes(x), len = bytes / p->fmt.word / 8;
 
 	if (x->ptrs != SPAN_BITS)
 		return 0;
@@ -413,7 +474,7 @@ struct err *spans_attach(struct proc *p, struct spans *s)
 		x->data =
 			x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
 		bits = len ? image_ptr(p->img, x->base + off, len, NULL) : NULL;
-		if (bits && x->data && x->data_len >= x->npages * GO_PAGE) {
+		if (bits && x->data && x->data_len >= span_bytes(x)) {
 			x->bits = memcpy(s->bitmaps + at, bits, len);
 			at += len;
 		}
@@ -439,6 +500,6 @@ struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len)
 	enum { SMALL = 16 }; /* pages */
 	const struct span *sp = spans_find(s, addr);
 
-	return sp && sp->npages <= SMALL ? (struct range){ sp->base, sp->npages * GO_PAGE } :
+	return sp && sp->npages <= SMALL ? (struct range){ sp->base, span_bytes(sp) } :
 					   (struct range){ addr, len };
 }

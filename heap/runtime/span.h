@@ -12,14 +12,34 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/search.h"
 #include "base/vec.h"
 #include "heap/runtime/proc.h"
 #include "heap/runtime/unstable.h"
 
-enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT };
-/* spanInlineMarkBits: size, and marks[] in it */
+enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT }; /* pageSize */
+enum { /* malloc.go, sizeclasses.go, mheap.go of every release */
+       NUM_SIZE_CLASSES = 68,
+       NUM_SPAN_CLASSES = NUM_SIZE_CLASSES << 1,
+       TINY_SIZE_CLASS = 2,
+       TINY_SPAN_CLASS = TINY_SIZE_CLASS << 1 | 1,
+       MAX_SMALL_SIZE = 32768,
+       MALLOC_HEADER_SIZE = 8, /* since 1.22 */
+};
+/* spanInlineMarkBits: its size, and the offset of marks in it */
 enum { INLINE_MARKS = 128, INLINE_MARKS_OFF = 64 };
 enum { SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL }; /* mSpanState */
+
+/* spanClass.sizeclass(), 0: of large objects; spanClass.noscan(). */
+static inline uint64_t spanclass_size(uint64_t spanclass)
+{
+	return spanclass >> 1;
+}
+
+static inline bool spanclass_noscan(uint64_t spanclass)
+{
+	return spanclass & 1;
+}
 
 /* Where the pointer map of a span's objects is. */
 enum span_ptrs {
@@ -30,7 +50,8 @@ enum span_ptrs {
 	SPAN_ARENA,  /* in heapArena.bitmap (until 1.21): heap/runtime/arena_bits.c */
 };
 
-/* What every pointer's look needs is in the first 64 bytes, which are one line of the cache. */
+/* The first 64 bytes, which are one line of the cache, have all that is needed to look where a
+ * pointer leads. */
 struct span {
 	uint64_t base, limit;
 	uint64_t elemsize;
@@ -80,7 +101,8 @@ struct spans {
 
 /* Where the mspans are: allspans itself must be in the image. Appends ranges to fetch. */
 ERR_MUST_CHECK struct err *spans_plan_headers(struct proc *p, struct ranges *want);
-/* Reads the mspans, which must be in the image now. */
+/* Reads the mspans, which must be in the image now.  u->why: they make no sense, and s is
+ * incomplete. */
 ERR_MUST_CHECK struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u);
 /* The bitmaps that spans_settle() needs. */
 ERR_MUST_CHECK struct err *spans_plan_bits(struct proc *p, const struct spans *s,
@@ -119,29 +141,36 @@ struct scan_span {
 
 enum { SCAN_STEP = 64 };
 
+struct page_table_key {
+	const struct page_table *tables;
+	uint64_t key;
+};
+
+static inline bool page_table_reaches(const void *arg, size_t i)
+{
+	const struct page_table_key *k = arg;
+
+	return k->tables[i].key >= k->key;
+}
+
 /* The in-use span that addr's page belongs to; NULL: none.  addr may lie behind its limit. */
 static inline struct span *spans_page(const struct spans *s, uint64_t addr)
 {
-	size_t lo = 0, hi = s->ntables;
 	uint64_t key = addr >> PAGE_TABLE_SHIFT;
+	size_t at;
 	uint32_t i;
 
 	/* Most heaps are one piece. */
-	if (hi && key - s->tables[0].key < hi && s->tables[key - s->tables[0].key].key == key) {
-		lo = key - s->tables[0].key;
+	if (s->ntables && key - s->tables[0].key < s->ntables &&
+	    s->tables[key - s->tables[0].key].key == key) {
+		at = key - s->tables[0].key;
 	} else {
-		while (lo < hi) {
-			size_t mid = (lo + hi) / 2;
-
-			if (s->tables[mid].key < key)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		if (lo == s->ntables || s->tables[lo].key != key)
+		at = search_first(s->ntables, page_table_reaches,
+				  &(struct page_table_key){ s->tables, key });
+		if (at == s->ntables || s->tables[at].key != key)
 			return NULL;
 	}
-	i = s->tables[lo].spans[addr >> GO_PAGE_SHIFT & (PAGE_TABLE - 1)];
+	i = s->tables[at].spans[addr >> GO_PAGE_SHIFT & (PAGE_TABLE - 1)];
 	return i ? &s->v[i - 1] : NULL;
 }
 
@@ -163,27 +192,32 @@ static inline bool span_alive(const struct span *sp, uint32_t i)
 	return sp->alive[i >> 3] >> (i & 7) & 1;
 }
 
+struct scan_key {
+	const struct scan_span *scan;
+	uint32_t id;
+};
+
+static inline bool scan_span_behind(const void *arg, size_t i)
+{
+	const struct scan_key *k = arg;
+
+	return k->scan[i].first_scan > k->id;
+}
+
 /* The span a scan id belongs to. */
 static inline struct span *spans_of_scan(const struct spans *s, uint32_t id)
 {
 	size_t lo = s->scan_at[id / SCAN_STEP], hi = s->scan_at[id / SCAN_STEP + 1] + 1;
+	struct scan_key key = { s->scan + lo + 1, id };
 
-	while (hi - lo > 1) {
-		size_t mid = (lo + hi) / 2;
-
-		if (s->scan[mid].first_scan <= id)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return &s->v[s->scan[lo].span];
+	return &s->v[s->scan[lo + search_first(hi - lo - 1, scan_span_behind, &key)].span];
 }
 
 /* Where user data starts in a slot: behind the allocation header (mallocHeaderSize), if there is
  * one. */
 static inline uint64_t span_data_off(const struct span *sp)
 {
-	return sp->ptrs == SPAN_HEADER ? 8 : 0;
+	return sp->ptrs == SPAN_HEADER ? MALLOC_HEADER_SIZE : 0;
 }
 
 /* The span's objects have pointers, but nothing in it says of which type they are. */

@@ -1,5 +1,5 @@
 /*
- * What a goroutine's stack holds: frames by stack maps, stack objects that are pointed to,
+ * What a goroutine's stack holds: frames by their stack maps, stack objects that are pointed to,
  * defers and panics, and, where it was stopped while running, registers.
  */
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/search.h"
 #include "heap/runtime/goroutine.h"
 #include "heap/runtime/ptrmap.h"
 
@@ -15,6 +16,7 @@ struct stack_object {
 	const uint8_t *mask; /* NULL: the synthetic RegArgs object */
 	uint64_t ptr_words;  /* bits */
 	uint32_t frame;
+	uint32_t order; /* in which it was found */
 	bool done;
 };
 
@@ -33,6 +35,19 @@ struct stack_scan {
 	VEC(struct stack_object) objs;
 	VEC(struct stack_ptr) precise, cons; /* pointers into this stack, still to be looked at */
 };
+
+static void stack_scan_deinit(struct stack_scan *s)
+{
+	vec_deinit(&s->objs);
+	vec_deinit(&s->precise);
+	vec_deinit(&s->cons);
+}
+
+/* The innermost frame. */
+static uint32_t first_frame(const struct goroutine *g)
+{
+	return g->nframes ? g->first_frame : UINT32_MAX;
+}
 
 static bool stack_word(const struct stack_scan *s, uint64_t addr, uint64_t *v)
 {
@@ -57,7 +72,7 @@ static struct err *scan_value(struct stack_scan *s, uint64_t addr, uint64_t v, u
 	const struct span *sp;
 	uint32_t i;
 
-	if (v < 4096)
+	if (v < MIN_LEGAL_POINTER)
 		return NULL;
 	if (v >= s->g->lo && v < s->g->hi) {
 		struct stack_ptr sptr = { v, conservative };
@@ -77,38 +92,36 @@ static struct err *scan_value(struct stack_scan *s, uint64_t addr, uint64_t v, u
 						  .conservative = conservative }));
 }
 
-/* scanblock: the words of [addr, addr + nbits) that the mask names (NULL: all). */
+/* scanblock(): the nbits words from addr on that the mask names (NULL: all). */
 static struct err *scan_words(struct stack_scan *s, uint64_t addr, uint64_t nbits,
 			      const uint8_t *mask, uint32_t frame, bool conservative)
 {
-	struct err *err = NULL;
 	uint64_t v;
 
-	for (uint64_t i = 0; i < nbits && !err; i++)
+	for (uint64_t i = 0; i < nbits; i++)
 		if ((!mask || mask[i >> 3] >> (i & 7) & 1) &&
 		    stack_word(s, addr + i * s->p->fmt.word, &v))
-			err = scan_value(s, addr + i * s->p->fmt.word, v, frame, ROOT_STACK,
-					 conservative);
-	return err;
+			TRY(scan_value(s, addr + i * s->p->fmt.word, v, frame, ROOT_STACK,
+				       conservative));
+	return NULL;
 }
 
+/* ------------------------------------------------------------------ frames */
+
+/* Entry idx of the stack map at `map` ({n, nbit int32; bytedata}); NULL: it has none, or (*nbit is
+ * not 0) it cannot be read. */
 static const uint8_t *stackmap(const struct proc *p, uint64_t map, int32_t idx, uint32_t *nbit)
 {
-	uint8_t head[8];
-	struct err *err;
-	int32_t n;
+	enum { HEAD = 8 };
+	uint64_t n, bits;
 
 	*nbit = 0;
-	err = map ? image_read(p->img, map, head, sizeof(head)) : NULL;
-	if (!map || err) {
-		err_destroy(err);
+	if (!map || !proc_try_uint(p, map, 4, &n) || !proc_try_uint(p, map + 4, 4, &bits))
 		return NULL;
-	}
-	n = (int32_t)bytes_u32(p->fmt, head);
-	*nbit = bytes_u32(p->fmt, head + 4);
-	if (idx < 0 || idx >= n || *nbit > INT32_MAX / 2)
+	*nbit = (uint32_t)bits;
+	if (idx < 0 || idx >= (int32_t)n || *nbit > INT32_MAX / 2)
 		return NULL;
-	return image_ptr(p->img, map + 8 + (uint64_t)idx * ((*nbit + 7) / 8), (*nbit + 7) / 8,
+	return image_ptr(p->img, map + HEAD + (uint64_t)idx * ((*nbit + 7) / 8), (*nbit + 7) / 8,
 			 NULL);
 }
 
@@ -119,77 +132,98 @@ static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint
 
 	if (addr < f->sp || addr >= s->g->hi || size > s->g->hi - addr)
 		return NULL;
-	return vec_push(&s->objs,
-			((struct stack_object){ addr, size, mask, ptr_words, frame, false }));
+	return vec_push(&s->objs, ((struct stack_object){ .addr = addr,
+							  .size = size,
+							  .mask = mask,
+							  .ptr_words = ptr_words,
+							  .frame = frame,
+							  .order = (uint32_t)s->objs.n }));
 }
 
-/* A stack object's mask; until 1.23 that of a large one is a GC program, run once. */
-static struct err *object_mask(struct stack_scan *s, uint64_t mask, uint64_t words, bool program,
-			       const uint8_t **ret)
+/* The bits of a stack object's GC program, which is run once (until 1.23, of large ones). */
+static struct err *object_program(struct stack_scan *s, uint64_t program, uint64_t words,
+				  const uint8_t **ret)
 {
 	struct modules *m = &s->p->modules;
 	uint64_t *slot;
 	uint8_t *bits;
-	struct err *err;
 	bool is_new;
 
-	if (!program) {
-		*ret = words ? image_ptr(s->p->img, mask, (words + 7) / 8, NULL) :
-			       (const uint8_t *)"";
-		return *ret ? NULL : err_fault(mask, "the mask of a stack object cannot be read");
-	}
-	err = map64_put(&m->programs, mask, 0, &slot, &is_new);
-	if (err)
-		return err;
+	TRY(map64_put(&m->programs, program, 0, &slot, &is_new));
 	if (is_new) {
 		bits = arena_alloc(&m->arena, words / 8 + 8);
 		if (!bits)
 			return err_nomem();
-		if (!gcprog_mask(s->p, mask, bits, words))
-			return err_fault(mask, "the GC program of a stack object cannot be read");
-		*slot = (uintptr_t)bits;
+		if (gcprog_mask(s->p, program, bits, words))
+			*slot = (uintptr_t)bits;
 	}
 	*ret = (const uint8_t *)(uintptr_t)*slot;
-	return *ret ? NULL : err_fault(mask, "the GC program of a stack object cannot be read");
+	return *ret ? NULL : err_fault(program, "the GC program of a stack object cannot be read");
+}
+
+/* One stackObjectRecord, at r. */
+static struct err *scan_object_record(struct stack_scan *s, const struct gframe *f, uint32_t frame,
+				      uint64_t r)
+{
+	const struct proc *p = s->p;
+	const uint8_t *b =
+		image_ptr(p->img, r, layout_size(&p->layout, LS_stackObjectRecord), NULL);
+	const uint8_t *bits = (const uint8_t *)"";
+	uint64_t mask, words;
+	int32_t ptrdata;
+
+	if (!b)
+		return err_fault(r, "stack object record");
+	ptrdata = (int32_t)proc_peek(p, b, L_stackObjectRecord_ptrdata);
+	words = (uint64_t)(ptrdata < 0 ? -(int64_t)ptrdata : ptrdata) / p->fmt.word;
+	mask = layout_has(&p->layout, L_stackObjectRecord_gcdataoff) ?
+		       f->func->mod->rodata + proc_peek(p, b, L_stackObjectRecord_gcdataoff) :
+		       proc_peek(p, b, L_stackObjectRecord_gcdata);
+	if (ptrdata < 0)
+		TRY(object_program(s, mask, words, &bits));
+	else if (words)
+		bits = image_ptr(p->img, mask, (words + 7) / 8, NULL);
+	if (!bits)
+		return err_fault(mask, "the mask of a stack object cannot be read");
+	return add_object(s, f, frame, (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
+			  proc_peek(p, b, L_stackObjectRecord_size), bits, words);
 }
 
 static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, uint32_t frame)
 {
 	const struct proc *p = s->p;
 	uint64_t table = func_funcdata(p, f->func, FUNCDATA_STACK_OBJECTS), n;
-	uint32_t elem = layout_size(&p->layout, LS_stackObjectRecord);
-	struct err *err;
 
 	if (!table)
 		return NULL;
-	err = image_read_word(p->img, table, &n);
-	if (err)
-		return err;
+	TRY(image_read_word(p->img, table, &n));
 	if (n > UINT16_MAX)
 		return err_create(ERR_BADDATA, "%s has %" PRIu64 " stack objects", f->func->name,
 				  n);
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t r = table + p->fmt.word + i * elem, mask, words;
-		const uint8_t *bits, *b = image_ptr(p->img, r, elem, NULL);
-		int32_t ptrdata;
-
-		if (!b)
-			return err_fault(r, "stack object record");
-		ptrdata = (int32_t)proc_peek(p, b, L_stackObjectRecord_ptrdata);
-		words = (uint64_t)(ptrdata < 0 ? -(int64_t)ptrdata : ptrdata) / p->fmt.word;
-		mask = layout_has(&p->layout, L_stackObjectRecord_gcdataoff) ?
-			       f->func->mod->rodata +
-				       proc_peek(p, b, L_stackObjectRecord_gcdataoff) :
-			       proc_peek(p, b, L_stackObjectRecord_gcdata);
-		err = object_mask(s, mask, words, ptrdata < 0, &bits);
-		if (!err)
-			err = add_object(s, f, frame,
-					 (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
-					 proc_peek(p, b, L_stackObjectRecord_size), bits, words);
-		if (err)
-			return err;
-	}
+	for (uint64_t i = 0; i < n; i++)
+		TRY(scan_object_record(s, f, frame,
+				       table + p->fmt.word +
+					       i * layout_size(&p->layout, LS_stackObjectRecord)));
 	return NULL;
+}
+
+/*
+ * abi.RegArgs, which lies on top of a reflect stub's locals: Ints [9]uintptr, Floats [15]uint64,
+ * Ptrs [9]unsafe.Pointer, ReturnIsPtr.  Where arguments are on the stack it is empty, and the frame
+ * has no room for one.
+ */
+static struct err *add_reg_args(struct stack_scan *s, const struct gframe *f, uint32_t frame)
+{
+	const struct proc *p = s->p;
+	uint64_t word = p->fmt.word, ints = p->arch->int_arg_regs, ptrs, size;
+
+	if (!ints)
+		return NULL;
+	ptrs = ints * word + p->arch->float_arg_regs * 8u;
+	size = (ptrs + ints * word + (ints + 7) / 8 + 7) & ~7ull;
+	if (f->varp < f->sp || f->varp - f->sp < size + 4 * word)
+		return NULL;
+	return add_object(s, f, frame, -(int32_t)size, size, NULL, ptrs / word + ints);
 }
 
 /*
@@ -202,17 +236,15 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 	uint64_t word = p->fmt.word, arg0 = f->sp + p->arch->min_frame, mv, bv, n, data, arglen;
 	const uint8_t *mask;
 	uint8_t valid;
-	struct err *err;
 
 	if (arg0 >= (p->arch->min_frame ? f->fp : f->fp - word))
 		return NULL; /* not started: no locals, no arguments */
 	if (!stack_word(s, arg0, &mv) || !stack_byte(s, arg0 + 4 * word, &valid))
 		return NULL;
-	if ((err = image_read_word(p->img, mv + word, &bv)) ||
-	    (err = image_read_word(p->img, mv + 2 * word, &arglen)) ||
-	    (err = image_read_uint(p->img, bv, 4, &n)) ||
-	    (err = image_read_word(p->img, bv + word, &data)))
-		return err;
+	TRY(image_read_word(p->img, mv + word, &bv));
+	TRY(image_read_word(p->img, mv + 2 * word, &arglen));
+	TRY(image_read_uint(p->img, bv, 4, &n));
+	TRY(image_read_word(p->img, bv + word, &data));
 	if (!valid && arglen / word < n)
 		n = arglen / word;
 	if (n > UINT16_MAX)
@@ -222,21 +254,33 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 		if (!mask)
 			return err_fault(data, "the argument map of %s was not captured",
 					 f->func->name);
-		err = scan_words(s, f->argp, n, mask, frame, false);
-		if (err)
-			return err;
+		TRY(scan_words(s, f->argp, n, mask, frame, false));
 	}
-	/* abi.RegArgs: Ints [9]uintptr, Floats [15]uint64, Ptrs [9]unsafe.Pointer, ReturnIsPtr;
-	 * where arguments are on the stack it is empty, and the frame has no room for one. */
-	if (p->arch->int_arg_regs) {
-		uint64_t ints = p->arch->int_arg_regs, floats = p->arch->float_arg_regs;
-		uint64_t ptrs = ints * word + floats * 8;
-		uint64_t size = (ptrs + ints * word + (ints + 7) / 8 + 7) & ~7ull;
+	return add_reg_args(s, f, frame);
+}
 
-		if (f->varp < f->sp || f->varp - f->sp < size + 4 * word)
-			return NULL;
-		return add_object(s, f, frame, -(int32_t)size, size, NULL, ptrs / word + ints);
-	}
+/* All words of a frame that is no safe point. */
+static struct err *scan_conservative(struct stack_scan *s, const struct gframe *f, uint32_t frame)
+{
+	unsigned word = s->p->fmt.word;
+
+	if (f->varp > f->sp)
+		TRY(scan_words(s, f->sp, (f->varp - f->sp) / word, NULL, frame, true));
+	if (f->func->args > 0)
+		TRY(scan_words(s, f->argp, (uint64_t)f->func->args / word, NULL, frame, true));
+	return NULL;
+}
+
+/* The mask of a frame's locals or arguments; *nbit is 0 where it has no pointers. */
+static struct err *frame_map(const struct proc *p, const struct gframe *f, unsigned table,
+			     int32_t idx, const char *what, const uint8_t **mask, uint32_t *nbit)
+{
+	uint64_t map = func_funcdata(p, f->func, table);
+
+	*mask = stackmap(p, map, idx, nbit);
+	if (!*mask && (*nbit || !map))
+		return err_create(ERR_BADDATA, "%s at 0x%" PRIx64 " has no map of its %s",
+				  f->func->name, f->pc, what);
 	return NULL;
 }
 
@@ -247,98 +291,97 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 	const struct pcinfo *pi;
 	const uint8_t *mask;
 	uint32_t nbit;
-	uint64_t map;
-	struct err *err;
 	int32_t idx;
 
-	if (f->conservative) {
-		uint64_t end = f->varp;
-
-		if (end > f->sp &&
-		    (err = scan_words(s, f->sp, (end - f->sp) / p->fmt.word, NULL, frame, true)))
-			return err;
-		if (f->func->args > 0)
-			return scan_words(s, f->argp, (uint64_t)f->func->args / p->fmt.word, NULL,
-					  frame, true);
-		return NULL;
-	}
+	if (f->conservative)
+		return scan_conservative(s, f, frame);
 	if (!f->continpc)
 		return NULL;
-	err = pcinfo_find(p, f->continpc, &pi);
-	if (err || !pi)
-		return err;
+	TRY(pcinfo_find(p, f->continpc, &pi));
+	if (!pi)
+		return NULL;
 	idx = pi->stackmap < 0 ? 0 : pi->stackmap;
 	if (f->varp > f->sp && f->varp - f->sp > p->arch->min_locals) {
-		map = func_funcdata(p, f->func, FUNCDATA_LOCALS);
-		mask = stackmap(p, map, idx, &nbit);
-		if (!mask && (nbit || !map))
-			return err_create(ERR_BADDATA,
-					  "%s at 0x%" PRIx64 " has no map of its locals",
-					  f->func->name, f->pc);
-		if (nbit && (err = scan_words(s, f->varp - (uint64_t)nbit * p->fmt.word, nbit, mask,
-					      frame, false)))
-			return err;
+		TRY(frame_map(p, f, FUNCDATA_LOCALS, idx, "locals", &mask, &nbit));
+		if (nbit)
+			TRY(scan_words(s, f->varp - (uint64_t)nbit * p->fmt.word, nbit, mask, frame,
+				       false));
 	}
 	if (f->func->args == FUNC_ARGS_UNKNOWN && f->func->cls == FUNC_REFLECT_STUB)
 		return scan_reflect_stub(s, f, frame);
 	if (f->func->args > 0) {
-		map = func_funcdata(p, f->func, FUNCDATA_ARGS);
-		mask = stackmap(p, map, idx, &nbit);
-		if (!mask && (nbit || !map))
-			return err_create(ERR_BADDATA,
-					  "%s at 0x%" PRIx64 " has no map of its arguments",
-					  f->func->name, f->pc);
-		if (nbit && (err = scan_words(s, f->argp, nbit, mask, frame, false)))
-			return err;
+		TRY(frame_map(p, f, FUNCDATA_ARGS, idx, "arguments", &mask, &nbit));
+		if (nbit)
+			TRY(scan_words(s, f->argp, nbit, mask, frame, false));
 	}
 	return scan_objects(s, f, frame);
 }
 
+/* ------------------------------------------------------------------ objects on the stack */
+
+/* By address; of several at one address the one that was found first comes first. */
 static int object_cmp(const void *a, const void *b)
 {
 	const struct stack_object *x = a, *y = b;
 
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+struct object_key {
+	const struct stack_object *v;
+	uint64_t addr;
+};
+
+static bool object_behind(const void *arg, size_t i)
+{
+	const struct object_key *k = arg;
+
+	return k->v[i].addr > k->addr;
+}
+
+/* The object that holds addr; NULL: none. */
+static struct stack_object *object_at(const struct stack_scan *s, uint64_t addr)
+{
+	struct object_key k = { s->objs.v, addr };
+	size_t i = search_first(s->objs.n, object_behind, &k);
+	struct stack_object *o = i ? &s->objs.v[i - 1] : NULL;
+
+	return o && addr - o->addr < o->size ? o : NULL;
+}
+
+static struct err *scan_object(struct stack_scan *s, const struct stack_object *o,
+			       bool conservative)
+{
+	uint64_t ints = s->p->arch->int_arg_regs;
+
+	if (o->mask)
+		return scan_words(s, o->addr, o->ptr_words, o->mask, o->frame, conservative);
+	/* RegArgs: only its last words, Ptrs, are pointers */
+	return scan_words(s, o->addr + (o->ptr_words - ints) * s->p->fmt.word, ints, NULL, o->frame,
+			  conservative);
 }
 
 /* Objects on the stack live only if something points to them. */
 static struct err *scan_pointed(struct stack_scan *s)
 {
-	struct err *err = NULL;
-
 	if (s->objs.n > 1)
 		qsort(s->objs.v, s->objs.n, sizeof(*s->objs.v), object_cmp);
-	while (!err && (s->precise.n || s->cons.n)) {
+	while (s->precise.n || s->cons.n) {
 		struct stack_ptr ptr =
 			s->precise.n ? s->precise.v[--s->precise.n] : s->cons.v[--s->cons.n];
-		size_t lo = 0, hi = s->objs.n;
-		struct stack_object *o;
+		struct stack_object *o = object_at(s, ptr.value);
 
-		while (lo < hi) {
-			size_t mid = (lo + hi) / 2;
-
-			if (s->objs.v[mid].addr <= ptr.value)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		if (!lo)
-			continue;
-		o = &s->objs.v[lo - 1];
-		if (ptr.value - o->addr >= o->size || o->done)
+		if (!o || o->done)
 			continue;
 		o->done = true;
-		if (!o->mask) { /* RegArgs: only its last words, Ptrs, are pointers */
-			uint64_t ints = s->p->arch->int_arg_regs;
-
-			err = scan_words(s, o->addr + (o->ptr_words - ints) * s->p->fmt.word, ints,
-					 NULL, o->frame, ptr.conservative);
-			continue;
-		}
-		err = scan_words(s, o->addr, o->ptr_words, o->mask, o->frame, ptr.conservative);
+		TRY(scan_object(s, o, ptr.conservative));
 	}
-	return err;
+	return NULL;
 }
+
+/* ------------------------------------------------------------------ defers and registers */
 
 /* The frame whose part of the stack holds addr; else the outermost. */
 static uint32_t frame_at(const struct stacks *st, const struct goroutine *g, uint64_t addr)
@@ -357,128 +400,139 @@ static uint32_t frame_at(const struct stacks *st, const struct goroutine *g, uin
 static struct err *scan_defer_args(struct stack_scan *s, uint64_t d, uint64_t fn, uint32_t frame)
 {
 	struct proc *p = s->p;
-	uint64_t args = d + layout_size(&p->layout, LS_defer), size, pc, v;
+	uint64_t args = d + layout_size(&p->layout, LS_defer), word = p->fmt.word, size, pc, v;
 	const struct func *f;
 	const uint8_t *mask;
 	uint32_t nbit;
-	struct err *err;
 
 	if (!fn || layout_has(&p->layout, L_func_entryOff))
 		return NULL;
-	if ((err = image_read_uint(p->img, d, 4, &size)) || !size ||
-	    (err = image_read_word(p->img, fn, &pc)) || (err = func_find(p, pc, &f)))
-		return err; /* _defer.siz is its first field */
+	TRY(image_read_uint(p->img, d, 4, &size)); /* _defer.siz is its first field */
+	if (!size)
+		return NULL;
+	TRY(image_read_word(p->img, fn, &pc));
+	TRY(func_find(p, pc, &f));
 	if (!f || f->args == FUNC_ARGS_UNKNOWN)
 		return err_create(ERR_BADDATA, "a deferred call whose arguments are not known");
 	mask = stackmap(p, func_funcdata(p, f, FUNCDATA_ARGS), 0, &nbit);
-	for (uint32_t i = 0; mask && i < nbit && i < size / p->fmt.word && !err; i++)
-		if (mask[i >> 3] >> (i & 7) & 1 &&
-		    !(err = image_read_word(p->img, args + i * p->fmt.word, &v)))
-			err = scan_value(s, args + i * p->fmt.word, v, frame, ROOT_DEFER, false);
-	return err;
+	for (uint32_t i = 0; mask && i < nbit && i < size / word; i++) {
+		if (!(mask[i >> 3] >> (i & 7) & 1))
+			continue;
+		TRY(image_read_word(p->img, args + i * word, &v));
+		TRY(scan_value(s, args + i * word, v, frame, ROOT_DEFER, false));
+	}
+	return NULL;
+}
+
+/* One defer record; *link is the next one. */
+static struct err *scan_defer(struct stack_scan *s, const struct stacks *st, uint64_t d,
+			      uint64_t *link)
+{
+	const struct proc *p = s->p;
+	uint64_t fn, heap, sp;
+	uint32_t frame;
+
+	TRY(proc_get(p, d, L_defer_fn, &fn));
+	TRY(proc_get(p, d, L_defer_link, link));
+	TRY(proc_get(p, d, L_defer_heap, &heap));
+	TRY(proc_get(p, d, L_defer_sp, &sp));
+	frame = frame_at(st, s->g, sp);
+	TRY(scan_defer_args(s, d, fn, frame));
+	TRY(scan_value(s, d + layout_off(&p->layout, L_defer_fn), fn, frame, ROOT_DEFER_FN, false));
+	TRY(scan_value(s, d + layout_off(&p->layout, L_defer_link), *link, frame, ROOT_DEFER,
+		       false));
+	return heap & 0xff ? scan_value(s, d, d, frame, ROOT_DEFER, false) : NULL;
 }
 
 static struct err *scan_defers(struct stack_scan *s, const struct stacks *st)
 {
-	const struct proc *p = s->p;
-	uint64_t d, fn, link, heap, sp, pan, steps = 0;
-	struct err *err;
+	uint64_t d, pan, steps = 0;
 
-	if ((err = proc_get(p, s->g->addr, L_g__defer, &d)) ||
-	    (err = proc_get(p, s->g->addr, L_g__panic, &pan)))
-		return err;
-	for (; d; d = link) {
-		uint32_t frame;
-
+	TRY(proc_get(s->p, s->g->addr, L_g__defer, &d));
+	TRY(proc_get(s->p, s->g->addr, L_g__panic, &pan));
+	while (d) {
 		if (++steps > LIMIT_FRAMES)
 			return err_create(ERR_LIMIT, "a goroutine with too many defers");
-		if ((err = proc_get(p, d, L_defer_fn, &fn)) ||
-		    (err = proc_get(p, d, L_defer_link, &link)) ||
-		    (err = proc_get(p, d, L_defer_heap, &heap)) ||
-		    (err = proc_get(p, d, L_defer_sp, &sp)))
-			return err;
-		frame = frame_at(st, s->g, sp);
-		if ((err = scan_defer_args(s, d, fn, frame)) ||
-		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_fn), fn, frame,
-				      ROOT_DEFER_FN, false)) ||
-		    (err = scan_value(s, d + layout_off(&p->layout, L_defer_link), link, frame,
-				      ROOT_DEFER, false)))
-			return err;
-		if (heap & 0xff && (err = scan_value(s, d, d, frame, ROOT_DEFER, false)))
-			return err;
+		TRY(scan_defer(s, st, d, &d));
 	}
-	if (pan)
-		return vec_push(&s->precise, ((struct stack_ptr){ pan, false }));
-	return NULL;
+	return pan ? vec_push(&s->precise, ((struct stack_ptr){ pan, false })) : NULL;
 }
 
 static struct err *scan_registers(struct stack_scan *s, const struct stacks *st)
 {
-	const struct goroutine *g = s->g;
+	const struct arch *a = s->p->machine;
+	const struct machine *m = NULL;
 	struct gcontext ctx;
 	bool conservative;
 	const char *why;
-	struct err *err = NULL;
-	const struct machine *m = NULL;
 
 	for (size_t i = 0; i < st->ms.n; i++)
-		if (st->ms.v[i].addr == g->m)
+		if (st->ms.v[i].addr == s->g->m)
 			m = &st->ms.v[i];
-	if (!stack_start(s->p, st, g, m, &ctx, &conservative, &why) || !ctx.have_regs)
+	if (!stack_start(s->p, st, s->g, m, &ctx, &conservative, &why) || !ctx.have_regs)
 		return NULL;
-	for (int r = 0; r < s->p->machine->nregs && !err; r++)
-		if (r != s->p->machine->pc && r != s->p->machine->sp &&
-		    s->p->machine->reg_sizes[r] == s->p->fmt.word)
-			err = scan_value(s, ctx.sp, ctx.regs[r],
-					 g->nframes ? g->first_frame : UINT32_MAX, ROOT_REGISTER,
-					 true);
-	return err;
+	for (int r = 0; r < a->nregs; r++)
+		if (r != a->pc && r != a->sp && a->reg_sizes[r] == s->p->fmt.word)
+			TRY(scan_value(s, ctx.sp, ctx.regs[r], first_frame(s->g), ROOT_REGISTER,
+				       true));
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ the order */
+
+/* Takes the stack's bytes from lo on. */
+static void stack_memory(struct stack_scan *s, uint64_t lo)
+{
+	uint64_t left;
+
+	s->mem_lo = s->mem_hi = lo;
+	s->mem = image_ptr(s->p->img, lo, 1, &left);
+	if (s->mem)
+		s->mem_hi = lo + left < s->g->hi ? lo + left : s->g->hi;
+}
+
+/* All of the used part, where the stack could not be walked. */
+static struct err *scan_partial(struct stack_scan *s)
+{
+	const struct goroutine *g = s->g;
+	/* what sched has of one that runs is an old one */
+	bool sched = g->status != G_RUNNING && g->sched_sp > g->lo && g->sched_sp < g->hi;
+
+	stack_memory(s, sched ? g->sched_sp : g->lo);
+	TRY(scan_words(s, s->mem_lo, (s->mem_hi - s->mem_lo) / s->p->fmt.word, NULL, first_frame(g),
+		       true));
+	s->cons.n = 0;
+	return NULL;
+}
+
+static struct err *scan_stack(struct stack_scan *s, const struct stacks *st)
+{
+	const struct goroutine *g = s->g;
+	const struct layout *l = &s->p->layout;
+	uint64_t ctxt = g->addr + layout_off(l, L_g_sched) + layout_off(l, L_gobuf_ctxt);
+
+	if (g->nframes)
+		stack_memory(s, st->frames.v[g->first_frame].sp);
+	TRY(scan_value(s, ctxt, g->sched_ctxt, first_frame(g), ROOT_STACK, false));
+	if (g->partial)
+		TRY(scan_partial(s));
+	for (uint32_t i = 0; i < g->nframes && !g->partial; i++)
+		TRY(scan_frame(s, &st->frames.v[g->first_frame + i], g->first_frame + i));
+	if (g->status == G_RUNNING)
+		TRY(scan_registers(s, st));
+	TRY(scan_defers(s, st));
+	return scan_pointed(s);
 }
 
 struct err *stacks_scan(struct proc *p, struct stacks *st, const struct spans *spans, size_t gi,
 			struct roots *roots)
 {
 	const struct goroutine *g = &st->gs.v[gi];
-	struct stack_scan s = { .p = p, .spans = spans, .g = g, .roots = roots };
-	uint64_t left;
-	struct err *err = NULL;
+	_cleanup_(stack_scan_deinit) struct stack_scan s = {
+		.p = p, .spans = spans, .g = g, .roots = roots
+	};
 
 	if (goroutine_is_dead(g))
 		return NULL;
-	if (g->nframes) {
-		s.mem_lo = st->frames.v[g->first_frame].sp;
-		s.mem = image_ptr(p->img, s.mem_lo, 1, &left);
-		if (s.mem)
-			s.mem_hi = s.mem_lo + left < g->hi ? s.mem_lo + left : g->hi;
-	}
-	err = scan_value(
-		&s,
-		g->addr + layout_off(&p->layout, L_g_sched) + layout_off(&p->layout, L_gobuf_ctxt),
-		g->sched_ctxt, g->nframes ? g->first_frame : UINT32_MAX, ROOT_STACK, false);
-	if (g->partial) { /* all of the used part, as we do not know better */
-		/* Of one that runs it is an old one. */
-		bool sched = g->status != G_RUNNING && g->sched_sp > g->lo && g->sched_sp < g->hi;
-		uint64_t lo = sched ? g->sched_sp : g->lo;
-
-		s.mem = image_ptr(p->img, lo, 1, &left);
-		s.mem_lo = lo;
-		s.mem_hi = s.mem ? (lo + left < g->hi ? lo + left : g->hi) : lo;
-		if (!err)
-			err = scan_words(&s, lo, (s.mem_hi - lo) / p->fmt.word, NULL,
-					 g->nframes ? g->first_frame : UINT32_MAX, true);
-		s.cons.n = 0;
-	} else {
-		for (uint32_t i = 0; i < g->nframes && !err; i++)
-			err = scan_frame(&s, &st->frames.v[g->first_frame + i], g->first_frame + i);
-	}
-	if (!err && g->status == G_RUNNING)
-		err = scan_registers(&s, st);
-	if (!err)
-		err = scan_defers(&s, st);
-	if (!err)
-		err = scan_pointed(&s);
-	vec_deinit(&s.objs);
-	vec_deinit(&s.precise);
-	vec_deinit(&s.cons);
-	return err_wrapf(err, "scanning goroutine %" PRIu64, g->goid);
+	return err_wrapf(scan_stack(&s, st), "scanning goroutine %" PRIu64, g->goid);
 }

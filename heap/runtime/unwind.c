@@ -1,6 +1,7 @@
 /*
- * One physical frame after another by pcsp deltas: runtime/traceback.go's unwinder,
- * without its assertions; and where the walk of a running goroutine starts.
+ * Goes from one physical frame to the next by pcsp deltas: runtime/traceback.go's unwinder, without
+ * its assertions; and finds where the walk of a goroutine begins, which is not where its thread is
+ * if that runs a signal handler, or C, or on g0.
  */
 #include "heap/runtime/goroutine.h"
 
@@ -72,10 +73,11 @@ static const struct thread *machine_thread(const struct stacks *s, const struct 
 	return m && m->thread >= 0 ? &s->threads->v[m->thread] : NULL;
 }
 
-/* The registers that a signal handler interrupted: what the kernel saved where sigtramp's frame
- * begins. */
+/* Replaces the registers by those that a signal handler interrupted: the kernel saved them where
+ * sigtramp's frame begins. */
 static bool sigcontext(struct proc *p, struct gcontext *ctx)
 {
+	enum { HANDLER_DEPTH = 1000 };
 	struct unwind u = { .pc = ctx->pc, .sp = ctx->sp, .innermost = true };
 	const struct arch *a = p->machine;
 
@@ -84,7 +86,7 @@ static bool sigcontext(struct proc *p, struct gcontext *ctx)
 	if (!unwind_frame(p, &u))
 		return false;
 	for (int depth = 0; u.pi->func->cls != FUNC_SIGTRAMP; depth++)
-		if (depth > 1000 || !unwind_next(p, &u))
+		if (depth > HANDLER_DEPTH || !unwind_next(p, &u))
 			return false;
 	for (const struct arch_saved *s = a->saved; s->n; s++)
 		for (unsigned i = 0; i < s->n; i++)
@@ -93,11 +95,6 @@ static bool sigcontext(struct proc *p, struct gcontext *ctx)
 	ctx->pc = ctx->regs[a->pc];
 	ctx->sp = ctx->regs[a->sp];
 	return true;
-}
-
-static bool within(uint64_t sp, uint64_t lo, uint64_t hi)
-{
-	return sp > lo && sp <= hi;
 }
 
 static enum func_class class_at(struct proc *p, uint64_t pc)
@@ -122,7 +119,7 @@ static bool reaches_top(struct proc *p, const struct goroutine *g, uint64_t pc, 
 	return u.sp == g->top_sp;
 }
 
-/* Is pc behind a call (E8, rel32) of one of the race detector's entries? */
+/* Is pc behind a call (amd64's E8, rel32) of one of the race detector's entries? */
 static bool behind_racecall(struct proc *p, uint64_t pc)
 {
 	const struct func *f;
@@ -132,11 +129,9 @@ static bool behind_racecall(struct proc *p, uint64_t pc)
 	if (!proc_try_uint(p, pc - 5, 1, &op) || op != 0xe8 || !proc_try_uint(p, pc - 4, 4, &rel))
 		return false;
 	err = func_find(p, pc + (uint64_t)(int64_t)(int32_t)rel, &f);
-	if (err) {
-		err_destroy(err);
-		return false;
-	}
-	return f && (!strncmp(f->name, "race", 4) || !strncasecmp(f->name, "runtime.race", 12));
+	err_destroy(err);
+	return !err && f &&
+	       (!strncmp(f->name, "race", 4) || !strncasecmp(f->name, "runtime.race", 12));
 }
 
 /*
@@ -159,12 +154,13 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 		n = m->g0_sched_sp - ctx->sp;
 	for (int r = 0; r < a->nregs; r++)
 		if (!strcmp(a->reg_names[r], p->arch->race_reg) &&
-		    within(ctx->regs[r], g->lo, g->hi) && proc_try_word(p, ctx->regs[r], &pc) &&
-		    behind_racecall(p, pc) && reaches_top(p, g, pc, ctx->regs[r]))
+		    stack_holds(ctx->regs[r], g->lo, g->hi) &&
+		    proc_try_word(p, ctx->regs[r], &pc) && behind_racecall(p, pc) &&
+		    reaches_top(p, g, pc, ctx->regs[r]))
 			found = ctx->regs[r];
 	for (at = 0; at + word <= n; at += word) {
 		v = bytes_word(p->fmt, b + at);
-		if (v > found && within(v, g->lo, g->hi) && !(v & (word - 1)) &&
+		if (v > found && stack_holds(v, g->lo, g->hi) && !(v & (word - 1)) &&
 		    proc_try_word(p, v, &pc) && behind_racecall(p, pc) && reaches_top(p, g, pc, v))
 			found = v;
 	}
@@ -182,7 +178,7 @@ static bool in_racecall(struct proc *p, const struct machine *m, const struct gc
 {
 	uint64_t pc;
 
-	if (!p->arch->race_reg || !within(ctx->sp, m->g0_lo, m->g0_sched_sp) ||
+	if (!p->arch->race_reg || !stack_holds(ctx->sp, m->g0_lo, m->g0_sched_sp) ||
 	    m->g0_sched_sp > m->g0_hi)
 		return false;
 	return class_at(p, ctx->pc) == FUNC_RACECALL ||
@@ -190,24 +186,49 @@ static bool in_racecall(struct proc *p, const struct machine *m, const struct gc
 		class_at(p, pc) == FUNC_RACECALL);
 }
 
+/* Of a goroutine that does not run: what it saved. */
+static bool start_parked(const struct goroutine *g, struct gcontext *ctx, const char **why)
+{
+	if (g->status == G_COPYSTACK) {
+		*why = "its stack is being moved";
+		return false;
+	}
+	ctx->pc = g->syscall_sp ? g->syscall_pc : g->sched_pc;
+	ctx->sp = goroutine_sp(g);
+	ctx->lr = g->syscall_sp ? 0 : g->sched_lr;
+	return true;
+}
+
+/* Of a goroutine whose thread is on g0, or on a stack of C's: what was saved at the switch. */
+static bool start_switched(struct proc *p, const struct goroutine *g, const struct machine *m,
+			   struct gcontext *ctx, const char **why)
+{
+	/* What sched has may be left from a call of C. */
+	if (in_racecall(p, m, ctx)) {
+		*why = "the race detector's code, and where it was called was not found";
+		return racecall_sp(p, g, m, ctx);
+	}
+	if (!g->sched_sp) {
+		*why = "its thread switched stacks without saving where it was";
+		return false;
+	}
+	ctx->pc = g->sched_pc;
+	ctx->sp = g->sched_sp;
+	ctx->lr = g->sched_lr;
+	return true;
+}
+
 bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
 		 const struct machine *m, struct gcontext *ctx, bool *conservative,
 		 const char **why)
 {
+	enum { HANDLERS_MAX = 3 };
 	const struct thread *t = machine_thread(s, m);
 
 	*conservative = false;
 	memset(ctx, 0, sizeof(*ctx));
-	if (g->status != G_RUNNING) {
-		if (g->status == G_COPYSTACK) {
-			*why = "its stack is being moved";
-			return false;
-		}
-		ctx->pc = g->syscall_sp ? g->syscall_pc : g->sched_pc;
-		ctx->sp = g->syscall_sp ? g->syscall_sp : g->sched_sp;
-		ctx->lr = g->syscall_sp ? 0 : g->sched_lr;
-		return true;
-	}
+	if (g->status != G_RUNNING)
+		return start_parked(g, ctx, why);
 	if (!t || !t->valid) {
 		*why = "it runs on a thread whose registers cannot be had";
 		return false;
@@ -215,8 +236,9 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 	ctx->pc = t->regs[p->machine->pc];
 	ctx->sp = t->regs[p->machine->sp];
 	memcpy(ctx->regs, t->regs, sizeof(ctx->regs));
-	for (int depth = 0; depth < 3; depth++) {
+	for (int depth = 0; depth < HANDLERS_MAX; depth++) {
 		enum func_class cls = class_at(p, ctx->pc);
+		bool on_signal = stack_holds(ctx->sp, m->sig_lo, m->sig_hi);
 
 		if (cls == FUNC_GOGO) {
 			*why = "a switch of goroutines (gogo)";
@@ -224,35 +246,21 @@ bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine 
 		}
 		/* nanotime1 and its like switch to g0 without saving; the m says where they came
 		 * from. */
-		if (m->vdso_sp && within(m->vdso_sp, g->lo, g->hi) &&
-		    !within(ctx->sp, m->sig_lo, m->sig_hi) &&
-		    (cls == FUNC_NANOTIME1 || !within(ctx->sp, g->lo, g->hi))) {
+		if (m->vdso_sp && stack_holds(m->vdso_sp, g->lo, g->hi) && !on_signal &&
+		    (cls == FUNC_NANOTIME1 || !stack_holds(ctx->sp, g->lo, g->hi))) {
 			ctx->pc = m->vdso_pc;
 			ctx->sp = m->vdso_sp;
 			return true;
 		}
-		if (within(ctx->sp, g->lo, g->hi)) {
+		if (stack_holds(ctx->sp, g->lo, g->hi)) {
 			*conservative = true;
 			ctx->have_regs = true;
 			if (p->machine->lr >= 0)
 				ctx->lr = ctx->regs[p->machine->lr];
 			return true;
 		}
-		if (!within(ctx->sp, m->sig_lo, m->sig_hi) || within(ctx->sp, m->g0_lo, m->g0_hi)) {
-			/* What sched has may be left from a call of C. */
-			if (in_racecall(p, m, ctx)) {
-				*why = "the race detector's code, and where it was called was not found";
-				return racecall_sp(p, g, m, ctx);
-			}
-			if (g->sched_sp) {
-				ctx->pc = g->sched_pc;
-				ctx->sp = g->sched_sp;
-				ctx->lr = g->sched_lr;
-				return true;
-			}
-			*why = "its thread switched stacks without saving where it was";
-			return false;
-		}
+		if (!on_signal || stack_holds(ctx->sp, m->g0_lo, m->g0_hi))
+			return start_switched(p, g, m, ctx, why);
 		if (!sigcontext(p, ctx)) {
 			*why = "a signal handler whose context was not found";
 			return false;
