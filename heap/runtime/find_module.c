@@ -1,5 +1,6 @@
 /*
- * runtime.firstmoduledata in the file.
+ * runtime.firstmoduledata, in the file: a struct whose first word leads to a pclntab and whose
+ * tables are that one's.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static bool is_moduledata(const struct proc *p, uint64_t addr)
 	return true;
 }
 
-/* Its link-time address by its section; 0: the executable has none of these names. */
+/* The link-time address of pclntab by its section; 0: the executable has none of these names. */
 static uint64_t find_pclntab(const struct proc *p)
 {
 	static const char *const names[] = { ".gopclntab", ".data.rel.ro.gopclntab" };

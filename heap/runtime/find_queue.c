@@ -2,8 +2,6 @@
  * The queues of finalizers and cleanups, which may be empty: chains of blocks in the runtime's own
  * memory.
  */
-#include <string.h>
-
 #include "base/limits.h"
 #include "heap/runtime/find_int.h"
 
@@ -12,8 +10,8 @@ bool find_test_block(struct proc *p, const struct spans *s, uint64_t addr)
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) && v >= 4096 && !(v & (p->fmt.word - 1)) &&
-	       !spans_find(s, v) && !binary_at(p, v);
+	return proc_try_word(p, addr, &v) && proc_is_pointer(p, v) && !spans_find(s, v) &&
+	       !binary_at(p, v);
 }
 
 /* One kind of linked blocks: finalizers or cleanups waiting to run. */
@@ -43,7 +41,8 @@ static bool finalizer_entries(struct proc *p, const struct spans *s, uint64_t bl
 		uint64_t f =
 			block + layout_off(l, L_finblock_fin) + i * layout_size(l, LS_finalizer);
 
-		if (!proc_try_word(p, f + layout_off(l, L_finalizer_fn), &fn) || fn < 4096 ||
+		if (!proc_try_word(p, f + layout_off(l, L_finalizer_fn), &fn) ||
+		    fn < MIN_LEGAL_POINTER ||
 		    !proc_try_word(p, f + layout_off(l, L_finalizer_arg), &arg) ||
 		    (arg && !spans_find(s, arg)))
 			return false;
@@ -67,7 +66,7 @@ static bool cleanup_entries(struct proc *p, const struct spans *s, uint64_t bloc
 		if (!proc_try_word(p,
 				   block + layout_off(l, L_cleanupBlock_cleanups) + i * p->fmt.word,
 				   &v) ||
-		    v < 4096 || v & (p->fmt.word - 1))
+		    !proc_is_pointer(p, v))
 			return false;
 	return true;
 }
@@ -112,50 +111,65 @@ static bool walk_on(struct proc *p, const struct spans *s, const struct queue *q
 	return true;
 }
 
+/* What the next link of a chain takes; one of a long chain is likely near, in persistent memory. */
+static struct err *walk_plan(const struct walk *w, uint64_t size, struct ranges *want)
+{
+	enum { WIDE = 16 << 10, LONG = 2 };
+
+	TRY(vec_push(want, ((struct range){ w->block, size })));
+	if (w->len <= LONG)
+		return NULL;
+	return vec_push(want, ((struct range){ w->block & ~(uint64_t)(WIDE - 1), WIDE }));
+}
+
 /* Follows all chains, link by link at once; those that lead nowhere are taken out. */
 static struct err *walk_all(struct proc *p, const struct spans *s, const struct queue *q,
 			    struct walks *all)
 {
-	/* a long chain's next links are likely near, in persistent memory */
-	enum { WIDE = 16 << 10, LONG = 2 };
-	uint64_t size = layout_size(&p->layout, q->size);
-	struct ranges want = VEC_INIT;
-	struct err *err = NULL;
-	size_t n;
+	_cleanup_vec_ struct ranges want = VEC_INIT;
+	size_t n, asked;
 
 	do {
 		want.n = n = 0;
-		for (size_t i = 0; i < all->n && !err; i++) {
+		for (size_t i = 0; i < all->n; i++) {
 			struct walk *w = &all->v[i];
 
 			if (!walk_on(p, s, q, w) || (w->block && w->block == w->asked))
 				continue; /* no block, or no memory */
 			w->asked = w->block;
 			if (w->block)
-				err = vec_push(&want, ((struct range){ w->block, size }));
-			if (!err && w->block && w->len > LONG)
-				err = vec_push(
-					&want,
-					((struct range){ w->block & ~(uint64_t)(WIDE - 1), WIDE }));
+				TRY(walk_plan(w, layout_size(&p->layout, q->size), &want));
 			all->v[n++] = *w;
 		}
 		all->n = n;
-		n = want.n;
-		if (!err)
-			err = image_try(p->img, &want);
-	} while (n && !err);
-	vec_deinit(&want);
-	return err;
+		asked = want.n;
+		TRY(image_try(p->img, &want));
+	} while (asked);
+	return NULL;
 }
 
+/* The head of the block: walk_all() fetches the rest of what is likely. */
 struct err *find_plan_block(struct proc *p, const struct spans *s, uint64_t addr,
 			    struct ranges *want)
 {
 	uint64_t v;
 
-	/* its head; queue_length() fetches the rest of what is likely */
 	return proc_try_word(p, addr, &v) ? vec_push(want, ((struct range){ v, BLOCK_HEAD })) :
 					    NULL;
+}
+
+/* Whether the variable leads to a block, whose head alone tells most of them apart. */
+static bool walk_begin(const struct proc *p, const struct queue *q, uint64_t var, struct walk *w)
+{
+	const struct layout *l = &p->layout;
+	uint64_t entries, link;
+
+	*w = (struct walk){ .var = var };
+	return proc_try_word(p, var, &w->block) &&
+	       proc_try_uint(p, w->block + layout_off(l, q->n), layout_size(l, q->n), &entries) &&
+	       entries <= layout_size(l, q->size) / p->fmt.word &&
+	       proc_try_word(p, w->block + layout_off(l, q->link), &link) &&
+	       (!link || proc_is_pointer(p, link));
 }
 
 /*
@@ -165,29 +179,21 @@ struct err *find_plan_block(struct proc *p, const struct spans *s, uint64_t addr
 static struct err *find_queue(struct proc *p, const struct spans *s, const struct queue *q,
 			      uint64_t *ret)
 {
-	struct addrs c = VEC_INIT;
-	struct walks walks = VEC_INIT;
-	uint64_t best = 0, longest = 0, entries, link;
-	struct err *err = find_each_word(p, s, find_test_block, false, &c);
+	_cleanup_vec_ struct addrs c = VEC_INIT;
+	_cleanup_vec_ struct walks walks = VEC_INIT;
+	uint64_t best = 0, longest = 0;
 
 	*ret = 0;
-	if (!err)
-		err = find_narrow(p, s, find_plan_block, find_test_block, &c);
-	for (size_t i = 0; i < c.n && !err; i++) {
-		struct walk w = { .var = c.v[i] };
+	TRY(find_each_word(p, s, find_test_block, false, &c));
+	TRY(find_narrow(p, s, find_plan_block, find_test_block, &c));
+	for (size_t i = 0; i < c.n; i++) {
+		struct walk w;
 
-		/* the first block's head alone tells most of them apart */
-		if (proc_try_word(p, w.var, &w.block) &&
-		    proc_try_uint(p, w.block + layout_off(&p->layout, q->n),
-				  layout_size(&p->layout, q->n), &entries) &&
-		    entries <= layout_size(&p->layout, q->size) / p->fmt.word &&
-		    proc_try_word(p, w.block + layout_off(&p->layout, q->link), &link) &&
-		    (!link || link >= 4096) && !(link & (p->fmt.word - 1)))
-			err = vec_push(&walks, w);
+		if (walk_begin(p, q, c.v[i], &w))
+			TRY(vec_push(&walks, w));
 	}
-	if (!err)
-		err = walk_all(p, s, q, &walks);
-	for (size_t i = 0; i < walks.n && !err; i++) {
+	TRY(walk_all(p, s, q, &walks));
+	for (size_t i = 0; i < walks.n; i++) {
 		const struct walk *w = &walks.v[i];
 
 		/* The queue's own head can lead to all that have entries, too: then either is
@@ -198,9 +204,7 @@ static struct err *find_queue(struct proc *p, const struct spans *s, const struc
 			*ret = w->var;
 		}
 	}
-	vec_deinit(&walks);
-	vec_deinit(&c);
-	return err;
+	return NULL;
 }
 
 struct err *find_queues(struct proc *p, const struct spans *s)
@@ -209,12 +213,12 @@ struct err *find_queues(struct proc *p, const struct spans *s)
 						 true, finalizer_entries };
 	static const struct queue cleanups = { LS_cleanupBlock, L_cleanupBlock_alllink,
 					       L_cleanupBlock_n, false, cleanup_entries };
-	struct err *err = find_queue(p, s, &finalizers, &p->var.allfin);
 
-	if (err || !layout_has(&p->layout, L_cleanupQueue_all))
-		return err;
-	err = find_queue(p, s, &cleanups, &p->var.gcCleanups);
+	TRY(find_queue(p, s, &finalizers, &p->var.allfin));
+	if (!layout_has(&p->layout, L_cleanupQueue_all))
+		return NULL;
+	TRY(find_queue(p, s, &cleanups, &p->var.gcCleanups));
 	if (p->var.gcCleanups)
 		p->var.gcCleanups -= layout_off(&p->layout, L_cleanupQueue_all);
-	return err;
+	return NULL;
 }
