@@ -94,18 +94,22 @@ struct err *binary_place(struct binary *b, uint64_t bias)
 
 /* ------------------------------------------------------------------ plugins */
 
+static void plugin_deinit(struct binary *b)
+{
+	binary_deinit(b, true);
+}
+
 static struct err *add_plugin(struct proc *p, const struct library *l)
 {
-	struct binary b = { .bias = l->bias, .path = strdup(l->path) };
-	struct err *err = b.path ? NULL : err_nomem();
+	_cleanup_(plugin_deinit) struct binary b = { .bias = l->bias, .path = strdup(l->path) };
 
-	for (size_t i = 0; i < l->segments.n && !err; i++)
-		err = vec_push(&b.segments, l->segments.v[i]);
-	if (!err)
-		err = vec_push(&p->binaries, b);
-	if (err)
-		binary_deinit(&b, true);
-	return err;
+	if (!b.path)
+		return err_nomem();
+	for (size_t i = 0; i < l->segments.n; i++)
+		TRY(vec_push(&b.segments, l->segments.v[i]));
+	TRY(vec_push(&p->binaries, b));
+	memset(&b, 0, sizeof(b)); /* taken */
+	return NULL;
 }
 
 /* All of it but the code; with that, where tables share a segment with it (old linkers). */
@@ -205,14 +209,20 @@ struct err *binary_find_file(const struct proc *p, struct binary *b)
 	return NULL;
 }
 
-struct err *binary_open_dwarf(struct binary *b)
+static struct err *open_dwarf(struct binary *b)
 {
 	const struct dwarf_var *vars;
-	struct err *err = b->dwarf ? NULL : dwarf_create(b->debug.elf, &b->dwarf);
 	size_t n;
 
-	if (!err)
-		err = dwarf_globals(b->dwarf, &vars, &n);
+	if (!b->dwarf)
+		TRY(dwarf_create(b->debug.elf, &b->dwarf));
+	return dwarf_globals(b->dwarf, &vars, &n);
+}
+
+struct err *binary_open_dwarf(struct binary *b)
+{
+	struct err *err = open_dwarf(b);
+
 	if (err) {
 		dwarf_destroy(b->dwarf);
 		b->dwarf = NULL;

@@ -194,8 +194,7 @@ static struct err *plan_tops(const struct proc *p, const struct stacks *s, struc
 		const struct thread *t = &s->threads->v[i];
 
 		if (t->valid)
-			TRY(vec_push(want,
-				     ((struct range){ t->regs[p->machine->sp], STACK_TOP })));
+			TRY(vec_push(want, ((struct range){ t->regs[p->machine->sp], STACK_TOP })));
 	}
 	for (size_t i = 0; i < s->ms.n; i++) {
 		const struct machine *m = &s->ms.v[i];

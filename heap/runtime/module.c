@@ -103,13 +103,14 @@ static struct err *module_tables(const struct proc *p, struct module *m)
 	return NULL;
 }
 
-static struct err *module_load(struct proc *p, uint64_t md)
+static struct err *module_load(struct proc *p, uint64_t md, uint64_t *next)
 {
 	struct module m = { .addr = md };
 	struct binary *b;
 
 	if (p->modules.v.n >= LIMIT_MODULES)
 		return err_create(ERR_LIMIT, "more than %u modules", LIMIT_MODULES);
+	TRY(proc_get(p, md, L_moduledata_next, next));
 	TRY(module_ranges(p, &m));
 	TRY(module_tables(p, &m));
 	b = binary_at(p, md);
@@ -124,13 +125,8 @@ struct err *modules_load(struct proc *p)
 {
 	uint64_t md = p->var.firstmoduledata;
 
-	while (md) {
-		struct err *err = module_load(p, md);
-
-		if (!err)
-			err = proc_get(p, md, L_moduledata_next, &md);
-		TRY(err_wrapf(err, "reading moduledata"));
-	}
+	while (md)
+		TRY(err_wrapf(module_load(p, md, &md), "reading moduledata"));
 	return NULL;
 }
 

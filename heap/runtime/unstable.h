@@ -3,8 +3,8 @@
  * tables disagree with each other, or where a stack cannot be walked.  The caller lets the process
  * run for a moment and stops it again (docs/ARCHITECTURE.md, "Stopped anywhere").
  *
- * The readers of spans and of stacks find it out and main.c's callers act on it, so it has a header
- * of its own at the bottom of these.
+ * The readers of spans and of stacks find it out, and heap/acquire/ acts on it, by heap/heap.h: the
+ * struct lies below all of them.
  */
 #ifndef GRF_HEAP_RUNTIME_UNSTABLE_H
 #define GRF_HEAP_RUNTIME_UNSTABLE_H
