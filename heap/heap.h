@@ -1,5 +1,5 @@
 /*
- * A Go process's heap: captured while the process is stopped, analysed after it runs
+ * A Go process's heap, which is captured while the process is stopped and analysed after it runs
  * again.
  *
  *	heap_create(exe)		before the stop: release, layout
@@ -32,21 +32,23 @@ void heap_destroy(struct heap *h);
 
 const struct arch *heap_machine(const struct heap *h);
 
-/* target (until the capture is done) and img are borrowed; bias: run-time minus link-time
- * addresses.  Once. */
+/* Says where EXE is in the process, once.  target (until the capture is done) and img are borrowed;
+ * bias is run-time minus link-time addresses. */
 ERR_MUST_CHECK struct err *heap_attach(struct heap *h, struct target *target, struct image *img,
 				       uint64_t bias);
 
-/* Compares sampled code and the build id with the process's.  ERR_BADDATA: another program;
- * ERR_FAULT: the program is not where it should be.  compared: what src does not have is no
- * contradiction, and this many pieces it has; NULL: it must have all. */
+/*
+ * Compares sampled code and the build id with the process's.  ERR_BADDATA: it is another program;
+ * ERR_FAULT: the program is not where it should be.  With compared, what src does not have is no
+ * contradiction, and the pieces that it has are counted; with NULL it must have all.
+ */
 ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, size_t *compared);
 
-/* EXE's own pieces, at run-time addresses, that heap_verify() compares; and its ELF header. */
+/* Appends, at run-time addresses, EXE's ELF header and the pieces that heap_verify() compares. */
 ERR_MUST_CHECK struct err *heap_samples(const struct heap *h, struct ranges *ret);
 
 /*
- * Where a function of EXE begins in the process, by its name in the symbol table or the function
+ * Finds where a function of EXE begins in the process, by its name in the symbol table or the function
  * tables ("main.main", "main.(*T).Method"); after heap_attach().  ERR_NODEBUG: it has none of this
  * name.
  */
@@ -62,8 +64,8 @@ ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint6
 ERR_MUST_CHECK struct err *heap_capture(struct heap *h, const struct threads *threads, bool last,
 					struct unstable *u);
 
-/* After heap_capture(), before the process is let go: how many spans, or the table of them, have
- * changed since. */
+/* Counts, after heap_capture() and before the process is let go, how many spans, or the table of
+ * them, have changed since. */
 ERR_MUST_CHECK struct err *heap_moved(const struct heap *h, struct mem_source *src,
 				      uint64_t *moved);
 
@@ -76,10 +78,10 @@ static inline bool heap_capture_misfit(const struct err *err)
 }
 
 /*
- * While the process runs: is the layout of the runtime that captures are made with that of the
- * program's own debug information?  *again: it was not, and is now: capture once more.  failed
- * (taken) is what the capture ended with; it is returned, with what can be done, unless *again.
- * Cheap after the first time.
+ * Compares, while the process runs, the layout of the runtime that captures are made with with that
+ * of the program's own debug information.  *again: they differed, and the program's is used from
+ * now on: capture once more.  failed (taken) is what the capture ended with; it is returned, with
+ * what can be done, unless *again.  Cheap after the first time.
  */
 ERR_MUST_CHECK struct err *heap_check_layout(struct heap *h, struct err *failed, bool *again);
 
@@ -97,7 +99,7 @@ ERR_MUST_CHECK struct err *heap_analyse(struct heap *h, const struct analyse_opt
 struct captured;
 struct captured *heap_captured(struct heap *h);
 
-/* Called now and then with the phase's name and what is done of it. */
+/* progress is called now and then with the phase's name and what is done of it. */
 void heap_set_progress(struct heap *h,
 		       void (*progress)(void *arg, const char *phase, uint64_t done,
 					uint64_t total),

@@ -31,7 +31,7 @@ struct acquire_options {
 	enum fork_mode fork;
 	bool save;         /* what is captured will be saved: heap/acquire/save.h */
 	bool spare_memory; /* what is captured goes to a file, if there is a disk */
-	/* every word that is no pointer is saved as zero, but for the runtime's own
+	/* words that are no pointers are saved as zeros, but for the runtime's own
 	 * (heap/acquire/scrub.h) */
 	bool scrub;
 	bool full;  /* all memory, not only what the analysis needs */
@@ -73,10 +73,12 @@ struct acquire {
 void acquire_init(struct acquire *a, const struct acquire_options *o);
 void acquire_deinit(struct acquire *a);
 
-/* Fills the report's part about EXE, the process and its stops; report is borrowed.  Errors:
- * those of rsp_create(), heap_create(), heap_verify(), heap_capture(). */
+/* Afterwards the process runs again.  Fills the report's part about EXE, the process and its stops;
+ * report is borrowed.  Errors: those of rsp_create(), heap_create(), heap_verify(),
+ * heap_capture(). */
 ERR_MUST_CHECK struct err *acquire(struct acquire *a, struct report *report);
 
+/* Adds the figures that -v shows to the report. */
 ERR_MUST_CHECK struct err *acquire_details(struct acquire *a);
 
 #endif

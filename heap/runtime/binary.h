@@ -30,40 +30,41 @@ VEC_NAMED(binaries, struct binary);
 
 void binaries_deinit(struct binaries *b);
 
-/* EXE, the first; and where it is loaded. */
+/* Adds EXE, which is the first binary. */
 ERR_MUST_CHECK struct err *binary_add_exe(struct proc *p, struct elf *exe);
+/* Says where it is loaded. */
 ERR_MUST_CHECK struct err *binary_place(struct binary *b, uint64_t bias);
 
-/* By any run-time address in it; NULL: none. */
+/* The binary that holds a run-time address; NULL: none. */
 struct binary *binary_at(const struct proc *p, uint64_t addr);
 
 /* A symbol's run-time address (link-time before binary_place()); false if neither the file nor
  * its debug file has it. */
 bool binary_symbol(const struct binary *b, const char *name, uint64_t *addr, uint64_t *size);
-/* Link-time address of data in the debug file -> run-time; run-time pc -> link-time in the debug
- * file. */
+/* The run-time address of data from its link-time address in the debug file. */
 uint64_t binary_data(const struct binary *b, uint64_t addr);
+/* The link-time address in the debug file of a run-time pc. */
 uint64_t binary_pc(const struct binary *b, uint64_t pc);
 
 /*
- * The first step of a capture, EXE's variables being in the image: fetches what holds the modules
- * that EXE's moduledata leads to, and adds a binary for each.  libs is the list as last read; it is
- * read (again) for a module that is not in it.
+ * Fetches what holds the modules that EXE's moduledata leads to, and adds a binary for each.  It is
+ * the first step of a capture, and needs EXE's variables in the image.  libs is the list of shared
+ * libraries as last read; it is read (again) for a module that is not in it.
  */
 ERR_MUST_CHECK struct err *binaries_fetch(struct proc *p, struct libraries *libs,
 					  struct err *(*read_libs)(void *arg,
 								   struct libraries *ret),
 					  void *arg);
 
-/* Does memory hold what file was made as, by its build ids? */
+/* Whether memory holds what is in the file, by the build ids of both. */
 bool binary_is(const struct proc *p, const struct binary *b, const struct elf *file);
-/* A plugin's own file, if it is at its path here and is what is loaded. */
+/* Takes a plugin's own file, if it is at its path here and is what is loaded. */
 ERR_MUST_CHECK struct err *binary_find_file(const struct proc *p, struct binary *b);
 
 /* Opens the DWARF of debug.elf, with its index.  ERR_NODEBUG, ERR_BADDATA, ERR_LIMIT: there is
  * none that can be read. */
 ERR_MUST_CHECK struct err *binary_open_dwarf(struct binary *b);
-/* What only locals need is given back. */
+/* Gives back what only locals need. */
 void binaries_locals_done(struct binaries *b);
 
 #endif

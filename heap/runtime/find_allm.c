@@ -125,6 +125,5 @@ struct err *find_allm(struct proc *p, const struct spans *s)
 			p->var.allm = c.v[i];
 		}
 	}
-	return best ? NULL :
-		      err_create(ERR_NODEBUG, "runtime.allm was not found without symbols");
+	return best ? NULL : err_create(ERR_NODEBUG, "runtime.allm was not found without symbols");
 }

@@ -25,8 +25,8 @@ bool find_test_table_pointer(struct proc *p, const struct spans *s, uint64_t add
 {
 	uint64_t v;
 
-	return proc_try_word(p, addr, &v) && proc_is_pointer(p, v) &&
-	       !spans_find(s, v) && (find_in_variables(p, v) || !binary_at(p, v));
+	return proc_try_word(p, addr, &v) && proc_is_pointer(p, v) && !spans_find(s, v) &&
+	       (find_in_variables(p, v) || !binary_at(p, v));
 }
 
 struct err *find_plan_table_head(struct proc *p, const struct spans *s, uint64_t addr,

@@ -116,7 +116,7 @@ bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbi
 static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64_t at,
 		       uint64_t nbits, int depth);
 
-/* Of an array: the first element's mask, and copies of it for the others. */
+/* An array's mask is the first element's, and copies of that for the others. */
 static bool mask_build_array(const struct proc *p, uint64_t type, uint64_t size, uint8_t *dst,
 			     uint64_t at, uint64_t nbits, int depth)
 {
@@ -141,7 +141,7 @@ static bool mask_build_array(const struct proc *p, uint64_t type, uint64_t size,
 	return true;
 }
 
-/* Of a struct: its fields' masks, at their offsets. */
+/* A struct's mask is its fields', at their offsets. */
 static bool mask_build_struct(const struct proc *p, uint64_t type, uint64_t size, uint8_t *dst,
 			      uint64_t at, uint64_t nbits, int depth)
 {

@@ -1,9 +1,10 @@
 /*
  * Goroutines, their frames, and what their stacks hold.
  *
- * The collector's own rules (scanstack, getStackMap, traceback) apply to a goroutine
- * that is parked.  One that a stub stopped while running is no GC safe point: its innermost
- * frame is scanned conservatively, with the thread's registers; its callers precisely.
+ * The collector's own rules (scanstack, getStackMap, traceback) apply to a goroutine that is parked.
+ * A goroutine that a stub stopped while it ran is at no GC safe point: its innermost frame is
+ * scanned conservatively, with the thread's registers, its callers precisely.
+ *
  * Source: runtime/traceback.go, stkframe.go, mgcmark.go:scanstack of each release.
  */
 #ifndef GRF_HEAP_RUNTIME_GOROUTINE_H
@@ -44,13 +45,13 @@ struct goroutine {
 	const char *why; /* partial: the reason */
 };
 
-/* Without a stack that means anything: ended, or not begun. */
+/* Whether it has ended, or not begun: then its stack means nothing. */
 static inline bool goroutine_is_dead(const struct goroutine *g)
 {
 	return g->status == G_DEAD || g->status == G_DEADEXTRA || g->status == G_IDLE;
 }
 
-/* Where the used part of its stack begins, while it does not run. */
+/* Where the used part of its stack begins, if it does not run. */
 static inline uint64_t goroutine_sp(const struct goroutine *g)
 {
 	return g->syscall_sp ? g->syscall_sp : g->sched_sp;
@@ -62,7 +63,7 @@ static inline bool stack_holds(uint64_t sp, uint64_t lo, uint64_t hi)
 	return sp > lo && sp <= hi;
 }
 
-/* One m, with its thread. */
+/* One m, and the thread that it is. */
 struct machine {
 	uint64_t addr, procid, curg, g0, gsignal, g0_lo, g0_hi, g0_sched_sp, sig_lo, sig_hi,
 		vdso_sp, vdso_pc;
@@ -122,7 +123,8 @@ struct stacks {
 
 void stacks_deinit(struct stacks *s);
 
-/* One goroutine by itself, to be walked as number 0: g is borrowed, its frames are owned. */
+/* The stacks of g alone, to be walked as number 0.  g is borrowed; the frames are the caller's, for
+ * stacks_one_deinit(). */
 static inline struct stacks stacks_one(const struct stacks *all, struct goroutine *g)
 {
 	return (struct stacks){ .gs = { g, 1, 1 }, .ms = all->ms, .threads = all->threads };
@@ -133,20 +135,20 @@ static inline void stacks_one_deinit(struct stacks *one)
 	vec_deinit(&one->frames);
 }
 
-/* How much of a thread's stack is looked at, from its sp on: beyond what the runtime's own
- * functions use. */
+/* How much of a thread's stack is looked at, from its sp on: more than the runtime's own functions
+ * use. */
 enum { STACK_TOP = 16 << 10 };
 
 /* Reads the g at addr, which must be in the image. */
 ERR_MUST_CHECK struct err *goroutine_load(const struct proc *p, uint64_t addr, struct goroutine *g);
 
-/* heap/runtime/machine.c: the ms and their threads, goroutines and stack bounds; fetches what it
- * needs. */
+/* heap/runtime/machine.c: reads the ms and finds their threads, goroutines and stack bounds; fetches
+ * what it needs. */
 ERR_MUST_CHECK struct err *machines_load(struct proc *p, const struct spans *spans,
 					 const struct threads *threads, struct stacks *s);
-/* Whether a thread is somewhere where the heap or a stack cannot be read exactly: looks at the
- * tops of the threads' stacks and walks what runs.  Fetches what it needs; all of what runs is
- * among it. */
+/* Tells whether a thread is somewhere where the heap or a stack cannot be read exactly (u->why): it
+ * looks at the tops of the threads' stacks and walks what runs.  It fetches what it needs, among it
+ * the whole stacks of goroutines that run. */
 ERR_MUST_CHECK struct err *machines_check(struct proc *p, struct stacks *s, struct unstable *u);
 
 /* Reads allgs, whose structs must be in the image. */
@@ -168,8 +170,8 @@ struct gcontext {
 	bool have_regs;
 };
 
-/* Where a walk of goroutine g begins, which m runs (NULL: none).  *conservative: the innermost
- * frame is no safe point.  False: it cannot be known (*why). */
+/* Finds where a walk of goroutine g begins, which m runs (NULL: none does).  *conservative: the
+ * innermost frame is no safe point.  False: it cannot be known, and *why says why. */
 bool stack_start(struct proc *p, const struct stacks *s, const struct goroutine *g,
 		 const struct machine *m, struct gcontext *ctx, bool *conservative,
 		 const char **why);
@@ -180,9 +182,10 @@ struct unwind {
 	const struct pcinfo *pi;
 	bool innermost;
 };
-/* Fills the rest for pc and sp; goes on to the caller.  False: it goes no further (no function,
- * memory that cannot be read, the top). */
+/* Fills in what follows from pc and sp, on link-register machines also from lr.  False: the walk
+ * ends here, as pc is in no function or memory cannot be read. */
 bool unwind_frame(struct proc *p, struct unwind *u);
+/* Goes on to the caller, which it fills in.  False: there is none, or the walk ends. */
 bool unwind_next(struct proc *p, struct unwind *u);
 
 #endif

@@ -113,7 +113,7 @@ static int text_cmp(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* "key=value" of one label, whatever of its texts was captured; *ret is NULL if one was not. */
+/* Makes "key=value" of one label; *ret is NULL if one of its texts was not captured. */
 static struct err *label_text(const struct proc *p, const struct label *l, struct arena *arena,
 			      const char **ret)
 {

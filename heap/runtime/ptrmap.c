@@ -36,8 +36,8 @@ bool ptr_first_bits(const struct proc *p, const struct span *sp, uint32_t index,
 	return arena_bits(p, span_slot(sp, index), words < 64 ? words : 64, bits, &stop);
 }
 
-/* The mask of an object whose slot or span names its type; false: none, or it is not to be had
- * (*bad). */
+/* Takes the mask of an object whose slot or span names its type; false: it has none, or the mask
+ * cannot be read (*bad). */
 static bool ptr_iter_mask(struct ptr_iter *it, const struct proc *p, struct gcmasks *masks,
 			  const struct span *sp, bool *bad)
 {

@@ -34,8 +34,8 @@ void gcmasks_deinit(struct gcmasks *m);
 /* Never NULL on success; bits is NULL when the type or its mask is not in the image. */
 ERR_MUST_CHECK struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 				       const struct gcmask **ret);
-/* What gcmask_find() will need of a type made by reflect: its descriptor is in
- * the heap, its mask in pointer-free memory.  Appends ranges. */
+/* Appends what gcmask_find() will need of a type made by reflect: its descriptor is in the heap, its
+ * mask in pointer-free memory. */
 ERR_MUST_CHECK struct err *gcmask_plan(const struct proc *p, uint64_t type, struct ranges *want);
 
 /* Runs a GC program (with its length in front) into nbits bits of dst, which is zeroed.  False:
@@ -58,12 +58,13 @@ struct ptr_iter {
 	uint64_t end;   /* words in the slot */
 };
 
-/* False: the object has no pointers, or its contents or its map could not be read (*bad). */
+/* Begins with an object.  False: it has no pointers, or its contents or its map could not be read
+ * (*bad). */
 bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *masks,
 		   const struct span *sp, uint32_t index, bool *bad);
 bool ptr_iter_refill(struct ptr_iter *it);
 
-/* The next pointer word: its index in the slot. */
+/* Gives the next pointer word, as an index in the slot; false: there are no more. */
 static inline bool ptr_iter_next(struct ptr_iter *it, uint64_t *word)
 {
 	while (!it->bits)

@@ -2,6 +2,7 @@
  * Spans: which slots of the heap exist, which are allocated, and from an address to its object.
  *
  * An object is a slot of a span and has a dense id: span->first_id + index.  Ids follow addresses.
+ *
  * Source: runtime/mheap.go, mbitmap.go, mgcsweep.go of each release; docs/GO-RUNTIME.md.
  */
 #ifndef GRF_HEAP_RUNTIME_SPAN_H
@@ -99,28 +100,29 @@ struct spans {
 	struct arena arena;
 };
 
-/* Where the mspans are: allspans itself must be in the image. Appends ranges to fetch. */
+/* Appends where the mspans are; allspans itself must be in the image. */
 ERR_MUST_CHECK struct err *spans_plan_headers(struct proc *p, struct ranges *want);
 /* Reads the mspans, which must be in the image now.  u->why: they make no sense, and s is
  * incomplete. */
 ERR_MUST_CHECK struct err *spans_load(struct proc *p, struct spans *s, struct unstable *u);
-/* The bitmaps that spans_settle() needs. */
+/* Appends the bitmaps that spans_settle() needs. */
 ERR_MUST_CHECK struct err *spans_plan_bits(struct proc *p, const struct spans *s,
 					   struct ranges *want);
-/* Which slots are alive; checks each span against its own allocCount.  all: go on after the
- * first that disagrees. */
+/* Finds which slots are alive, and checks each span against its own allocCount (u->why).  all: it
+ * goes on after the first that disagrees. */
 ERR_MUST_CHECK struct err *spans_settle(struct proc *p, struct spans *s, bool all,
 					struct unstable *u);
-/* The contents of spans that can hold pointers. */
+/* Appends the contents of spans that can hold pointers. */
 ERR_MUST_CHECK struct err *spans_plan_contents(const struct proc *p, const struct spans *s,
 					       struct ranges *want);
-/* heap/runtime/arena_bits.c: where the bitmaps of SPAN_ARENA spans are, and the bitmaps. */
+/* heap/runtime/arena_bits.c: fetches the bitmaps of SPAN_ARENA spans. */
 ERR_MUST_CHECK struct err *arenas_fetch(struct proc *p, const struct spans *s);
-/* Which of the n <= 64 words from addr on are pointers; *stop: no more behind them.  False: not
- * captured. */
+/* Which of the n <= 64 words from addr on are pointers; *stop: none is behind them.  False: their
+ * bitmap was not captured. */
 bool arena_bits(const struct proc *p, uint64_t addr, uint64_t n, uint64_t *bits, bool *stop);
 
-/* Once they are in the image: pointers to them, and the bitmaps. */
+/* Takes pointers to the contents, once they are in the image, and copies the bitmaps.  It may be
+ * called again. */
 ERR_MUST_CHECK struct err *spans_attach(struct proc *p, struct spans *s);
 void spans_deinit(struct spans *s);
 
@@ -220,7 +222,7 @@ static inline uint64_t span_data_off(const struct span *sp)
 	return sp->ptrs == SPAN_HEADER ? MALLOC_HEADER_SIZE : 0;
 }
 
-/* The span's objects have pointers, but nothing in it says of which type they are. */
+/* Whether the span's objects have pointers, and nothing in it says of which type they are. */
 static inline bool span_untyped(const struct span *sp)
 {
 	return sp->ptrs == SPAN_BITS || sp->ptrs == SPAN_ARENA;
@@ -231,7 +233,8 @@ static inline uint64_t span_slot(const struct span *sp, uint32_t index)
 	return sp->base + (uint64_t)index * sp->elemsize;
 }
 
-/* The slot will be read soon.  Always inline: gcc drops calls of what does nothing but prefetch. */
+/* Says that the slot will be read soon.  It is always inlined, as gcc drops calls of what does
+ * nothing but prefetch. */
 __attribute__((always_inline)) static inline void span_prefetch(const struct span *sp,
 								uint32_t index)
 {
@@ -245,7 +248,7 @@ __attribute__((always_inline)) static inline void span_prefetch(const struct spa
 		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
 }
 
-/* What to fetch for the object at addr: the whole span around it, if that is small.  Its
+/* What to fetch for the object at addr: the whole span around it, if that is small.  The object's
  * neighbours are needed sooner or later, and then cost no round trip. */
 struct range spans_around(const struct spans *s, uint64_t addr, uint64_t len);
 

@@ -106,7 +106,7 @@ static enum func_class class_at(struct proc *p, uint64_t pc)
 	return !err && f ? f->cls : FUNC_NORMAL;
 }
 
-/* Does the stack end right from here?  sp is at a return address. */
+/* Whether a walk from here ends where the stack does; sp is at a return address. */
 static bool reaches_top(struct proc *p, const struct goroutine *g, uint64_t pc, uint64_t sp)
 {
 	struct unwind u = { .pc = pc, .sp = sp + p->fmt.word };
