@@ -48,9 +48,9 @@ ERR_MUST_CHECK struct err *heap_verify(struct heap *h, struct mem_source *src, s
 ERR_MUST_CHECK struct err *heap_samples(const struct heap *h, struct ranges *ret);
 
 /*
- * Finds where a function of EXE begins in the process, by its name in the symbol table or the function
- * tables ("main.main", "main.(*T).Method"); after heap_attach().  ERR_NODEBUG: it has none of this
- * name.
+ * Finds where a function of EXE begins in the process, by its name in the symbol table or the
+ * function tables ("main.main", "main.(*T).Method"); after heap_attach().  ERR_NODEBUG: it has none
+ * of this name.
  */
 ERR_MUST_CHECK struct err *heap_function(struct heap *h, const char *name, uint64_t *ret);
 

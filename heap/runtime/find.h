@@ -1,6 +1,7 @@
 /*
  * Finds the runtime's variables in a stripped executable by their shape: by what they must look
- * like, and by references that must agree.  Nothing is guessed: there is one candidate, or an error.
+ * like, and by references that must agree.  Nothing is guessed: there is one candidate, or an
+ * error.
  */
 #ifndef GRF_HEAP_RUNTIME_FIND_H
 #define GRF_HEAP_RUNTIME_FIND_H

@@ -1,9 +1,9 @@
 /*
  * Goroutines, their frames, and what their stacks hold.
  *
- * The collector's own rules (scanstack, getStackMap, traceback) apply to a goroutine that is parked.
- * A goroutine that a stub stopped while it ran is at no GC safe point: its innermost frame is
- * scanned conservatively, with the thread's registers, its callers precisely.
+ * The collector's own rules (scanstack, getStackMap, traceback) apply to a goroutine that is
+ * parked.  A goroutine that a stub stopped while it ran is at no GC safe point: its innermost frame
+ * is scanned conservatively, with the thread's registers, its callers precisely.
  *
  * Source: runtime/traceback.go, stkframe.go, mgcmark.go:scanstack of each release.
  */
@@ -142,8 +142,8 @@ enum { STACK_TOP = 16 << 10 };
 /* Reads the g at addr, which must be in the image. */
 ERR_MUST_CHECK struct err *goroutine_load(const struct proc *p, uint64_t addr, struct goroutine *g);
 
-/* heap/runtime/machine.c: reads the ms and finds their threads, goroutines and stack bounds; fetches
- * what it needs. */
+/* heap/runtime/machine.c: reads the ms and finds their threads, goroutines and stack bounds;
+ * fetches what it needs. */
 ERR_MUST_CHECK struct err *machines_load(struct proc *p, const struct spans *spans,
 					 const struct threads *threads, struct stacks *s);
 /* Tells whether a thread is somewhere where the heap or a stack cannot be read exactly (u->why): it

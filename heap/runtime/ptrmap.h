@@ -34,8 +34,8 @@ void gcmasks_deinit(struct gcmasks *m);
 /* Never NULL on success; bits is NULL when the type or its mask is not in the image. */
 ERR_MUST_CHECK struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 				       const struct gcmask **ret);
-/* Appends what gcmask_find() will need of a type made by reflect: its descriptor is in the heap, its
- * mask in pointer-free memory. */
+/* Appends what gcmask_find() will need of a type made by reflect: its descriptor is in the heap,
+ * its mask in pointer-free memory. */
 ERR_MUST_CHECK struct err *gcmask_plan(const struct proc *p, uint64_t type, struct ranges *want);
 
 /* Runs a GC program (with its length in front) into nbits bits of dst, which is zeroed.  False:
