@@ -13,7 +13,6 @@
 enum {
 	PENDING = 256,            /* pointers of a batch */
 	AHEAD = 16,               /* objects */
-	MIN_LEGAL_POINTER = 4096, /* runtime/malloc.go: minLegalPointer */
 	TOUCH = 1 << 12,          /* bytes of a large object, at a time */
 	CHECK_EVERY = 100000,     /* objects, between two looks for signals */
 	RADIX_FROM = 4096,        /* entries of a root: fewer are sorted by comparison */

@@ -10,7 +10,6 @@
 
 #include "base/limits.h"
 
-enum { TINY_SPAN_CLASS = 2 << 1 | 1 }; /* runtime/malloc.go: tinySpanClass */
 
 static bool was_seen(const struct mark *m, const struct span *sp, uint32_t i)
 {
