@@ -46,6 +46,8 @@ LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o
 LIB := $(OBJDIR)/libgrf.a
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(OBJDIR)/%)
+# What unit tests share: linked into each of them.
+UNIT_OBJS := $(patsubst %.c,$(OBJDIR)/%.o,$(filter-out $(UNIT_SRCS),$(wildcard tests/unit/*.c)))
 TOOL_SRCS := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
 TOOL_BINS := $(TOOL_SRCS:%.c=$(OBJDIR)/%)
 
@@ -81,9 +83,9 @@ $(OBJDIR)/output/profile.pb-c.o: $(OBJDIR)/output/profile.pb-c.c
 
 $(OBJDIR)/output/pprof.o: $(OBJDIR)/output/profile.pb-c.h
 
-$(UNIT_BINS): $(OBJDIR)/%: %.c $(LIB)
+$(UNIT_BINS): $(OBJDIR)/%: %.c $(UNIT_OBJS) $(LIB)
 	$(call say,LD)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS) -lcmocka
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(UNIT_OBJS) $(LIB) $(ALL_LIBS) -lcmocka
 
 $(TOOL_BINS): $(OBJDIR)/%: %.c $(LIB)
 	$(call say,LD)
@@ -173,4 +175,4 @@ clean:
 	rm -rf $(OBJDIR)
 
 .PHONY: all bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-format format check-layouts demo layouts install clean
--include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)
+-include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)
