@@ -60,7 +60,7 @@ static struct err *fake_readv(struct mem_source *src, struct mem_range *r, size_
 	return NULL;
 }
 
-static void fake_add(struct fake *f, uint64_t addr, uint64_t len)
+void fake_add(struct fake *f, uint64_t addr, uint64_t len)
 {
 	struct fake_piece p = { addr, len, calloc(1, len) };
 
@@ -123,8 +123,7 @@ uint64_t fake_alloc(struct fake *f, uint64_t size, uint64_t align)
 	return at;
 }
 
-/* The same in the constants of EXE. */
-static uint64_t fake_constant(struct fake *f, uint64_t size)
+uint64_t fake_constant(struct fake *f, uint64_t size)
 {
 	uint64_t at = round_up(f->rodata_at, 8);
 
@@ -418,7 +417,7 @@ static bool masks_on_demand(const struct fake *f)
 /* A program that says a main.big's words, and repeats them: runtime/mbitmap.go, runGCProg. */
 static uint64_t write_program(struct fake *f, uint64_t n)
 {
-	enum { LITERAL = 125, LITERAL_BYTES = (LITERAL + 7) / 8 };
+	enum { LITERAL = 127, LITERAL_BYTES = (LITERAL + 7) / 8 };
 	uint64_t words = FAKE_BIG_SIZE / f->fmt.word, at = fake_constant(f, 64);
 	uint8_t *b = fake_at(f, at, 64) + 4; /* behind its length */
 
@@ -495,12 +494,14 @@ static unsigned quantum(const struct fake *f)
 static uint64_t write_pcvalues(struct fake *f, uint8_t **at, int32_t before, int32_t behind)
 {
 	uint64_t off = (uint64_t)(*at - fake_at(f, f->pctab, 1));
-	int32_t first = before + 1, second = behind - before;
+	uint32_t change = (uint32_t)(behind - before);
 
-	*at = put_uvarint(*at, (uint32_t)first << 1);
-	*at = put_uvarint(*at, FAKE_PROLOGUE / quantum(f));
-	*at = put_uvarint(*at, (uint32_t)second << 1);
-	*at = put_uvarint(*at, (FAKE_FUNC_SIZE - FAKE_PROLOGUE) / quantum(f));
+	*at = put_uvarint(*at, (uint32_t)(before + 1) << 1);
+	if (change) { /* 0 would end the table */
+		*at = put_uvarint(*at, FAKE_PROLOGUE / quantum(f));
+		*at = put_uvarint(*at, change << 1);
+	}
+	*at = put_uvarint(*at, (FAKE_FUNC_SIZE - (change ? FAKE_PROLOGUE : 0)) / quantum(f));
 	*(*at)++ = 0;
 	return off;
 }
@@ -570,7 +571,7 @@ static void write_func(struct fake *f, uint64_t at, uint64_t entry, uint64_t nam
 
 static void write_functions(struct fake *f)
 {
-	enum { HEADER = 128, NAMES = 256, PCTAB = 256, RECORD = 128 };
+	enum { HEADER = 128, NAMES = FAKE_NFUNCS * FAKE_NAME, PCTAB = 256, RECORD = 128 };
 	struct fake_func_spec specs[FAKE_NFUNCS] = {
 		[FAKE_GOEXIT] = { .name = "runtime.goexit", .flag = TOPFRAME },
 		[FAKE_GOPARK] = { .name = "runtime.gopark" },
@@ -581,24 +582,26 @@ static void write_functions(struct fake *f)
 			 in_arenas(f) && !layout_has(&f->l, L_heapArena_noMorePtrs) ? 0xfffffff0 :
 										      0xfffffff1;
 	unsigned half = layout_has(&f->l, L_func_entryOff) ? 4 : f->fmt.word;
-	uint64_t names, ftab, md = f->moduledata;
+	uint64_t names, ftab, records, md = f->moduledata;
 	uint64_t maps[2], moving, still, mapped;
 	uint8_t *pcs;
 
 	f->gofunc = fake_constant(f, 0);
 	maps[0] = write_stackmap(f, 0, 0);
 	maps[1] = write_stackmap(f, 4, 3);
+	f->locals_map = maps[1];
 	specs[FAKE_GOPARK].funcdata[FUNCDATA_LOCALS] = maps[0];
 	specs[FAKE_SPIN].funcdata[FUNCDATA_LOCALS] = maps[0];
 	specs[FAKE_WORKER].funcdata[FUNCDATA_LOCALS] = maps[1];
-	specs[FAKE_WORKER].funcdata[FUNCDATA_ARGS] = write_stackmap(f, 1, 1);
-	specs[FAKE_WORKER].funcdata[FUNCDATA_STACK_OBJECTS] = write_stack_object(f);
+	specs[FAKE_WORKER].funcdata[FUNCDATA_ARGS] = f->args_map = write_stackmap(f, 1, 1);
+	f->stack_objects = write_stack_object(f);
+	specs[FAKE_WORKER].funcdata[FUNCDATA_STACK_OBJECTS] = f->stack_objects;
 
 	f->pclntab = fake_constant(f, HEADER);
 	names = fake_constant(f, NAMES);
 	f->pctab = fake_constant(f, PCTAB);
 	ftab = f->ftab = fake_constant(f, (2 * FAKE_NFUNCS + 2) * half);
-	f->func_records = fake_constant(f, FAKE_NFUNCS * RECORD);
+	records = fake_constant(f, FAKE_NFUNCS * RECORD);
 	f->pclntab_len = f->rodata_at - f->pclntab;
 	fake_put(f, f->pclntab, magic, 4);
 	*fake_at(f, f->pclntab + 6, 1) = (uint8_t)quantum(f);
@@ -613,8 +616,8 @@ static void write_functions(struct fake *f)
 	moving = write_pcvalues(f, &pcs, 0, (int32_t)f->frame);
 	still = write_pcvalues(f, &pcs, 0, 0);
 	mapped = write_pcvalues(f, &pcs, -1, 0);
-	for (uint64_t i = 0, name = 1; i <= FAKE_NFUNCS; i++) {
-		uint64_t entry = f->text + i * FAKE_FUNC_SIZE, r = f->func_records + i * RECORD;
+	for (uint64_t i = 0; i <= FAKE_NFUNCS; i++) {
+		uint64_t entry = f->text + i * FAKE_FUNC_SIZE, r = records + i * RECORD;
 		uint64_t key = half == 4 && f->l.f[L_func_entryOff].off != LAYOUT_ABSENT ?
 				       entry - f->text :
 				       entry;
@@ -626,9 +629,10 @@ static void write_functions(struct fake *f)
 		f->funcs[i] = entry;
 		specs[i].pcsp = i == FAKE_GOEXIT ? still : moving;
 		specs[i].stackmap = mapped;
-		strcpy((char *)fake_at(f, names + name, 64), specs[i].name);
-		write_func(f, r, entry, name, &specs[i]);
-		name += strlen(specs[i].name) + 1;
+		f->names[i] = names + i * FAKE_NAME + 1; /* behind the end of another */
+		strcpy((char *)fake_at(f, f->names[i], FAKE_NAME - 1), specs[i].name);
+		f->records[i] = r;
+		write_func(f, r, entry, f->names[i] - names, &specs[i]);
 	}
 	fake_set(f, md, L_moduledata_pcHeader, f->pclntab);
 	fake_slice(f, md + layout_off(&f->l, L_moduledata_funcnametab), names, NAMES, NAMES);
@@ -957,7 +961,7 @@ static void must(struct err *err)
 	abort();
 }
 
-void fake_load(struct fake *f, bool symbols)
+struct err *fake_open(struct fake *f, bool symbols)
 {
 	const struct fake_segment segments[] = {
 		{ f->text, 0x1000, 0x1000, fake_at(f, f->text, 0x1000), false, true },
@@ -1004,12 +1008,17 @@ void fake_load(struct fake *f, bool symbols)
 	};
 
 	fake_elf_write(&e, f->path, sizeof(f->path));
-	must(elf_open(f->path, &f->exe));
-	must(image_create(f->fmt, &f->img));
+	TRY(elf_open(f->path, &f->exe));
+	TRY(image_create(f->fmt, &f->img));
 	image_set_source(f->img, &f->src);
-	must(heap_create(f->exe, NULL, 0, &f->heap));
-	must(heap_attach(f->heap, NULL, f->img, 0));
+	TRY(heap_create(f->exe, NULL, 0, &f->heap));
 	f->p = &f->heap->proc;
+	return heap_attach(f->heap, NULL, f->img, 0);
+}
+
+void fake_load(struct fake *f, bool symbols)
+{
+	must(fake_open(f, symbols));
 }
 
 void fake_free(struct fake *f)
@@ -1068,6 +1077,17 @@ void fake_allocated(const struct fake *f, uint64_t *objects, uint64_t *bytes)
 }
 
 /* ------------------------------------------------------------------ the steps before */
+
+struct err *fake_analyse(struct fake *f, const struct analyse_options *o, struct profile *p,
+			 struct report *r)
+{
+	struct unstable u = { NULL };
+
+	TRY(heap_verify(f->heap, &f->src, NULL));
+	TRY(heap_capture(f->heap, &f->threads, true, &u));
+	fake_cut(f);
+	return heap_analyse(f->heap, o, p, r);
+}
 
 struct spans *fake_spans(struct fake *f)
 {

@@ -94,6 +94,8 @@ enum fake_func { FAKE_GOEXIT, FAKE_GOPARK, FAKE_WORKER, FAKE_SPIN, FAKE_NFUNCS }
 
 /* Bytes of each function's code, and where in it its frame is set up. */
 enum { FAKE_FUNC_SIZE = 0x100, FAKE_PROLOGUE = 0x10, FAKE_PC = 0x40 };
+/* Room for a function's name. */
+enum { FAKE_NAME = 32 };
 
 /* Type descriptors. */
 enum fake_type {
@@ -108,7 +110,7 @@ enum fake_type {
 	FAKE_NTYPES
 };
 
-enum { FAKE_BIG_SIZE = 1000 }; /* of a main.big; its slot has 1024 bytes */
+enum { FAKE_BIG_SIZE = 1016 }; /* of a main.big: with a header it fills its slot */
 
 struct fake {
 	struct mem_source src; /* first: readv gets it */
@@ -124,7 +126,9 @@ struct fake {
 	uint64_t text, rodata, data, bss, noptrbss, sys;
 	uint64_t sys_at, rodata_at;
 	uint64_t funcs[FAKE_NFUNCS], types[FAKE_NTYPES], frame; /* frame: a function's, bytes */
-	uint64_t moduledata, pclntab, pclntab_len, gofunc, buildinfo, ftab, pctab, func_records;
+	uint64_t moduledata, pclntab, pclntab_len, gofunc, buildinfo, ftab, pctab;
+	uint64_t names[FAKE_NFUNCS], records[FAKE_NFUNCS]; /* of functions */
+	uint64_t locals_map, args_map, stack_objects;      /* main.worker's */
 	uint64_t data_end, bss_end, noptrdata_end, noptrbss_end, rodata_end, text_end;
 	uint64_t var_root, var_second, mheap, allgs, allp, allm, allfin, cleanups, itab_table;
 	struct fake_span spans[FAKE_NSPANS];
@@ -145,6 +149,8 @@ struct fake {
 void fake_make(struct fake *f, const struct fake_era *era);
 /* Writes EXE, and has heap_create() and heap_attach() read it; symbols: or stripped. */
 void fake_load(struct fake *f, bool symbols);
+/* The same where the executable may be damaged. */
+struct err *fake_open(struct fake *f, bool symbols);
 void fake_free(struct fake *f);
 
 /* All memory goes into the image. */
@@ -158,8 +164,11 @@ void fake_word(struct fake *f, uint64_t addr, uint64_t v);
 void fake_put(struct fake *f, uint64_t addr, uint64_t v, unsigned size);
 void fake_set(struct fake *f, uint64_t base, enum layout_id id, uint64_t v);
 uint64_t fake_get(struct fake *f, uint64_t base, enum layout_id id);
-/* Room in the runtime's own memory. */
+/* Room in the runtime's own memory; in EXE's constants. */
 uint64_t fake_alloc(struct fake *f, uint64_t size, uint64_t align);
+uint64_t fake_constant(struct fake *f, uint64_t size);
+/* More memory. */
+void fake_add(struct fake *f, uint64_t addr, uint64_t len);
 
 /* Where the data of a slot begins: behind its allocation header, if it has one. */
 uint64_t fake_object(const struct fake *f, enum fake_span_id span, uint32_t i);
@@ -173,6 +182,10 @@ enum { FAKE_POINTERS = 5 };
 void fake_live(const struct fake *f, uint64_t *objects, uint64_t *bytes);
 void fake_allocated(const struct fake *f, uint64_t *objects, uint64_t *bytes);
 bool fake_is_live(const struct fake *f, enum fake_span_id span, uint32_t slot);
+
+/* A whole run: what heap/heap.h has behind heap_attach().  It goes on after an unstable stop. */
+struct err *fake_analyse(struct fake *f, const struct analyse_options *o, struct profile *p,
+			 struct report *r);
 
 /* The steps that a test's own subject comes behind.  All memory is in the image. */
 struct err *fake_read_modules(struct fake *f);
