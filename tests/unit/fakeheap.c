@@ -989,9 +989,11 @@ struct err *fake_open(struct fake *f, bool symbols)
 		{ "runtime.allp", f->allp, 3 * word },
 		{ "runtime.allfin", f->allfin, word },
 		{ "runtime.itabTable", f->itab_table, word },
+		{ "runtime.m0", f->m0, layout_size(&f->l, LS_m) },
+		{ "runtime.g0", f->g0, layout_size(&f->l, LS_g) },
 		{ "main.root", f->var_root, word },
 		{ "main.second", f->var_second, word },
-		{ "runtime.gcCleanups", f->cleanups, 256 },
+		{ "runtime.gcCleanups", f->cleanups, layout_off(&f->l, L_cleanupQueue_all) + word },
 	};
 	size_t n = sizeof(names) / sizeof(*names);
 	const struct fake_elf e = {
