@@ -303,16 +303,19 @@ static void write_spans(struct fake *f)
 
 static void write_arena(struct fake *f)
 {
+	enum { BITMAP = 16 << 10 };
 	uint64_t heap = f->spans[0].base, entry, index;
 
 	if (!in_arenas(f))
 		return;
 	f->heap_arena = f->sys + (16 << 20);
-	fake_add(f, f->heap_arena, layout_size(&f->l, LS_heapArena));
+	/* of its tables the parts for this heap */
+	fake_add(f, f->heap_arena + layout_off(&f->l, L_heapArena_bitmap), BITMAP);
+	if (layout_has(&f->l, L_heapArena_noMorePtrs))
+		fake_add(f, f->heap_arena + layout_off(&f->l, L_heapArena_noMorePtrs), 512);
 	entry = fake_alloc(f, f->fmt.word, 8);
 	fake_word(f, entry, f->heap_arena);
 	index = (heap - f->arch->arena_base) >> f->arch->arena_shift;
-	fake_set(f, f->mheap, L_mheap_arenas, 0);
 	fake_word(f, f->mheap + layout_off(&f->l, L_mheap_arenas),
 		  entry - index % f->arch->arena_l2 * f->fmt.word);
 }

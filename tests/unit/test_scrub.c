@@ -128,10 +128,6 @@ static void same_profile(void **state)
 			struct fake f, g;
 
 			fake_make(&f, &fake_eras[e]);
-			if (layout_has(&f.l, L_heapArena_bitmap) && steps[i] == 8) {
-				fake_free(&f); /* the arena's tables are large */
-				continue;
-			}
 			capture(&f);
 			ok(scrub_create(f.heap, &s));
 			scrub_all(&f, s, steps[i]);
