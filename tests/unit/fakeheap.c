@@ -839,6 +839,20 @@ static void write_goroutines(struct fake *f)
 	fake_set(f, f->gs[1], L_g_m, f->m0);
 }
 
+/* A register that a program has a value in, and that a signal handler finds saved. */
+static bool is_general(const struct fake *f, int r)
+{
+	const struct arch *a = f->machine;
+
+	if (r == a->pc || r == a->sp || r == a->lr || a->reg_sizes[r] != f->fmt.word ||
+	    (f->arch->g_reg && !strcmp(a->reg_names[r], f->arch->g_reg)))
+		return false;
+	for (const struct arch_saved *s = a->saved; s->n; s++)
+		if (r >= s->reg && r < s->reg + s->n)
+			return true;
+	return false;
+}
+
 static void write_threads(struct fake *f)
 {
 	const struct arch *a = f->machine;
@@ -868,8 +882,7 @@ static void write_threads(struct fake *f)
 
 	for (int i = 0; i < a->nregs; i++)
 		t.have[i] = a->reg_sizes[i] == f->fmt.word;
-	while (r == a->pc || r == a->sp || r == a->lr || a->reg_sizes[r] != f->fmt.word ||
-	       (f->arch->g_reg && !strcmp(a->reg_names[r], f->arch->g_reg)))
+	while (!is_general(f, r))
 		r++;
 	t.regs[r] = fake_node(f, NODE_REGISTER);
 	t.regs[a->pc] = f->funcs[FAKE_SPIN] + FAKE_PC;

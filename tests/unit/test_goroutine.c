@@ -304,6 +304,184 @@ static void no_registers(void **state)
 	}
 }
 
+static void rename_func(struct fake *f, enum fake_func i, const char *name)
+{
+	strcpy((char *)fake_at(f, f->names[i], FAKE_NAME - 1), name);
+}
+
+/* A thread that reads the clock is on g0's stack without having saved: the m says where from. */
+static void clock_reader(void **state)
+{
+	static const char *const names[] = { "main.spin", "runtime.goexit" };
+
+	for (size_t e = 0; e < fake_neras; e++) {
+		uint64_t *regs;
+		struct fake f;
+
+		fake_make(&f, &fake_eras[e]);
+		regs = f.threads.v[0].regs;
+		fake_set(&f, f.m0, L_m_vdsoSP, regs[f.machine->sp]);
+		fake_set(&f, f.m0, L_m_vdsoPC, regs[f.machine->pc]);
+		regs[f.machine->sp] = f.stack[2] + 1024;
+		regs[f.machine->pc] = f.funcs[FAKE_GOPARK] + FAKE_PC;
+		fake_load(&f, true);
+		ok(fake_read_stacks(&f));
+		check_frames(&f, SPINNING, names, 2);
+		assert_false(frame_of(&f, SPINNING, 0)->conservative);
+		fake_free(&f);
+	}
+}
+
+/* A signal came while it ran: what the kernel saved for the handler says where, and its registers
+ * are the goroutine's. */
+static void signal_handler(void **state)
+{
+	static const char *const names[] = { "main.spin", "runtime.goexit" };
+	enum { LEN = 4096 };
+
+	for (size_t e = 0; e < fake_neras; e++) {
+		_cleanup_vec_ struct roots roots = VEC_INIT;
+		uint64_t gsignal, stack, lo, fp, *regs;
+		struct fake f;
+
+		fake_make(&f, &fake_eras[e]);
+		rename_func(&f, FAKE_GOPARK, "runtime.sigtramp");
+		gsignal = fake_alloc(&f, layout_size(&f.l, LS_g), 64);
+		lo = fake_alloc(&f, LEN, 64);
+		stack = gsignal + layout_off(&f.l, L_g_stack);
+		fake_set(&f, stack, L_stack_lo, lo);
+		fake_set(&f, stack, L_stack_hi, lo + LEN);
+		fake_set(&f, f.m0, L_m_gsignal, gsignal);
+		regs = f.threads.v[0].regs;
+		fp = lo + 512 + f.frame + (f.arch->min_frame ? 0 : f.fmt.word);
+		for (const struct arch_saved *x = f.machine->saved; x->n; x++)
+			for (unsigned i = 0; i < x->n; i++)
+				fake_word(&f, fp + x->off + i * x->step, regs[x->reg + i]);
+		memset(regs, 0, sizeof(f.threads.v[0].regs));
+		regs[f.machine->sp] = lo + 512;
+		regs[f.machine->pc] = f.funcs[FAKE_GOPARK] + FAKE_PC;
+		fake_load(&f, true);
+		ok(fake_read_stacks(&f));
+		check_frames(&f, SPINNING, names, 2);
+		assert_true(frame_of(&f, SPINNING, 0)->conservative);
+		ok(stacks_scan(f.p, fake_stacks(&f), fake_spans(&f), SPINNING, &roots));
+		check_root(&f, &roots, fake_node(&f, NODE_REGISTER), ROOT_REGISTER, true,
+			   "main.spin", 0);
+		fake_free(&f);
+	}
+}
+
+/* The handler's own frames cannot be passed. */
+static void lost_signal_context(void **state)
+{
+	for (size_t e = 0; e < fake_neras; e++) {
+		uint64_t gsignal, stack, lo, *regs;
+		struct fake f;
+
+		fake_make(&f, &fake_eras[e]);
+		gsignal = fake_alloc(&f, layout_size(&f.l, LS_g), 64);
+		lo = fake_alloc(&f, 4096, 64);
+		stack = gsignal + layout_off(&f.l, L_g_stack);
+		fake_set(&f, stack, L_stack_lo, lo);
+		fake_set(&f, stack, L_stack_hi, lo + 4096);
+		fake_set(&f, f.m0, L_m_gsignal, gsignal);
+		regs = f.threads.v[0].regs;
+		regs[f.machine->sp] = lo + 512;
+		regs[f.machine->pc] = f.funcs[FAKE_GOPARK] + FAKE_PC;
+		fake_load(&f, true);
+		ok(fake_read_stacks(&f));
+		walk(&f, SPINNING);
+		assert_string_equal(fake_stacks(&f)->gs.v[SPINNING].why,
+				    "a signal handler whose context was not found");
+		fake_free(&f);
+	}
+}
+
+/* What called a function that saves its caller's registers is at no safe point. */
+static void preempted(void **state)
+{
+	for (size_t e = 0; e < fake_neras; e++) {
+		_cleanup_vec_ struct roots roots = VEC_INIT;
+		struct fake f;
+
+		fake_make(&f, &fake_eras[e]);
+		rename_func(&f, FAKE_GOPARK, "runtime.gcWriteBarrier2");
+		fake_load(&f, true);
+		ok(fake_read_stacks(&f));
+		walk(&f, PARKED);
+		assert_true(frame_of(&f, PARKED, 0)->conservative);
+		assert_true(frame_of(&f, PARKED, 1)->conservative);
+		assert_false(frame_of(&f, PARKED, 2)->conservative);
+		ok(stacks_scan(f.p, fake_stacks(&f), fake_spans(&f), PARKED, &roots));
+		check_root(&f, &roots, fake_node(&f, NODE_LOCAL), ROOT_STACK, true, "main.worker",
+			   f.local);
+		/* no map says that it is none */
+		assert_non_null(find_root(&roots, fake_node(&f, NODE_GARBAGE)));
+		fake_free(&f);
+	}
+}
+
+/* What panicked goes on only where its deferred calls return to; without any it is done. */
+static void panicked(void **state)
+{
+	for (size_t e = 0; e < fake_neras; e++)
+		for (int defers = 0; defers < 2; defers++) {
+			_cleanup_vec_ struct roots roots = VEC_INIT;
+			struct fake f;
+
+			fake_make(&f, &fake_eras[e]);
+			if (f.arch->min_frame) { /* the kernel's own frame lies between */
+				fake_free(&f);
+				continue;
+			}
+			rename_func(&f, FAKE_GOPARK, "runtime.sigpanic");
+			if (defers)
+				fake_set(&f, f.records[FAKE_WORKER], L_func_deferreturn, FAKE_PC);
+			fake_load(&f, true);
+			ok(fake_read_stacks(&f));
+			walk(&f, PARKED);
+			assert_int_equal(frame_of(&f, PARKED, 1)->continpc,
+					 defers ? f.funcs[FAKE_WORKER] + FAKE_PC + 1 : 0);
+			ok(stacks_scan(f.p, fake_stacks(&f), fake_spans(&f), PARKED, &roots));
+			assert_int_equal(roots.n, defers ? 3 : 0);
+			fake_free(&f);
+		}
+}
+
+/* A deferred function, by its record; which frame's it is tells the record's sp. */
+static void deferred(void **state)
+{
+	for (size_t e = 0; e < fake_neras; e++)
+		for (int lost = 0; lost < 2; lost++) {
+			_cleanup_vec_ struct roots roots = VEC_INIT;
+			uint64_t d;
+			struct fake f;
+
+			fake_make(&f, &fake_eras[e]);
+			d = fake_alloc(&f, layout_size(&f.l, LS_defer), 8);
+			fake_set(&f, f.gs[PARKED], L_g__defer, d);
+			fake_set(&f, d, L_defer_fn, fake_leaf(&f, LEAF_BIG));
+			fake_set(&f, d, L_defer_sp, f.local);
+			if (lost)
+				fake_set(&f, d, L_defer_link, 0x10);
+			fake_load(&f, true);
+			ok(fake_read_stacks(&f));
+			walk(&f, PARKED);
+			if (lost) {
+				bad(stacks_scan(f.p, fake_stacks(&f), fake_spans(&f), PARKED,
+						&roots),
+				    ERR_FAULT);
+			} else {
+				ok(stacks_scan(f.p, fake_stacks(&f), fake_spans(&f), PARKED,
+					       &roots));
+				assert_int_equal(roots.n, 4);
+				check_root(&f, &roots, fake_leaf(&f, LEAF_BIG), ROOT_DEFER_FN,
+					   false, "main.worker", 0);
+			}
+			fake_free(&f);
+		}
+}
+
 /* ------------------------------------------------------------------ damage */
 
 /* A field of the parked goroutine, or a word of its stack, is wrong: it is walked in part, and then
@@ -481,6 +659,12 @@ int main(void)
 		cmocka_unit_test(threads_by_stack),
 		cmocka_unit_test(unstable_functions),
 		cmocka_unit_test(no_registers),
+		cmocka_unit_test(clock_reader),
+		cmocka_unit_test(signal_handler),
+		cmocka_unit_test(lost_signal_context),
+		cmocka_unit_test(preempted),
+		cmocka_unit_test(panicked),
+		cmocka_unit_test(deferred),
 		cmocka_unit_test(partial),
 		cmocka_unit_test(damaged_maps),
 		cmocka_unit_test(damaged_lists),
