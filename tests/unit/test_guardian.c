@@ -244,7 +244,7 @@ static void ends_the_stub(void **state)
 static void sets_physical_back(void **state)
 {
 	static const struct line all[] = {
-		FEATURES, { RSP_PHYSICAL "0", "OK" }, { "D;1f", "OK" }, { 0 }
+		FEATURES, { FEATURES_PHYSICAL "0", "OK" }, { "D;1f", "OK" }, { 0 }
 	};
 	struct guardian_state s = held();
 
