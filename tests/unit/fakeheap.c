@@ -977,6 +977,11 @@ static void must(struct err *err)
 	abort();
 }
 
+struct captured *fake_captured(struct fake *f)
+{
+	return &f->heap->captured;
+}
+
 struct err *fake_open(struct fake *f, bool symbols)
 {
 	const struct fake_segment segments[] = {
@@ -1030,7 +1035,7 @@ struct err *fake_open(struct fake *f, bool symbols)
 	TRY(image_create(f->fmt, &f->img));
 	image_set_source(f->img, &f->src);
 	TRY(heap_create(f->exe, NULL, 0, &f->heap));
-	f->p = &f->heap->proc;
+	f->p = &fake_captured(f)->proc;
 	return heap_attach(f->heap, NULL, f->img, 0);
 }
 
@@ -1109,12 +1114,12 @@ struct err *fake_analyse(struct fake *f, const struct analyse_options *o, struct
 
 struct spans *fake_spans(struct fake *f)
 {
-	return &f->heap->spans;
+	return &fake_captured(f)->spans;
 }
 
 struct stacks *fake_stacks(struct fake *f)
 {
-	return &f->heap->stacks;
+	return &fake_captured(f)->stacks;
 }
 
 const struct span *fake_span_of(struct fake *f, enum fake_span_id span)

@@ -191,6 +191,7 @@ struct err *fake_analyse(struct fake *f, const struct analyse_options *o, struct
 struct err *fake_read_modules(struct fake *f);
 struct err *fake_read_spans(struct fake *f); /* an unstable heap is ERR_BADDATA */
 struct err *fake_read_stacks(struct fake *f);
+struct captured *fake_captured(struct fake *f); /* since fake_load() */
 struct spans *fake_spans(struct fake *f);
 struct stacks *fake_stacks(struct fake *f);
 const struct span *fake_span_of(struct fake *f, enum fake_span_id span);

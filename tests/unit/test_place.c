@@ -33,13 +33,13 @@ struct scene {
 static void scene_make(struct scene *s, const struct fake_era *era)
 {
 	struct unstable u = { NULL };
-	struct heap *h;
+	struct captured *h;
 
 	memset(s, 0, sizeof(*s));
 	fake_make(&s->f, era);
 	fake_load(&s->f, true);
-	h = s->f.heap;
-	ok(heap_capture(h, &s->f.threads, false, &u));
+	h = fake_captured(&s->f);
+	ok(heap_capture(s->f.heap, &s->f.threads, false, &u));
 	assert_null(u.why);
 	ok(spans_attach(s->f.p, &h->spans));
 	for (size_t i = 0; i < 2; i++) {
@@ -47,8 +47,8 @@ static void scene_make(struct scene *s, const struct fake_era *era)
 		ok(stacks_scan(s->f.p, &h->stacks, &h->spans, i, &h->roots));
 	}
 	ok(roots_collect(s->f.p, &h->spans, &h->masks, &h->roots));
-	ok(debug_open(h, &s->report));
-	ok(debug_types(h, &s->types));
+	ok(debug_open(s->f.heap, &s->report));
+	ok(debug_types(s->f.heap, &s->types));
 	ok(places_init(&s->places, h, s->types, &s->frames));
 	ok(name_roots(h, &s->places, &s->arena, &s->roots, &s->nroots));
 }
@@ -302,7 +302,7 @@ static void walks(void **state)
 
 		scene_make(&s, &fake_eras[e]);
 		by_scan = calloc(fake_spans(&s.f)->nscan + 1, sizeof(*by_scan));
-		c.walk.h = s.f.heap;
+		c.walk.h = fake_captured(&s.f);
 		c.walk.roots = s.roots;
 		c.walk.nroots = s.nroots;
 		c.walk.visit = visit;

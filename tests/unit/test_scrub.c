@@ -60,7 +60,7 @@ static void each_era(void **state)
 		fake_word(&f, fake_node(&f, NODE_LOCAL) + word, f.funcs[0]); /* a closure's */
 		f.threads.v[0].regs[f.machine->pc == 0] = 0x9abc;
 		capture(&f);
-		ok(scrub_create(f.heap, &s));
+		ok(scrub_create(fake_captured(&f), &s));
 		memcpy(moduledata, fake_at(&f, f.moduledata, sizeof(moduledata)),
 		       sizeof(moduledata));
 		scrub_all(&f, s, 0);
@@ -129,7 +129,7 @@ static void same_profile(void **state)
 
 			fake_make(&f, &fake_eras[e]);
 			capture(&f);
-			ok(scrub_create(f.heap, &s));
+			ok(scrub_create(fake_captured(&f), &s));
 			scrub_all(&f, s, steps[i]);
 			scrub_threads(s, &f.threads);
 			scrub_destroy(&s);
@@ -161,7 +161,7 @@ static void without_symbols(void **state)
 		fake_make(&f, &fake_eras[e]);
 		fake_load(&f, false);
 		ok(heap_capture(f.heap, &f.threads, false, &u));
-		bad(scrub_create(f.heap, &s), ERR_UNSUPPORTED);
+		bad(scrub_create(fake_captured(&f), &s), ERR_UNSUPPORTED);
 		assert_null(s);
 		fake_free(&f);
 	}
@@ -181,7 +181,7 @@ static void unreadable_map(void **state)
 		}
 		fake_word(&f, f.spans[FAKE_BIG].base, 0x12345678);
 		capture(&f);
-		ok(scrub_create(f.heap, &s));
+		ok(scrub_create(fake_captured(&f), &s));
 		scrub_all(&f, s, 0);
 		for (uint64_t off = 8; off < 1024; off += f.fmt.word)
 			assert_int_equal(word_at(&f, f.spans[FAKE_BIG].base + off), 0);
