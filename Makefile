@@ -1,7 +1,9 @@
 # grf-rsp: `make`, `make check`, `make demo`, `make install PREFIX= DESTDIR=`.
 #
 #	make deps	installs what is missing (check and demo call it)
-#	make unit	the unit tests alone; make check-layers the includes' direction
+#	make unit	the unit tests alone
+#	make check-source  the tree's own rules: layers, circles, lengths; make check-format, make lint
+#	make format	lays the C files out; make compile_commands.json for editors and clang's tools
 #	make check-quick  the unit tests and one exact run; make check K=NAME what has NAME in it (tests/README.md)
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
@@ -26,7 +28,12 @@ WARN := -Wall -Wextra -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -
 ifeq ($(DEVELOPER),1)
 WARN += -Werror
 endif
+# Against what a hostile stub or file may find: measured to cost nothing (docs/PERFORMANCE.md).
+HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+HARDEN_LD := -pie -Wl,-z,relro,-z,now
 ifneq ($(SANITIZE),)
+HARDEN :=
+HARDEN_LD :=
 SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
@@ -35,10 +42,10 @@ DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(DWARF_CFLAGS)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c) -ldwarf
 
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(SAN) $(CFLAGS)
-ALL_LIBS = $(PKG_LIBS) -lpthread
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(HARDEN) $(SAN) $(CFLAGS)
+ALL_LIBS = $(PKG_LIBS)
 
-# Folder by folder, upwards; tests/check_layers.sh holds the order.
+# Folder by folder, upwards; tests/check_source.py holds the order.
 HEAP_ROOMS := layout types profile runtime capture mark report . acquire
 LAYERS := base rsp target $(HEAP_ROOMS:%=heap/%) output
 LIB_SRCS := $(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c)))
@@ -60,7 +67,7 @@ all: $(OBJDIR)/grf-rsp
 
 $(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
 	$(call say,LD)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(Q)$(CC) $(SAN) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(LIB): $(LIB_OBJS)
 	$(call say,AR)
@@ -85,11 +92,11 @@ $(OBJDIR)/output/pprof.o: $(OBJDIR)/output/profile.pb-c.h
 
 $(UNIT_BINS): $(OBJDIR)/%: %.c $(UNIT_OBJS) $(LIB)
 	$(call say,LD)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(UNIT_OBJS) $(LIB) $(ALL_LIBS) -lcmocka
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(HARDEN_LD) $(LDFLAGS) -o $@ $< $(UNIT_OBJS) $(LIB) $(ALL_LIBS) -lcmocka
 
 $(TOOL_BINS): $(OBJDIR)/%: %.c $(LIB)
 	$(call say,LD)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(HARDEN_LD) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
 
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
@@ -138,14 +145,24 @@ check-guest: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTEST) -m guest --tables
 
-check-layers:
-	$(Q)sh tests/check_layers.sh
+check-source check-layers: all
+	$(Q)CC="$(CC)" python3 tests/check_source.py $(OBJDIR)
 
 # Layout is clang-format 14's (Debian 12); other versions differ in places.
 CLANG_FORMAT ?= clang-format-14
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
 	$(Q)$(CLANG_FORMAT) -i $(C_FILES)
+
+# What cppcheck finds, but for what tests/cppcheck.suppress explains.
+lint:
+	$(Q)cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--error-exitcode=1 --suppressions-list=tests/cppcheck.suppress -D__linux__ -I. \
+		base rsp target heap output main.c
+
+compile_commands.json: Makefile
+	$(Q)python3 tests/tools/compile_commands.py '$(CC) $(ALL_CFLAGS)' \
+		$(LIB_SRCS) main.c $(UNIT_SRCS) $(TOOL_SRCS) >$@.tmp && mv $@.tmp $@
 
 check-format:
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
@@ -174,5 +191,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-format format check-layouts demo layouts install clean
+.PHONY: all bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-format format lint check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)
