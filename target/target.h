@@ -206,8 +206,8 @@ struct image_stats image_stats(const struct image *img);
 /* ------------------------------------------------------------------ targets */
 
 /*
- * A stopped process behind a stub (target/live.h), one in a whole machine (target/guest.h), or a core
- * file (target/core.h).  Its memory is a mem_source.
+ * A stopped process behind a stub (target/live.h), one in a whole machine (target/guest.h), or a
+ * core file (target/core.h).  Its memory is a mem_source.
  */
 struct target;
 

@@ -11,11 +11,11 @@
 #include "base/intr.h"
 
 enum {
-	PENDING = 256,            /* pointers of a batch */
-	AHEAD = 16,               /* objects */
-	TOUCH = 1 << 12,          /* bytes of a large object, at a time */
-	CHECK_EVERY = 100000,     /* objects, between two looks for signals */
-	RADIX_FROM = 4096,        /* entries of a root: fewer are sorted by comparison */
+	PENDING = 256,        /* pointers of a batch */
+	AHEAD = 16,           /* objects */
+	TOUCH = 1 << 12,      /* bytes of a large object, at a time */
+	CHECK_EVERY = 100000, /* objects, between two looks for signals */
+	RADIX_FROM = 4096,    /* entries of a root: fewer are sorted by comparison */
 };
 
 /* ------------------------------------------------------------------ a batch */

@@ -10,7 +10,6 @@
 
 #include "base/limits.h"
 
-
 static bool was_seen(const struct mark *m, const struct span *sp, uint32_t i)
 {
 	uint32_t id = sp->first_id + i;
