@@ -53,6 +53,10 @@ ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint3
 ERR_MUST_CHECK struct err *profile_add_account(struct profile *p, const struct account *a);
 
 VEC_NAMED(report_lines, char *);
+/* What was put together as "[smaller]" (heap/profile/profile_bound.h). */
+struct profile_smaller {
+	uint64_t nodes, bytes, objects;
+};
 
 /* What the summary and the profile's comments say about the process and the run. */
 struct report {
@@ -70,8 +74,12 @@ struct report {
 	uint64_t unreachable_bytes, unreachable_objects;
 	/* the sum of allocCount * elemsize over the spans, which is counted apart */
 	uint64_t allocated_bytes, allocated_objects;
-	/* live bytes under $sub_objects$, a size class for a type, or a root that is an offset */
+	bool folded; /* --fold=recursion */
+	/* on steps that say "something", where nothing below them is known either */
 	uint64_t unnamed_bytes;
+	uint64_t opaque_bytes;          /* the same, where only an unsafe.Pointer leads there */
+	uint64_t unnamed_steps;         /* with known ones below them */
+	struct profile_smaller smaller; /* what --max-nodes put together */
 	uint64_t failed_reads, failed_bytes;
 	uint32_t goroutines_partial; /* not walked to their end, scanned conservatively */
 
