@@ -19,7 +19,7 @@
 #include "output/output.h"
 #include "target/core.h"
 
-enum { DEFAULT_DEPTH = 256 };
+enum { DEFAULT_DEPTH = 256, DEFAULT_NODES = 50000 };
 
 struct options {
 	struct acquire_options acquire;
@@ -45,6 +45,8 @@ enum {
 	OPT_GOROUTINES,
 	OPT_ALL,
 	OPT_STACK_ROOTS,
+	OPT_FOLD,
+	OPT_NODES,
 	OPT_DEPTH,
 	OPT_NTH,
 	OPT_TIMEOUT,
@@ -91,6 +93,11 @@ static const struct option_row {
 	  "runtime's structures" },
 	{ OPT_STACK_ROOTS, "stack-roots", "var|path",
 	  "begin a local's path with its variable (the default), or with its goroutine's calls" },
+	{ OPT_FOLD, "fold", "recursion|none",
+	  "a list or a tree is one node per type, and containers read as what they are (the "
+	  "default); or each step by itself" },
+	{ OPT_NODES, "max-nodes", "N",
+	  "put the smallest subtrees together beyond N nodes (default 50000)" },
 	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
 
 	{ 0, "Rarely needed", NULL, NULL },
@@ -317,6 +324,13 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		if (strcmp(optarg, "path") && strcmp(optarg, "var"))
 			return err_create(ERR_USAGE, "--stack-roots=%s: var or path", optarg);
 		return NULL;
+	case OPT_FOLD:
+		o->analyse.fold = !strcmp(optarg, "recursion");
+		if (strcmp(optarg, "recursion") && strcmp(optarg, "none"))
+			return err_create(ERR_USAGE, "--fold=%s: recursion or none", optarg);
+		return NULL;
+	case OPT_NODES:
+		return parse_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
 	case OPT_DEPTH:
 		return parse_count("--max-depth", "", 1000000, &o->analyse.max_depth);
 	case OPT_NTH:
@@ -400,6 +414,8 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	o->acquire.ndebug = o->debug_files.n;
 	if (!o->outputs.n)
 		TRY(vec_push(&o->outputs, "grf.out"));
+	if (!o->analyse.max_nodes && o->analyse.fold)
+		o->analyse.max_nodes = DEFAULT_NODES;
 	return check_outputs(o);
 }
 
@@ -529,7 +545,7 @@ static int report_error(const struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .analyse.max_depth = DEFAULT_DEPTH };
+	struct options o = { .analyse = { .max_depth = DEFAULT_DEPTH, .fold = true } };
 	struct run r = { .o = &o };
 	struct err *err;
 	int status = 0;

@@ -10,6 +10,7 @@
 #include "heap/heap_int.h"
 #include "heap/mark/mark.h"
 #include "heap/mark/name.h"
+#include "heap/profile/profile_bound.h"
 #include "heap/report/account_heap.h"
 #include "heap/report/goroutine_heap.h"
 
@@ -269,16 +270,19 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	TRY(find_roots(c));
 	TRY(debug_open(h, r));
 	TRY(debug_types(h, &types));
-	TRY(places_init(&places, c, types, &profile->frames));
+	TRY(places_init(&places, c, types, &profile->frames, o->fold));
 	TRY(name_roots(c, &places, &arena, &roots, &nroots));
 	binaries_locals_done(&c->proc.binaries);
 	phase_done(&ph, "stacks and roots");
 	TRY(mark_run(&mark, c, &places, roots, nroots));
 	phase_done(&ph, "marking");
+	r->folded = o->fold;
 	TRY(name_objects(&mark, &names, profile, r));
 	phase_done(&ph, "naming");
 	TRY(fill_report(h, &mark, r));
 	TRY(account_make(c, &mark, profile, r));
+	if (o->max_nodes)
+		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
 	TRY(goroutine_report_make(c, o->goroutines, r->time_mono_ns, &r->goroutines_of));
 	return report_costs(c, &mark, profile, &ph, r);
 }

@@ -87,6 +87,8 @@ ERR_MUST_CHECK struct err *heap_check_layout(struct heap *h, struct err *failed,
 
 struct analyse_options {
 	unsigned max_depth; /* frames of a path before "[deeper]" */
+	unsigned max_nodes; /* of the profile; beyond, the smallest subtrees are put together */
+	bool fold;          /* recursion is folded, containers read as what they are */
 	bool goroutines;    /* what each group of goroutines alone keeps alive */
 	bool stack_paths;   /* a local's path begins with its goroutine's call path */
 };

@@ -157,7 +157,8 @@ struct err *memory_add_memstats(struct buf *b, const struct account *a)
 		" finalizers_queued=%" PRIu64 " cleanups_queued=%" PRIu64 " stacks_dead=%" PRIu64
 		" stacks_threads=%" PRIu64 " stacks_free=%" PRIu64 " live_variables=%" PRIu64
 		" live_goroutines=%" PRIu64 " live_finalizers=%" PRIu64 " live_cleanups=%" PRIu64
-		" live_queued=%" PRIu64 " live_weak=%" PRIu64 " live_runtime=%" PRIu64 "\n",
+		" live_queued=%" PRIu64 " live_weak=%" PRIu64 " live_timers=%" PRIu64
+		" live_runtime=%" PRIu64 "\n",
 		a->heap_alloc, a->heap_inuse, a->heap_idle, a->heap_released,
 		a->heap_inuse + a->heap_idle, a->stack_inuse, a->stack_inuse + a->stack_sys_own,
 		a->mspan_inuse, a->mspan_sys, a->mcache_inuse, a->mcache_sys, a->buckhash_sys,
@@ -168,5 +169,5 @@ struct err *memory_add_memstats(struct buf *b, const struct account *a)
 		a->thread_stacks.bytes, a->stack_pool, a->live[LIVE_VARIABLES].bytes,
 		a->live[LIVE_GOROUTINES].bytes, a->live[LIVE_FINALIZERS].bytes,
 		a->live[LIVE_CLEANUPS].bytes, a->live[LIVE_QUEUED].bytes, a->live[LIVE_WEAK].bytes,
-		a->live[LIVE_RUNTIME].bytes);
+		a->live[LIVE_TIMERS].bytes, a->live[LIVE_RUNTIME].bytes);
 }

@@ -55,6 +55,7 @@ enum {
 	STR_BUILD_ID,
 	STR_COVERAGE,
 	STR_PROGRAM,
+	STR_RULES,
 	STR_ROOT,
 	STR_KINDS, /* LIVE_N + 1 of them */
 	STR_LABELS = STR_KINDS + LIVE_N + 1,
@@ -136,7 +137,7 @@ static struct err *write_head(struct writer *w, const struct report *r)
 	Pprof__ValueType *types[] = { &objects, &space };
 	Pprof__Mapping mapping = PPROF__MAPPING__INIT, *mappings[] = { &mapping };
 	Pprof__Profile head = PPROF__PROFILE__INIT;
-	int64_t comments[] = { STR_COVERAGE, STR_PROGRAM };
+	int64_t comments[] = { STR_COVERAGE, STR_PROGRAM, STR_RULES };
 
 	objects.type = STR_INUSE_OBJECTS;
 	objects.unit = STR_COUNT;
@@ -155,7 +156,7 @@ static struct err *write_head(struct writer *w, const struct report *r)
 	head.n_mapping = 1;
 	head.time_nanos = r->time_unix_ns;
 	head.comment = comments;
-	head.n_comment = 2;
+	head.n_comment = 3;
 	return writer_add(w, &head);
 }
 
@@ -268,6 +269,12 @@ static struct err *write_fixed_strings(struct writer *w, const struct report *r)
 		[STR_EXE] = r->exe,
 		[STR_BUILD_ID] = r->build_id,
 		[STR_PROGRAM] = "grf-rsp " GRF_VERSION,
+		[STR_RULES] = r->folded ?
+				      "paths: recursion is folded, containers read as what they "
+				      "are, owners come before borrowers; --fold=none shows "
+				      "each step" :
+				      "paths: each step by itself (--fold=none); owners come "
+				      "before borrowers",
 		[STR_ROOT] = "root",
 	};
 

@@ -175,20 +175,21 @@ static struct err *add_lines(struct buf *b, const char *label, const char *const
 /* One line for scripts; docs/OUTPUT.md promises its form. */
 static struct err *add_totals(struct buf *b, const struct report *r)
 {
-	return buf_addf(b,
-			"totals: live_bytes=%" PRIu64 " live_objects=%" PRIu64
-			" unreachable_bytes=%" PRIu64 " unreachable_objects=%" PRIu64
-			" allocated_bytes=%" PRIu64 " allocated_objects=%" PRIu64
-			" unnamed_bytes=%" PRIu64 " failed_reads=%" PRIu64 " failed_bytes=%" PRIu64
-			" threads=%" PRIu32 " goroutines=%" PRIu32 " goroutines_partial=%" PRIu32
-			" stops=%" PRIu32 " stopped_ns=%" PRIu64 " stopped_total_ns=%" PRIu64
-			" captured_bytes=%" PRIu64 " capture_ns=%" PRIu64 " analyse_ns=%" PRIu64
-			"\n",
-			r->live_bytes, r->live_objects, r->unreachable_bytes,
-			r->unreachable_objects, r->allocated_bytes, r->allocated_objects,
-			r->unnamed_bytes, r->failed_reads, r->failed_bytes, r->threads,
-			r->goroutines, r->goroutines_partial, r->stops, r->stopped_ns,
-			r->stopped_total_ns, r->captured_bytes, r->capture_ns, r->analyse_ns);
+	return buf_addf(
+		b,
+		"totals: live_bytes=%" PRIu64 " live_objects=%" PRIu64 " unreachable_bytes=%" PRIu64
+		" unreachable_objects=%" PRIu64 " allocated_bytes=%" PRIu64
+		" allocated_objects=%" PRIu64 " unnamed_bytes=%" PRIu64 " failed_reads=%" PRIu64
+		" failed_bytes=%" PRIu64 " threads=%" PRIu32 " goroutines=%" PRIu32
+		" goroutines_partial=%" PRIu32 " stops=%" PRIu32 " stopped_ns=%" PRIu64
+		" stopped_total_ns=%" PRIu64 " captured_bytes=%" PRIu64 " capture_ns=%" PRIu64
+		" analyse_ns=%" PRIu64 " opaque_bytes=%" PRIu64 " unnamed_steps=%" PRIu64
+		" smaller_bytes=%" PRIu64 " smaller_nodes=%" PRIu64 "\n",
+		r->live_bytes, r->live_objects, r->unreachable_bytes, r->unreachable_objects,
+		r->allocated_bytes, r->allocated_objects, r->unnamed_bytes, r->failed_reads,
+		r->failed_bytes, r->threads, r->goroutines, r->goroutines_partial, r->stops,
+		r->stopped_ns, r->stopped_total_ns, r->captured_bytes, r->capture_ns, r->analyse_ns,
+		r->opaque_bytes, r->unnamed_steps, r->smaller.bytes, r->smaller.nodes);
 }
 
 /* A file name as a shell reads it, in quotes if any character is unusual. */

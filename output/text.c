@@ -108,6 +108,7 @@ static struct err *add_amount(struct buf *b, const char *what, uint64_t bytes, u
 
 struct err *text_add_coverage(struct buf *b, const struct report *r)
 {
+	char human[TEXT_BYTES_SIZE];
 	uint64_t sum = r->live_bytes + r->unreachable_bytes;
 
 	TRY(add_amount(b, "live", r->live_bytes, r->live_objects));
@@ -123,5 +124,14 @@ struct err *text_add_coverage(struct buf *b, const struct report *r)
 	if (r->goroutines_partial)
 		TRY(buf_addf(b, "; %" PRIu32 " of %" PRIu32 " goroutines not walked to their end",
 			     r->goroutines_partial, r->goroutines));
+	if (r->opaque_bytes)
+		TRY(buf_addf(b, "; behind unsafe.Pointer alone %s",
+			     text_bytes(r->opaque_bytes, human)));
+	if (r->unnamed_steps)
+		TRY(buf_addf(b, "; %" PRIu64 " unnamed step%s, named below", r->unnamed_steps,
+			     r->unnamed_steps == 1 ? "" : "s"));
+	if (r->smaller.nodes)
+		TRY(buf_addf(b, "; %s of %" PRIu64 " nodes as [smaller]",
+			     text_bytes(r->smaller.bytes, human), r->smaller.nodes));
 	return NULL;
 }

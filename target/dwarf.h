@@ -66,6 +66,9 @@ ERR_MUST_CHECK struct err *dwarf_members(struct dwarf *d, uint64_t die, struct d
 					 size_t *n);
 /* A type DIE by its DWARF name ("runtime.g"; structure before typedef); 0 if there is none. */
 ERR_MUST_CHECK struct err *dwarf_type_by_name(struct dwarf *d, const char *name, uint64_t *die);
+/* The struct types one after another: *at is 0 at first, and goes on by itself; *die is 0 when
+ * there are no more. */
+ERR_MUST_CHECK struct err *dwarf_next_struct(struct dwarf *d, size_t *at, uint64_t *die);
 /* By DW_AT_go_runtime_type (offset from moduledata.types); 0 if there is none. */
 ERR_MUST_CHECK struct err *dwarf_type_by_runtime(struct dwarf *d, uint64_t offset, uint64_t *die);
 

@@ -19,12 +19,14 @@
 
 /* ------------------------------------------------------------------ types by name */
 
+enum { RANK_STRUCT = 4 };
+
 static uint8_t type_rank(struct dwarf *d, Dwarf_Die die, uint16_t tag)
 {
 	uint64_t v;
 
 	if (tag == DW_TAG_structure_type)
-		return 4;
+		return RANK_STRUCT;
 	if (tag != DW_TAG_typedef)
 		return 3;
 	return dwarf_die_uint(d, die, GO_AT_kind, &v) && v ? 2 : 1;
@@ -226,6 +228,19 @@ struct err *dwarf_type_by_name(struct dwarf *d, const char *name, uint64_t *die)
 	TRY(need_types(d));
 	i = d->name_slots[find_name(d, name)];
 	*die = i ? d->names.v[i - 1].die : 0;
+	return NULL;
+}
+
+struct err *dwarf_next_struct(struct dwarf *d, size_t *at, uint64_t *die)
+{
+	*die = 0;
+	TRY(need_types(d));
+	while (*at < d->names.n && !*die) {
+		const struct dwarf_name *n = &d->names.v[(*at)++];
+
+		if (n->rank == RANK_STRUCT)
+			*die = n->die;
+	}
 	return NULL;
 }
 

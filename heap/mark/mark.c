@@ -10,14 +10,15 @@
 #include <string.h>
 
 #include "base/huge.h"
+#include "heap/mark/interior.h"
 
 struct marking {
 	struct walk walk; /* first: the walk's callbacks get it */
 	struct mark *m;
 	/* of the object whose pointers are being visited, as it was at the first of them */
 	uint32_t place;
-	bool only_types;      /* they were visited before, with a worse place */
-	VEC(uint32_t) retype; /* expanded objects whose place became better */
+	bool only_types;        /* they were visited before, with a worse place */
+	struct scan_ids retype; /* expanded objects whose place became better */
 };
 
 /* ------------------------------------------------------------------ places */
@@ -32,18 +33,20 @@ static struct err *suggest_in_arena(struct mark *m, uint32_t id, uint32_t place)
 	return NULL;
 }
 
-/* A pointer to the first of several elements looks like a pointer to one: takes the tile instead
- * where it explains all of the object's pointers. */
+/* A pointer to one of several elements looks like a pointer to that one alone: takes the tile, of
+ * which it may be in the middle, where that explains all of the object's pointers. */
 static struct err *tile_if_whole(struct places *ps, const struct span *sp, uint64_t bits,
 				 uint32_t *place, int *fit)
 {
 	const struct place *one = &ps->v.v[*place];
+	uint64_t data = span_data_off(sp);
 	int all = __builtin_popcountll(bits);
 	uint32_t tile;
 
-	if (*fit >= all || one->mode != PLACE_ONE)
+	if (*fit >= all || one->mode != PLACE_ONE || one->off < data)
 		return NULL;
-	TRY(place_get(ps, PLACE_TILE, one->type, one->off, &tile));
+	TRY(place_get(ps, PLACE_TILE, one->type, data + (one->off - data) % one->type->size,
+		      &tile));
 	if (place_fit(ps, tile, sp, bits) == all) {
 		*place = tile;
 		*fit = all;
@@ -131,14 +134,35 @@ static struct err *edge_of_ptr(struct marking *k, const struct walk_ptr *p, cons
 	return edge_get(m->places, k->place, p->off, ret, &tile);
 }
 
+/*
+ * What p says of the object it leads to: *place, 0 if nothing.  Folding wants to know all that is
+ * ever seen behind interfaces and func values, also where the object's own place is settled.
+ */
+static struct err *look(struct marking *k, const struct walk_ptr *p, const struct edge *e,
+			bool settled, uint32_t *place)
+{
+	struct mark *m = k->m;
+	struct seen seen = { 0 };
+
+	*place = 0;
+	if (p->holder == WALK_ROOT && m->roots[p->root].func_value)
+		return settled ? NULL :
+				 func_resolve(m->places, p->value, p->sp, p->index, place,
+					      &seen.closure);
+	if (!e || (settled && !(e->varies && m->places->fold)))
+		return NULL;
+	TRY(edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, place, &seen));
+	return m->places->fold ? edge_seen(m->places, e, &seen, &e) : NULL;
+}
+
 static struct err *mark_visit(struct marking *k, const struct walk_ptr *p)
 {
 	struct mark *m = k->m;
 	const struct span *sp = p->sp;
 	const struct edge *e;
-	const struct func *f;
-	uint32_t id, place = 0, old;
+	uint32_t id, place, old;
 	enum walk_state state;
+	bool settled;
 
 	TRY(edge_of_ptr(k, p, &e));
 	state = walk_state(&k->walk, p);
@@ -148,16 +172,12 @@ static struct err *mark_visit(struct marking *k, const struct walk_ptr *p)
 		return walk_later(&k->walk, p, e);
 	if (state == WALK_NEW)
 		TRY(walk_enter(&k->walk, p, 0));
-	if (sp->ptrs == SPAN_NOSCAN)
-		return NULL;
 	id = sp->first_scan + p->index;
-	old = m->place[id];
-	if (old & PLACE_FINAL)
+	settled = sp->ptrs == SPAN_NOSCAN || m->place[id] & PLACE_FINAL;
+	TRY(look(k, p, e, settled, &place));
+	if (settled)
 		return NULL;
-	if (p->holder == WALK_ROOT && m->roots[p->root].func_value)
-		TRY(func_resolve(m->places, p->value, sp, p->index, &place, &f));
-	else if (e)
-		TRY(edge_resolve(m->places, e, p->addr, p->value, sp, p->index, &place, NULL));
+	old = m->place[id];
 	TRY(suggest(m, sp, p->index, place));
 	if (state == WALK_SEEN && m->place[id] != old)
 		return vec_push(&k->retype, id);
@@ -205,6 +225,10 @@ struct err *mark_run(struct mark *m, struct captured *h, struct places *places,
 	huge_empty(m->place, h->spans.nscan * sizeof(uint32_t));
 	k.walk.by_scan = m->place;
 	err = walk_run(&k.walk);
+	if (!err)
+		err = interior_settle(m, k.walk.seen, &k.retype);
+	if (!err)
+		err = retype(&k.walk);
 	m->live_bytes = k.walk.bytes;
 	m->live_objects = k.walk.objects;
 	m->unread = k.walk.unread;

@@ -12,6 +12,7 @@
 #ifndef GRF_HEAP_MARK_MARK_H
 #define GRF_HEAP_MARK_MARK_H
 
+#include "heap/mark/edge.h"
 #include "heap/mark/place.h"
 #include "heap/mark/walk.h"
 
@@ -26,6 +27,8 @@ struct mark {
 	uint64_t unread; /* objects whose contents or map could not be read */
 	size_t widest;   /* frontier, objects */
 };
+
+VEC_NAMED(scan_ids, uint32_t);
 
 #define PLACE_FINAL 0x80000000u
 

@@ -4,6 +4,8 @@
  * entry, so that nothing is kept of paths.
  */
 #include "heap/mark/name.h"
+#include "heap/mark/borrow.h"
+#include "heap/mark/fold.h"
 #include "heap/mark/slot_use.h"
 #include "heap/runtime/labels.h"
 
@@ -17,10 +19,11 @@ struct naming {
 	struct profile *p;
 	unsigned max_depth;
 	bool stack_paths;
-	uint32_t label;       /* of the root whose path is being made */
-	uint32_t *g_labels;   /* by goroutine: its label; UINT32_MAX: not looked up yet */
-	uint32_t deeper;      /* string id of "[deeper]" */
-	struct map64 steps;   /* node, edge and index -> node */
+	uint32_t label;     /* of the root whose path is being made */
+	uint32_t *g_labels; /* by goroutine: its label; UINT32_MAX: not looked up yet */
+	uint32_t deeper;    /* string id of "[deeper]" */
+	struct fold fold;
+	struct map64 steps;   /* node and edge -> node */
 	uint32_t *root_nodes; /* by root; 0: not made yet */
 	struct slot_use use;
 };
@@ -54,12 +57,27 @@ static struct err *child_str(struct naming *n, uint32_t node, const char *frame,
 	return child(n, node, id, ret);
 }
 
-/* The node that an edge leads to from `node`. */
-static struct err *step(struct naming *n, uint32_t node, const struct edge *e, int64_t index,
-			struct go_type *elem, uint32_t *ret)
+/* One step of a path: a new node, the one it folds back to, or none for a container's inside. */
+static struct err *step_frame(struct naming *n, uint32_t node, const struct frame *f, uint32_t *ret)
 {
-	unsigned i = index < 0 ? 0 : index < 10 ? (unsigned)index + 1 : 11;
-	uint64_t *slot, key = (uint64_t)node << 32 | (e->id * 12 + i);
+	uint32_t back;
+
+	*ret = node;
+	if (f->text == FRAME_HIDDEN)
+		return NULL;
+	back = fold_back(&n->fold, n->p, node, f);
+	if (back) {
+		*ret = back;
+		return NULL;
+	}
+	TRY(child(n, node, f->text, ret));
+	return fold_stepped(&n->fold, node, f, *ret);
+}
+
+/* The node that an edge leads to from `node`. */
+static struct err *step(struct naming *n, uint32_t node, const struct edge *e, uint32_t *ret)
+{
+	uint64_t *slot, key = (uint64_t)node << 32 | e->id;
 	bool is_new;
 
 	TRY(map64_put(&n->steps, key, 0, &slot, &is_new));
@@ -67,14 +85,8 @@ static struct err *step(struct naming *n, uint32_t node, const struct edge *e, i
 		*ret = (uint32_t)*slot;
 		return NULL;
 	}
-	if (index >= 0) {
-		uint32_t frame;
-
-		TRY(index_frame(n->m->places, elem, index, &frame));
-		TRY(child(n, node, frame, &node));
-	}
 	for (uint32_t f = 0; f < e->nframes; f++)
-		TRY(child(n, node, e->frames[f], &node));
+		TRY(step_frame(n, node, &e->frames[f], &node));
 	*slot = *ret = node;
 	return NULL;
 }
@@ -105,6 +117,8 @@ static uint8_t kind_of_root(const struct mark_root *r)
 		return LIVE_VARIABLES;
 	case PASS_RUNTIME:
 		return LIVE_RUNTIME;
+	case PASS_TIMERS:
+		return LIVE_TIMERS;
 	case PASS_SPECIALS:
 		break;
 	default:
@@ -155,102 +169,157 @@ static struct err *goroutine_label(struct naming *n, uint32_t g, uint32_t *ret)
 	return NULL;
 }
 
+/* The frames that a path from this root begins with. */
+static struct err *root_frames(struct naming *n, const struct mark_root *r, uint32_t *node)
+{
+	bool path = r->r.frame == UINT32_MAX ? !r->label : n->stack_paths;
+
+	if (path)
+		TRY(call_path(n, r->r.frame, node));
+	if (r->group)
+		TRY(child_str(n, *node, r->group, node));
+	if (r->label)
+		return child_str(n, *node, r->label, node);
+	return path ? NULL : child_str(n, *node, r->function, node);
+}
+
 static struct err *root_node(struct naming *n, uint32_t root, uint32_t *ret)
 {
 	const struct mark_root *r = &n->m->roots[root];
-	uint32_t node = n->root_nodes[root];
+	uint32_t node = 0;
 
-	if (!node) {
+	if (!n->root_nodes[root]) {
 		n->label = 0;
 		if (r->r.frame != UINT32_MAX)
 			TRY(goroutine_label(n, n->m->h->stacks.frames.v[r->r.frame].g, &n->label));
-		if (!r->label || (n->stack_paths && r->r.frame != UINT32_MAX))
-			TRY(call_path(n, r->r.frame, &node));
-		if (r->label)
-			TRY(child_str(n, node, r->label, &node));
+		TRY(root_frames(n, r, &node));
 		set_kind(n, node, kind_of_root(r));
 		n->root_nodes[root] = node;
 	}
-	*ret = node;
+	*ret = n->root_nodes[root];
 	return NULL;
 }
 
-/* May the edge's target be a closure, whose function gets a frame? */
-static bool edge_may_close(const struct edge *e)
+/* What p's word says, beside its type, of what it leads to. */
+static struct err *edge_of_contents(struct naming *n, const struct walk_ptr *p,
+				    const struct edge **e)
 {
-	if (e->target != EDGE_LEAF)
-		return false;
-	switch (e->type->kind) {
-	case KIND_FUNC:
-	case KIND_INTERFACE:
-	case KIND_STRUCT:
-	case KIND_ARRAY:
-		return true;
-	default:
-		return false;
-	}
+	struct places *ps = n->m->places;
+	struct seen seen;
+	uint32_t place;
+
+	if (!(*e)->varies)
+		return NULL;
+	TRY(edge_resolve(ps, *e, p->addr, p->value, p->sp, p->index, &place, &seen));
+	return edge_seen(ps, *e, &seen, e);
 }
 
-/* *edge: the word that p is in; NULL: not known. */
-static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, uint32_t *node,
-			       const struct edge **edge)
+/* The function whose closure is known to lie where p leads, by that object's own first word; NULL:
+ * none. */
+static const char *closure_at(const struct naming *n, const struct walk_ptr *p)
 {
-	struct mark *m = n->m;
-	const struct mark_root *r = &m->roots[p->root];
+	const struct place *pl;
+
+	if (p->sp->ptrs == SPAN_NOSCAN)
+		return NULL;
+	pl = &n->m->places->v.v[mark_place(n->m, p->sp->first_scan + p->index)];
+	return pl->type && pl->type->closure ? pl->type->name : NULL;
+}
+
+/* The word that p is in, by its type; *e is NULL where that is not known. */
+static struct err *edge_of_word(struct naming *n, const struct walk_ptr *p, const struct edge **e,
+				int64_t *index)
+{
+	struct places *ps = n->m->places;
+
+	*e = NULL;
+	*index = -1;
+	if (p->holder == WALK_ROOT) {
+		const struct mark_root *r = &n->m->roots[p->root];
+
+		if (r->func_value || !r->type)
+			return NULL;
+		return edge_of_type(ps, r->type, r->var_off, e);
+	}
+	return edge_get(ps, mark_place(n->m, p->holder), p->off, e, index);
+}
+
+static bool is_borrowed(const struct naming *n, const struct walk_ptr *p, const struct edge *e)
+{
+	const struct mark *m = n->m;
+
+	if (e && e->borrowed)
+		return true;
+	return p->holder != WALK_ROOT && p->sp->ptrs != SPAN_NOSCAN &&
+	       borrow_foreign(&m->roots[p->root],
+			      &m->places->v.v[mark_place(m, p->sp->first_scan + p->index)]);
+}
+
+static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, const struct edge *e,
+			       uint32_t *node)
+{
+	const struct mark_root *r = &n->m->roots[p->root];
 	const struct func *f = NULL;
-	const struct edge *e;
+	const char *closure;
 	uint32_t place;
 
 	TRY(root_node(n, p->root, node));
 	if (r->func_value) {
-		TRY(func_resolve(m->places, r->r.value, p->sp, p->index, &place, &f));
-	} else if (r->type) {
-		TRY(edge_of_type(m->places, r->type, r->var_off, &e));
-		*edge = e;
-		if (!e->unnamed)
-			TRY(step(n, *node, e, -1, NULL, node));
-		if (edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
-			TRY(edge_resolve(m->places, e, r->r.addr, r->r.value, p->sp, p->index,
-					 &place, &f));
+		TRY(func_resolve(n->m->places, r->r.value, p->sp, p->index, &place, &f));
+		return f ? child_str(n, *node, f->name, node) : NULL;
 	}
-	return f ? child_str(n, *node, f->name, node) : NULL;
+	if (!e) {
+		closure = closure_at(n, p);
+		return closure ? child_str(n, *node, closure, node) : NULL;
+	}
+	TRY(edge_of_contents(n, p, &e));
+	return e->unnamed ? NULL : step(n, *node, e, node);
 }
 
 /* p->tag is the holder's node. */
-static struct err *name_held(struct naming *n, const struct walk_ptr *p, uint32_t *node,
-			     const struct edge **edge)
+static struct err *name_held(struct naming *n, const struct walk_ptr *p, const struct edge *e,
+			     int64_t index, uint32_t *node)
 {
-	struct mark *m = n->m;
-	uint32_t place = mark_place(m, p->holder);
-	const struct func *f = NULL;
+	struct places *ps = n->m->places;
+	const char *closure;
+
+	if (e->unnamed) {
+		closure = closure_at(n, p);
+		if (closure)
+			return child_str(n, p->tag, closure, node);
+	}
+	if (index >= 0 && !ps->fold)
+		TRY(edge_at_index(ps, e, ps->v.v[mark_place(n->m, p->holder)].type, index, &e));
+	TRY(edge_of_contents(n, p, &e));
+	return step(n, p->tag, e, node);
+}
+
+static struct err *name_new(struct naming *n, const struct walk_ptr *p)
+{
 	const struct edge *e;
 	int64_t index;
+	uint32_t node;
 
-	TRY(edge_get(m->places, place, p->off, &e, &index));
-	*edge = e;
-	TRY(step(n, p->tag, e, index, m->places->v.v[place].type, node));
-	if (edge_may_close(e) && p->sp->ptrs != SPAN_NOSCAN)
-		TRY(edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, &place, &f));
-	return f ? child_str(n, *node, f->name, node) : NULL;
+	TRY(edge_of_word(n, p, &e, &index));
+	if (n->walk.pass < PASS_BORROWED && is_borrowed(n, p, e))
+		return walk_defer(&n->walk, p);
+	if (p->holder == WALK_ROOT)
+		TRY(name_rooted(n, p, e, &node));
+	else
+		TRY(name_held(n, p, e, index, &node));
+	slot_use_add(&n->use, p, e);
+	n->p->nodes.v[node].bytes += p->sp->elemsize;
+	n->p->nodes.v[node].objects++;
+	return walk_enter(&n->walk, p, node);
 }
 
 static struct err *name_visit(struct naming *n, const struct walk_ptr *p)
 {
-	const struct edge *e = NULL;
-	uint32_t node;
-
 	switch (walk_state(&n->walk, p)) {
 	case WALK_LATER:
 		return walk_later(&n->walk, p, NULL);
 	case WALK_NEW:
-		if (p->holder == WALK_ROOT)
-			TRY(name_rooted(n, p, &node, &e));
-		else
-			TRY(name_held(n, p, &node, &e));
-		slot_use_add(&n->use, p, e);
-		n->p->nodes.v[node].bytes += p->sp->elemsize;
-		n->p->nodes.v[node].objects++;
-		return walk_enter(&n->walk, p, node);
+		return name_new(n, p);
 	default:
 		return NULL;
 	}
@@ -265,28 +334,56 @@ static struct err *name_visit_all(struct walk *w, struct walk_ptr *v, size_t n)
 	return NULL;
 }
 
-/* Bytes on paths that say "something" instead of what it is. */
-static uint64_t count_unnamed(const struct naming *n)
+/* ------------------------------------------------------------------ what has no name */
+
+/* A step that says "something": of unknown type, or a variable without a name. */
+static bool says_nothing(const struct naming *n, const struct profile_node *v)
+{
+	const char *frame = n->p->frames.str[v->frame];
+
+	return v->frame == n->m->places->sub_objects ||
+	       (!v->parent && *frame == '.' && !strchr(frame, '('));
+}
+
+static bool is_opaque(const struct naming *n, const struct profile_node *v)
+{
+	static const char end[] = "(unsafe.Pointer)";
+	const char *frame = v->parent ? n->p->frames.str[n->p->nodes.v[v->parent].frame] : "";
+	size_t len = strlen(frame);
+
+	return len >= sizeof(end) - 1 && !strcmp(frame + len - (sizeof(end) - 1), end);
+}
+
+/* A step counts as unnamed only where nothing below it is known either. */
+static struct err *count_unnamed(const struct naming *n, struct report *r)
 {
 	const struct profile_nodes *nodes = &n->p->nodes;
-	uint8_t *unnamed = calloc(nodes->n, 1);
-	uint64_t bytes = 0;
+	_cleanup_free_ uint8_t *known_below = calloc(nodes->n, 1);
 
-	for (size_t i = 1; unnamed && i < nodes->n; i++) {
+	if (!known_below)
+		return err_nomem();
+	for (size_t i = nodes->n; --i > 0;)
+		if (known_below[i] || !says_nothing(n, &nodes->v[i]))
+			known_below[nodes->v[i].parent] = 1;
+	for (size_t i = 1; i < nodes->n; i++) {
 		const struct profile_node *v = &nodes->v[i];
 
-		unnamed[i] = unnamed[v->parent] || v->frame == n->m->places->sub_objects ||
-			     (!v->parent && n->p->frames.str[v->frame][0] == '.');
-		if (unnamed[i])
-			bytes += v->bytes;
+		if (!says_nothing(n, v))
+			continue;
+		if (known_below[i])
+			r->unnamed_steps++;
+		else if (is_opaque(n, v))
+			r->opaque_bytes += v->bytes;
+		else
+			r->unnamed_bytes += v->bytes;
 	}
-	free(unnamed);
-	return bytes;
+	return NULL;
 }
 
 static void naming_deinit(struct naming *n)
 {
 	walk_deinit(&n->walk);
+	fold_deinit(&n->fold);
 	map64_deinit(&n->steps);
 	free(n->root_nodes);
 	free(n->g_labels);
@@ -298,6 +395,7 @@ static struct err *naming_init(struct naming *n)
 	size_t g_bytes = (m->h->stacks.gs.n + 1) * sizeof(uint32_t);
 
 	TRY(strtab_add(&n->p->frames, "[deeper]", &n->deeper));
+	TRY(fold_init(&n->fold, m->places));
 	slot_use_init(&n->use, m);
 	n->root_nodes = calloc(m->nroots + 1, sizeof(uint32_t));
 	n->g_labels = malloc(g_bytes);
@@ -327,7 +425,7 @@ struct err *name_objects(struct mark *m, const struct name_options *o, struct pr
 		return err_create(ERR_BADDATA,
 				  "%" PRIu64 " objects were marked and %" PRIu64 " named",
 				  m->live_objects, n.walk.objects);
-	r->unnamed_bytes = count_unnamed(&n);
+	TRY(count_unnamed(&n, r));
 	r->account.sized = n.use.known;
 	r->account.class_waste = n.use.waste;
 	return NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "heap/mark/edge.h"
 #include "base/search.h"
 
 struct static_key {

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "heap/types/known.h"
-#include "heap/mark/place.h"
+#include "heap/mark/edge.h"
 
 /* "[A,B]" -> "[go.shape.A,go.shape.B]" */
 static struct err *shape_args(const char *args, struct buf *out)
@@ -117,7 +117,7 @@ static struct err *place_captures(struct places *p, const struct func *f, uint64
 	for (unsigned variant = 0;; variant++) {
 		struct go_type *t;
 
-		TRY(types_closure(p->types, f->entry, variant, &t));
+		TRY(types_closure(p->types, f->entry, f->name, variant, &t));
 		if (!t)
 			return NULL;
 		for (unsigned shift = 0; shift < shifts; shift++) {
@@ -157,7 +157,9 @@ struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp
 	TRY(types_by_name(p->types, known, &t));
 	if (!t)
 		return NULL;
-	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index) + off, place);
+	if (off)
+		TRY(types_method_value(p->types, entry, f->name, t, &t));
+	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index), place);
 }
 
 struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t index, uint64_t bits,
@@ -171,8 +173,7 @@ struct err *place_of_closure(struct places *p, const struct span *sp, uint32_t i
 
 static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off,
 				uint64_t addr, uint64_t value, const struct span *sp,
-				uint32_t index, uint32_t *place, const struct func **closure,
-				int depth);
+				uint32_t index, uint32_t *place, struct seen *seen, int depth);
 
 struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr,
 			  struct go_type **ret)
@@ -189,26 +190,36 @@ struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t ad
 	return types_from_runtime(p->types, rtype, ret);
 }
 
+/* The outermost interface's contents are what a reader wants to know. */
+static void see_type(struct seen *seen, struct go_type *dyn, bool any)
+{
+	if (seen->type)
+		return;
+	seen->type = dyn;
+	seen->any = any;
+}
+
 /* An interface's data word: its value, or a pointer to it. */
 static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t addr, uint64_t value,
 				 const struct span *sp, uint32_t index, uint32_t *place,
-				 const struct func **closure, int depth)
+				 struct seen *seen, int depth)
 {
 	struct go_type *dyn;
 
 	TRY(iface_dynamic(p, t, addr, &dyn));
 	if (!dyn)
 		return NULL;
+	see_type(seen, dyn, t->kind != KIND_INTERFACE || t->is_iface_empty);
 	if (!dyn->direct)
 		return place_pointee(p, dyn, value, sp, index, place);
-	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, seen, depth + 1);
 }
 
 /* reflect.Value {typ_, ptr, flag}: ptr is the value itself only if it is pointer-shaped and not
  * flagIndir. */
 static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t value,
 				   const struct span *sp, uint32_t index, uint32_t *place,
-				   const struct func **closure, int depth)
+				   struct seen *seen, int depth)
 {
 	enum { FLAG_INDIR = 1 << 7 }; /* reflect/value.go */
 	const struct proc *pr = &p->h->proc;
@@ -221,15 +232,15 @@ static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t val
 	TRY(types_from_runtime(p->types, rtype, &dyn));
 	if (!dyn)
 		return NULL;
+	see_type(seen, dyn, true);
 	if (!dyn->direct || flag & FLAG_INDIR)
 		return place_pointee(p, dyn, value, sp, index, place);
-	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, closure, depth + 1);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, seen, depth + 1);
 }
 
 static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off,
 				uint64_t addr, uint64_t value, const struct span *sp,
-				uint32_t index, uint32_t *place, const struct func **closure,
-				int depth)
+				uint32_t index, uint32_t *place, struct seen *seen, int depth)
 {
 	uint64_t slot = span_slot(sp, index), off = value - slot;
 
@@ -250,17 +261,17 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 	case KIND_CHAN:
 		return place_get(p, PLACE_CHAN, t, span_data_off(sp), place);
 	case KIND_FUNC:
-		return func_resolve(p, value, sp, index, place, closure);
+		return func_resolve(p, value, sp, index, place, &seen->closure);
 	case KIND_INTERFACE:
 		if (leaf_off != p->h->proc.fmt.word)
 			return NULL; /* a type made by reflect */
-		return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
+		return resolve_iface(p, t, addr, value, sp, index, place, seen, depth);
 	/* a pointer-shaped struct in an interface, or an interface in all but name */
 	case KIND_STRUCT:
 		if (leaf_off && !strcmp(t->name, "reflect.Value"))
-			return resolve_reflect(p, addr, value, sp, index, place, closure, depth);
+			return resolve_reflect(p, addr, value, sp, index, place, seen, depth);
 		if (leaf_off)
-			return resolve_iface(p, t, addr, value, sp, index, place, closure, depth);
+			return resolve_iface(p, t, addr, value, sp, index, place, seen, depth);
 		__attribute__((fallthrough));
 	case KIND_ARRAY: {
 		const struct edge *e;
@@ -268,7 +279,7 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 		TRY(edge_of_type(p, t, 0, &e));
 		if (e->target != EDGE_LEAF || e->type->kind == KIND_STRUCT)
 			return NULL;
-		return resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, closure,
+		return resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, seen,
 				    depth + 1);
 	}
 	default:
@@ -286,22 +297,34 @@ static enum place_mode mode_of_dir(const struct proc *p, uint64_t addr, enum pla
 	return known && dirlen ? PLACE_MAP_DIR : mode;
 }
 
-struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, uint64_t value,
-			 const struct span *sp, uint32_t index, uint32_t *place,
-			 const struct func **closure)
+/* Pointer-free contents are not captured: only the words beside the pointer can be asked. */
+static struct err *resolve_noscan(struct places *p, const struct edge *e, uint64_t addr,
+				  struct seen *seen)
 {
-	const struct func *f = NULL;
+	const struct go_type *t = e->type;
 
+	if (e->target != EDGE_LEAF || t->kind != KIND_INTERFACE ||
+	    e->leaf_off != p->h->proc.fmt.word)
+		return NULL;
+	seen->any = t->is_iface_empty;
+	return iface_dynamic(p, t, addr, &seen->type);
+}
+
+struct err *edge_resolve(struct places *p, const struct edge *e, uint64_t addr, uint64_t value,
+			 const struct span *sp, uint32_t index, uint32_t *place, struct seen *seen)
+{
 	*place = 0;
-	if (e->target == EDGE_LEAF) {
-		TRY(resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, &f, 0));
-	} else if (e->target == EDGE_PLACE && sp->ptrs != SPAN_NOSCAN) {
+	*seen = (struct seen){ 0 };
+	if (sp->ptrs == SPAN_NOSCAN)
+		return resolve_noscan(p, e, addr, seen);
+	if (e->target == EDGE_LEAF)
+		return resolve_leaf(p, e->type, e->leaf_off, addr, value, sp, index, place, seen,
+				    0);
+	if (e->target == EDGE_PLACE) {
 		enum place_mode mode = e->dir ? mode_of_dir(&p->h->proc, addr, e->mode) : e->mode;
 
-		TRY(place_get(p, mode, e->type, span_data_off(sp), place));
+		return place_get(p, mode, e->type, span_data_off(sp), place);
 	}
-	if (closure)
-		*closure = f;
 	return NULL;
 }
 

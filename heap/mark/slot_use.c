@@ -1,19 +1,26 @@
 /* What a slot's contents take of it, told from the type of the object or from what points to it. */
 #include "heap/mark/slot_use.h"
 
+#include <string.h>
+
 enum { TINY_CLASS = 2 }; /* malloc.go: tinySpanClass, pointer-free */
 
-void slot_use_init(struct slot_use *u, const struct mark *m)
+void slot_sizes_below(const struct spans *s, uint32_t below[SIZE_CLASSES])
 {
-	const struct spans *s = &m->h->spans;
 	uint32_t size[SIZE_CLASSES] = { 0 };
 
-	*u = (struct slot_use){ .m = m };
+	memset(below, 0, SIZE_CLASSES * sizeof(*below));
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].spanclass >> 1 < SIZE_CLASSES)
 			size[s->v[i].spanclass >> 1] = (uint32_t)s->v[i].elemsize;
 	for (unsigned c = 2; c < SIZE_CLASSES; c++)
-		u->smaller[c] = size[c - 1] ? size[c - 1] : u->smaller[c - 1];
+		below[c] = size[c - 1] ? size[c - 1] : below[c - 1];
+}
+
+void slot_use_init(struct slot_use *u, const struct mark *m)
+{
+	*u = (struct slot_use){ .m = m };
+	slot_sizes_below(&m->h->spans, u->smaller);
 }
 
 /* By the type that marking found. */

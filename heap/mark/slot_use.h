@@ -9,6 +9,7 @@
 
 #include "heap/profile/account.h"
 #include "heap/mark/mark.h"
+#include "heap/mark/edge.h"
 #include "heap/mark/place.h"
 #include "heap/mark/walk.h"
 
@@ -19,6 +20,9 @@ struct slot_use {
 	struct amount known; /* slots */
 	uint64_t waste;      /* bytes of them */
 };
+
+/* By size class: the slots of the next smaller class that is in use, bytes; 0: there is none. */
+void slot_sizes_below(const struct spans *s, uint32_t below[SIZE_CLASSES]);
 
 void slot_use_init(struct slot_use *u, const struct mark *m);
 

@@ -242,9 +242,30 @@ static struct err *walk_levels(struct walk *w)
 	return NULL;
 }
 
+static int deferred_cmp(const void *a, const void *b)
+{
+	const struct walk_ptr *x = a, *y = b;
+
+	if (x->root != y->root)
+		return x->root < y->root ? -1 : 1;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* In the order of their roots, as all frontiers are. */
+static struct err *walk_deferred(struct walk *w)
+{
+	if (w->deferred.n > 1)
+		qsort(w->deferred.v, w->deferred.n, sizeof(*w->deferred.v), deferred_cmp);
+	for (size_t i = 0; i < w->deferred.n; i++)
+		TRY(pend(w, &w->deferred.v[i]));
+	return walk_levels(w);
+}
+
 static struct err *walk_pass(struct walk *w, size_t *at, uint8_t pass)
 {
 	w->pass = pass;
+	if (pass == PASS_BORROWED)
+		return walk_deferred(w);
 	for (; *at < w->nroots && w->roots[*at].pass == pass; ++*at) {
 		const struct mark_root *r = &w->roots[*at];
 
@@ -289,4 +310,5 @@ void walk_deinit(struct walk *w)
 	vec_deinit(&w->now_runs);
 	vec_deinit(&w->next_runs);
 	vec_deinit(&w->later);
+	vec_deinit(&w->deferred);
 }

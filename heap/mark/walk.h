@@ -11,14 +11,20 @@
 
 #include "heap/capture/captured.h"
 
+/* Roots are taken pass by pass (root_order.c). */
 enum mark_pass {
 	PASS_VARIABLES,
-	PASS_GOROUTINES,
+	PASS_GOROUTINES,      /* locals, by a name that one goroutine alone has */
+	PASS_GOROUTINES_MANY, /* other locals */
+	PASS_BORROWED,        /* what naming has put off: walk_defer() */
+	PASS_GOROUTINES_UNLABELLED,
 	/* frames of the runtime itself: what the program's own frames don't hold */
 	PASS_GOROUTINES_RUNTIME,
 	/* words of a conservative look that are no variable's: often stale */
 	PASS_GOROUTINES_GUESSED,
 	PASS_SPECIALS,
+	PASS_TIMERS,
+	PASS_OWN, /* goroutines' own structures */
 	PASS_RUNTIME,
 	PASS_N
 };
@@ -27,11 +33,19 @@ enum mark_pass {
 struct mark_root {
 	struct root r;
 	uint8_t pass;
+	uint8_t layer;        /* enum package_layer, of the frame's function or the label */
+	bool foreign;         /* it is not the main module's */
 	bool func_value;      /* it holds a func value, whatever the type */
-	const char *label;    /* its first frame; NULL: the goroutine's call path */
+	uint32_t outer;       /* frames between its own and the goroutine's outermost */
+	uint64_t goid;        /* of its goroutine; 0: none */
+	const char *group;    /* the frame before the label ("timers"); NULL: none */
+	const char *label;    /* its first frame; NULL: `function` is */
+	const char *function; /* of a slot without a variable: the innermost of the program */
 	struct go_type *type; /* of the variable it is in; NULL: unknown */
 	uint64_t var_off;     /* its offset in that variable */
 };
+
+VEC_NAMED(mark_roots, struct mark_root);
 
 #define WALK_ROOT UINT32_MAX
 
@@ -49,6 +63,8 @@ struct walk_ptr {
 	bool first;       /* of its holder */
 	const void *kept; /* from walk_later(); else NULL */
 };
+
+VEC_NAMED(walk_ptrs, struct walk_ptr);
 
 enum walk_state { WALK_DEAD, WALK_SEEN, WALK_NEW, WALK_LATER };
 
@@ -81,10 +97,11 @@ struct walk {
 	struct walk_entries now, next;
 	struct walk_runs now_runs, next_runs;
 	/* ways into the scheduler's structures, kept for the last pass */
-	VEC(struct walk_ptr) later;
-	uint64_t objects, bytes; /* seen */
-	uint64_t unread;         /* objects whose contents or map could not be read */
-	size_t widest;           /* frontier */
+	struct walk_ptrs later;
+	struct walk_ptrs deferred; /* by walk_defer() */
+	uint64_t objects, bytes;   /* seen */
+	uint64_t unread;           /* objects whose contents or map could not be read */
+	size_t widest;             /* frontier */
 	uint64_t since_check;
 	size_t npending;
 	struct walk_ptr *pending;
@@ -107,7 +124,7 @@ static inline enum walk_state walk_state(const struct walk *w, const struct walk
 	id = p->sp->first_id + p->index;
 	if (w->seen[id >> 3] >> (id & 7) & 1)
 		return WALK_SEEN;
-	if (p->sp->scheduler && w->pass != PASS_RUNTIME && map64_get(&w->h->scheduler, id))
+	if (p->sp->scheduler && w->pass < PASS_OWN && map64_get(&w->h->scheduler, id))
 		return WALK_LATER;
 	return WALK_NEW;
 }
@@ -132,6 +149,12 @@ ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct
 	}
 	w->next_runs.v[w->next_runs.n - 1].end++;
 	return vec_push(&w->next, (walk_entry_t)(p->sp->first_scan + p->index) << 32 | tag);
+}
+
+/* visit gets it again in PASS_BORROWED, if that has not been yet. */
+ERR_MUST_CHECK static inline struct err *walk_defer(struct walk *w, const struct walk_ptr *p)
+{
+	return vec_push(&w->deferred, *p);
 }
 
 /* visit gets it again in the last pass, with `kept`. */

@@ -12,6 +12,7 @@ const char *live_kind_name(enum live_kind kind)
 		[LIVE_CLEANUPS] = "cleanups",
 		[LIVE_QUEUED] = "queued finalizers and cleanups",
 		[LIVE_WEAK] = "weak handles",
+		[LIVE_TIMERS] = "timers",
 		[LIVE_RUNTIME] = "the runtime",
 		[LIVE_N] = "nothing: not live",
 	};

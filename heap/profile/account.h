@@ -24,6 +24,7 @@ enum live_kind {
 	LIVE_CLEANUPS,
 	LIVE_QUEUED,  /* finalizers and cleanups that are due */
 	LIVE_WEAK,    /* weak handles */
+	LIVE_TIMERS,  /* what timers will call, and what that holds */
 	LIVE_RUNTIME, /* the runtime's own variables, sync.Pool, tiny blocks being filled */
 	LIVE_N
 };

@@ -97,6 +97,9 @@ enum root_kind {
 	ROOT_CLEANUP_QUEUE, /* a queued cleanup's function */
 	ROOT_CLEANUP_QUEUE_ARG,
 	ROOT_TINY, /* a P's current tiny block */
+	/* in the runtime's tables, which are roots themselves: for names only */
+	ROOT_TIMER,
+	ROOT_G,
 };
 
 /* One word that keeps an object alive. */

@@ -10,13 +10,15 @@ static const struct {
 	const char *strct, *field;
 	struct known_pointer points;
 } fields[] = {
-	{ "sync.Pool", "local", { "sync.poolLocal", true } }, /* [P]poolLocal, sync/pool.go */
-	{ "sync.Pool", "victim", { "sync.poolLocal", true } },
-	{ "sync.entry", "p", { "interface {}", false } },         /* until 1.19, sync/map.go */
-	{ "arena.Arena", "a", { "runtime.userArena", false } },   /* arena/arena.go */
-	{ "runtime.timeTimer", "c", { "runtime.hchan", false } }, /* chan time.Time */
+	/* [P]poolLocal, sync/pool.go */
+	{ "sync.Pool", "local", { "sync.poolLocal", true, NULL } },
+	{ "sync.Pool", "victim", { "sync.poolLocal", true, NULL } },
+	/* sync/map.go until 1.23; an atomic.Pointer[any] from 1.20 on */
+	{ "sync.entry", "p", { "interface {}", false, "$mapval" } },
+	{ "arena.Arena", "a", { "runtime.userArena", false, NULL } },   /* arena/arena.go */
+	{ "runtime.timeTimer", "c", { "runtime.hchan", false, NULL } }, /* chan time.Time */
 	/* runtime/pprof/runtime.go */
-	{ "runtime.g", "labels", { "runtime/pprof.labelMap", false } },
+	{ "runtime.g", "labels", { "runtime/pprof.labelMap", false, NULL } },
 };
 
 const struct known_pointer *known_field(const char *strct, const char *field)
@@ -25,6 +27,88 @@ const struct known_pointer *known_field(const char *strct, const char *field)
 		if (!strcmp(fields[i].strct, strct) && !strcmp(fields[i].field, field))
 			return &fields[i].points;
 	return NULL;
+}
+
+/* Without type arguments: "internal/sync.entry[K,V]" is internal/sync.entry. */
+static bool is_type(const char *type, const char *base)
+{
+	size_t len = strlen(base);
+
+	return !strncmp(type, base, len) && (!type[len] || type[len] == '[');
+}
+
+const char *known_step(const char *strct, const char *field)
+{
+	static const struct {
+		const char *strct, *field; /* NULL: all others */
+		const char *step;
+	} rows[] = {
+		{ "sync.Map", NULL, "" },                  /* sync/map.go, hashtriemap.go */
+		{ "internal/sync.HashTrieMap", NULL, "" }, /* internal/sync/hashtriemap.go */
+		{ "internal/sync.node", NULL, "" },
+		{ "internal/sync.indirect", NULL, "" },
+		{ "internal/sync.entry", "key", "$mapkey" },
+		{ "internal/sync.entry", "value", "$mapval" },
+		{ "internal/sync.entry", NULL, "" },
+		{ "internal/concurrent.HashTrieMap", NULL, "" }, /* 1.23 */
+		{ "internal/concurrent.node", NULL, "" },
+		{ "internal/concurrent.indirect", NULL, "" },
+		{ "internal/concurrent.entry", "key", "$mapkey" },
+		{ "internal/concurrent.entry", "value", "$mapval" },
+		{ "internal/concurrent.entry", NULL, "" },
+		{ "sync.readOnly", NULL, "" }, /* sync/map.go until 1.23 */
+		{ "sync.entry", NULL, "" },
+		{ "sync.Pool", NULL, "" }, /* sync/pool.go, poolqueue.go */
+		{ "sync.poolLocal", NULL, "" },
+		{ "sync.poolLocalInternal", "private", "$elem" },
+		{ "sync.poolLocalInternal", NULL, "" },
+		{ "sync.poolChain", NULL, "" },
+		{ "sync.poolChainElt", NULL, "" },
+		{ "sync.poolDequeue", NULL, "" },
+		{ "container/list.List", NULL, "" },
+		{ "container/list.Element", "Value", "$elem" },
+		{ "container/list.Element", NULL, "" },
+		{ "container/ring.Ring", "Value", "$elem" },
+		{ "container/ring.Ring", NULL, "" },
+		{ "sync/atomic.Pointer", NULL, "" },
+		{ "sync/atomic.Value", NULL, "" },
+		{ "runtime.timer", NULL, "" }, /* runtime/time.go */
+		{ "runtime.timeTimer", NULL, "" },
+		{ "runtime.g", NULL, "" }, /* runtime/runtime2.go */
+		{ "runtime.gobuf", NULL, "" },
+		{ "runtime._defer", NULL, "" },
+		{ "runtime.sudog", "elem", NULL },
+		{ "runtime.sudog", "c", NULL },
+		{ "runtime.sudog", NULL, "" },
+		{ "context.valueCtx", "Context", "" }, /* context/context.go */
+		{ "context.cancelCtx", "Context", "" },
+		{ "context.timerCtx", "cancelCtx", "" },
+		{ "context.afterFuncCtx", "cancelCtx", "" },
+		{ "context.withoutCancelCtx", "c", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (is_type(strct, rows[i].strct) &&
+		    (!rows[i].field || !strcmp(rows[i].field, field)))
+			return rows[i].step;
+	/* sync/oncefunc.go: a closure's variables, or a struct of them. */
+	return !strncmp(strct, "sync.Once", 9) && strchr(strct + 9, '.') ? "" : NULL;
+}
+
+const char *known_element(const char *type)
+{
+	while (*type == '*')
+		type++;
+	if (!strcmp(type, "sync.eface")) /* sync/poolqueue.go: poolDequeue.vals */
+		return "$elem";
+	if (!strcmp(type, "sync.poolLocal") || !strcmp(type, "sync.entry"))
+		return "";
+	return NULL;
+}
+
+bool known_wrapper(const char *func)
+{
+	return !strncmp(func, "sync.OnceValue", 14) || !strncmp(func, "sync.OnceFunc", 13);
 }
 
 const char *known_pointee(const char *type)

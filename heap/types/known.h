@@ -10,14 +10,27 @@
 
 #include "base/arena.h"
 
-/* What an unsafe.Pointer field of a struct points to; NULL: unknown. */
+/* What an unsafe.Pointer field of a struct points to: a type's name, tiled or one; NULL:
+ * unknown.  box: what lies there is a container's slot, and this is what the step to it is called;
+ * NULL: nothing of the kind. */
 struct known_pointer {
-	const char *type; /* its name */
-	bool tile;        /* many of them, one after another */
+	const char *type;
+	bool tile;
+	const char *box;
 };
 const struct known_pointer *known_field(const char *strct, const char *field);
 
-/* The type that really lies behind a pointer to `type`; NULL: no other. */
+/*
+ * The standard library's containers as a reader knows them.  A step to a field of a struct is
+ * called this ("$mapval", "$elem"), is no step at all (""), or is what it is (NULL).
+ * known_element() says the same of elements of this type.  known_wrapper(): calls of this
+ * function's closures are no steps.
+ */
+const char *known_step(const char *strct, const char *field);
+const char *known_element(const char *type);
+bool known_wrapper(const char *func);
+
+/* The type that really lies behind a pointer to `type`; NULL: just that. */
 const char *known_pointee(const char *type);
 
 /* The struct whose field `type` usually is, when a pointer leads into the middle of an object. */

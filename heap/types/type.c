@@ -23,7 +23,9 @@ void types_destroy(struct types *t)
 	free(t->modules);
 	map64_deinit(&t->by_rtype);
 	map64_deinit(&t->pointers);
+	vec_deinit(&t->structs);
 	map64_deinit(&t->closures);
+	map64_deinit(&t->boxes);
 	map64_deinit(&t->listed_by_name);
 	vec_deinit(&t->listed);
 	map64_deinit(&t->map_by_group);
@@ -202,6 +204,25 @@ struct err *types_pointer_to(struct types *t, struct go_type *elem, struct go_ty
 	return NULL;
 }
 
+struct err *types_struct_of(struct types *t, const char *field, struct go_type *type,
+			    struct go_type **ret)
+{
+	struct go_type *st = type_recall(&t->boxes, type->id);
+
+	if (!st) {
+		TRY(type_new(t, KIND_STRUCT, field, type->size, &st));
+		st->fields = arena_alloc(&t->arena, sizeof(*st->fields));
+		if (!st->fields)
+			return err_nomem();
+		st->fields[0] = (struct go_field){ .name = field, .type = type };
+		st->nfields = 1;
+		st->expanded = true;
+		TRY(type_remember(&t->boxes, type->id, st));
+	}
+	*ret = st;
+	return NULL;
+}
+
 /* ------------------------------------------------------------------ closures */
 
 /* A captured variable's type; in generic code, the type that it has in this instance. */
@@ -239,7 +260,8 @@ static struct err *closure_make(struct types *t, size_t module, uint64_t entry,
 	TRY(types_by_name(t, "uintptr", &uintptr_));
 	TRY(type_new(t, KIND_STRUCT, "", 0, &type));
 	type->expanded = true;
-	type->fields = arena_alloc(&t->arena, (n + 1) * sizeof(*type->fields));
+	type->closure = true;
+	type->fields = arena_alloc(&t->arena, (n + 2) * sizeof(*type->fields));
 	if (!type->fields)
 		return err_nomem();
 	type->fields[0] = (struct go_field){ .name = "F", .type = uintptr_ };
@@ -284,7 +306,26 @@ static bool permute(struct dwarf_capture *c, size_t n, unsigned k)
 	return !k;
 }
 
-struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, struct go_type **ret)
+struct err *types_method_value(struct types *t, uint64_t entry, const char *name,
+			       struct go_type *receiver, struct go_type **ret)
+{
+	uint64_t key = entry << 5 | 31; /* a variant that types_closure() does not get to */
+	struct go_type *type = type_recall(&t->closures, key);
+
+	if (!type) {
+		TRY(closure_make(t, 0, 0, NULL, 0, &type));
+		type->name = name;
+		type->fields[1] = (struct go_field){ "", t->fmt.word, receiver };
+		type->nfields = 2;
+		type->size = t->fmt.word + receiver->size;
+		TRY(type_remember(&t->closures, key, type));
+	}
+	*ret = type;
+	return NULL;
+}
+
+struct err *types_closure(struct types *t, uint64_t entry, const char *name, unsigned variant,
+			  struct go_type **ret)
 {
 	uint64_t key = entry << 5 | (variant & 31), *known = map64_get(&t->closures, key);
 	struct go_type *type = NULL;
@@ -307,6 +348,10 @@ struct err *types_closure(struct types *t, uint64_t entry, unsigned variant, str
 			TRY(type_absorb(
 				closure_make(t, i, entry - t->modules[i].bias, c, n, &type)));
 	}
+	if (!type && !variant)
+		TRY(closure_make(t, 0, 0, NULL, 0, &type));
+	if (type)
+		type->name = name;
 	TRY(type_remember(&t->closures, key, type));
 	*ret = type;
 	return NULL;

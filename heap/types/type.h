@@ -83,6 +83,8 @@ struct go_type {
 	/* KIND_INTERFACE: eface (word 0 is a type), else iface (word 0 is an itab) */
 	bool is_iface_empty;
 	bool expanded;
+	/* from types_closure(): what a func value points to, not a type of the program */
+	bool closure;
 	uint32_t nfields; /* structs, in offset order */
 	struct go_field *fields;
 	struct go_type *elem; /* pointer, slice, array, chan, map; NULL: unknown (unsafe.Pointer) */
@@ -123,9 +125,21 @@ ERR_MUST_CHECK struct err *types_expand(struct types *t, struct go_type *type);
 /* "*T" of a T. */
 ERR_MUST_CHECK struct err *types_pointer_to(struct types *t, struct go_type *elem,
 					    struct go_type **ret);
+/* A struct named `field` of one field with that name, for what has no type of its own. */
+ERR_MUST_CHECK struct err *types_struct_of(struct types *t, const char *field, struct go_type *type,
+					   struct go_type **ret);
 /* A type by its full name, NULL if there is none.  Without DWARF only those named types are found
  * that reflect knows. */
 ERR_MUST_CHECK struct err *types_by_name(struct types *t, const char *name, struct go_type **ret);
+
+/*
+ * Calls found() for each struct type of more than `min` and at most `max` bytes that has an `inner`
+ * at offset `off`, as a field or deeper within one.
+ */
+ERR_MUST_CHECK struct err *types_around(struct types *t, const struct go_type *inner, uint64_t off,
+					uint64_t min, uint64_t max,
+					struct err *(*found)(void *arg, struct go_type *outer),
+					void *arg);
 
 /* The map whose groups or buckets are of the type with this descriptor; NULL: there is none, or its
  * module has DWARF. */
@@ -149,11 +163,15 @@ ERR_MUST_CHECK struct err *types_instance(struct types *t, const char *func, uin
 
 /*
  * The closure object of the function that starts at run-time address entry: a struct {F uintptr;
- * captured variables by name}.  NULL where DWARF says nothing about its captures.  Before Go 1.23
- * the order of the fields is not known: variants 1, 2, ... are the other orders, up to the first
- * that is NULL; the object's own pointer map tells which of them it is.
+ * captured variables by name}, which has the function's name.  Where DWARF says nothing about its
+ * captures it has F alone.  Before Go 1.23 the order of the fields is not known: variants 1, 2, ...
+ * are the other orders, up to the first that is NULL; the object's own pointer map tells which of
+ * them it is.
  */
-ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, unsigned variant,
-					 struct go_type **ret);
+/* The same of a method value: {F uintptr; R receiver} (cmd/compile, methodValueWrapper). */
+ERR_MUST_CHECK struct err *types_method_value(struct types *t, uint64_t entry, const char *name,
+					      struct go_type *receiver, struct go_type **ret);
+ERR_MUST_CHECK struct err *types_closure(struct types *t, uint64_t entry, const char *name,
+					 unsigned variant, struct go_type **ret);
 
 #endif

@@ -99,7 +99,7 @@ static struct err *list_module(struct types *t, const struct types_module *m)
 	return layout_has(t->layout, L_moduledata_typedesclen) ? list_typedescs(t, m) : NULL;
 }
 
-static struct err *list_all(struct types *t)
+struct err *types_list(struct types *t)
 {
 	if (t->have_listed)
 		return NULL;
@@ -115,7 +115,7 @@ struct err *types_map_of_group(struct types *t, uint64_t rtype, struct go_type *
 	uint64_t *map;
 
 	*ret = NULL;
-	TRY(list_all(t));
+	TRY(types_list(t));
 	map = map64_get(&t->map_by_group, rtype);
 	return map ? types_from_runtime(t, *map, ret) : NULL;
 }
@@ -126,7 +126,7 @@ struct err *types_listed(struct types *t, const char *name, struct go_type **ret
 	uint64_t *slot;
 
 	*ret = NULL;
-	TRY(list_all(t));
+	TRY(types_list(t));
 	while (start > name && start[-1] != '/')
 		start--;
 	slot = map64_get(&t->listed_by_name, hash_str(start, strlen(start)));

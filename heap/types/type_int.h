@@ -30,7 +30,12 @@ struct types {
 	struct map64 by_rtype; /* descriptor -> struct go_type * */
 	struct map64 pointers; /* id of what they point to -> struct go_type * */
 	struct map64 closures; /* entry and variant -> struct go_type * */
+	struct map64 boxes;    /* id of their field's type -> struct go_type * */
 	uint32_t n;
+
+	/* type_around.c */
+	VEC(struct go_type *) structs; /* by size */
+	bool have_structs;
 
 	/* type_index.c */
 	struct map64 listed_by_name; /* hash of a descriptor's string -> index in listed */
@@ -64,6 +69,8 @@ ERR_MUST_CHECK struct err *type_absorb(struct err *err);
 /* By offset; fields that come sorted stay as they are. */
 void type_sort_fields(struct go_field *f, uint32_t n);
 
+/* type_index.c: all types that are listed for reflect, of modules without DWARF. */
+ERR_MUST_CHECK struct err *types_list(struct types *t);
 /* type_index.c: types_by_name() for modules without DWARF. */
 ERR_MUST_CHECK struct err *types_listed(struct types *t, const char *name, struct go_type **ret);
 

@@ -110,7 +110,8 @@ static void check_tree(const struct run *x, const char *root, const char *second
 	else
 		assert_null(node_at(&x->p, "runtime.AddCleanup.queued"));
 	/* gs and ps are entered last */
-	check_node(x, "runtime.allgs|$sub_objects$", 2, 2 * f->spans[FAKE_GS].elemsize);
+	check_node(x, "[goroutines]|main.worker", 1, f->spans[FAKE_GS].elemsize);
+	check_node(x, "[goroutines]|main.spin", 1, f->spans[FAKE_GS].elemsize);
 	check_node(x, "runtime.allp|$sub_objects$", 1, f->spans[FAKE_PS].elemsize);
 	check_node(x, "runtime.mcache.tiny", 1, leaf);
 }
@@ -139,7 +140,7 @@ static void check_account(const struct run *x)
 	assert_int_equal(a->cleanups_queued, cleanups);
 	assert_int_equal(a->live[LIVE_FINALIZERS].objects, 2);
 	assert_int_equal(a->live[LIVE_QUEUED].objects, cleanups ? 2 : 1);
-	assert_int_equal(a->live[LIVE_GOROUTINES].objects, 5);
+	assert_int_equal(a->live[LIVE_GOROUTINES].objects, 7);
 	assert_int_equal(a->live[LIVE_VARIABLES].objects, 9);
 	assert_int_equal(a->manual, GO_PAGE);
 	for (unsigned i = 0; i < FAKE_STACKS; i++)
@@ -257,7 +258,8 @@ static void scheduler_comes_last(void **state)
 		fake_word(&x.f, fake_node(&x.f, NODE_SECOND), fake_node(&x.f, NODE_NEXT));
 		run(&x, true, 100);
 		check_node(&x, "main.root|$sub_objects$", 1, x.f.spans[FAKE_LEAVES].elemsize);
-		check_node(&x, "runtime.allgs|$sub_objects$", 2, 2 * x.f.spans[FAKE_GS].elemsize);
+		check_node(&x, "[goroutines]|main.worker", 1, x.f.spans[FAKE_GS].elemsize);
+		check_node(&x, "[goroutines]|main.spin", 1, x.f.spans[FAKE_GS].elemsize);
 		check_account(&x);
 		run_end(&x);
 	}

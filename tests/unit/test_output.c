@@ -226,7 +226,7 @@ static void test_pprof(void **state)
 	assert_string_equal(str(pb, pb->sample_type[1]->unit), "bytes");
 	assert_string_equal(str(pb, pb->default_sample_type), "inuse_space");
 	assert_int_equal(pb->time_nanos, 1700000000123456789);
-	assert_int_equal(pb->n_comment, 2);
+	assert_int_equal(pb->n_comment, 3);
 	assert_string_equal(
 		str(pb, pb->comment[0]),
 		"live 53.1 KiB (54403 bytes, 11 objects) + unreachable 16.0 MiB (16777216 bytes, "

@@ -49,7 +49,7 @@ static void scene_make(struct scene *s, const struct fake_era *era)
 	ok(roots_collect(s->f.p, &h->spans, &h->masks, &h->roots));
 	ok(debug_open(s->f.heap, &s->report));
 	ok(debug_types(s->f.heap, &s->types));
-	ok(places_init(&s->places, h, s->types, &s->frames));
+	ok(places_init(&s->places, h, s->types, &s->frames, false));
 	ok(name_roots(h, &s->places, &s->arena, &s->roots, &s->nroots));
 }
 
@@ -92,7 +92,7 @@ static const struct edge *check_edge(struct scene *s, uint32_t place, uint64_t o
 	ok(edge_get(&s->places, place, off, &e, &i));
 	for (uint32_t k = 0; k < e->nframes; k++) {
 		strcat(got, k ? "|" : "");
-		strcat(got, s->frames.str[e->frames[k]]);
+		strcat(got, s->frames.str[e->frames[k].text]);
 	}
 	assert_string_equal(got, frames);
 	assert_int_equal(i, index);
@@ -167,6 +167,8 @@ static void fits(void **state)
 /* What a pointer of a known type says of its target, and what the target says of itself. */
 static void resolves(void **state)
 {
+	struct seen seen;
+
 	for (size_t e = 0; e < fake_neras; e++) {
 		uint64_t object, value, word;
 		const struct span *sp;
@@ -182,11 +184,11 @@ static void resolves(void **state)
 		edge = check_edge(&s, place_of(&s, PLACE_ONE, FAKE_T_NODE, 0), 0,
 				  "next. (*main.node)", -1);
 		assert_int_equal(edge->target, EDGE_LEAF);
-		ok(edge_resolve(&s.places, edge, object, value, sp, NODE_NEXT, &place, NULL));
+		ok(edge_resolve(&s.places, edge, object, value, sp, NODE_NEXT, &place, &seen));
 		assert_int_equal(place, place_of(&s, PLACE_ONE, FAKE_T_NODE, 0));
 		/* into the middle of the slot */
 		ok(edge_resolve(&s.places, edge, object, value + word, sp, NODE_NEXT, &place,
-				NULL));
+				&seen));
 		assert_int_equal(place, place_of(&s, PLACE_ONE, FAKE_T_NODE, word));
 
 		ok(place_of_header(&s.places, fake_span_of(&s.f, FAKE_BIG), 0, &place));
@@ -238,7 +240,7 @@ static void names(void **state)
 		check_name(&s, fake_node(&s.f, NODE_SECOND) + 4, PASS_VARIABLES, "main.second");
 		check_name(&s, fake_node(&s.f, NODE_ALLGS), PASS_RUNTIME, "runtime.allgs");
 		check_name(&s, fake_node(&s.f, NODE_ALLP), PASS_RUNTIME, "runtime.allp");
-		check_name(&s, fake_node(&s.f, NODE_LOCAL), PASS_GOROUTINES, NULL);
+		check_name(&s, fake_node(&s.f, NODE_LOCAL), PASS_GOROUTINES_UNLABELLED, NULL);
 		check_name(&s, fake_node(&s.f, NODE_REGISTER), PASS_GOROUTINES_GUESSED, NULL);
 		check_name(&s, fake_node(&s.f, NODE_GUESSED), PASS_GOROUTINES_GUESSED, NULL);
 		check_name(&s, fake_node(&s.f, NODE_QUEUED), PASS_SPECIALS,

@@ -484,7 +484,7 @@ static void check_closure(const struct prog *p)
 	ok(dwarf_globals(p->d, &v, &n));
 	assert_true(elf_symbol(p->e, "main.main.func1", &entry, &size) ||
 		    elf_symbol(p->e, "main.main.func2", &entry, &size));
-	ok(types_closure(t, entry, 0, &c));
+	ok(types_closure(t, entry, "main.main.func1", 0, &c));
 	assert_non_null(c);
 	assert_int_equal(c->nfields, 4);
 	assert_int_equal(c->size, 32);
@@ -492,11 +492,15 @@ static void check_closure(const struct prog *p)
 	assert_string_equal(field(c, "m")->type->name, "map[string]*main.Order");
 	assert_string_equal(field(c, "o")->type->name, "*main.Order");
 	assert_string_equal(field(c, "e")->type->name, "*int");
-	for (n = 1; ok(types_closure(t, entry, (unsigned)n, &c)), c; n++)
+	for (n = 1; ok(types_closure(t, entry, "main.main.func1", (unsigned)n, &c)), c; n++)
 		assert_int_equal(c->nfields, 4);
 	assert_int_equal(n, p->minor < 23 ? 6 : 1); /* the orders of three */
-	ok(types_closure(t, entry + 1, 0, &c));
-	assert_null(c);
+	/* Of what captures nothing, or says nothing about it, only the function is known. */
+	ok(types_closure(t, entry + 1, "main.other", 0, &c));
+	assert_non_null(c);
+	assert_true(c->closure);
+	assert_int_equal(c->nfields, 1);
+	assert_string_equal(c->name, "main.other");
 	types_destroy(t);
 }
 

@@ -112,7 +112,7 @@ func main() {
 	<-started
 	go (&Pair[string, *Item]{M: map[string]*Item{"a": item("method1",
 		`^main\.\(\*Pair\[string,\*main\.Item\]\)\.wait\.p;M\. \(map\[string\]\*main\.Item\);\$mapval\. \(\*main\.Item\);Data`)}}).wait(item("method2",
-		`^main\.\(\*Pair\[string,\*main\.Item\]\)\.wait\.(slice;\[0\]\. \(\*main\.Item\)|more);Data`))
+		`^main\.\(\*Pair\[string,\*main\.Item\]\)\.wait\.(slice;\[0?\]\. \(\*main\.Item\)|more);Data`))
 	<-started
 	go gorClosure(capture(item("closure", `^main\.gorClosure\.fn;main\.capture\[.*\]\.func1;x\. \(\*main\.Item\);Data`)))
 	<-started

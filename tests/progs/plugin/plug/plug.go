@@ -52,6 +52,6 @@ func Start(first int, which string) (held interface{}, fn func() int) {
 	go (&crate{3, pay(first+2, which+"Local", `\.\(\*crate\)\.hold\.(local|c)\b.*Load\. \(\[\]uint8\)$`)}).hold(ready, done)
 	<-ready
 	captured := pay(first+4, which+"Captured", `^main\.fns;.*Start\.func1;captured\. \(\[\]uint8\)$`)
-	return &crate{4, pay(first+3, which+"Held", `^main\.held;\[\d\]\. \(interface \{\}\);Load\. \(\[\]uint8\)$`)},
+	return &crate{4, pay(first+3, which+"Held", `^main\.held;\[\d?\]\. \((any|interface \{\}) = \*[\w./]*crate\);Load\. \(\[\]uint8\)$`)},
 		func() int { return size(captured) }
 }
