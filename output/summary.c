@@ -29,7 +29,15 @@ static int root_cmp(const void *pa, const void *pb)
 	return a->node < b->node ? -1 : a->node > b->node;
 }
 
-/* The roots with what they keep, the biggest first.  Roots that differ in labels only are one. */
+/* Roots that differ in labels only have the same. */
+static uint64_t root_key(const struct profile *p, const struct profile_node *node)
+{
+	uint64_t group = node->parent ? p->nodes.v[node->parent].frame + 1ull : 0;
+
+	return group << 32 | node->frame;
+}
+
+/* What a reader calls roots, with what they keep, the biggest first. */
 static struct err *roots_make(const struct profile *p, struct roots *ret)
 {
 	/* node -> its root's place in v */
@@ -44,12 +52,12 @@ static struct err *roots_make(const struct profile *p, struct roots *ret)
 		uint64_t *at;
 		bool is_new;
 
-		if (node->parent) {
+		if (node->parent && !p->nodes.v[node->parent].group) {
 			slot[i] = slot[node->parent];
-		} else if (node->kind == LIVE_N) {
+		} else if (node->group || node->kind == LIVE_N) {
 			slot[i] = UINT32_MAX;
 		} else {
-			TRY(map64_put(&by_frame, node->frame, v.n, &at, &is_new));
+			TRY(map64_put(&by_frame, root_key(p, node), v.n, &at, &is_new));
 			if (is_new)
 				TRY(vec_push(&v, ((struct root){ .node = i })));
 			slot[i] = (uint32_t)*at;
@@ -102,6 +110,16 @@ static double share(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0.0;
 }
 
+static struct err *add_root_name(struct buf *b, const struct profile *p,
+				 const struct profile_node *node)
+{
+	if (node->parent) {
+		TRY(text_add_clean(b, p->frames.str[p->nodes.v[node->parent].frame], false));
+		TRY(buf_addstr(b, ";"));
+	}
+	return text_add_clean(b, p->frames.str[node->frame], false);
+}
+
 static struct err *add_roots(struct buf *b, const struct profile *p, const struct report *r,
 			     const struct roots *roots)
 {
@@ -120,7 +138,7 @@ static struct err *add_roots(struct buf *b, const struct profile *p, const struc
 		}
 		TRY(buf_addf(b, "%12s  %5.1f %%  %12s  ", text_bytes(root->bytes, bytes),
 			     share(root->bytes, r->live_bytes), text_count(root->objects, count)));
-		TRY(text_add_clean(b, p->frames.str[p->nodes.v[root->node].frame], false));
+		TRY(add_root_name(b, p, &p->nodes.v[root->node]));
 		TRY(buf_addstr(b, "\n"));
 	}
 	if (top < roots->n)

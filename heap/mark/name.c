@@ -176,8 +176,10 @@ static struct err *root_frames(struct naming *n, const struct mark_root *r, uint
 
 	if (path)
 		TRY(call_path(n, r->r.frame, node));
-	if (r->group)
+	if (r->group) {
 		TRY(child_str(n, *node, r->group, node));
+		n->p->nodes.v[*node].group = true;
+	}
 	if (r->label)
 		return child_str(n, *node, r->label, node);
 	return path ? NULL : child_str(n, *node, r->function, node);

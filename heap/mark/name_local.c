@@ -175,11 +175,13 @@ const char *name_function_around(const struct namer *n, const struct goroutine *
 	return frames[end - 1].func->name;
 }
 
+/* Of all frames of the goroutine: what it is doing is what its slots are for. */
 static const char *function_of_slot(const struct namer *n, uint32_t frame)
 {
 	const struct stacks *s = &n->h->stacks;
+	const struct goroutine *g = &s->gs.v[s->frames.v[frame].g];
 
-	return name_function_around(n, &s->gs.v[s->frames.v[frame].g], frame);
+	return name_function_around(n, g, g->first_frame);
 }
 
 /*

@@ -24,6 +24,7 @@ struct profile_node {
 	/* of depth 1: */
 	uint32_t label; /* 1 + id in labels of the goroutine's labels; 0: none */
 	uint8_t kind;   /* enum live_kind; LIVE_N: no live objects */
+	bool group;     /* its children are what a reader calls roots: "timers", "[goroutines]" */
 	uint64_t bytes; /* slot sizes (elemsize) of the objects held here */
 	uint64_t objects;
 };

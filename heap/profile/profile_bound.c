@@ -91,6 +91,7 @@ static struct err *rebuild(struct profile *p, const struct profile_nodes *old, c
 		} else if (v->depth == 1) {
 			TRY(profile_root(p, v->label, v->frame, &map[i]));
 			p->nodes.v[map[i]].kind = v->kind;
+			p->nodes.v[map[i]].group = v->group;
 		} else {
 			TRY(profile_child_id(p, parent, v->frame, &map[i]));
 		}
