@@ -1,6 +1,7 @@
 /*
  * What closures capture and what functions take, which the DIEs of their subprograms say.
  */
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,10 +114,15 @@ static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *
 	return NULL;
 }
 
-/* A variable that was declared on this line. */
+/*
+ * A variable that the program names, and the line that declares it.  A call that was inlined leaves
+ * its unnamed results behind, "~r0" on the line of the call (ir.IsSynthetic@go1.17-1.22).
+ */
 static bool is_declared_on(struct dwarf *d, Dwarf_Die v, uint64_t *line)
 {
-	return dwarf_die_tag(d, v) == DW_TAG_variable &&
+	const char *name = dwarf_origin_str(d, v, DW_AT_name);
+
+	return name && name[0] != '~' && dwarf_die_tag(d, v) == DW_TAG_variable &&
 	       dwarf_origin_val(d, v, DW_AT_decl_line, dwarf_die_uint, line);
 }
 
@@ -133,6 +139,39 @@ static uint64_t first_line(struct dwarf *d, Dwarf_Die fn)
 			first = line;
 	} while (dwarf_die_next(d, &v));
 	return first;
+}
+
+/* Does a call end right before pc?  Not all forms are known, and no other architectures. */
+static bool is_behind_call(const struct dwarf *d, uint64_t pc)
+{
+	enum { X86_LONG = 5, X86_SHORT = 2, A64_LEN = 4 };
+	const struct elf *e = d->elf;
+	const uint8_t *b;
+
+	if (elf_machine(e) == EM_X86_64 || elf_machine(e) == EM_386)
+		return ((b = elf_data(e, pc - X86_LONG, X86_LONG)) && b[0] == 0xe8) ||
+		       ((b = elf_data(e, pc - X86_SHORT, X86_SHORT)) && b[0] == 0xff &&
+			(b[1] & 0xf8) == 0xd0); /* CALL rel32; CALL reg */
+	if (elf_machine(e) != EM_AARCH64 || !(b = elf_data(e, pc - A64_LEN, A64_LEN)))
+		return false;
+	return (bytes_u32(elf_fmt(e), b) & 0xfc000000) == 0x94000000 || /* BL */
+	       (bytes_u32(elf_fmt(e), b) & 0xfffffc1f) == 0xd63f0000;   /* BLR */
+}
+
+/* A result of a call begins where the call ends.  A captured variable is loaded before: calls change
+ * the register that leads to the closure. */
+static struct err *is_result(struct dwarf *d, const struct dwarf_func *f, Dwarf_Die v, bool *ret)
+{
+	const struct dwarf_cu *cu = dwarf_cu_of(d, f->die);
+	const uint8_t *expr;
+	uint64_t list, pc;
+
+	*ret = false;
+	if (!cu || !dwarf_die_block(d, v, DW_AT_location, &expr, &list) || expr)
+		return NULL;
+	TRY(dwarf_loclist_begin(d->lists, cu, list, &pc));
+	*ret = pc != UINT64_MAX && is_behind_call(d, pc);
+	return NULL;
 }
 
 /* Puts the variable behind what is there, as the compiler lays out structs. */
@@ -154,8 +193,8 @@ static struct err *lay_out(struct dwarf *d, struct dwarf_capture *c, uint64_t *e
 
 /*
  * Before Go 1.23 a closure's captured variables are declared on its own line or where they are
- * first used, before its locals, but not in the order of the closure struct's fields.  Locals of a
- * closure written on one line look the same.  The layout is therefore one of several, and the
+ * first used, before its locals, but not in the order of the closure struct's fields.  Locals on
+ * that line look the same, but for results of calls.  The layout is therefore one of several, and the
  * caller holds them against the collector's own map of the object.
  */
 static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
@@ -169,8 +208,12 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 	first = first_line(d, die);
 	do {
 		struct dwarf_capture c = { 0 };
+		bool result;
 
 		if (!is_declared_on(d, v, &line) || line != first || !capture_of(d, v, &c))
+			continue;
+		TRY(is_result(d, f, v, &result));
+		if (result)
 			continue;
 		TRY(lay_out(d, &c, &end));
 		TRY(vec_push(out, c));

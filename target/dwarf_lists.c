@@ -253,3 +253,20 @@ struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct dwarf_cu *cu, u
 	}
 	return NULL;
 }
+
+struct err *dwarf_loclist_begin(struct dwarf_lists *l, const struct dwarf_cu *cu, uint64_t off,
+				uint64_t *pc)
+{
+	struct section s;
+	struct walk w;
+	struct entry e;
+
+	TRY(load_for(l, cu, DWARF_S_LOC, DWARF_S_LOCLISTS, &s));
+	*pc = UINT64_MAX;
+	if (!walk_begin(&w, l, &s, cu, off, true))
+		return NULL;
+	while (walk_next(&w, l, cu, &e))
+		if (!e.is_default && e.low < *pc)
+			*pc = e.low;
+	return NULL;
+}

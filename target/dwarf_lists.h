@@ -29,4 +29,8 @@ ERR_MUST_CHECK struct err *dwarf_loclist_at(struct dwarf_lists *l, const struct 
 					    uint64_t off, uint64_t pc, const uint8_t **expr,
 					    uint64_t *len);
 
+/* The lowest pc of the location list at off; UINT64_MAX: it has none. */
+ERR_MUST_CHECK struct err *dwarf_loclist_begin(struct dwarf_lists *l, const struct dwarf_cu *cu,
+					       uint64_t off, uint64_t *pc);
+
 #endif
