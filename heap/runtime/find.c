@@ -44,10 +44,10 @@ static bool test_allspans(struct proc *p, const struct spans *s, uint64_t addr)
 		if (!b || !is_span(p, b, &in_use))
 			return false;
 	}
-	/* sweepgen, elsewhere in the same struct, is even. */
+	/* sweepgen, elsewhere in the same struct, is even: 0 until the first collection. */
 	return in_use &&
 	       proc_try_uint(p, mheap + layout_off(&p->layout, L_mheap_sweepgen), 4, &sweepgen) &&
-	       sweepgen && !(sweepgen & 1);
+	       !(sweepgen & 1);
 }
 
 struct err *find_mheap(struct proc *p)
