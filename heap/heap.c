@@ -69,11 +69,14 @@ static struct err *find_symbols(struct proc *p)
 	uint64_t size;
 
 	p->stripped = false;
-	for (size_t i = 0; i < RUNTIME_VARS; i++)
-		if (!binary_symbol(&p->binaries.v[0], runtime_vars[i].name, runtime_var(v, i),
-				   &size) &&
-		    runtime_vars[i].required)
+	for (size_t i = 0; i < RUNTIME_VARS; i++) {
+		uint64_t *addr = runtime_var(v, i);
+
+		if (binary_symbol(&p->binaries.v[0], runtime_vars[i].name, addr, &size))
+			TRY(vec_push(&p->var_symbols, ((struct range){ *addr, size })));
+		else if (runtime_vars[i].required)
 			p->stripped = true;
+	}
 	if (!p->stripped)
 		return NULL;
 	memset(v, 0, sizeof(*v));

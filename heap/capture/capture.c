@@ -18,6 +18,7 @@
 #include "heap/capture/shape.h"
 #include "heap/runtime/find.h"
 #include "heap/runtime/labels.h"
+#include "target/ranges.h"
 
 /* Ranges this close are one request: a round of headers costs more than the bytes between. */
 enum { GAP = 512, GAP_SPANS = 4096 };
@@ -49,16 +50,62 @@ static struct err *capture_fetch(struct capture *k, uint64_t gap)
 
 /* ------------------------------------------------------------------ variables, modules */
 
+enum { NOPTR_HEAD = 64 << 10 };
+
+/*
+ * The collector finds no roots in these sections, which may be large: crypto/internal/fips140/drbg
+ * alone has 32 MB of zeros there from Go 1.26 on.  Of each only the begin is fetched.  The linker
+ * sorts variables by size (cmd/link/internal/ld/data.go, dodataSect@go1.17-1.27), so that it has all
+ * small ones, among them those that are looked for without symbols, and those that debuggers
+ * expect in a core.
+ */
+static struct err *noptr_tails(const struct proc *p, struct ranges *ret)
+{
+	static const char *const names[] = { ".noptrdata", ".noptrbss" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct elf_section *s = elf_section(p->exe, names[i]);
+
+		if (s && s->alloc && s->write && s->size > NOPTR_HEAD)
+			TRY(vec_push(ret, ((struct range){ s->addr + NOPTR_HEAD,
+							   s->size - NOPTR_HEAD })));
+	}
+	ranges_sort(ret);
+	return NULL;
+}
+
+/* [at, end) without what is in `skip`, all of them link-time addresses. */
+static struct err *plan_without(const struct proc *p, uint64_t at, uint64_t end,
+				const struct ranges *skip, struct ranges *want)
+{
+	for (size_t i = 0; i < skip->n && at < end; i++) {
+		const struct range *r = &skip->v[i];
+
+		if (r->addr < at || r->addr >= end)
+			continue;
+		TRY(vec_push(want, ((struct range){ at + p->bias, r->addr - at })));
+		at = r->addr + r->len;
+	}
+	return at < end ? vec_push(want, ((struct range){ at + p->bias, end - at })) : NULL;
+}
+
 static struct err *plan_variables(struct capture *k)
 {
 	const struct proc *p = &k->c->proc;
+	_cleanup_vec_ struct ranges tails = VEC_INIT;
 	const struct elf_segment *segs;
 	size_t n = elf_segments(p->exe, &segs);
 
+	TRY(noptr_tails(p, &tails));
 	for (size_t i = 0; i < n; i++)
 		if (segs[i].write)
-			TRY(vec_push(&k->want,
-				     ((struct range){ segs[i].addr + p->bias, segs[i].memsz })));
+			TRY(plan_without(p, segs[i].addr, segs[i].addr + segs[i].memsz, &tails,
+					 &k->want));
+	for (size_t i = 0; i < p->var_symbols.n; i++)
+		TRY(vec_push(&k->want, ((struct range){ p->var_symbols.v[i].addr + p->bias,
+							p->var_symbols.v[i].len })));
+	TRY(vec_push(&k->want, ((struct range){ p->var.firstmoduledata,
+						layout_size(&p->layout, LS_moduledata) })));
 	return ahead_tops(p, k->threads, &k->ahead);
 }
 

@@ -10,6 +10,7 @@ void captured_deinit(struct captured *c)
 	gcmasks_deinit(&c->masks);
 	modules_deinit(&c->proc.modules);
 	map64_deinit(&c->proc.arenas);
+	vec_deinit(&c->proc.var_symbols);
 	vec_deinit(&c->roots);
 	map64_deinit(&c->scheduler);
 	binaries_deinit(&c->proc.binaries);

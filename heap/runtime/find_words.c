@@ -28,12 +28,16 @@ bool find_in_variables(const struct proc *p, uint64_t addr)
 	return false;
 }
 
+/* Of .noptrbss only the begin is in the image (heap/capture/capture.c). */
 static struct err *region_words(struct proc *p, const struct spans *s, const struct range *r,
 				find_test test, struct addrs *out)
 {
-	for (uint64_t a = r->addr; a + 3 * p->fmt.word <= r->addr + r->len; a += p->fmt.word)
+	for (uint64_t a = r->addr; a + 3 * p->fmt.word <= r->addr + r->len; a += p->fmt.word) {
+		if (!image_ptr(p->img, a, p->fmt.word, NULL))
+			break;
 		if (test(p, s, a))
 			TRY(vec_push(out, a));
+	}
 	return NULL;
 }
 

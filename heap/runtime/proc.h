@@ -50,6 +50,7 @@ struct proc {
 	bool stripped;
 	uint64_t bias; /* run-time minus link-time addresses of exe */
 	struct runtime_vars var;
+	struct ranges var_symbols; /* where they are, by their symbols: link-time addresses */
 	struct modules modules;
 	struct map64 arenas; /* arena index -> its heapArena, where the bitmaps are (until 1.21) */
 	const char *version; /* "go1.26.8"; borrowed from exe */

@@ -55,3 +55,53 @@ def test_result_of_an_inlined_call_is_no_capture(version):
         prof = profile(g.target, exe, "-p", p.pid)
     biggest = max(prof.stacks, key=lambda s: s[1])
     check(biggest[0] == "main.report;main.newMetrics.func1;w. (*main.WL);buf. ([]uint8)", biggest)
+
+PLAIN_ARRAYS = """package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+var zeros [32 << 20]byte
+var table = [4 << 20]uint8{1, 2, 3}
+var kept = make([]*[]byte, 0, 16)
+
+func main() {
+	zeros[len(os.Args)], table[len(os.Args)] = 1, 1
+	for i := 0; i < 16; i++ {
+		b := make([]byte, 10000)
+		kept = append(kept, &b)
+	}
+	fmt.Println("READY")
+	time.Sleep(100 * time.Second)
+}
+"""
+
+
+def go_program(text, out, *flags, version=GO_VERSION, **env):
+    """Builds a program of one file under a name of its own."""
+    src = tmpdir()
+    for name, body in ("go.mod", f"module {out}\n\ngo {minor(version)}\n"), ("main.go", text):
+        with open(f"{src}/{name}", "w") as f:
+            f.write(body)
+    return go_build(src, f"{src}/{out}", *flags, version=version, **env)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver", "gcc")
+@pytest.mark.parametrize("flags", [[], ["-ldflags=-s -w"], ["-buildmode=pie"], ["-ldflags=-linkmode=external"]],
+                         ids=["exe", "stripped", "pie", "external"])
+@pytest.mark.parametrize("version", versions("1.17.13 1.22.12 1.26.8"))
+def test_arrays_without_pointers_are_not_read(version, flags):
+    """32 MB of zeros in .noptrbss and 4 MB in .noptrdata hold no roots; what the runtime has there is read."""
+    cgo = "1" if "-ldflags=-linkmode=external" in flags else "0"
+    exe = go_program(PLAIN_ARRAYS, "arrays", *flags, version=version, CGO_ENABLED=cgo)
+    with Prog([exe]) as p, multi() as g:
+        prof = profile(g.target, exe, "-p", p.pid)
+    t = prof.totals
+    check(t["captured_bytes"] < 2 << 20, t)
+    check(t["failed_reads"] == 0 and t["live_bytes"] + t["unreachable_bytes"] == t["allocated_bytes"], t)
+    kept = sum(n for s, n in prof.stacks if s.startswith(("main.kept;", ".bss+", ".data+")))
+    check(16 * 10240 <= kept < 16 * 10240 + 8 * PAGE, kept, prof.stacks)
