@@ -1,6 +1,7 @@
 /*
- * A candidate is of the same build if its build id says so.  Where only the last part of the Go
- * build id is the same, sections and function tables are compared.  Candidates are looked for
+ * A candidate is of the same build if its build id says so and its sections have the same sizes.
+ * Where only a part of the Go build id is the same, or an equal id is one that many builds can have
+ * ("redacted"), function tables are compared, too.  Candidates are looked for
  * where gdb looks for them (its manual, "Separate Debug Files").
  */
 #include "target/debugfile.h"
@@ -11,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "target/dwarf.h"
+#include "target/elf_note.h"
 
 DEFINE_CLEANUP(elf_destroy, struct elf *)
 
@@ -67,6 +69,11 @@ static bool same_id(const struct elf *a, const struct elf *b)
 	if (*go && *elf_go_build_id(b)) /* a GNU id can be made of it, and says no more */
 		return !strcmp(go, elf_go_build_id(b));
 	return *gnu && !strcmp(gnu, elf_gnu_build_id(b));
+}
+
+static bool identifies(const struct elf *e)
+{
+	return elf_ids_identify(elf_go_build_id(e), elf_gnu_build_id(e));
 }
 
 static struct err *differs(const struct elf *binary, const struct elf *file, const char *what,
@@ -129,27 +136,43 @@ static const uint8_t *pclntab(const struct elf *e, uint64_t *len)
 	return p ? pclntab_inside(elf_fmt(e), p, s->size, len) : NULL;
 }
 
-/* Are they two links of the same packages?  Then all code and data have the same sizes, and the
- * function tables are equal. */
-static struct err *check_sections(const struct elf *binary, const struct elf *file)
+/* A section whose size is not the same in both; NULL: none. */
+static const char *other_size(const struct elf *binary, const struct elf *file)
 {
-	static const char *const same_size[] = { ".text", ".data", ".bss", ".noptrdata",
-						 ".noptrbss" };
-	const uint8_t *tables, *other;
-	uint64_t len, other_len;
-	const char *what = NULL;
+	static const char *const same_size[] = { ".text",      ".data",     ".bss",
+						 ".noptrdata", ".noptrbss", ".gopclntab" };
 
 	for (size_t i = 0; i < sizeof(same_size) / sizeof(*same_size); i++) {
 		const struct elf_section *x = elf_section(binary, same_size[i]),
 					 *y = elf_section(file, same_size[i]);
 
 		if (!x != !y || (x && x->size != y->size))
-			what = same_size[i];
+			return same_size[i];
 	}
-	tables = pclntab(binary, &len);
-	other = pclntab(file, &other_len);
-	if (!what && (!tables || !other || len != other_len || memcmp(tables, other, len)))
-		what = "pclntab";
+	return NULL;
+}
+
+/* Does the file have nothing of what is loaded, but for notes (objcopy --only-keep-debug)? */
+static bool is_split(const struct elf *file)
+{
+	const struct elf_section *text = elf_section(file, ".text");
+
+	return text && text->nobits;
+}
+
+/* Are they two links of the same packages?  Then all code and data have the same sizes, and the
+ * function tables, if both have them, are equal. */
+static struct err *check_sections(const struct elf *binary, const struct elf *file, bool same)
+{
+	const char *what = other_size(binary, file);
+	uint64_t len = 0, other_len = 0;
+
+	if (!what && !same && !is_split(file)) {
+		const uint8_t *tables = pclntab(binary, &len), *other = pclntab(file, &other_len);
+
+		if (!tables || !other || len != other_len || memcmp(tables, other, len))
+			what = "pclntab";
+	}
 	return what ? err_create(ERR_BADDATA, "%s is not of the same build as %s: %s differs",
 				 elf_path(file), elf_path(binary), what) :
 		      NULL;
@@ -162,10 +185,8 @@ static struct err *check_same_build(const struct elf *binary, const struct elf *
 	if (elf_machine(binary) != elf_machine(file))
 		return err_create(ERR_BADDATA, "%s is for another architecture than %s",
 				  elf_path(file), elf_path(binary));
-	if (same_id(binary, file))
-		return NULL;
-	if (same_main(binary, file))
-		return check_sections(binary, file);
+	if (same_id(binary, file) || same_main(binary, file))
+		return check_sections(binary, file, same_id(binary, file) && identifies(file));
 	if (*x || *y)
 		return differs(binary, file, "Go build id", x, y);
 	return differs(binary, file, "build id", elf_gnu_build_id(binary), elf_gnu_build_id(file));

@@ -143,6 +143,21 @@ struct err *elf_ids_of_head(const uint8_t *head, size_t len, struct elf_ids *ret
 	return NULL;
 }
 
+bool elf_ids_identify(const char *go, const char *gnu)
+{
+	enum { GO_SLASHES = 3, GNU_DIGITS = 40 };
+	int slashes = 0;
+
+	if (!go || !*go)
+		return gnu && strlen(gnu) == GNU_DIGITS;
+	for (const char *c = go; (c = strchr(c, '/')); c++) {
+		if (c == go || c[-1] == '/' || !c[1]) /* an empty part */
+			return false;
+		slashes++;
+	}
+	return slashes == GO_SLASHES;
+}
+
 const char *elf_gnu_build_id(const struct elf *e)
 {
 	return e->ids.gnu ? e->ids.gnu : "";

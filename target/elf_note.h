@@ -32,4 +32,11 @@ struct elf_ids {
 ERR_MUST_CHECK struct err *elf_ids_of_head(const uint8_t *head, size_t len, struct elf_ids *ret);
 void elf_ids_deinit(struct elf_ids *ids);
 
+/*
+ * Do these ids (NULL or "": none) tell a build from all others?  Go's has four parts, GNU's 20
+ * bytes.  Others can be anybody's: all that is built with -ldflags=-buildid=redacted has that one,
+ * and from Go 1.24 on a GNU id that is made of it.
+ */
+bool elf_ids_identify(const char *go, const char *gnu);
+
 #endif

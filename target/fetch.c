@@ -22,13 +22,15 @@
 enum { HEAD = 64 << 10, ID_MAX = 200 }; /* Go puts its notes into the first page */
 
 /* The file's name in the cache, by its build id: GNU's is hex, Go's is text with slashes.  "": it
- * has none. */
+ * has none that identifies it. */
 static struct err *cache_name(const uint8_t *head, size_t len, char ret[ID_MAX])
 {
 	_cleanup_(elf_ids_deinit) struct elf_ids ids = { NULL, NULL };
 
 	*ret = 0;
 	TRY(elf_ids_of_head(head, len, &ids));
+	if (!elf_ids_identify(ids.go, ids.gnu))
+		return NULL;
 	if (ids.go && strlen(ids.go) < ID_MAX) {
 		strcpy(ret, ids.go);
 		for (char *c = ret; *c; c++)

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "target/elf_header.h"
+#include "target/elf_note.h"
 
 enum {
 	HEADERS_MAX = 4096, /* the headers of an object are in its first page */
@@ -200,21 +201,39 @@ const struct library *libraries_at(const struct libraries *l, uint64_t addr)
 	return NULL;
 }
 
-struct err *library_is(struct target *t, const struct library *l, const struct elf *file, bool *ret)
+/* Is a section of the file's, or of a long one the begin, what the library has in memory? */
+static struct err *has_section(struct target *t, const struct library *l, const struct elf *file,
+			       const struct elf_section *s, bool *ret)
 {
 	uint8_t b[ID_NOTE_MAX];
+	uint64_t len = s->size < sizeof(b) ? s->size : sizeof(b);
+	struct mem_range r = { s->addr + l->bias, len, b, 0 };
+
+	TRY(target_peek(t, &r));
+	*ret = r.got == len && !memcmp(b, elf_section_data(file, s), len);
+	return NULL;
+}
+
+struct err *library_is(struct target *t, const struct library *l, const struct elf *file, bool *ret)
+{
+	static const char *const others[] = { ".rodata", ".gopclntab" };
+	bool known = elf_ids_identify(elf_go_build_id(file), elf_gnu_build_id(file));
 
 	*ret = false;
 	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
 		const struct elf_section *s = elf_id_note(file, i);
-		struct mem_range r = { s ? s->addr + l->bias : 0, s ? s->size : 0, b, 0 };
 
-		if (!s || s->size > sizeof(b))
+		if (!s || s->size > ID_NOTE_MAX)
 			continue;
-		TRY(target_peek(t, &r));
-		*ret = r.got == s->size && !memcmp(b, elf_section_data(file, s), s->size);
+		TRY(has_section(t, l, file, s, ret));
 		if (!*ret)
 			return NULL;
+	}
+	for (size_t i = 0; *ret && !known && i < sizeof(others) / sizeof(*others); i++) {
+		const struct elf_section *s = elf_section(file, others[i]);
+
+		if (s && s->alloc && elf_section_data(file, s))
+			TRY(has_section(t, l, file, s, ret));
 	}
 	return NULL;
 }

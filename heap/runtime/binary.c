@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "heap/runtime/proc.h"
+#include "target/elf_note.h"
 
 DEFINE_CLEANUP(elf_destroy, struct elf *)
 
@@ -179,21 +180,37 @@ struct err *binaries_fetch(struct proc *p, struct libraries *libs,
 
 /* ------------------------------------------------------------------ names */
 
+/* Is a section of the file's what b has in memory?  *any is set if it could be compared. */
+static bool has_section(const struct proc *p, const struct binary *b, const struct elf *file,
+			const struct elf_section *s, bool *any)
+{
+	const uint8_t *x = s && s->alloc ? elf_section_data(file, s) : NULL, *y;
+
+	if (!x)
+		return true;
+	y = image_ptr(p->img, s->addr + b->bias, s->size, NULL);
+	*any = true;
+	return y && !memcmp(x, y, s->size);
+}
+
+/* What ids that many builds can have do not tell: constants and function tables are compared. */
+static bool has_constants(const struct proc *p, const struct binary *b, const struct elf *file)
+{
+	bool any = false;
+
+	return has_section(p, b, file, elf_section(file, ".rodata"), &any) &&
+	       has_section(p, b, file, elf_section(file, ".gopclntab"), &any) && any;
+}
+
 bool binary_is(const struct proc *p, const struct binary *b, const struct elf *file)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < ELF_ID_NOTES; i++) {
-		const struct elf_section *s = elf_id_note(file, i);
-		const uint8_t *y = s ? image_ptr(p->img, s->addr + b->bias, s->size, NULL) : NULL;
-
-		if (!s)
-			continue;
-		if (!y || memcmp(elf_section_data(file, s), y, s->size))
+	for (unsigned i = 0; i < ELF_ID_NOTES; i++)
+		if (!has_section(p, b, file, elf_id_note(file, i), &any))
 			return false;
-		any = true;
-	}
-	return any;
+	return any && (elf_ids_identify(elf_go_build_id(file), elf_gnu_build_id(file)) ||
+		       has_constants(p, b, file));
 }
 
 struct err *binary_find_file(const struct proc *p, struct binary *b)

@@ -105,3 +105,45 @@ def test_arrays_without_pointers_are_not_read(version, flags):
     check(t["failed_reads"] == 0 and t["live_bytes"] + t["unreachable_bytes"] == t["allocated_bytes"], t)
     kept = sum(n for s, n in prof.stacks if s.startswith(("main.kept;", ".bss+", ".data+")))
     check(16 * 10240 <= kept < 16 * 10240 + 8 * PAGE, kept, prof.stacks)
+
+KEEPS = """package main
+
+import (
+	"fmt"
+	"time"
+)
+
+type Thing struct {
+	Name string
+	Data []byte
+}
+
+%svar kept = map[int]*Thing{}
+
+func main() {
+	for i := 0; i < 1000; i++ {
+		kept[i] = &Thing{fmt.Sprint(i), make([]byte, 200)}
+	}
+	fmt.Println("READY")
+	time.Sleep(100 * time.Second)
+}
+"""
+OTHER = KEEPS % "var pad [1000]int64\n\nfunc init() { fmt.Println(pad[3]) }\n\n"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.22.12 1.26.8"))
+def test_an_id_of_many_builds_identifies_none(version):
+    """-ldflags=-buildid=redacted: neither the cache of EXEs nor --debug takes one program for the other."""
+    flags = ["-ldflags=-buildid=redacted"], ["-ldflags=-buildid=redacted -s -w"]
+    a = go_program(KEEPS % "", "a", *flags[0], version=version, CGO_ENABLED="0")
+    b, bare = (go_program(OTHER, "b", "-trimpath", *f, version=version, CGO_ENABLED="0") for f in flags)
+    with Prog([a]) as p, Prog([b]) as q, Prog([bare]) as r, multi() as g:
+        given = [profile(g.target, exe.exe, "-p", exe.pid).stacks for exe in (p, q)]
+        fetched = [profile(g.target, None, "-p", exe.pid).stacks for exe in (p, q)]
+        check(fetched == given, "another program's file was taken")
+        refused = grf("--debug", a, "-p", r.pid, g.target, bare, rc=1)
+        check("is not of the same build" in refused.err and "differs" in refused.err, refused)
+        named = profile(g.target, bare, "-p", r.pid, "--debug", b)
+    check(any(s.startswith("main.kept;") for s, _ in named.stacks), named.stacks[:9])

@@ -9,6 +9,7 @@
 #include <elf.h>
 
 #include "target/elf.h"
+#include "target/elf_note.h"
 #include "tests/unit/gobuild.h"
 
 static const char source[] = "package main\n"
@@ -258,6 +259,24 @@ static void test_damaged(void **state)
 	free(bytes);
 }
 
+/* What -buildid and the linkers' --build-id make, and what identifies a build. */
+static void test_ids(void **state)
+{
+	static const char sha1[] = "0123456789abcdef0123456789abcdef01234567";
+
+	assert_true(elf_ids_identify("a_b/c-d/e/f", NULL));
+	assert_true(elf_ids_identify("", sha1));
+	assert_true(elf_ids_identify(NULL, sha1));
+	assert_false(elf_ids_identify(NULL, NULL));
+	assert_false(elf_ids_identify("redacted", NULL));
+	assert_false(elf_ids_identify("redacted", sha1)); /* Go 1.24 and later: made of it */
+	assert_false(elf_ids_identify("a/b/c", ""));
+	assert_false(elf_ids_identify("a//c/d", ""));
+	assert_false(elf_ids_identify("/a/b/c", ""));
+	assert_false(elf_ids_identify("a/b/c/", ""));
+	assert_false(elf_ids_identify("", "1234"));
+}
+
 /* KB of the process's resident pages that are files'. */
 static long rss_file(void)
 {
@@ -352,7 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_not_elf),      cmocka_unit_test(test_releases),
 		cmocka_unit_test(test_damaged),      cmocka_unit_test(test_release),
-		cmocka_unit_test(test_symbol_names),
+		cmocka_unit_test(test_symbol_names), cmocka_unit_test(test_ids),
 	};
 
 	return cmocka_run_group_tests_name("elf", tests, go_setup, go_teardown);
