@@ -64,13 +64,43 @@ static char *cache_dir(void)
 	return dir;
 }
 
+char *fetch_link_name(const char *link, size_t len)
+{
+	static const char gone[] = " (deleted)"; /* fs/d_path.c */
+	size_t n = strlen(gone);
+
+	return strndup(link, len > n && !memcmp(link + len - n, gone, n) ? len - n : len);
+}
+
+/* What gdbserver says that /proc/PID/exe leads to. */
+static struct err *exec_file(struct rsp *rsp, uint64_t pid, struct buf *ret)
+{
+	char annex[20];
+
+	snprintf(annex, sizeof(annex), "%" PRIx64, pid);
+	return rsp_xfer(rsp, "exec-file", pid ? annex : "", ret);
+}
+
+/* The name of an executable that was found by its path; that itself where the stub does not
+ * know. */
+static struct err *find_name(struct rsp *rsp, uint64_t pid, const char *path, char **ret)
+{
+	_cleanup_buf_ struct buf exec = BUF_INIT;
+	struct err *err = exec_file(rsp, pid, &exec);
+
+	if (err_catch(&err, ERR_REMOTE) || err_catch(&err, ERR_UNSUPPORTED))
+		exec.len = 0;
+	TRY(err);
+	*ret = exec.len ? fetch_link_name((const char *)exec.data, exec.len) : strdup(path);
+	return *ret ? NULL : err_nomem();
+}
+
 /* Where the executable is over there, and the first HEAD bytes of it. */
 static struct err *find_path(struct rsp *rsp, uint64_t pid, char **ret, struct buf *head)
 {
 	_cleanup_free_ char *proc = NULL, *path = NULL;
 	_cleanup_buf_ struct buf exec = BUF_INIT;
 	struct err *err;
-	char annex[20];
 
 	if (!rsp_features(rsp)->vfile)
 		return err_create(ERR_UNSUPPORTED,
@@ -84,10 +114,8 @@ static struct err *find_path(struct rsp *rsp, uint64_t pid, char **ret, struct b
 			return err;
 		}
 	}
-	snprintf(annex, sizeof(annex), "%" PRIx64, pid);
-	err = rsp_xfer(rsp, "exec-file", pid ? annex : "", &exec);
-	TRY(err_wrapf(err, "finding the executable (give it as EXE)"));
-	path = strdup((const char *)exec.data);
+	TRY(err_wrapf(exec_file(rsp, pid, &exec), "finding the executable (give it as EXE)"));
+	path = strndup((const char *)exec.data, exec.len);
 	if (!path)
 		return err_nomem();
 	err = rsp_file_read_at(rsp, path, 0, HEAD, head);
@@ -131,16 +159,16 @@ static struct err *fetch_file(struct rsp *rsp, const char *remote, int fd, const
 	return NULL;
 }
 
-struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **remote_path,
-		      bool *temporary)
+struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name, bool *temporary)
 {
-	_cleanup_free_ char *remote = NULL, *dir = NULL, *tmp = NULL, *final = NULL;
+	_cleanup_free_ char *remote = NULL, *real = NULL, *dir = NULL, *tmp = NULL, *final = NULL;
 	_cleanup_buf_ struct buf head = BUF_INIT;
 	_cleanup_close_ int fd = -1;
 	char id[ID_MAX];
 	struct err *err;
 
 	TRY(find_path(rsp, pid, &remote, &head));
+	TRY(find_name(rsp, pid, remote, &real));
 	TRY(cache_name(head.data, head.len, id));
 	dir = cache_dir();
 	if (!dir || (*id && asprintf(&final, "%s/%s", dir, id) < 0) ||
@@ -158,6 +186,6 @@ struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **remote_
 	}
 	*temporary = !*id;
 	*path = final ? TAKE_PTR(final) : TAKE_PTR(tmp);
-	*remote_path = TAKE_PTR(remote);
+	*name = TAKE_PTR(real);
 	return NULL;
 }

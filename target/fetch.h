@@ -14,11 +14,14 @@ struct rsp;
 
 /*
  * Finds the file by /proc/PID/exe (which reaches into containers and to deleted files) or by
- * qXfer:exec-file, and makes a local copy.  *path and *remote, its path over there, are malloc'd.
+ * qXfer:exec-file, and makes a local copy.  *path and *name, its path over there, are malloc'd.
  * *temporary: it has no build id that it could be kept under; the caller unlinks it after use.
  * ERR_UNSUPPORTED: the stub has no files; the message says what to do.
  */
-ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **remote,
+ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name,
 				     bool *temporary);
+
+/* The name of the file, maybe a deleted one, that a link in /proc leads to; NULL: out of memory. */
+char *fetch_link_name(const char *link, size_t len);
 
 #endif

@@ -50,7 +50,8 @@ struct acquire {
 	struct acquire_options o;
 	struct report *report;
 	struct elf *exe;
-	char *remote_exe; /* its path over there, if it was fetched */
+	/* EXE's path where the process runs, if it was fetched or is /proc/PID/exe; else NULL */
+	char *remote_exe;
 	struct heap *heap;
 	struct rsp *rsp;       /* NULL: a core */
 	struct core *core;     /* NULL: a stub */

@@ -2,8 +2,12 @@
  * EXE, whatever TARGET is: opened, found in the process, and held against what runs there.
  */
 #include <elf.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "heap/acquire/acquire_int.h"
+#include "target/fetch.h"
 #include "target/guest.h"
 #include "target/library.h"
 
@@ -30,11 +34,29 @@ static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t 
 
 /* ------------------------------------------------------------------ the steps */
 
+/* What a link such as /proc/PID/exe leads to: the name that the program was started by. */
+static struct err *proc_name(const char *path, char **ret)
+{
+	size_t n = strlen(path), suffix = strlen("/exe");
+	char link[PATH_MAX];
+	ssize_t len;
+
+	if (strncmp(path, "/proc/", 6) || n < suffix || strcmp(path + n - suffix, "/exe"))
+		return NULL;
+	len = readlink(path, link, sizeof(link));
+	if (len <= 0)
+		return NULL;
+	*ret = fetch_link_name(link, (size_t)len);
+	return *ret ? NULL : err_nomem();
+}
+
 struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
 	TRY(elf_open(path, &a->exe));
 	TRY(heap_create(a->exe, a->o.debug, a->o.ndebug, &a->heap));
-	a->report->exe = elf_path(a->exe);
+	if (!a->remote_exe)
+		TRY(proc_name(path, &a->remote_exe));
+	a->report->exe = a->remote_exe ? a->remote_exe : elf_path(a->exe);
 	a->report->build_id =
 		*elf_go_build_id(a->exe) ? elf_go_build_id(a->exe) : elf_gnu_build_id(a->exe);
 	heap_set_progress(a->heap, progress_heap, a);

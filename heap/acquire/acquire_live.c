@@ -342,7 +342,6 @@ static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t p
 	err = acquire_open_exe(a, path);
 	if (temporary)
 		unlink(path);
-	a->report->exe = a->remote_exe;
 	return err;
 }
 

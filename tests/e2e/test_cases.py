@@ -1,5 +1,9 @@
 """Small programs, each an instance of a kind that once went wrong."""
 
+import gzip
+import os
+import shutil
+
 import pytest
 
 from lib import *
@@ -147,3 +151,23 @@ def test_an_id_of_many_builds_identifies_none(version):
         check("is not of the same build" in refused.err and "differs" in refused.err, refused)
         named = profile(g.target, bare, "-p", r.pid, "--debug", b)
     check(any(s.startswith("main.kept;") for s, _ in named.stacks), named.stacks[:9])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("deleted", [False, True], ids=["", "deleted"])
+def test_a_fetched_exe_has_its_own_name(deleted):
+    """`go run .`: EXE is not given, and the stub reads it as /proc/PID/exe."""
+    d = tmpdir()
+    exe = shutil.copy(go_program(KEEPS % "", "shopserver", CGO_ENABLED="0"), d)
+    with Prog([exe]) as p, multi() as g:
+        if deleted:
+            os.unlink(exe)
+        for given in [], [f"/proc/{p.pid}/exe"]:
+            out = f"{tmpdir()}/a.out"
+            r = grf("-p", p.pid, "-o", out, "-o", f"{d}/a.core", g.target, *given)
+            check("shopserver" in r.out.splitlines()[0] and "/proc" not in r.out.splitlines()[0], r.out)
+            with gzip.open(out) as f:
+                check(exe.encode() in (data := f.read()) and b"/proc/" not in data, "the profile has another name")
+            with open(f"{d}/a.core", "rb") as f:
+                check(exe.encode() + b"\0" in f.read(), "the core has another name")
