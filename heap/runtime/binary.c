@@ -148,7 +148,7 @@ static struct err *fetch_modules(struct proc *p, struct libraries *libs,
 				 struct err *(*read_libs)(void *arg, struct libraries *ret),
 				 void *arg)
 {
-	uint64_t md = p->var.firstmoduledata, plugins = 0;
+	uint64_t md = p->var.firstmoduledata, plugins = 0, modules = 0;
 	bool fresh = false;
 
 	for (;;) {
@@ -157,6 +157,8 @@ static struct err *fetch_modules(struct proc *p, struct libraries *libs,
 		TRY(proc_get(p, md, L_moduledata_next, &md));
 		if (!md)
 			return NULL;
+		if (++modules > LIMIT_MODULES)
+			return err_create(ERR_LIMIT, "more than %u modules", LIMIT_MODULES);
 		if (binary_at(p, md))
 			continue;
 		TRY(find_module_library(libs, read_libs, arg, md, &fresh, &l));

@@ -113,38 +113,59 @@ bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbi
 	return gcprog_run(p, prog + 4, dst, 0, nbits, nbits);
 }
 
-static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64_t at,
-		       uint64_t nbits, int depth);
+/* A mask on its way: nbits of dst are asked for. */
+struct mask {
+	const struct proc *p;
+	uint8_t *dst;
+	uint64_t nbits;
+	uint64_t budget; /* what it may still cost */
+};
+
+/*
+ * Each part of a type that has pointers has words of its own, at each depth: parts that share types
+ * without taking room are damage, and would be built 2^depth times.
+ */
+static bool mask_spend(struct mask *m, uint64_t words)
+{
+	if (m->budget <= words)
+		return false;
+	m->budget -= words + 1;
+	return true;
+}
+
+static bool mask_build(struct mask *m, uint64_t type, uint64_t at, int depth);
 
 /* An array's mask is the first element's, and copies of that for the others. */
-static bool mask_build_array(const struct proc *p, uint64_t type, uint64_t size, uint8_t *dst,
-			     uint64_t at, uint64_t nbits, int depth)
+static bool mask_build_array(struct mask *m, uint64_t type, uint64_t size, uint64_t at, int depth)
 {
+	const struct proc *p = m->p;
 	uint64_t word = p->fmt.word, elem, n;
 	struct raw_type et;
 
 	if (!proc_try_word(p, type + layout_off(&p->layout, L_arraytype_elem), &elem) ||
 	    !proc_try_word(p, type + layout_off(&p->layout, L_arraytype_len), &n) ||
 	    !raw_type_read(p, elem, &et) || !et.size || !n || n > size / et.size ||
-	    !mask_build(p, elem, dst, at, nbits, depth + 1))
+	    !mask_build(m, elem, at, depth + 1))
 		return false;
 	for (uint64_t i = 1; i < n; i++) {
 		uint64_t to = at + i * et.size / word;
 
+		if (!mask_spend(m, et.ptrdata / word))
+			return false;
 		for (uint64_t w = 0; w < et.ptrdata / word; w++) {
-			if (to + w >= nbits)
+			if (to + w >= m->nbits)
 				return false;
-			if (bit_get(dst, at + w))
-				dst[(to + w) >> 3] |= (uint8_t)(1 << ((to + w) & 7));
+			if (bit_get(m->dst, at + w))
+				m->dst[(to + w) >> 3] |= (uint8_t)(1 << ((to + w) & 7));
 		}
 	}
 	return true;
 }
 
 /* A struct's mask is its fields', at their offsets. */
-static bool mask_build_struct(const struct proc *p, uint64_t type, uint64_t size, uint8_t *dst,
-			      uint64_t at, uint64_t nbits, int depth)
+static bool mask_build_struct(struct mask *m, uint64_t type, uint64_t size, uint64_t at, int depth)
 {
+	const struct proc *p = m->p;
 	uint64_t word = p->fmt.word, slice = type + layout_off(&p->layout, L_structtype_fields);
 	uint64_t fields, n;
 
@@ -159,16 +180,16 @@ static bool mask_build_struct(const struct proc *p, uint64_t type, uint64_t size
 		    !proc_try_word(p, f + layout_off(&p->layout, L_structfield_offset), &off) ||
 		    off > size || !raw_type_read(p, ft, &t))
 			return false;
-		if (t.ptrdata && !mask_build(p, ft, dst, at + off / word, nbits, depth + 1))
+		if (t.ptrdata && !mask_build(m, ft, at + off / word, depth + 1))
 			return false;
 	}
 	return true;
 }
 
-/* buildGCMask (type.go@1.24+): dst has room for nbits, of which the type's begin at `at`. */
-static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64_t at,
-		       uint64_t nbits, int depth)
+/* buildGCMask (type.go@1.24+): the type's bits begin at `at`. */
+static bool mask_build(struct mask *m, uint64_t type, uint64_t at, int depth)
 {
+	const struct proc *p = m->p;
 	struct raw_type t;
 	const uint8_t *src;
 	uint64_t words;
@@ -178,17 +199,18 @@ static bool mask_build(const struct proc *p, uint64_t type, uint8_t *dst, uint64
 	words = t.ptrdata / p->fmt.word;
 	if (!words)
 		return true;
-	if (t.gcprog)
-		return gcprog_run(p, t.gcdata + 4, dst, at, words, nbits);
-	if (t.on_demand && t.kind == KIND_ARRAY)
-		return mask_build_array(p, type, t.size, dst, at, nbits, depth);
-	if (t.on_demand)
-		return t.kind == KIND_STRUCT &&
-		       mask_build_struct(p, type, t.size, dst, at, nbits, depth);
-	src = image_ptr(p->img, t.gcdata, (words + 7) / 8, NULL);
-	if (!src || at + words > nbits)
+	if (!mask_spend(m, t.on_demand ? 0 : words))
 		return false;
-	bits_or(dst, at, src, words);
+	if (t.gcprog)
+		return gcprog_run(p, t.gcdata + 4, m->dst, at, words, m->nbits);
+	if (t.on_demand && t.kind == KIND_ARRAY)
+		return mask_build_array(m, type, t.size, at, depth);
+	if (t.on_demand)
+		return t.kind == KIND_STRUCT && mask_build_struct(m, type, t.size, at, depth);
+	src = image_ptr(p->img, t.gcdata, (words + 7) / 8, NULL);
+	if (!src || at + words > m->nbits)
+		return false;
+	bits_or(m->dst, at, src, words);
 	return true;
 }
 
@@ -197,8 +219,8 @@ static struct err *gcmask_make(const struct proc *p, struct arena *arena, uint64
 {
 	struct gcmask *g = arena_alloc(arena, sizeof(*g));
 	struct raw_type t;
+	struct mask m;
 	uint64_t bytes;
-	uint8_t *bits;
 
 	if (!g)
 		return err_nomem();
@@ -211,11 +233,12 @@ static struct err *gcmask_make(const struct proc *p, struct arena *arena, uint64
 	bytes = (g->ptr_words + 63) / 64 * 8;
 	if (g->ptr_words > GCMASK_MAX_WORDS)
 		return NULL;
-	bits = arena_alloc(arena, bytes ? bytes : 8);
-	if (!bits)
+	m = (struct mask){ p, arena_alloc(arena, bytes ? bytes : 8), g->ptr_words,
+			   2 * (g->ptr_words + 1) * (LIMIT_GCMASK_DEPTH + 1) };
+	if (!m.dst)
 		return err_nomem();
-	if (mask_build(p, type, bits, 0, g->ptr_words, 0))
-		g->bits = bits;
+	if (mask_build(&m, type, 0, 0))
+		g->bits = m.dst;
 	return NULL;
 }
 

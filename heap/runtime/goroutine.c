@@ -128,6 +128,7 @@ struct stack_walk {
 	bool conservative; /* the innermost frame, of a thread that was running */
 	bool saved;        /* what this frame called saved its registers */
 	bool sigpanic;     /* what this frame called is sigpanic */
+	bool still;        /* what this frame called has no bytes */
 	const struct pcinfo *last;
 };
 
@@ -216,6 +217,10 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 
 		if (g->nframes >= LIMIT_FRAMES || k.w.fp > g->hi + p->fmt.word || k.w.fp < k.w.sp)
 			return NULL;
+		/* A leaf has no bytes where return addresses are in a register; what calls has. */
+		if (k.still && k.w.fp == k.w.sp)
+			return NULL;
+		k.still = k.w.fp == k.w.sp;
 		TRY(walk_push(&k));
 		if (!k.w.lr) { /* the top: goexit, or main's end */
 			if (k.w.sp == g->top_sp)

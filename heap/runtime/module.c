@@ -386,7 +386,7 @@ static bool funcname_find(const struct module *m, const char *name, uint64_t *of
 	const uint8_t *tab = m->funcnametab.data, *at = tab, *end = tab + m->funcnametab.len;
 	size_t len = strlen(name) + 1;
 
-	while ((at = memmem(at, (size_t)(end - at), name, len))) {
+	while (tab && (at = memmem(at, (size_t)(end - at), name, len))) {
 		if (at > tab && !at[-1]) {
 			*off = (uint64_t)(at - tab);
 			return true;
@@ -421,7 +421,7 @@ static int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
 	const struct module *m = f->mod;
 	struct cursor c;
 	uint64_t at = f->entry;
-	int32_t val = -1;
+	uint32_t val = UINT32_MAX; /* -1 */
 	bool first = true;
 
 	if (!off || off >= m->pctab.len)
@@ -433,12 +433,12 @@ static int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
 		if (c.bad || (!d && !first))
 			return -1;
 		first = false;
-		val += (int32_t)(d & 1 ? ~(d >> 1) : d >> 1);
+		val += d & 1 ? ~(d >> 1) : d >> 1;
 		at += cursor_uvarint(&c) * m->quantum;
 		if (c.bad)
 			return -1;
 		if (pc < at)
-			return val;
+			return (int32_t)val;
 	}
 }
 

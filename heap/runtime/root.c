@@ -38,11 +38,27 @@ enum { PAGE = 4096, WIDE = 64 << 10 };
 
 /* ------------------------------------------------------------------ fetching */
 
+/* A chain on its way: what was passed at the last power of two, met again, closes a ring (Brent). */
+struct ring {
+	uint64_t mark, steps;
+};
+
+static struct err *ring_check(struct ring *r, uint64_t addr, const char *what)
+{
+	if (addr == r->mark)
+		return err_create(ERR_BADDATA, "%s leads back to 0x%" PRIx64, what, addr);
+	if (!(r->steps & (r->steps + 1)))
+		r->mark = addr;
+	r->steps++;
+	return NULL;
+}
+
 enum chase_kind { CHASE_SPECIAL, CHASE_FINBLOCK, CHASE_CLEANUPBLOCK };
 
 struct chase {
 	uint64_t addr;
 	enum chase_kind kind;
+	struct ring ring;
 };
 
 VEC_NAMED(chases, struct chase);
@@ -153,6 +169,7 @@ static struct err *chase_follow(const struct proc *p, struct chase *c, uint64_t 
 	while (c->addr && chase_has(p, c)) {
 		if (++*steps > LIMIT_SPECIALS)
 			return err_create(ERR_LIMIT, "a chain of specials without end");
+		TRY(ring_check(&c->ring, c->addr, "a chain of specials or queued finalizers"));
 		TRY(proc_get(p, c->addr, chase_next(c->kind), &c->addr));
 	}
 	return NULL;
@@ -168,7 +185,7 @@ struct err *roots_plan(struct proc *p, const struct spans *spans, struct ranges 
 		struct chase *c = &todo.v[i];
 		struct err *err = chase_follow(p, c, &steps);
 
-		if (err_catch(&err, ERR_LIMIT))
+		if (err_catch(&err, ERR_LIMIT) || err_catch(&err, ERR_BADDATA))
 			return NULL; /* roots_fetch() will say so */
 		TRY(err);
 		if (c->addr)
@@ -376,10 +393,12 @@ static struct err *collect_special(struct proc *p, struct spans *spans, struct g
 }
 
 /* The next special of a span's chain; steps counts those of all. */
-static struct err *special_next(const struct proc *p, uint64_t *s, uint64_t *steps)
+static struct err *special_next(const struct proc *p, uint64_t *s, struct ring *ring,
+				uint64_t *steps)
 {
 	if (++*steps > LIMIT_SPECIALS)
 		return err_create(ERR_LIMIT, "a chain of specials without end");
+	TRY(ring_check(ring, *s, "a chain of specials"));
 	return proc_get(p, *s, L_special_next, s);
 }
 
@@ -389,11 +408,14 @@ static struct err *collect_specials(struct proc *p, struct spans *spans, struct 
 	struct special_kinds kinds = special_kinds(&p->layout);
 	uint64_t steps = 0;
 
-	for (size_t i = 0; i < spans->n; i++)
+	for (size_t i = 0; i < spans->n; i++) {
+		struct ring ring = { 0 };
+
 		for (uint64_t s = spans->v[i].specials; s;) {
 			TRY(collect_special(p, spans, masks, &kinds, &spans->v[i], s, roots));
-			TRY(special_next(p, &s, &steps));
+			TRY(special_next(p, &s, &ring, &steps));
 		}
+	}
 	return NULL;
 }
 
@@ -416,15 +438,17 @@ static struct err *collect_queued(struct proc *p, const struct spans *spans, uin
 static struct err *collect_finblocks(struct proc *p, const struct spans *spans, struct roots *roots)
 {
 	const struct layout *l = &p->layout;
-	uint64_t size = layout_size(l, LS_finalizer), block, count, steps = 0;
+	uint64_t size = layout_size(l, LS_finalizer), block, count;
+	struct ring ring = { 0 };
 	uint64_t room = (layout_size(l, LS_finblock) - layout_off(l, L_finblock_fin)) / size;
 
 	if (!p->var.allfin)
 		return NULL;
 	TRY(image_read_word(p->img, p->var.allfin, &block));
 	while (block) {
-		if (++steps > LIMIT_BLOCKS)
+		if (ring.steps > LIMIT_BLOCKS)
 			return err_create(ERR_LIMIT, "a finalizer queue without end");
+		TRY(ring_check(&ring, block, "a finalizer queue"));
 		TRY(proc_get(p, block, L_finblock_cnt, &count));
 		for (uint64_t i = 0; i < count && i < room; i++)
 			TRY(collect_queued(
@@ -460,14 +484,16 @@ static struct err *collect_cleanup_block(struct proc *p, const struct spans *spa
 
 static struct err *collect_cleanups(struct proc *p, const struct spans *spans, struct roots *roots)
 {
-	uint64_t block, steps = 0;
+	struct ring ring = { 0 };
+	uint64_t block;
 
 	if (!p->var.gcCleanups || !layout_has(&p->layout, L_cleanupQueue_all))
 		return NULL;
 	TRY(proc_get(p, p->var.gcCleanups, L_cleanupQueue_all, &block));
 	while (block) {
-		if (++steps > LIMIT_BLOCKS)
+		if (ring.steps > LIMIT_BLOCKS)
 			return err_create(ERR_LIMIT, "a cleanup queue without end");
+		TRY(ring_check(&ring, block, "a cleanup queue"));
 		TRY(collect_cleanup_block(p, spans, block, roots));
 		TRY(proc_get(p, block, L_cleanupBlock_alllink, &block));
 	}
@@ -509,10 +535,11 @@ struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ra
 	struct special_kinds kinds = special_kinds(&p->layout);
 	uint64_t kind, off, steps = 0;
 
-	for (size_t i = 0; i < spans->n; i++)
-		for (uint64_t s = spans->v[i].specials; s;) {
-			const struct span *sp = &spans->v[i];
+	for (size_t i = 0; i < spans->n; i++) {
+		const struct span *sp = &spans->v[i];
+		struct ring ring = { 0 };
 
+		for (uint64_t s = sp->specials; s;) {
 			TRY(proc_get(p, s, L_special_kind, &kind));
 			TRY(proc_get(p, s, L_special_offset, &off));
 			if (kind == kinds.finalizer && off < sp->limit - sp->base)
@@ -520,8 +547,9 @@ struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ra
 					     ((struct range){
 						     span_slot(sp, span_index(sp, sp->base + off)),
 						     sp->elemsize })));
-			TRY(special_next(p, &s, &steps));
+			TRY(special_next(p, &s, &ring, &steps));
 		}
+	}
 	return NULL;
 }
 
@@ -529,11 +557,13 @@ struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ra
 static struct err *count_blocks(struct proc *p, uint64_t block, enum layout_id next,
 				enum layout_id count, uint64_t *ret)
 {
-	uint64_t n, sum = 0, steps = 0;
+	struct ring ring = { 0 };
+	uint64_t n, sum = 0;
 
 	while (block) {
-		if (++steps > LIMIT_BLOCKS)
+		if (ring.steps > LIMIT_BLOCKS)
 			return err_create(ERR_LIMIT, "a queue without end");
+		TRY(ring_check(&ring, block, "a queue"));
 		TRY(proc_get(p, block, count, &n));
 		TRY(proc_get(p, block, next, &block));
 		sum += n;

@@ -86,7 +86,7 @@ static bool span_plausible(const struct span *s)
 	return s->npages && s->npages <= LIMIT_READ / GO_PAGE && !(s->base & (GO_PAGE - 1)) &&
 	       s->base + span_bytes(s) >= s->base && s->limit >= s->base &&
 	       s->limit <= s->base + span_bytes(s) && s->elemsize && s->elemsize <= span_bytes(s) &&
-	       s->nelems && s->elemsize * s->nelems <= span_bytes(s) && s->freeindex <= s->nelems;
+	       s->nelems && s->nelems <= span_bytes(s) / s->elemsize && s->freeindex <= s->nelems;
 }
 
 static enum span_ptrs span_where_ptrs(const struct proc *p, const struct span *s)
@@ -473,7 +473,10 @@ struct err *spans_attach(struct proc *p, struct spans *s)
 		x->data_len = 0;
 		x->data =
 			x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
-		bits = len ? image_ptr(p->img, x->base + off, len, NULL) : NULL;
+		if (!len)
+			continue; /* its type's map, or none */
+		x->bits = NULL;   /* of an earlier call */
+		bits = image_ptr(p->img, x->base + off, len, NULL);
 		if (bits && x->data && x->data_len >= span_bytes(x)) {
 			x->bits = memcpy(s->bitmaps + at, bits, len);
 			at += len;

@@ -51,7 +51,7 @@ static uint32_t first_frame(const struct goroutine *g)
 
 static bool stack_word(const struct stack_scan *s, uint64_t addr, uint64_t *v)
 {
-	if (addr < s->mem_lo || addr + s->p->fmt.word > s->mem_hi)
+	if (addr < s->mem_lo || addr >= s->mem_hi || s->mem_hi - addr < s->p->fmt.word)
 		return false;
 	*v = bytes_word(s->p->fmt, s->mem + (addr - s->mem_lo));
 	return true;

@@ -117,7 +117,7 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 static void random_words(void **state)
 {
-	uint64_t first = number("GRF_DAMAGE_FROM", 1), n = number("GRF_DAMAGE_COUNT", 40),
+	uint64_t first = number("GRF_DAMAGE_FROM", 1), n = number("GRF_DAMAGE_COUNT", 100),
 		 profiles = 0;
 
 	for (size_t e = 0; e < fake_neras; e++)
