@@ -158,8 +158,8 @@ static bool is_behind_call(const struct dwarf *d, uint64_t pc)
 	       (bytes_u32(elf_fmt(e), b) & 0xfffffc1f) == 0xd63f0000;   /* BLR */
 }
 
-/* A result of a call begins where the call ends.  A captured variable is loaded before: calls change
- * the register that leads to the closure. */
+/* A result of a call begins where the call ends.  A captured variable is loaded before: calls
+ * change the register that leads to the closure. */
 static struct err *is_result(struct dwarf *d, const struct dwarf_func *f, Dwarf_Die v, bool *ret)
 {
 	const struct dwarf_cu *cu = dwarf_cu_of(d, f->die);
@@ -194,8 +194,8 @@ static struct err *lay_out(struct dwarf *d, struct dwarf_capture *c, uint64_t *e
 /*
  * Before Go 1.23 a closure's captured variables are declared on its own line or where they are
  * first used, before its locals, but not in the order of the closure struct's fields.  Locals on
- * that line look the same, but for results of calls.  The layout is therefore one of several, and the
- * caller holds them against the collector's own map of the object.
+ * that line look the same, but for results of calls.  The layout is therefore one of several, and
+ * the caller holds them against the collector's own map of the object.
  */
 static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 				    struct captures *out)

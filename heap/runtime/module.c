@@ -383,10 +383,13 @@ struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret)
 /* The offset of a name in funcnametab; false: it is not there. */
 static bool funcname_find(const struct module *m, const char *name, uint64_t *off)
 {
-	const uint8_t *tab = m->funcnametab.data, *at = tab, *end = tab + m->funcnametab.len;
+	const uint8_t *tab = m->funcnametab.data, *at = tab, *end;
 	size_t len = strlen(name) + 1;
 
-	while (tab && (at = memmem(at, (size_t)(end - at), name, len))) {
+	if (!tab)
+		return false;
+	end = tab + m->funcnametab.len;
+	while ((at = memmem(at, (size_t)(end - at), name, len))) {
 		if (at > tab && !at[-1]) {
 			*off = (uint64_t)(at - tab);
 			return true;

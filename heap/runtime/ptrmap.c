@@ -73,11 +73,11 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 	it->bits = 0;
 	it->word = 0;
 	if (sp->ptrs == SPAN_BITS) {
-		it->data = sp->data + slot;
 		if (!small_bits(p, sp, index, &it->bits)) {
 			*bad = true;
 			return false;
 		}
+		it->data = sp->data + slot;
 		return it->bits != 0;
 	}
 	if (sp->ptrs == SPAN_LARGE && !sp->large_type)

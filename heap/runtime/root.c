@@ -38,7 +38,8 @@ enum { PAGE = 4096, WIDE = 64 << 10 };
 
 /* ------------------------------------------------------------------ fetching */
 
-/* A chain on its way: what was passed at the last power of two, met again, closes a ring (Brent). */
+/* A chain on its way: what was passed at the last power of two, met again, closes a ring
+ * (Brent). */
 struct ring {
 	uint64_t mark, steps;
 };

@@ -143,12 +143,12 @@ static void fake_places(struct fake *f)
 	f->data = f->moduledata + 0x1000;
 	f->data_end = f->data + 0x100;
 	f->bss = f->moduledata + 0x2000;
-	f->bss_end = f->bss + 0x1000;
-	f->noptrbss = f->bss_end;
-	f->mheap = f->noptrbss;
+	/* As in every release, mheap_ has pointers and is in .bss. */
+	f->mheap = f->bss + 0x1000;
 	f->m0 = round_up(f->mheap + layout_off(&f->l, L_mheap_arenas) + (64 << 10), 64);
 	f->g0 = round_up(f->m0 + layout_size(&f->l, LS_m), 64);
-	f->noptrbss_end = round_up(f->g0 + layout_size(&f->l, LS_g), 4096);
+	f->bss_end = f->noptrbss = round_up(f->g0 + layout_size(&f->l, LS_g), 4096);
+	f->noptrbss_end = f->noptrbss + 0x1000;
 	f->noptrdata_end = f->data;
 	f->sys = f->sys_at = wide ? 0x3f0000000000 : 0x40000000;
 	fake_add(f, f->text, 0x1000);
