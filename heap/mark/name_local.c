@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/search.h"
 #include "heap/mark/namer.h"
+#include "heap/runtime/inline.h"
 
 static struct err *locals_at(struct namer *n, const struct func *f, uint64_t pc,
 			     const struct locals **ret)
@@ -160,28 +161,73 @@ static struct err *local_type(struct namer *n, const struct gframe *f, const str
 /* Arguments lie above a frame: what is further up than this is no slot of it. */
 enum { ARGS_MAX = 4096 };
 
-const char *name_function_around(const struct namer *n, const struct goroutine *g, uint32_t f)
+/* "main.serve.gowrap1": what the compiler makes of `go f(x)` and `defer f(x)` (cmd/compile, since
+ * 1.18 by these names). */
+static bool is_wrapper(const char *name)
 {
-	const struct gframe *frames = n->h->stacks.frames.v;
-	uint32_t end = g->first_frame + g->nframes;
+	const char *dot = strrchr(name, '.');
 
-	for (int least = LAYER_DEPENDENCY; least >= LAYER_STD; least--)
-		for (uint32_t i = f; i < end; i++)
-			if ((int)package_layer(&n->places->packages, frames[i].func->name) >= least)
-				return frames[i].func->name;
-	/* The runtime's own goroutines are known by what they were started with. */
-	while (end > f + 1 && !strcmp(frames[end - 1].func->name, "runtime.goexit"))
-		end--;
-	return frames[end - 1].func->name;
+	return dot && (!strncmp(dot, ".gowrap", 7) || !strncmp(dot, ".deferwrap", 10));
 }
 
-/* Of all frames of the goroutine: what it is doing is what its slots are for. */
-static const char *function_of_slot(const struct namer *n, uint32_t frame)
+/* What the frame is in, if that is a function of this layer or one above.  A wrapper is no function
+ * of anybody's: what is inlined into it was called. */
+static const char *function_at(const struct namer *n, const struct gframe *f, int least)
 {
-	const struct stacks *s = &n->h->stacks;
-	const struct goroutine *g = &s->gs.v[s->frames.v[frame].g];
+	const char *name = f->func->name, *inlined = NULL;
 
-	return name_function_around(n, g, g->first_frame);
+	if (is_wrapper(name))
+		inlined = inline_name(&n->h->proc, f->func, f->pc);
+	if (inlined)
+		name = inlined;
+	return (int)package_layer(&n->places->packages, name) >= least ? name : NULL;
+}
+
+/* The same, looked up once per pc: a million goroutines are in a few places. */
+static struct err *function_of_layer(struct namer *n, const struct gframe *f, int least,
+				     const char **ret)
+{
+	uint64_t *slot;
+	bool is_new;
+
+	TRY(map64_put(&n->functions, f->pc << 2 | (unsigned)least, 0, &slot, &is_new));
+	if (is_new)
+		*slot = (uint64_t)(uintptr_t)function_at(n, f, least);
+	*ret = (const char *)(uintptr_t)*slot;
+	return NULL;
+}
+
+static struct err *find_around(struct namer *n, const struct gframe *first, const char **ret)
+{
+	const struct goroutine *g = &n->h->stacks.gs.v[first->g];
+	const struct gframe *end = &n->h->stacks.frames.v[g->first_frame + g->nframes];
+
+	for (int least = LAYER_DEPENDENCY; least >= LAYER_STD; least--) {
+		for (const struct gframe *f = first; f < end; f++) {
+			TRY(function_of_layer(n, f, least, ret));
+			if (*ret)
+				return NULL;
+		}
+	}
+	/* The runtime's own goroutines are known by what they were started with. */
+	while (end > first + 1 && !strcmp(end[-1].func->name, "runtime.goexit"))
+		end--;
+	*ret = end[-1].func->name;
+	return NULL;
+}
+
+struct err *name_function_around(struct namer *n, uint32_t frame, const char **ret)
+{
+	const struct gframes *frames = &n->h->stacks.frames;
+
+	if (!n->around)
+		n->around = calloc(frames->n, sizeof(*n->around));
+	if (!n->around)
+		return err_nomem();
+	if (!n->around[frame])
+		TRY(find_around(n, &frames->v[frame], &n->around[frame]));
+	*ret = n->around[frame];
+	return NULL;
 }
 
 /*
@@ -233,7 +279,7 @@ struct err *name_local(struct namer *n, struct mark_root *r)
 	if (r->r.frame == UINT32_MAX)
 		return NULL;
 	f = &n->h->stacks.frames.v[r->r.frame];
-	r->function = function_of_slot(n, r->r.frame);
+	TRY(name_function_around(n, r->r.frame, &r->function));
 	if (f->func->in_runtime)
 		r->pass = PASS_GOROUTINES_RUNTIME;
 	own = r->pass;
@@ -273,7 +319,7 @@ struct err *name_defer(struct namer *n, struct mark_root *r)
 
 	r->pass = PASS_GOROUTINES;
 	if (r->r.frame != UINT32_MAX)
-		r->function = function_of_slot(n, r->r.frame);
+		TRY(name_function_around(n, r->r.frame, &r->function));
 	if (r->r.kind == ROOT_DEFER_FN) {
 		r->func_value = true;
 		return NULL;

@@ -130,8 +130,10 @@ static struct err *name_goroutine(struct namer *n, const struct goroutine *g,
 	};
 	struct go_type *t = NULL;
 
-	if (!goroutine_is_dead(g))
-		r.label = g->nframes ? name_function_around(n, g, g->first_frame) : "[unknown]";
+	if (!goroutine_is_dead(g) && !g->nframes)
+		r.label = "[unknown]";
+	else if (!goroutine_is_dead(g))
+		TRY(name_function_around(n, g->first_frame, &r.label));
 	TRY(types_by_name(n->types, "runtime.g", &t));
 	if (t)
 		TRY(types_pointer_to(n->types, t, &r.type));

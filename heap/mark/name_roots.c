@@ -32,6 +32,8 @@ static void namer_deinit(struct namer *n)
 	vec_deinit(&n->nameless);
 	vec_deinit(&n->slots);
 	map64_deinit(&n->locals);
+	map64_deinit(&n->functions);
+	free(n->around);
 }
 
 static struct err *name_all(struct namer *n, struct mark_roots *roots)

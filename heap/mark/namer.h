@@ -43,6 +43,8 @@ struct namer {
 	VEC(struct typed_slot) slots; /* sorted */
 	struct map64 locals;          /* pc -> index into pcs */
 	VEC(struct locals) pcs;
+	const char **around;    /* by frame: name_function_around(); NULL: not asked for yet */
+	struct map64 functions; /* pc and layer -> const char *: function_of_layer() */
 };
 
 /* What the sorted arrays of a namer are searched with. */
@@ -67,8 +69,8 @@ ERR_MUST_CHECK struct err *name_users(struct namer *n, struct mark_roots *roots)
 ERR_MUST_CHECK struct err *name_locals_read(struct namer *n);
 ERR_MUST_CHECK struct err *name_local(struct namer *n, struct mark_root *r);
 ERR_MUST_CHECK struct err *name_defer(struct namer *n, struct mark_root *r);
-/* The innermost function of the program around frame f of its goroutine. */
-const char *name_function_around(const struct namer *n, const struct goroutine *g, uint32_t f);
+/* The innermost function of the program at or around this frame of its goroutine. */
+ERR_MUST_CHECK struct err *name_function_around(struct namer *n, uint32_t frame, const char **ret);
 
 ERR_MUST_CHECK struct err *name_special(struct namer *n, struct mark_root *r);
 

@@ -266,7 +266,7 @@ static bool func_in_runtime(const char *name)
 	return !strchr(name, '.'); /* assembly helpers: callRet, setg_gcc, ... */
 }
 
-static const char *func_name(const struct module *m, uint32_t off)
+const char *func_name_at(const struct module *m, uint32_t off)
 {
 	if (off >= m->funcnametab.len ||
 	    !memchr(m->funcnametab.data + off, 0, m->funcnametab.len - off))
@@ -285,7 +285,7 @@ static struct err *func_make(struct proc *p, const struct module *m, uint64_t fu
 	f->data = m->pclntable.data + funcoff;
 	f->left = m->pclntable.len - funcoff;
 	f->name = symname_plain(&p->modules.arena,
-				func_name(m, (uint32_t)proc_peek(p, f->data, L_func_nameOff)));
+				func_name_at(m, (uint32_t)proc_peek(p, f->data, L_func_nameOff)));
 	if (!f->name)
 		return err_nomem();
 	f->args = (int32_t)proc_peek(p, f->data, L_func_args);

@@ -118,6 +118,9 @@ ERR_MUST_CHECK struct err *func_named(struct proc *p, const struct module *m, co
 ERR_MUST_CHECK struct err *func_find(struct proc *p, uint64_t pc, const struct func **ret);
 ERR_MUST_CHECK struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct pcinfo **ret);
 
+/* The name at an offset of the module's table of names; NULL: there is none. */
+const char *func_name_at(const struct module *m, uint32_t off);
+
 /* pcvalue(); -1 if the function has no such table. */
 int32_t func_pcdata(const struct proc *p, const struct func *f, unsigned table, uint64_t pc);
 /* Address of FUNCDATA i; 0: none. */
