@@ -355,8 +355,11 @@ static struct err *edge_keep(struct places *p, struct place *pl, uint64_t word,
 	return NULL;
 }
 
-static struct err *edge_unknown(struct places *p, const struct edge **ret)
+/* Of a closure's words at least that is known: they are captured. */
+static struct err *edge_unknown(struct places *p, struct go_type *holder, const struct edge **ret)
 {
+	if (holder && holder->closure)
+		return edge_lookup(p, PLACE_UNKNOWN, holder, 0, ret);
 	if (!p->unknown)
 		TRY(edge_lookup(p, PLACE_UNKNOWN, NULL, 0, &p->unknown));
 	*ret = p->unknown;
@@ -383,10 +386,10 @@ struct err *edge_get(struct places *p, uint32_t place, uint64_t off, const struc
 	if (mode == PLACE_ARENA)
 		return edge_in_arena(p, pl, off, ret);
 	if (mode == PLACE_UNKNOWN || off < pl->off)
-		return edge_unknown(p, ret);
+		return edge_unknown(p, pl->type, ret);
 	off -= pl->off;
 	if (!pl->unit && mode == PLACE_ONE && off >= pl->type->size)
-		return edge_unknown(p, ret);
+		return edge_unknown(p, pl->type, ret);
 	if (pl->unit && mode == PLACE_TILE)
 		*index = (int64_t)(off < pl->unit ? 0 : off / pl->unit);
 	if (pl->unit && off >= pl->unit)

@@ -23,12 +23,12 @@ static struct err *add_type(const struct places *p, const char *name, struct buf
 	return p->fold ? type_short(name, out) : buf_addstr(out, name);
 }
 
-/* Cuts a text that no screen has room for: type arguments first, then the end. */
-static void text_bound(char *s)
+void frame_bound(char *s)
 {
 	static const char cut[] = "…";
-	char *open = strchr(s, '('), *arg = open ? strchr(open, '[') : NULL;
+	char *type = strstr(s, ". ("), *arg = strchr(type ? type : s, '[');
 	char *end = arg ? strrchr(arg, ']') : NULL;
+	char last = type ? ')' : 0;
 
 	if (strlen(s) <= TEXT_MAX)
 		return;
@@ -42,7 +42,8 @@ static void text_bound(char *s)
 	while (((unsigned char)*s & 0xc0) == 0x80) /* not in the middle of a character */
 		s--;
 	memcpy(s, cut, sizeof(cut));
-	strcat(s, ")");
+	s[sizeof(cut) - 1] = last;
+	s[sizeof(cut)] = 0;
 }
 
 /* "NAME. (T)" or "NAME. (T = DYN)". */
@@ -59,7 +60,7 @@ static struct err *frame_text(struct places *p, struct frame *f, const struct go
 	}
 	TRY(buf_addstr(&text, ")"));
 	if (p->fold)
-		text_bound((char *)text.data);
+		frame_bound((char *)text.data);
 	return strtab_add(p->frames, (const char *)text.data, &f->text);
 }
 
@@ -162,8 +163,18 @@ struct err *frames_add_closure(struct places *p, struct frames *out, const char 
 		f.type++;
 	}
 	if (!p->fold || !known_wrapper(func))
-		TRY(strtab_add(p->frames, func, &f.text));
+		TRY(frame_plain(p, func, &f.text));
 	return vec_push(out, f);
+}
+
+struct err *frame_plain(struct places *p, const char *name, uint32_t *ret)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	TRY(buf_addstr(&text, name));
+	if (p->fold)
+		frame_bound((char *)text.data);
+	return strtab_add(p->frames, text.len ? (const char *)text.data : "", ret);
 }
 
 struct err *frames_set_dynamic(struct places *p, struct frames *out, struct go_type *dyn, bool any)

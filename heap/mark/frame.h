@@ -47,6 +47,11 @@ ERR_MUST_CHECK struct err *frames_add_closure(struct places *p, struct frames *o
 ERR_MUST_CHECK struct err *frames_set_dynamic(struct places *p, struct frames *out,
 					      struct go_type *dyn, bool any);
 
+/* The text of a frame that is no step: a function's or a variable's name. */
+ERR_MUST_CHECK struct err *frame_plain(struct places *p, const char *name, uint32_t *ret);
+/* Cuts a text that no screen has room for, in place: type arguments first, then the end. */
+void frame_bound(char *text);
+
 /* The number of a type for folding: pointers and what they point to have the same. */
 ERR_MUST_CHECK struct err *fold_type(struct places *p, struct go_type *t, uint32_t *ret);
 /* That of a row of T, whichever slice, array or channel it belongs to. */

@@ -12,13 +12,16 @@
 #include "base/huge.h"
 #include "heap/mark/interior.h"
 
+enum { SEEN_SLOTS = 1 << 12 };
+
 struct marking {
 	struct walk walk; /* first: the walk's callbacks get it */
 	struct mark *m;
 	/* of the object whose pointers are being visited, as it was at the first of them */
 	uint32_t place;
-	bool only_types;        /* they were visited before, with a worse place */
-	struct scan_ids retype; /* expanded objects whose place became better */
+	bool only_types;           /* they were visited before, with a worse place */
+	struct scan_ids retype;    /* expanded objects whose place became better */
+	uint64_t seen[SEEN_SLOTS]; /* what was last seen behind which words: seen_before() */
 };
 
 /* ------------------------------------------------------------------ places */
@@ -135,6 +138,26 @@ static struct err *edge_of_ptr(struct marking *k, const struct walk_ptr *p, cons
 }
 
 /*
+ * Has this been seen behind this word before?  Most interfaces in a place hold one type, so that a
+ * small table of the last ones answers nearly always.  Func values are not asked for: what matters
+ * of their closures is in the closures' own words.
+ */
+static bool seen_before(struct marking *k, const struct walk_ptr *p, const struct edge *e)
+{
+	uint64_t type, *slot;
+
+	if (e->type->kind == KIND_FUNC)
+		return true;
+	if (!walk_word(k->m->h, p, -1, &type))
+		return false;
+	slot = &k->seen[hash64(type ^ (uint64_t)e->id << 48) & (SEEN_SLOTS - 1)];
+	if (*slot == (type ^ (uint64_t)e->id << 48))
+		return true;
+	*slot = type ^ (uint64_t)e->id << 48;
+	return false;
+}
+
+/*
  * What p says of the object it leads to: *place, 0 if nothing.  Folding wants to know all that is
  * ever seen behind interfaces and func values, also where the object's own place is settled.
  */
@@ -149,7 +172,7 @@ static struct err *look(struct marking *k, const struct walk_ptr *p, const struc
 		return settled ? NULL :
 				 func_resolve(m->places, p->value, p->sp, p->index, place,
 					      &seen.closure);
-	if (!e || (settled && !(e->varies && m->places->fold)))
+	if (!e || (settled && (!e->varies || !m->places->fold || seen_before(k, p, e))))
 		return NULL;
 	TRY(edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, place, &seen));
 	return m->places->fold ? edge_seen(m->places, e, &seen, &e) : NULL;

@@ -53,7 +53,7 @@ static struct err *child_str(struct naming *n, uint32_t node, const char *frame,
 {
 	uint32_t id;
 
-	TRY(strtab_add(&n->p->frames, frame, &id));
+	TRY(frame_plain(n->m->places, frame, &id));
 	return child(n, node, id, ret);
 }
 

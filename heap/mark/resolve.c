@@ -155,10 +155,10 @@ struct err *func_resolve(struct places *p, uint64_t value, const struct span *sp
 	if (!known)
 		return place_captures(p, f, value, sp, index, place);
 	TRY(types_by_name(p->types, known, &t));
-	if (!t)
-		return NULL;
-	if (off)
+	if (off && t)
 		TRY(types_method_value(p->types, entry, f->name, t, &t));
+	else if (!t) /* a closure all the same */
+		TRY(types_closure(p->types, entry, f->name, 0, &t));
 	return place_get(p, PLACE_ONE, t, value - span_slot(sp, index), place);
 }
 

@@ -19,14 +19,22 @@
 
 #define SEVERAL UINT64_MAX
 
-static bool is_local(const struct mark_root *r)
+/*
+ * What a slot of a stack is called; NULL: nothing that says which variable it is.  Where nobody
+ * knows any variable of the binary, its functions' names have to do.
+ */
+static const char *local_name(const struct namer *n, const struct mark_root *r)
 {
-	return r->pass == PASS_GOROUTINES && r->r.frame != UINT32_MAX && r->label;
+	if (r->pass != PASS_GOROUTINES || r->r.frame == UINT32_MAX)
+		return NULL;
+	if (r->label)
+		return r->label;
+	return binary_of(n, n->h->stacks.frames.v[r->r.frame].func)->dwarf ? NULL : r->function;
 }
 
-static uint64_t label_key(const struct mark_root *r)
+static uint64_t name_key(const char *name)
 {
-	return hash_str(r->label, strlen(r->label));
+	return hash_str(name, strlen(name));
 }
 
 /* Where the goroutine is, and how far from its outermost frame; by_label: who has a label. */
@@ -50,22 +58,24 @@ static struct err *place_in_goroutine(struct namer *n, struct mark_root *r, stru
 	r->outer = g->first_frame + g->nframes - 1 - r->r.frame;
 	r->layer = (uint8_t)package_layer(&n->places->packages, f->func->name);
 	r->foreign = r->layer < LAYER_MAIN;
-	if (!is_local(r))
+	if (!local_name(n, r))
 		return NULL;
-	TRY(map64_put(by_label, label_key(r), f->g, &slot, &is_new));
+	TRY(map64_put(by_label, name_key(local_name(n, r)), f->g, &slot, &is_new));
 	if (*slot != f->g)
 		*slot = SEVERAL;
 	return NULL;
 }
 
-/* Locals whose label several goroutines have, and slots without a variable, come later. */
-static void pass_of_local(struct mark_root *r, const struct map64 *by_label)
+/* Locals whose name several goroutines have, and slots without a variable, come later. */
+static void pass_of_local(const struct namer *n, struct mark_root *r, const struct map64 *by_label)
 {
+	const char *name = local_name(n, r);
+
 	if (r->pass != PASS_GOROUTINES || r->r.frame == UINT32_MAX)
 		return;
-	if (!r->label)
+	if (!name)
 		r->pass = PASS_GOROUTINES_UNLABELLED;
-	else if (*map64_get(by_label, label_key(r)) == SEVERAL)
+	else if (*map64_get(by_label, name_key(name)) == SEVERAL)
 		r->pass = PASS_GOROUTINES_MANY;
 }
 
@@ -105,7 +115,7 @@ struct err *root_order(struct namer *n, struct mark_roots *roots)
 	for (size_t i = 0; i < roots->n; i++)
 		TRY(place_in_goroutine(n, &roots->v[i], &by_label));
 	for (size_t i = 0; i < roots->n; i++)
-		pass_of_local(&roots->v[i], &by_label);
+		pass_of_local(n, &roots->v[i], &by_label);
 	if (roots->n > 1)
 		qsort(roots->v, roots->n, sizeof(*roots->v), root_cmp);
 	return NULL;

@@ -31,24 +31,6 @@ static uint64_t by_place(const struct slot_use *u, const struct walk_ptr *p)
 	return pl->mode == PLACE_ONE ? pl->off + pl->type->size : 0;
 }
 
-/* The word n words behind the one that p is in. */
-static bool word_behind(const struct slot_use *u, const struct walk_ptr *p, unsigned n,
-			uint64_t *ret)
-{
-	const struct proc *proc = &u->m->h->proc;
-	uint64_t at = p->addr + n * proc->fmt.word;
-	const struct span *h;
-
-	if (p->holder == WALK_ROOT)
-		return proc_try_word(proc, at, ret);
-	/* it was just read: no need to search the image */
-	h = spans_of_scan(&u->m->h->spans, p->holder);
-	if (!h->data || at - h->base + proc->fmt.word > h->data_len)
-		return false;
-	*ret = bytes_word(proc->fmt, h->data + (at - h->base));
-	return true;
-}
-
 /* By what points to its start: a slice says its capacity, a string its length, a pointer its
  * type. */
 static uint64_t by_edge(const struct slot_use *u, const struct walk_ptr *p, const struct edge *e)
@@ -60,9 +42,9 @@ static uint64_t by_edge(const struct slot_use *u, const struct walk_ptr *p, cons
 		return 0;
 	switch (t->kind) {
 	case KIND_STRING:
-		return word_behind(u, p, 1, &n) ? n : 0;
+		return walk_word(u->m->h, p, 1, &n) ? n : 0;
 	case KIND_SLICE:
-		if (!t->elem || !word_behind(u, p, 2, &n) ||
+		if (!t->elem || !walk_word(u->m->h, p, 2, &n) ||
 		    (t->elem->size && n > p->sp->elemsize / t->elem->size))
 			return 0;
 		return span_data_off(p->sp) + n * t->elem->size;

@@ -114,6 +114,23 @@ void walk_deinit(struct walk *w);
 /* From level_done: visits the pointers of one object again. */
 ERR_MUST_CHECK struct err *walk_again(struct walk *w, uint32_t scan_id);
 
+/* The word n words behind the one that p is in (before it, if n is below 0).  A holder's
+ * contents were just read: the image need not be searched for them. */
+static inline bool walk_word(const struct captured *h, const struct walk_ptr *p, int n,
+			     uint64_t *ret)
+{
+	uint64_t word = h->proc.fmt.word, at = p->addr + (uint64_t)((int64_t)n * (int64_t)word);
+	const struct span *sp;
+
+	if (p->holder == WALK_ROOT)
+		return proc_try_word(&h->proc, at, ret);
+	sp = spans_of_scan(&h->spans, p->holder);
+	if (!sp->data || at < sp->base || at - sp->base + word > sp->data_len)
+		return false;
+	*ret = bytes_word(h->proc.fmt, sp->data + (at - sp->base));
+	return true;
+}
+
 /* What p leads to, as of now. */
 static inline enum walk_state walk_state(const struct walk *w, const struct walk_ptr *p)
 {

@@ -50,6 +50,9 @@ static struct err *scan_amd64(const struct scan *s, uint64_t from, uint64_t to)
 	for (uint64_t i = from; i < to && i + 4 <= s->len; i++) {
 		uint64_t end = s->addr + i + 4 + (uint64_t)(int64_t)(int32_t)word32(s, i);
 
+		/* ModRM with mod 0 and rm 5: an address relative to the instruction's end */
+		if (!i || (s->code[i - 1] & 0xc7) != 5)
+			continue;
 		if (end - s->lo + 4 > s->hi - s->lo + 4)
 			continue;
 		for (size_t k = 0; k < sizeof(behind); k++)

@@ -240,7 +240,7 @@ static void names(void **state)
 		check_name(&s, fake_node(&s.f, NODE_SECOND) + 4, PASS_VARIABLES, "main.second");
 		check_name(&s, fake_node(&s.f, NODE_ALLGS), PASS_RUNTIME, "runtime.allgs");
 		check_name(&s, fake_node(&s.f, NODE_ALLP), PASS_RUNTIME, "runtime.allp");
-		check_name(&s, fake_node(&s.f, NODE_LOCAL), PASS_GOROUTINES_UNLABELLED, NULL);
+		check_name(&s, fake_node(&s.f, NODE_LOCAL), PASS_GOROUTINES, NULL);
 		check_name(&s, fake_node(&s.f, NODE_REGISTER), PASS_GOROUTINES_GUESSED, NULL);
 		check_name(&s, fake_node(&s.f, NODE_GUESSED), PASS_GOROUTINES_GUESSED, NULL);
 		check_name(&s, fake_node(&s.f, NODE_QUEUED), PASS_SPECIALS,
