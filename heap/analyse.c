@@ -13,6 +13,7 @@
 #include "heap/profile/profile_bound.h"
 #include "heap/report/account_heap.h"
 #include "heap/report/goroutine_heap.h"
+#include "heap/runtime/find.h"
 
 DEFINE_CLEANUP(types_destroy, struct types *)
 
@@ -250,6 +251,8 @@ static struct err *find_roots(struct captured *c)
 	for (size_t i = 0; i < c->stacks.gs.n; i++)
 		TRY(scan_stack(c, i));
 	TRY(roots_collect(&c->proc, &c->spans, &c->masks, &c->roots));
+	if (!c->proc.var.waitReasons)
+		TRY(find_wait_reasons(&c->proc, &c->spans));
 	return find_scheduler(c);
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "heap/mark/borrow.h"
 #include "heap/mark/frame.h"
@@ -494,6 +495,53 @@ struct err *edge_at_index(struct places *p, const struct edge *e, struct go_type
 	*slot = p->edges.n + 1;
 	TRY(frames_add_element(p, &out, elem, index));
 	TRY(edge_copy(p, e, what, &d, &out));
+	TRY(edge_finish(p, d, &out));
+	*ret = d;
+	return NULL;
+}
+
+/* What an object with this place is, as a type; false: it has no type. */
+static struct err *place_type_name(const struct place *pl, struct buf *out, bool *known)
+{
+	*known = pl->type && !pl->type->closure;
+	if (!*known)
+		return NULL;
+	switch (pl->mode) {
+	case PLACE_TILE:
+		TRY(buf_addstr(out, "[]"));
+		break;
+	case PLACE_ONE:
+		TRY(buf_addstr(out, "*"));
+		break;
+	default: /* of the runtime's: by the map or channel it is of */
+		break;
+	}
+	return buf_addstr(out, pl->type->name);
+}
+
+struct err *edge_to_place(struct places *p, const struct edge *e, uint32_t place,
+			  const struct edge **ret)
+{
+	_cleanup_vec_ struct frames out = VEC_INIT;
+	_cleanup_buf_ struct buf name = BUF_INIT;
+	uint64_t what = (uint64_t)place << 8 | 0xff, *slot;
+	struct edge *d;
+	bool known;
+
+	*ret = e;
+	TRY(place_type_name(&p->v.v[place], &name, &known));
+	if (!known)
+		return NULL;
+	TRY(derived_slot(p, e, what, &slot));
+	if (*slot) {
+		*ret = p->edges.v[*slot - 1];
+		return NULL;
+	}
+	*slot = p->edges.n + 1;
+	TRY(edge_copy(p, e, what, &d, &out));
+	out.n = 0;
+	d->unnamed = false;
+	TRY(frames_add_unknown(p, &out, (const char *)name.data, p->v.v[place].type));
 	TRY(edge_finish(p, d, &out));
 	*ret = d;
 	return NULL;

@@ -57,6 +57,11 @@ struct seen {
 ERR_MUST_CHECK struct err *edge_seen(struct places *p, const struct edge *e, const struct seen *s,
 				     const struct edge **ret);
 
+/* e, which says nothing of what it leads to, where the object there is known to have this place:
+ * its step is "$sub_objects$ (T)". */
+ERR_MUST_CHECK struct err *edge_to_place(struct places *p, const struct edge *e, uint32_t place,
+					 const struct edge **ret);
+
 /*
  * What the pointer `value` in the word at `addr` says of the object it leads to, slot `index` of
  * sp: a place (0 if nothing), and what was seen on the way.

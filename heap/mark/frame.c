@@ -146,6 +146,20 @@ struct err *frames_add_element(struct places *p, struct frames *out, struct go_t
 	return frames_push(p, out, known && *known ? known : "[]", elem, known ? !*known : inside);
 }
 
+struct err *frames_add_unknown(struct places *p, struct frames *out, const char *name,
+			       struct go_type *t)
+{
+	struct frame f = { .text = FRAME_HIDDEN };
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	TRY(fold_type(p, t, &f.type));
+	TRY(buf_addstr(&text, "$sub_objects$ ("));
+	TRY(add_type(p, name, &text));
+	TRY(buf_addstr(&text, ")"));
+	TRY(frame_plain(p, (const char *)text.data, &f.text));
+	return vec_push(out, f);
+}
+
 struct err *frames_add_text(struct places *p, struct frames *out, const char *text)
 {
 	struct frame f = { 0 };

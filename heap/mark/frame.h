@@ -38,6 +38,9 @@ ERR_MUST_CHECK struct err *frames_add_field(struct places *p, struct frames *out
 /* An element of an array or a slice. */
 ERR_MUST_CHECK struct err *frames_add_element(struct places *p, struct frames *out,
 					      struct go_type *elem, int64_t index);
+/* "$sub_objects$ (NAME)": nothing is known of the step, but what is there. */
+ERR_MUST_CHECK struct err *frames_add_unknown(struct places *p, struct frames *out,
+					      const char *name, struct go_type *t);
 ERR_MUST_CHECK struct err *frames_add_text(struct places *p, struct frames *out, const char *text);
 /* The function whose closure is there. */
 ERR_MUST_CHECK struct err *frames_add_closure(struct places *p, struct frames *out,

@@ -257,12 +257,30 @@ static bool is_borrowed(const struct naming *n, const struct walk_ptr *p, const 
 			      &m->places->v.v[mark_place(m, p->sp->first_scan + p->index)]);
 }
 
+/* The step from a root of unknown type: what is there may be known. */
+static struct err *name_untyped(struct naming *n, const struct walk_ptr *p, uint32_t root,
+				uint32_t *node)
+{
+	struct places *ps = n->m->places;
+	const char *closure = closure_at(n, p);
+	const struct edge *e;
+	int64_t index;
+
+	*node = root;
+	if (closure)
+		return child_str(n, root, closure, node);
+	if (!ps->fold || p->sp->ptrs == SPAN_NOSCAN)
+		return NULL;
+	TRY(edge_get(ps, 0, 0, &e, &index));
+	TRY(edge_to_place(ps, e, mark_place(n->m, p->sp->first_scan + p->index), &e));
+	return e->unnamed ? NULL : step(n, root, e, node);
+}
+
 static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, const struct edge *e,
 			       uint32_t *node)
 {
 	const struct mark_root *r = &n->m->roots[p->root];
 	const struct func *f = NULL;
-	const char *closure;
 	uint32_t place;
 
 	TRY(root_node(n, p->root, node));
@@ -270,10 +288,8 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, const
 		TRY(func_resolve(n->m->places, r->r.value, p->sp, p->index, &place, &f));
 		return f ? child_str(n, *node, f->name, node) : NULL;
 	}
-	if (!e) {
-		closure = closure_at(n, p);
-		return closure ? child_str(n, *node, closure, node) : NULL;
-	}
+	if (!e)
+		return name_untyped(n, p, *node, node);
 	TRY(edge_of_contents(n, p, &e));
 	return e->unnamed ? NULL : step(n, *node, e, node);
 }
@@ -289,6 +305,9 @@ static struct err *name_held(struct naming *n, const struct walk_ptr *p, const s
 		closure = closure_at(n, p);
 		if (closure)
 			return child_str(n, p->tag, closure, node);
+		if (ps->fold && p->sp->ptrs != SPAN_NOSCAN)
+			TRY(edge_to_place(ps, e, mark_place(n->m, p->sp->first_scan + p->index),
+					  &e));
 	}
 	if (index >= 0 && !ps->fold)
 		TRY(edge_at_index(ps, e, ps->v.v[mark_place(n->m, p->holder)].type, index, &e));

@@ -23,4 +23,7 @@ ERR_MUST_CHECK struct err *find_vars(struct proc *p, const struct spans *s);
 ERR_MUST_CHECK struct err *find_plan_vars(struct proc *p, const struct spans *s,
 					  struct ranges *want);
 
+/* waitReasons, for the names of what goroutines wait for; it stays 0 where it is not found. */
+ERR_MUST_CHECK struct err *find_wait_reasons(struct proc *p, const struct spans *s);
+
 #endif

@@ -327,3 +327,15 @@ def test_stripped(stub, arch):
         prof = profile(p.target, exe, "--until", "main.ready", timeout=150)
     check(re.match(r"\.(data|bss|noptrdata|noptrbss)\+0x[0-9a-f]+ \(main\.(newStore|main)\);main\.newStore\.func1", biggest(prof)),
           biggest(prof))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_stripped_contents(stub):
+    """What an object says of itself names the step to it; what goroutines wait for has its name."""
+    p = Prog([build("nest", flags=["-ldflags=-s -w"], tag="-stripped")])
+    prof = profile(stub.target, p.exe, "--goroutines", "-p", p.pid)
+    assert bytes_below(prof, r"\$sub_objects\$ \(\[\]interface \{\}\);\[\]\. \(any = map\[string\]interface \{\}\)$") > 0
+    assert bytes_below(prof, r"Users\. \(\*main\.Cache\[string,\*main\.User\]\)") > 0
+    assert "waiting, reason" not in prof.text
+    assert re.search(r"goroutines? .*\b(sleep|select|chan receive|force gc|GC worker)", prof.text), prof.text
