@@ -17,6 +17,13 @@ static bool runtime_variable(const char *name)
 	       !strcmp(name, "sync.allPools") || !strcmp(name, "sync.oldPools");
 }
 
+/* Each assertion to an interface type, and each such switch, has a cache of the runtime's
+ * (cmd/compile/internal/ssagen, since 1.22). */
+static bool is_assert_cache(const char *name)
+{
+	return strstr(name, "..typeAssert.") || strstr(name, "..interfaceSwitch.");
+}
+
 static int symbol_cmp(const void *a, const void *b)
 {
 	const struct symbol *x = a, *y = b;
@@ -131,6 +138,8 @@ struct err *name_variable(struct namer *n, struct mark_root *r)
 		r->label = found_variable(&n->h->proc, r->r.addr);
 		if (!r->label)
 			TRY(symbol_label(n, r->r.addr, &r->label));
+		if (is_assert_cache(r->label))
+			r->label = "runtime.typeAssert";
 		if (runtime_variable(r->label))
 			r->pass = PASS_RUNTIME;
 		return NULL;
