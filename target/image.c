@@ -154,6 +154,11 @@ void image_touch(const struct image *img, const void *p)
 		}
 }
 
+void image_set_purpose(struct image *img, const char *purpose)
+{
+	img->purpose = purpose;
+}
+
 struct image_stats image_stats(const struct image *img)
 {
 	return img->stats;

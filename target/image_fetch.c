@@ -296,7 +296,8 @@ static struct err *image_fetch(struct image *img, struct fetch *f)
 	err = fetch_todo(img, f);
 	if (img->stats.fetches < IMAGE_ROUNDS)
 		img->stats.rounds[img->stats.fetches] =
-			(struct image_round){ img->stats.planned, clock_now_ns() - start };
+			(struct image_round){ img->stats.planned, clock_now_ns() - start,
+					      img->purpose };
 	img->stats.fetches++;
 	return err;
 }

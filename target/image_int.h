@@ -22,6 +22,7 @@ struct image {
 	/* Sorted: what guesses missed.  What was read of it since is among the pieces. */
 	struct ranges missed;
 	struct image_stats stats;
+	const char *purpose; /* of the current fetches; NULL: not told */
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */
 	bool thrifty;

@@ -185,6 +185,7 @@ enum { IMAGE_ROUNDS = 40 };
 /* One fetch: bytes asked for, and how long it took. */
 struct image_round {
 	uint64_t bytes, ns;
+	const char *purpose; /* from image_set_purpose() */
 };
 
 struct image_stats {
@@ -202,6 +203,8 @@ struct image_stats {
 	struct image_round rounds[IMAGE_ROUNDS]; /* the first of the fetches */
 };
 struct image_stats image_stats(const struct image *img);
+/* What the fetches from now on are for, in the statistics; borrowed for the image's life. */
+void image_set_purpose(struct image *img, const char *purpose);
 
 /* ------------------------------------------------------------------ targets */
 

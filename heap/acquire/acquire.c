@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/buf.h"
 #include "heap/acquire/acquire_int.h"
 #include "rsp/rsp.h"
 #include "target/core.h"
@@ -58,17 +59,17 @@ static struct err *wire_details(struct acquire *a)
 static struct err *image_details(struct acquire *a)
 {
 	const struct image_stats is = image_stats(a->img);
-	char rounds[IMAGE_ROUNDS * 32] = "";
-	size_t n = 0;
+	_cleanup_buf_ struct buf rounds = BUF_INIT;
 
 	TRY(report_detail(a->report, "plan: %.1f MB needed, %.1f MB asked for: %.3f of it",
 			  (double)is.needed / 1e6, (double)is.asked / 1e6,
 			  is.needed ? (double)is.asked / (double)is.needed : 0));
 	for (uint64_t i = 0; i < is.fetches && i < IMAGE_ROUNDS; i++)
-		n += (size_t)snprintf(rounds + n, sizeof(rounds) - n, "%s%.2f MB %.1f ms",
-				      i ? ", " : "", (double)is.rounds[i].bytes / 1e6,
-				      (double)is.rounds[i].ns / 1e6);
-	return report_detail(a->report, "rounds of the last stop: %s", rounds);
+		TRY(buf_addf(&rounds, "%s%s %.2f MB %.1f ms", i ? ", " : "",
+			     is.rounds[i].purpose ? is.rounds[i].purpose : "other",
+			     (double)is.rounds[i].bytes / 1e6, (double)is.rounds[i].ns / 1e6));
+	return report_detail(a->report, "rounds of the last stop: %s",
+			     rounds.len ? (const char *)rounds.data : "none");
 }
 
 struct err *acquire_details(struct acquire *a)

@@ -346,6 +346,7 @@ static struct err *capture_steps_run(struct capture *k)
 	for (size_t i = 0; i < sizeof(capture_steps) / sizeof(*capture_steps); i++) {
 		const struct capture_step *s = &capture_steps[i];
 
+		image_set_purpose(k->c->proc.img, s->name);
 		TRY(err_wrapf(capture_step(k, s), "%s", s->name));
 		if (k->u->why && (!k->last || s->vital))
 			return NULL;
