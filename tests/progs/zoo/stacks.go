@@ -254,7 +254,7 @@ func gorCond() {
 
 //go:noinline
 func gorLabels() {
-	s := payString("gorLabels", `(^runtime\.|(^|;)main\.gorLabels\b)`)
+	s := payString("gorLabels", `(^runtime\.|^\[goroutines\];|(^|;)main\.gorLabels\b)`)
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("key", s)))
 	s = ""
 	park()
