@@ -151,10 +151,11 @@ def test_stripped_names():
     """What is left without any debug file: functions, types that objects carry, maps by their groups, the runtime's variables."""
     p = start_zoo(tag="-stripped", flags=["-ldflags=-s -w"])
     prof = exact(p, p.exe, named=False)
-    for want in (r"^main\.gorDeep", r"^\.bss\+0x[0-9a-f]+;.*\$mapval\. \(main\.farVal\);data\. \(\[\]uint8\)$",
-                 r"^\.bss\+0x[0-9a-f]+;data\. \(\[\]uint8\)$", r";rcvr\. \(reflect\.Value\);data\. \(\[\]uint8\)$",
-                 r"main\.finalizerBlocks;data\. \(\[\]uint8\)$", r"^runtime\.SetFinalizer\.obj;referent\. ",
-                 r"^runtime\.allp;\[0\]\. \(\*runtime\.p\)", r"^runtime\.allm"):
+    unnamed = r"^\.bss\+0x[0-9a-f]+ \(main\.[\w.()*]+\);"
+    for want in (r"^main\.gorDeep", unnamed + r".*\$mapval\. \(main\.farVal\);data\. \(\[\]uint8\)$",
+                 unnamed + r"main\.shape\.area-fm;data\. \(\[\]uint8\)$", r";rcvr\. \(reflect\.Value = \*main\.holder\);data\. \(\[\]uint8\)$",
+                 r"main\.finalizerBlocks;\$sub_objects\$ \(\*main\.holder\);data\. \(\[\]uint8\)$", r"^runtime\.SetFinalizer\.obj;referent\. ",
+                 r"^runtime\.allp;\$sub_objects\$ \(\[\]\*runtime\.p\)", r"^runtime\.allm"):
         check(any(re.search(want, s) for s, _ in prof.stacks), "no path matches", want)
     check("--debug FILE" in prof.run.out, prof.run.out)
 
