@@ -75,6 +75,17 @@ ERR_MUST_CHECK struct err *func_resolve(struct places *p, uint64_t value, const 
 					uint32_t index, uint32_t *place,
 					const struct func **closure);
 
+/* As edge_resolve() for an interface's second word, where its value is of type dyn. */
+ERR_MUST_CHECK struct err *value_resolve(struct places *p, struct go_type *dyn, uint64_t addr,
+					 uint64_t value, const struct span *sp, uint32_t index,
+					 uint32_t *place);
+
+/* As edge_resolve() for a word of which nothing is known but the words before it, as many bytes as
+ * `room`: with them it may be an interface (untyped.c). */
+ERR_MUST_CHECK struct err *untyped_resolve(struct places *p, uint64_t addr, uint64_t room,
+					   uint64_t value, const struct span *sp, uint32_t index,
+					   uint32_t *place);
+
 /* The dynamic type of the interface of type t whose data word is at addr; NULL: nil or unknown. */
 ERR_MUST_CHECK struct err *iface_dynamic(struct places *p, const struct go_type *t, uint64_t addr,
 					 struct go_type **ret);

@@ -157,6 +157,18 @@ static bool seen_before(struct marking *k, const struct walk_ptr *p, const struc
 	return false;
 }
 
+/* Nothing is known of the word that p is in. A stack's words are left alone: they may be stale. */
+static bool is_untyped(const struct marking *k, const struct walk_ptr *p)
+{
+	const struct mark_root *root = &k->m->roots[p->root];
+
+	if (p->kept)
+		return false;
+	if (p->holder != WALK_ROOT)
+		return !k->place;
+	return !root->type && !root->func_value && root->r.frame == UINT32_MAX;
+}
+
 /*
  * What p says of the object it leads to: *place, 0 if nothing.  Folding wants to know all that is
  * ever seen behind interfaces and func values, also where the object's own place is settled.
@@ -172,6 +184,10 @@ static struct err *look(struct marking *k, const struct walk_ptr *p, const struc
 		return settled ? NULL :
 				 func_resolve(m->places, p->value, p->sp, p->index, place,
 					      &seen.closure);
+	if (!settled && is_untyped(k, p))
+		return untyped_resolve(m->places, p->addr,
+				       p->holder == WALK_ROOT ? UINT64_MAX : p->off, p->value,
+				       p->sp, p->index, place);
 	if (!e || (settled && (!e->varies || !m->places->fold || seen_before(k, p, e))))
 		return NULL;
 	TRY(edge_resolve(m->places, e, p->addr, p->value, p->sp, p->index, place, &seen));

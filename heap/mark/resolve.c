@@ -287,6 +287,17 @@ static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t le
 	}
 }
 
+struct err *value_resolve(struct places *p, struct go_type *dyn, uint64_t addr, uint64_t value,
+			  const struct span *sp, uint32_t index, uint32_t *place)
+{
+	struct seen seen = { 0 };
+
+	*place = 0;
+	if (!dyn->direct)
+		return place_pointee(p, dyn, value, sp, index, place);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, &seen, 0);
+}
+
 /* A map's dirPtr leads to its one group, or to a directory where dirLen is not 0. */
 static enum place_mode mode_of_dir(const struct proc *p, uint64_t addr, enum place_mode mode)
 {

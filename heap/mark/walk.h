@@ -141,7 +141,7 @@ static inline enum walk_state walk_state(const struct walk *w, const struct walk
 	id = p->sp->first_id + p->index;
 	if (w->seen[id >> 3] >> (id & 7) & 1)
 		return WALK_SEEN;
-	/* PASS_OWN enters goroutines by their roots; their ms and ps are runtime.allm's and .allp's. */
+	/* PASS_OWN enters goroutines by their roots: ms and ps are runtime.allm's and allp's */
 	if (p->sp->scheduler &&
 	    (w->pass < PASS_OWN || (w->pass == PASS_OWN && p->holder != WALK_ROOT)) &&
 	    map64_get(&w->h->scheduler, id))

@@ -48,15 +48,6 @@ struct err *find_plan_table(struct proc *p, const struct spans *s, uint64_t addr
 	return vec_push(want, ((struct range){ table, (2 + size) * p->fmt.word }));
 }
 
-static bool in_types(const struct proc *p, uint64_t v)
-{
-	for (size_t i = 0; i < p->modules.v.n; i++)
-		if (v - p->modules.v.v[i].types <
-		    p->modules.v.v[i].etypes - p->modules.v.v[i].types)
-			return true;
-	return false;
-}
-
 /* As many entries as it says; those at hand (the linker's) are of types in a module. */
 static bool test_itab_table(struct proc *p, const struct spans *s, uint64_t addr)
 {
@@ -72,7 +63,7 @@ static bool test_itab_table(struct proc *p, const struct spans *s, uint64_t addr
 		n++;
 		if (!proc_try_word(p, v + layout_off(&p->layout, L_itab_type), &type))
 			continue;
-		if (!in_types(p, type))
+		if (!modules_have_type(&p->modules, type))
 			return false;
 		known++;
 	}

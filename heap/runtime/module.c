@@ -139,6 +139,14 @@ void modules_deinit(struct modules *m)
 	arena_deinit(&m->arena);
 }
 
+bool modules_have_type(const struct modules *m, uint64_t addr)
+{
+	for (size_t i = 0; i < m->v.n; i++)
+		if (addr - m->v.v[i].types < m->v.v[i].etypes - m->v.v[i].types)
+			return true;
+	return false;
+}
+
 /* ------------------------------------------------------------------ text */
 
 /* pc's place in the module's text, as an offset: through textsectmap where there are several

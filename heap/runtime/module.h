@@ -109,6 +109,9 @@ struct pcinfo {
 ERR_MUST_CHECK struct err *modules_load(struct proc *p);
 void modules_deinit(struct modules *m);
 
+/* Is addr among the type descriptors of a module? */
+bool modules_have_type(const struct modules *m, uint64_t addr);
+
 /* A function of m by its name; *ret is NULL where it has none.  Reads through all of m's
  * functions. */
 ERR_MUST_CHECK struct err *func_named(struct proc *p, const struct module *m, const char *name,

@@ -335,7 +335,9 @@ def test_stripped_contents(stub):
     """What an object says of itself names the step to it; what goroutines wait for has its name."""
     p = Prog([build("nest", flags=["-ldflags=-s -w"], tag="-stripped")])
     prof = profile(stub.target, p.exe, "--goroutines", "-p", p.pid)
-    assert bytes_below(prof, r"\$sub_objects\$ \(\[\]interface \{\}\);\[\]\. \(any = map\[string\]interface \{\}\)$") > 0
-    assert bytes_below(prof, r"Users\. \(\*main\.Cache\[string,\*main\.User\]\)") > 0
+    assert bytes_below(prof, r"\$sub_objects\$ \(\*?\[\]interface \{\}\);\[\]\. \(any = map\[string\]interface \{\}\)$") > 0
+    assert bytes_below(prof, r"\(\*main\.Session\);Attrs\. \(sync\.Map\);\$mapval\. \(any = \*main\.Attr\)$") > 0
+    assert bytes_below(prof, r"\(\*main\.Cache\[string,\*main\.User\]\);.*;val\. \(\*main\.User\);Files\.") > 0
+    assert prof.totals["unnamed_bytes"] < 0.02 * prof.totals["live_bytes"], prof.totals
     assert "waiting, reason" not in prof.text
     assert re.search(r"goroutines? .*\b(sleep|select|chan receive|force gc|GC worker)", prof.text), prof.text

@@ -265,6 +265,39 @@ static void scheduler_comes_last(void **state)
 	}
 }
 
+/* In objects of unknown type an interface shows its type; a reflect.Type, of which the second word
+ * is a descriptor too, is not taken for the first word of another. */
+static void untyped_interfaces(void **state)
+{
+	for (size_t e = 0; e < fake_neras; e++) {
+		for (int is_type = 0; is_type < 2; is_type++) {
+			struct run x;
+			struct fake *f = &x.f;
+			uint64_t word, node;
+
+			fake_make(f, &fake_eras[e]);
+			word = f->fmt.word;
+			node = f->spans[FAKE_NODES].elemsize;
+			if (is_type)
+				fake_word(f, fake_node(f, NODE_ROOT), f->types[FAKE_T_PNODE]);
+			fake_word(f, fake_node(f, NODE_ROOT) + word, f->types[FAKE_T_NODE]);
+			fake_word(f, fake_node(f, NODE_ROOT) + 2 * word,
+				  fake_node(f, NODE_GARBAGE));
+			fake_word(f, fake_node(f, NODE_GARBAGE), fake_node(f, NODE_LATE));
+			run(&x, false, 100);
+			if (is_type) {
+				check_node(&x, ".data+0x0|$sub_objects$", 2, 2 * node);
+				assert_null(node_at(&x.p,
+						    ".data+0x0|$sub_objects$|next. (*main.node)"));
+			} else {
+				check_node(&x, ".data+0x0|$sub_objects$|next. (*main.node)", 1,
+					   node);
+			}
+			run_end(&x);
+		}
+	}
+}
+
 /* A descriptor that cannot be read: what hangs on the object is lost, and that is counted. */
 static void unreadable_types(void **state)
 {
@@ -296,6 +329,7 @@ int main(void)
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(pointers_into_nowhere),
 		cmocka_unit_test(scheduler_comes_last),
+		cmocka_unit_test(untyped_interfaces),
 		cmocka_unit_test(unreadable_types),
 	};
 
