@@ -28,7 +28,7 @@ WARN := -Wall -Wextra -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -
 ifeq ($(DEVELOPER),1)
 WARN += -Werror
 endif
-# Against what a hostile stub or file may find: measured to cost nothing (docs/PERFORMANCE.md).
+# Against what a hostile stub or file may find: it costs 0 to 2 % of CPU (docs/PERFORMANCE.md).
 HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 HARDEN_LD := -pie -Wl,-z,relro,-z,now
 ifneq ($(SANITIZE),)
