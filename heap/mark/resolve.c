@@ -199,6 +199,16 @@ static void see_type(struct seen *seen, struct go_type *dyn, bool any)
 	seen->any = any;
 }
 
+/* A word that is a value of type dyn (direct), or a pointer to one. */
+static struct err *resolve_value(struct places *p, struct go_type *dyn, bool direct, uint64_t addr,
+				 uint64_t value, const struct span *sp, uint32_t index,
+				 uint32_t *place, struct seen *seen, int depth)
+{
+	if (!direct)
+		return place_pointee(p, dyn, value, sp, index, place);
+	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, seen, depth + 1);
+}
+
 /* An interface's data word: its value, or a pointer to it. */
 static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t addr, uint64_t value,
 				 const struct span *sp, uint32_t index, uint32_t *place,
@@ -210,9 +220,7 @@ static struct err *resolve_iface(struct places *p, struct go_type *t, uint64_t a
 	if (!dyn)
 		return NULL;
 	see_type(seen, dyn, t->kind != KIND_INTERFACE || t->is_iface_empty);
-	if (!dyn->direct)
-		return place_pointee(p, dyn, value, sp, index, place);
-	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, seen, depth + 1);
+	return resolve_value(p, dyn, dyn->direct, addr, value, sp, index, place, seen, depth);
 }
 
 /* reflect.Value {typ_, ptr, flag}: ptr is the value itself only if it is pointer-shaped and not
@@ -233,9 +241,8 @@ static struct err *resolve_reflect(struct places *p, uint64_t addr, uint64_t val
 	if (!dyn)
 		return NULL;
 	see_type(seen, dyn, true);
-	if (!dyn->direct || flag & FLAG_INDIR)
-		return place_pointee(p, dyn, value, sp, index, place);
-	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, seen, depth + 1);
+	return resolve_value(p, dyn, dyn->direct && !(flag & FLAG_INDIR), addr, value, sp, index,
+			     place, seen, depth);
 }
 
 static struct err *resolve_leaf(struct places *p, struct go_type *t, uint64_t leaf_off,
@@ -293,9 +300,7 @@ struct err *value_resolve(struct places *p, struct go_type *dyn, uint64_t addr, 
 	struct seen seen = { 0 };
 
 	*place = 0;
-	if (!dyn->direct)
-		return place_pointee(p, dyn, value, sp, index, place);
-	return resolve_leaf(p, dyn, 0, addr, value, sp, index, place, &seen, 0);
+	return resolve_value(p, dyn, dyn->direct, addr, value, sp, index, place, &seen, 0);
 }
 
 /* A map's dirPtr leads to its one group, or to a directory where dirLen is not 0. */

@@ -37,13 +37,10 @@ def promises(lines):
     return out
 
 
-ADDS_UP = re.compile(r"main\.(main|bad|sumOf)(;|$)")
-
-
 def check_promises(proms, stacks):
     """Complaints about a profile of zoo, one per line; none if it is right."""
     bad = []
-    explained, added = set(), set()
+    explained = set()
     for verb, name, n, pattern in proms:
         if verb == "gone":
             continue
@@ -54,13 +51,6 @@ def check_promises(proms, stacks):
             good = hits if n <= sum(stacks[i][1] for i in hits) < n + PAGE else []
         if good:
             explained.update(good)
-            continue
-        # What only the runtime knows of has a frame's word for an owner while zoo adds it up, in a process that was not stopped
-        # at a safepoint: one payload at most.
-        adding = [i for i, (s, k) in enumerate(stacks) if ADDS_UP.match(s) and n <= k < n + PAGE]
-        if adding and pattern.startswith(r"^runtime\.") and not added:
-            explained.update(adding)
-            added.update(adding)
             continue
         else_ = [s for s, k in stacks if n <= k < n + PAGE]
         bad.append(f"{name}: {n} bytes are not under /{pattern}/"

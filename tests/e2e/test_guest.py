@@ -24,7 +24,7 @@ def exact(guest, ns, exe, *args, named=0.01):
     prof = profile(guest.target, exe, "-v", *args)
     bad = check_promises(promises(guest.lines(ns[0])), prof.stacks)
     # Caught while it adds up a payload (with -tick: most of the time, in an emulator), main() is a root of that one, too.
-    adding = [b for b in bad if "so many are under ['runtime.main;main.main" in b]
+    adding = [b for b in bad if "so many are under ['main.main" in b]
     bad = [b for b in bad if b not in adding] if len(adding) == 1 else bad
     heaps = {n: int(next(l for l in guest.lines(n) if l.startswith("heapalloc ")).split()[1]) for n in ns}
     n = min(ns, key=lambda n: abs(heaps[n] - prof.total))

@@ -1,3 +1,4 @@
+/* The wire of the tests' own stub, and the answers that all of its faults share. */
 #include "tests/stub/stub.h"
 
 #include <arpa/inet.h>
