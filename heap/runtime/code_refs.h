@@ -17,6 +17,7 @@
 struct code_ref {
 	uint64_t pc;     /* somewhere in the instruction */
 	uint64_t target; /* the address */
+	bool store;      /* the instruction writes there, as far as it can be told */
 };
 
 /* What is called for each; an error ends the scan. */

@@ -329,6 +329,87 @@ def test_stripped(stub, arch):
           biggest(prof))
 
 
+OWN_VARIABLES = {
+    "alpha/alpha.go": """package alpha
+
+// Shared is used by others only.
+var Shared = map[string][]byte{"one": make([]byte, 1)}
+""",
+    "beta/beta.go": """package beta
+
+type store struct{ name string; pad [7]int; rows map[int][]byte }
+
+var defaultStore store
+
+// Default is what others know of defaultStore.
+var Default = &defaultStore
+
+//go:noinline
+func Add(n int, b []byte) { Default.add(n, b) }
+
+func (s *store) add(n int, b []byte) {
+	if s.rows == nil {
+		s.rows = map[int][]byte{}
+	}
+	s.rows[n] = b
+}
+""",
+    "delta/delta.go": """package delta
+
+import "program/alpha"
+
+type Registry struct{ Rows [][]byte }
+
+//go:noinline
+func newRegistry() *Registry { return &Registry{} }
+
+var Main = newRegistry()
+
+//go:noinline
+func Look() int { return len(alpha.Shared) + len(Main.Rows) }
+""",
+    "main.go": HEAD.replace('"time"', '"time"\n\n\t"program/alpha"\n\t"program/beta"\n\t"program/delta"') + """
+//go:noinline
+func fill() {
+	alpha.Shared["two"] = make([]byte, 1<<20)
+	beta.Add(1, make([]byte, 2<<20))
+	delta.Main.Rows = append(delta.Main.Rows, make([]byte, 4<<20))
+}
+
+//go:noinline
+func look() int { return len(alpha.Shared) + len(delta.Main.Rows) + delta.Look() }
+
+func main() {
+	fill()
+	fmt.Println(look())
+	ready()
+}
+""",
+}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("arch", ["amd64", "arm64", "s390x", "riscv64", "ppc64le", "mips", "386"])
+def test_stripped_package(stub, arch):
+    """A variable that others use more belongs to the package that initializes it, or whose variable leads there."""
+    src = tmpdir()
+    for name, body in {"go.mod": "module program\n\ngo 1.21\n", **OWN_VARIABLES}.items():
+        os.makedirs(os.path.dirname(f"{src}/{name}"), exist_ok=True)
+        with open(f"{src}/{name}", "w") as f:
+            f.write(body)
+    exe = go_build(src, f"{src}/exe", "-ldflags=-s -w", CGO_ENABLED="0", GOARCH=arch)
+    if arch == "amd64":
+        p = Prog([exe])
+        prof = profile(stub.target, p.exe, "-p", p.pid)
+    else:
+        from stubs import QemuUser, cpu
+        p = QemuUser(arch, exe, options=cpu(arch, GO_VERSION))
+        prof = profile(p.target, exe, "--until", "main.ready", timeout=150)
+    for package, size in ("alpha", 1 << 20), ("beta", 2 << 20), ("delta", 4 << 20):
+        held = bytes_below(prof, rf"^\.\w+\+0x[0-9a-f]+ \({package}\.")
+        assert size <= held < size + 65536, (package, held, sorted((n, s) for s, n in prof.stacks)[-8:])
+
 @pytest.mark.timeout(180)
 @pytest.mark.needs("gdbserver")
 def test_stripped_contents(stub):
