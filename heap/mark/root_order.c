@@ -3,14 +3,16 @@
  * only borrow it.
  *
  *	package variables, by address
- *	locals whose name one goroutine alone has: the oldest goroutine first
+ *	locals whose name one goroutine alone has: the oldest goroutine first; those that are one
+ *	of a kind, by the function that they began with, before others
  *	other locals: the program's packages before others, outer frames before inner ones
  *	borrowed references (name.c), which are no roots
  *	slots without a variable, the runtime's frames, guessed words
  *	finalizers, cleanups, queues; timers; goroutines' own structures; the runtime
  *
  * A server's own goroutine (run, loop, serve) has names that no other has, and is older than those
- * that serve one request each with what belongs to it.
+ * that serve one request each with what belongs to it.  A request that happens to be in a function
+ * in which no other is just now is of the others' kind.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +39,65 @@ static uint64_t name_key(const char *name)
 	return hash_str(name, strlen(name));
 }
 
-/* Where the goroutine is, and how far from its outermost frame; by_label: who has a label. */
-static struct err *place_in_goroutine(struct namer *n, struct mark_root *r, struct map64 *by_label)
+struct crowds {
+	struct map64 by_label; /* which goroutine has a local of this label: one, or SEVERAL */
+	struct map64 kinds;    /* the functions with which goroutines of a kind began */
+};
+
+static void crowds_deinit(struct crowds *c)
+{
+	map64_deinit(&c->by_label);
+	map64_deinit(&c->kinds);
+}
+
+/* "f.gowrap1", "f.func2·dwrap·1" (before 1.22): what a go statement with arguments makes. */
+static bool is_wrapper(const struct func *f)
+{
+	return strstr(f->name, ".gowrap") || strstr(f->name, "dwrap\302\267");
+}
+
+/* The functions that a goroutine began with: those of its outermost two frames before
+ * runtime.goexit, NULL where there are less. */
+static void began_with(const struct stacks *s, const struct goroutine *g, const struct func *f[2])
+{
+	size_t n = 0;
+
+	f[0] = f[1] = NULL;
+	for (uint32_t i = g->first_frame + g->nframes; i-- > g->first_frame && n < 2;) {
+		const struct func *at = s->frames.v[i].func;
+
+		if ((n || !at->in_runtime) && !is_wrapper(at))
+			f[n++] = at;
+	}
+}
+
+/*
+ * Goroutines are of a kind if some that began with one function went on to the same second one: a
+ * server's, most of which wait for the next request.  What starts functions of all kinds
+ * (golang.org/x/sync/errgroup) does not make them one.
+ */
+static struct err *count_kinds(const struct stacks *s, struct crowds *c)
+{
+	_cleanup_(map64_deinit) struct map64 pairs = MAP64_INIT;
+	const struct func *f[2];
+
+	for (size_t i = 0; i < s->gs.n; i++) {
+		uint64_t key, *slot;
+		bool is_new;
+
+		began_with(s, &s->gs.v[i], f);
+		if (!f[0])
+			continue;
+		key = hash64(f[0]->entry) ^ (f[1] ? f[1]->entry : 0);
+		TRY(map64_put(&pairs, key, 0, &slot, &is_new));
+		if (!is_new)
+			TRY(map64_put(&c->kinds, f[0]->entry, 0, &slot, NULL));
+	}
+	return NULL;
+}
+
+/* Where the goroutine is, and how far from its outermost frame. */
+static struct err *place_in_goroutine(struct namer *n, struct mark_root *r, struct crowds *c)
 {
 	const struct stacks *s = &n->h->stacks;
 	const struct gframe *f;
@@ -60,14 +119,24 @@ static struct err *place_in_goroutine(struct namer *n, struct mark_root *r, stru
 	r->foreign = r->layer < LAYER_MAIN;
 	if (!local_name(n, r))
 		return NULL;
-	TRY(map64_put(by_label, name_key(local_name(n, r)), f->g, &slot, &is_new));
+	TRY(map64_put(&c->by_label, name_key(local_name(n, r)), f->g, &slot, &is_new));
 	if (*slot != f->g)
 		*slot = SEVERAL;
 	return NULL;
 }
 
+/* Of a slot of a stack. */
+static bool one_of_a_kind(const struct namer *n, const struct mark_root *r, const struct crowds *c)
+{
+	const struct stacks *s = &n->h->stacks;
+	const struct func *f[2];
+
+	began_with(s, &s->gs.v[s->frames.v[r->r.frame].g], f);
+	return !f[0] || !map64_get(&c->kinds, f[0]->entry);
+}
+
 /* Locals whose name several goroutines have, and slots without a variable, come later. */
-static void pass_of_local(const struct namer *n, struct mark_root *r, const struct map64 *by_label)
+static void pass_of_local(const struct namer *n, struct mark_root *r, const struct crowds *c)
 {
 	const char *name = local_name(n, r);
 
@@ -75,8 +144,10 @@ static void pass_of_local(const struct namer *n, struct mark_root *r, const stru
 		return;
 	if (!name)
 		r->pass = PASS_GOROUTINES_UNLABELLED;
-	else if (*map64_get(by_label, name_key(name)) == SEVERAL)
+	else if (*map64_get(&c->by_label, name_key(name)) == SEVERAL)
 		r->pass = PASS_GOROUTINES_MANY;
+	else if (!one_of_a_kind(n, r, c))
+		r->pass = PASS_GOROUTINES_KIND;
 }
 
 #define COMPARE(a, b)                              \
@@ -95,7 +166,7 @@ static int root_cmp(const void *a, const void *b)
 		COMPARE(y->layer, x->layer);
 		COMPARE(x->outer, y->outer);
 	}
-	if (x->pass == PASS_GOROUTINES || x->pass == PASS_GOROUTINES_MANY) {
+	if (x->pass >= PASS_GOROUTINES && x->pass <= PASS_GOROUTINES_MANY) {
 		COMPARE(x->goid, y->goid);
 		COMPARE(x->outer, y->outer);
 	}
@@ -110,12 +181,13 @@ static int root_cmp(const void *a, const void *b)
 
 struct err *root_order(struct namer *n, struct mark_roots *roots)
 {
-	_cleanup_(map64_deinit) struct map64 by_label = MAP64_INIT;
+	_cleanup_(crowds_deinit) struct crowds c = { MAP64_INIT, MAP64_INIT };
 
+	TRY(count_kinds(&n->h->stacks, &c));
 	for (size_t i = 0; i < roots->n; i++)
-		TRY(place_in_goroutine(n, &roots->v[i], &by_label));
+		TRY(place_in_goroutine(n, &roots->v[i], &c));
 	for (size_t i = 0; i < roots->n; i++)
-		pass_of_local(n, &roots->v[i], &by_label);
+		pass_of_local(n, &roots->v[i], &c);
 	if (roots->n > 1)
 		qsort(roots->v, roots->n, sizeof(*roots->v), root_cmp);
 	return NULL;

@@ -14,7 +14,8 @@
 /* Roots are taken pass by pass (root_order.c). */
 enum mark_pass {
 	PASS_VARIABLES,
-	PASS_GOROUTINES,      /* locals, by a name that one goroutine alone has */
+	PASS_GOROUTINES,      /* locals, by a name that one goroutine alone has, of one of a kind */
+	PASS_GOROUTINES_KIND, /* the same, of goroutines of which there are several of a kind */
 	PASS_GOROUTINES_MANY, /* other locals */
 	PASS_BORROWED,        /* what naming has put off: walk_defer() */
 	PASS_GOROUTINES_UNLABELLED,

@@ -110,7 +110,7 @@ import (
 	"time"
 )
 
-var sink any
+var sink interface{}
 
 func ready() {
 	time.Sleep(300 * time.Millisecond)
@@ -192,6 +192,62 @@ def test_owner_before_borrower(stub):
     """A metric's closure reaches the storage on a shorter way than the goroutine that owns it."""
     prof = run_source(OWNER, stub)
     assert biggest(prof).startswith("main.(*storage).run.s;rows."), biggest(prof)
+
+
+REQUEST = HEAD + """
+type store struct{ rows map[int][]byte }
+type app struct{ store *store }
+type server struct{ app *app }
+
+//go:noinline
+func next(in chan int) int { return <-in }
+
+//go:noinline
+func transaction(tx *store, in chan int) {
+	n := next(in)
+	delete(tx.rows, n)
+}
+
+//go:noinline
+func serve(s *store, in chan int, busy bool) {
+	if busy {
+		transaction(s, in)
+		return
+	}
+	next(in)
+}
+
+//go:noinline
+func (s *server) loop() {
+	for i := 0; i < 8; i++ {
+		s := s.app.store
+		if i != 5 {
+			s = nil
+		}
+		go serve(s, make(chan int), i == 5)
+	}
+	ready()
+	fmt.Println(len(s.app.store.rows))
+}
+
+func main() {
+	s := &server{&app{&store{map[int][]byte{}}}}
+	for i := 0; i < 1000; i++ {
+		s.app.store.rows[i] = make([]byte, 10000)
+	}
+	go s.loop()
+	select {}
+}
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", releases(SOME))
+def test_owner_before_request(stub, version):
+    """A request that alone is in a function just now has a shorter way than the server's loop."""
+    prof = run_source(REQUEST, stub, version=version)
+    assert re.match(r"main\.\(\*server\)\.loop\.s;app\..*;store\..*;rows\.", biggest(prof)), biggest(prof)
 
 
 INTERIOR = HEAD + """
