@@ -28,6 +28,8 @@ static struct err *add_group(struct buf *b, const struct goroutine_group *g)
 	TRY(g->count == 1 ? buf_addf(b, "(%" PRIu64 ") ", g->goid) :
 			    buf_addf(b, "(the first is %" PRIu64 ") ", g->goid));
 	TRY(text_add_clean(b, g->state, false));
+	if (g->verdict == VERDICT_LEAKED)
+		TRY(buf_addstr(b, ", leaked"));
 	TRY(add_wait(b, g));
 	TRY(buf_addf(b, "; alone keep%s %s in %s object%s", g->count == 1 ? "s" : "",
 		     text_bytes(g->alone.bytes, bytes), text_count(g->alone.objects, n),
@@ -55,6 +57,9 @@ struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool
 		return NULL;
 	TRY(buf_addf(b, "\ngoroutines   %s groups of equal stacks, the innermost function first\n",
 		     text_count(r->groups.n, n)));
+	if (r->leaked)
+		TRY(buf_addf(b, "             %s leaked: nothing can wake %s\n",
+			     text_count(r->leaked, n), r->leaked == 1 ? "it" : "them"));
 	for (size_t i = 0; i < r->groups.n; i++) {
 		if (i >= SHOWN && !all)
 			left += r->groups.v[i].count;

@@ -13,11 +13,15 @@
 #include "base/vec.h"
 #include "heap/profile/account.h"
 
+/* Leaked: nothing can ever wake it (heap/report/leaked.c). */
+enum goroutine_verdict { VERDICT_RUNNING, VERDICT_WAITING, VERDICT_LEAKED };
+
 /* Goroutines with the same functions on their stacks, in the same state, made at the same place. */
 struct goroutine_group {
 	uint64_t count;
-	uint64_t goid;             /* the lowest */
-	const char *state;         /* "running", "chan receive", "in a system call" */
+	uint64_t goid;     /* the lowest */
+	const char *state; /* "running", "chan receive", "in a system call" */
+	enum goroutine_verdict verdict;
 	const char *const *frames; /* outermost first */
 	uint32_t nframes;
 	const char *created_by; /* NULL: nobody, or unknown */
@@ -44,6 +48,7 @@ struct finalizer_worker {
 
 struct goroutine_report {
 	bool grouped;                   /* groups were asked for */
+	uint64_t leaked;                /* goroutines, where grouped */
 	struct goroutine_groups groups; /* most objects alone first, then most goroutines */
 	VEC(struct finalizer_worker) workers;
 	struct arena arena;

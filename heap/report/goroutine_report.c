@@ -6,50 +6,33 @@
  */
 #include "heap/report/goroutine_heap.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	REASONS = 256, /* g.waitreason is a byte */
-	REASON_LEN = 64,
-};
+#include "heap/report/leaked.h"
 
 struct grouping {
 	struct captured *h;
 	struct goroutine_report *r;
 	uint64_t now;
-	const char *reasons[REASONS]; /* their names, each read when it is first needed */
-	struct map64 by_hash;         /* hash of state, creator and stack -> a group's index */
-	struct map64 of_g;            /* index of a goroutine -> index of its group */
+	struct waiting waiting;
+	struct leaked leaked;
+	struct map64 by_hash; /* hash of state, creator and stack -> a group's index */
+	struct map64 of_g;    /* index of a goroutine -> index of its group */
 };
 
 static void grouping_deinit(struct grouping *x)
 {
+	waiting_deinit(&x->waiting);
+	leaked_deinit(&x->leaked);
 	map64_deinit(&x->by_hash);
 	map64_deinit(&x->of_g);
 }
 
 /* ------------------------------------------------------------------ states */
 
-/* runtime.waitReasonStrings[reason]; the number where there are no symbols. */
-static const char *wait_reason(const struct proc *p, uint64_t reason, struct arena *arena)
-{
-	uint64_t at = p->var.waitReasons + reason * 2 * p->fmt.word, ptr, len;
-	const uint8_t *s;
-
-	if (!p->var.waitReasons || !proc_try_word(p, at, &ptr) ||
-	    !proc_try_word(p, at + p->fmt.word, &len) || len > REASON_LEN ||
-	    !(s = image_ptr(p->img, ptr, len, NULL)))
-		return arena_printf(arena, "waiting, reason %" PRIu64, reason);
-	return len ? arena_printf(arena, "%.*s", (int)len, (const char *)s) : "waiting";
-}
-
 static const char *state_name(struct grouping *x, const struct goroutine *g)
 {
-	const struct proc *p = &x->h->proc;
-	uint64_t reason;
-
 	switch (g->status) {
 	case G_RUNNABLE:
 		return "runnable";
@@ -58,17 +41,12 @@ static const char *state_name(struct grouping *x, const struct goroutine *g)
 	case G_SYSCALL:
 		return "in a system call";
 	case G_WAITING:
-		if (!proc_get_try(p, g->addr, L_g_waitreason, &reason) || reason >= REASONS)
-			return "waiting";
-		if (!x->reasons[reason])
-			x->reasons[reason] = wait_reason(p, reason, &x->r->arena);
-		return x->reasons[reason];
+	case G_LEAKED: /* a mark of Go 1.27's own profile */
+		return waiting_reason(&x->waiting, g);
 	case G_COPYSTACK:
 		return "its stack being moved";
 	case G_PREEMPTED:
 		return "preempted";
-	case G_LEAKED:
-		return "leaked";
 	default:
 		return "in an unknown state";
 	}
@@ -130,10 +108,18 @@ static const struct func *frame_func(const struct captured *h, const struct goro
 	return h->stacks.frames.v[g->first_frame + g->nframes - 1 - outer].func;
 }
 
+static enum goroutine_verdict verdict_of(const struct grouping *x, const struct goroutine *g)
+{
+	if (x->leaked.lost[g - x->h->stacks.gs.v])
+		return VERDICT_LEAKED;
+	return g->status == G_WAITING || g->status == G_LEAKED ? VERDICT_WAITING : VERDICT_RUNNING;
+}
+
 static bool fits(const struct grouping *x, const struct goroutine_group *gg,
 		 const struct goroutine *g, const char *state, const char *by)
 {
-	if (gg->nframes != g->nframes || strcmp(gg->state, state) || gg->created_by != by)
+	if (gg->nframes != g->nframes || strcmp(gg->state, state) || gg->created_by != by ||
+	    gg->verdict != verdict_of(x, g))
 		return false;
 	for (uint32_t i = 0; i < g->nframes; i++)
 		if (gg->frames[i] != frame_func(x->h, g, i)->name)
@@ -147,6 +133,7 @@ static struct err *new_group(struct grouping *x, const struct goroutine *g, cons
 	struct goroutine_group gg = {
 		.goid = g->goid,
 		.state = state,
+		.verdict = verdict_of(x, g),
 		.created_by = by,
 		.nframes = g->nframes,
 		.order = (uint32_t)x->r->groups.n,
@@ -166,7 +153,7 @@ static struct err *find_group(struct grouping *x, const struct goroutine *g, con
 			      size_t *ret)
 {
 	const char *by = creator(&x->h->proc, g);
-	uint64_t hash = mix(mix(g->status, (uintptr_t)by), g->nframes), *slot;
+	uint64_t hash = mix(mix(verdict_of(x, g), (uintptr_t)by), g->nframes), *slot;
 	bool is_new;
 
 	for (const char *c = state; *c; c++)
@@ -264,6 +251,9 @@ static struct err *report_fill(struct grouping *x, bool groups)
 	const struct stacks *s = &x->h->stacks;
 	struct goroutine_report *r = x->r;
 
+	if (groups)
+		TRY(leaked_find(x->h, &x->waiting, &x->leaked));
+	r->leaked = x->leaked.n;
 	for (size_t i = 0; i < s->gs.n; i++) {
 		if (goroutine_is_dead(&s->gs.v[i]))
 			continue;
@@ -284,6 +274,10 @@ struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_
 				  struct goroutine_report *r)
 {
 	_cleanup_(grouping_deinit) struct grouping x = { .h = h, .r = r, .now = newest_time(h) };
+
+	x.waiting = (struct waiting){
+		.p = &h->proc, .spans = &h->spans, .stacks = &h->stacks, .arena = &r->arena
+	};
 
 	if (now_ns > x.now)
 		x.now = now_ns;

@@ -8,6 +8,7 @@ import pytest
 
 from exactness import within
 from lib import *
+from matrix import releases
 
 
 def run_leaks(version, mode, *args):
@@ -30,7 +31,7 @@ def bytes_of(text):
 @pytest.mark.parametrize("version", versions("1.17.13 1.19.13 1.23.12 1.26.8"))
 def test_groups(version):
     pprof, stacks, text = run_leaks(version, "goroutines", "--goroutines")
-    head = re.search(r"^([\d,]+) goroutines \(the first is \d+\) chan send(?:, at least ([\d.]+ m?s) to [\d.]+ m?s)?; "
+    head = re.search(r"^([\d,]+) goroutines \(the first is \d+\) chan send, leaked(?:, at least ([\d.]+ m?s) to [\d.]+ m?s)?; "
                      r"alone keep ([\d.]+ \w+) in ([\d,]+) objects; stacks ([\d.]+ \w+)\n((?:        .*\n)+)"
                      r"    created by (.*)$", text, re.M)
     check(head, text[-3000:])
@@ -128,3 +129,76 @@ def test_labels_core():
     check(cut(part("a")) == cut(part("b")) and "main.fetch" in part("a"), part("a")[:500], part("b")[:500])
     grf("--save-only", "--scrub", "-o", f"{d}/s.core", f"{d}/a.core", p.exe)
     grf("-o", f"{d}/s.pprof", f"{d}/s.core", p.exe)
+
+
+def verdicts(text):
+    """The groups of a summary: {innermost function of main: {(verdict, count)}}, and counts of leaked ones together."""
+    found = {}
+    for head, stack in re.findall(r"^([\d,]+ goroutines? \(.*); alone keep.*\n((?:        .*\n)+)", text, re.M):
+        inner = [f for f in stack.split("\n") if f.strip().startswith("main.")]
+        if inner:
+            count = int(head.split()[0].replace(",", ""))
+            verdict = "leaked" if re.search(r"\) .*, leaked\b", head) else "waiting"
+            found.setdefault(inner[0].split()[0], {}).setdefault(verdict, 0)
+            found[inner[0].split()[0]][verdict] += count
+    return found
+
+
+def check_verdicts(prog, text):
+    expected = {}
+    for line in prog.lines:
+        if line and line.startswith("waits "):
+            _, name, verdict, count = line.split()
+            expected[name] = {verdict: int(count)}
+    assert len(expected) == 32
+    found = verdicts(text)
+    assert {k: v for k, v in found.items() if k in expected} == expected
+    assert sum(v.get("leaked", 0) for v in found.values()) == sum(v.get("leaked", 0) for v in expected.values())
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", releases(["1.17.13", "1.22.12", "1.24.10", "1.26.8", "1.27.3"]))
+def test_leaked(stub, version):
+    """Who can never be woken is leaked, who can is not."""
+    p = Prog([build("waits", version)])
+    check_verdicts(p, profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version, env", [("1.26.8", {"GOEXPERIMENT": "goroutineleakprofile"}), ("1.27.3", {})])
+def test_leaked_as_go_says(stub, version, env):
+    """Go's own profile of leaked goroutines has the same, before and after the marks that it leaves."""
+    p = Prog([build("waits", version, tag="-leaks", **env)])
+    check_verdicts(p, profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
+    start = len(p.lines)
+    p.ask(signal.SIGUSR1, "^go end")
+    own = {line.split()[1]: {"leaked": int(line.split()[2])} for line in p.lines[start:] if line.startswith("go main.")}
+    assert len(own) == 15
+    ours = verdicts(profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
+    assert own == {k: {"leaked": v["leaked"]} for k, v in ours.items() if "leaked" in v}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.17.13 1.26.8"))
+def test_leaked_stripped(stub, version):
+    p = Prog([build("waits", version, flags=["-ldflags=-s -w"], tag="-stripped")])
+    check_verdicts(p, profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("arch", ["arm64", "386", "s390x", "mips", "riscv64"])
+def test_leaked_arch(arch):
+    from stubs import QemuUser, cpu
+    p = QemuUser(arch, build("waits", GOARCH=arch, tag=f"-{arch}"), options=cpu(arch, GO_VERSION))
+    check_verdicts(p, profile(p.target, p.exe, "--until", "main.ready", "--goroutines", timeout=180).text)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_many_leaked(stub):
+    """100,000 that wait, of each kind, are found in one go: no list is walked again and again."""
+    p = Prog([build("waits"), "3000"])
+    check_verdicts(p, profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
