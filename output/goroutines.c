@@ -20,6 +20,19 @@ static struct err *add_wait(struct buf *b, const struct goroutine_group *g)
 			text_time(g->wait_max_ns, hi));
 }
 
+/* "        main.serve  /src/server/main.go:42" */
+static struct err *add_line(struct buf *b, const char *before, const struct code_line *at)
+{
+	TRY(buf_addstr(b, before));
+	TRY(text_add_clean(b, at->function, false));
+	if (at->file) {
+		TRY(buf_addstr(b, "  "));
+		TRY(text_add_clean(b, at->file, false));
+		TRY(buf_addf(b, ":%" PRIu32, at->line));
+	}
+	return buf_addstr(b, "\n");
+}
+
 static struct err *add_group(struct buf *b, const struct goroutine_group *g)
 {
 	char bytes[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE], s[TEXT_BYTES_SIZE];
@@ -35,17 +48,9 @@ static struct err *add_group(struct buf *b, const struct goroutine_group *g)
 		     text_bytes(g->alone.bytes, bytes), text_count(g->alone.objects, n),
 		     g->alone.objects == 1 ? "" : "s"));
 	TRY(buf_addf(b, "; stacks %s\n", text_bytes(g->stack_bytes, s)));
-	for (uint32_t i = g->nframes; i--;) {
-		TRY(buf_addstr(b, "        "));
-		TRY(text_add_clean(b, g->frames[i], false));
-		TRY(buf_addstr(b, "\n"));
-	}
-	if (g->created_by) {
-		TRY(buf_addstr(b, "    created by "));
-		TRY(text_add_clean(b, g->created_by, false));
-		TRY(buf_addstr(b, "\n"));
-	}
-	return NULL;
+	for (uint32_t i = g->nframes; i--;)
+		TRY(add_line(b, "        ", &g->stack[i]));
+	return g->created_by.function ? add_line(b, "    created by ", &g->created_by) : NULL;
 }
 
 struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool all)
@@ -55,7 +60,7 @@ struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool
 
 	if (!r->grouped)
 		return NULL;
-	TRY(buf_addf(b, "\ngoroutines   %s groups of equal stacks, the innermost function first\n",
+	TRY(buf_addf(b, "\ngoroutines   %s groups, by the program's function that they are in\n",
 		     text_count(r->groups.n, n)));
 	if (r->leaked)
 		TRY(buf_addf(b, "             %s leaked: nothing can wake %s\n",

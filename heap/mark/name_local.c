@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "base/search.h"
 #include "heap/mark/namer.h"
-#include "heap/runtime/inline.h"
+#include "heap/runtime/source.h"
 
 static struct err *locals_at(struct namer *n, const struct func *f, uint64_t pc,
 			     const struct locals **ret)
@@ -177,7 +177,7 @@ static const char *function_at(const struct namer *n, const struct gframe *f, in
 	const char *name = f->func->name, *inlined = NULL;
 
 	if (is_wrapper(name))
-		inlined = inline_name(&n->h->proc, f->func, f->pc);
+		inlined = source_inlined(&n->h->proc, f->func, f->pc);
 	if (inlined)
 		name = inlined;
 	return (int)package_layer(&n->places->packages, name) >= least ? name : NULL;

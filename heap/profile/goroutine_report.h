@@ -16,21 +16,32 @@
 /* Leaked: nothing can ever wake it (heap/report/leaked.c). */
 enum goroutine_verdict { VERDICT_RUNNING, VERDICT_WAITING, VERDICT_LEAKED };
 
-/* Goroutines with the same functions on their stacks, in the same state, made at the same place. */
+/* A call, as the function tables have it. */
+struct code_line {
+	const char *function;
+	const char *file; /* NULL: unknown */
+	uint32_t line;    /* 0: unknown */
+};
+
+/* Goroutines that are in the same function of the program, in the same state, made at the same
+ * place. */
 struct goroutine_group {
 	uint64_t count;
-	uint64_t goid;     /* the lowest */
-	const char *state; /* "running", "chan receive", "in a system call" */
+	uint64_t goid;        /* the lowest */
+	const char *function; /* the innermost of the program; else what it began with */
+	const char *state;    /* "running", "chan receive", "in a system call" */
 	enum goroutine_verdict verdict;
-	const char *const *frames; /* outermost first */
+	const struct code_line *stack; /* of the one with the lowest id, outermost first; inlined
+					* calls, too */
 	uint32_t nframes;
-	const char *created_by; /* NULL: nobody, or unknown */
+	struct code_line created_by; /* function NULL: nobody, or unknown */
 	uint64_t stack_bytes;
 	/* How long they have waited, at least: the runtime notes that a goroutine waits when it
 	 * next collects.  0: it was not noted. */
 	uint64_t wait_min_ns, wait_max_ns;
 	struct amount alone; /* objects that nothing else leads to */
 	uint32_t order;      /* of the groups, by their first goroutines */
+	uint32_t example;    /* index of the goroutine that the stack is of */
 };
 
 VEC_NAMED(goroutine_groups, struct goroutine_group);

@@ -1,15 +1,22 @@
 /*
- * Groups of goroutines.  Those with the same state, creator and functions on their stacks are one
- * group, found by a hash over all of these; what each group alone keeps alive heap/report/alone.c
- * counts.  Goroutines that run finalizers and cleanups are looked for by the runtime's functions at
- * the bottom of their stacks.
+ * Groups of goroutines.  Those in the same function of the program, with the same state, verdict
+ * and creator, are one group, found by a hash over all of these; what each group alone keeps alive
+ * heap/report/alone.c counts.  Goroutines that run finalizers and cleanups are looked for by the
+ * runtime's functions at the bottom of their stacks.
  */
 #include "heap/report/goroutine_heap.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/mark/package.h"
 #include "heap/report/leaked.h"
+#include "heap/runtime/source.h"
+
+/* The innermost functions of a frame, inlined ones too, of these layers; NULL: none. */
+struct place_at {
+	const char *program, *library;
+};
 
 struct grouping {
 	struct captured *h;
@@ -17,7 +24,10 @@ struct grouping {
 	uint64_t now;
 	struct waiting waiting;
 	struct leaked leaked;
-	struct map64 by_hash; /* hash of state, creator and stack -> a group's index */
+	struct packages packages;
+	struct map64 at_pc; /* pc -> index of what is there */
+	VEC(struct place_at) places;
+	struct map64 by_hash; /* hash of state, creator and function -> a group's index */
 	struct map64 of_g;    /* index of a goroutine -> index of its group */
 };
 
@@ -25,6 +35,8 @@ static void grouping_deinit(struct grouping *x)
 {
 	waiting_deinit(&x->waiting);
 	leaked_deinit(&x->leaked);
+	map64_deinit(&x->at_pc);
+	vec_deinit(&x->places);
 	map64_deinit(&x->by_hash);
 	map64_deinit(&x->of_g);
 }
@@ -81,112 +93,205 @@ static uint64_t waited(const struct proc *p, const struct goroutine *g, uint64_t
 	return now - since;
 }
 
-/* ------------------------------------------------------------------ groups */
+/* ------------------------------------------------------------------ functions */
 
-static const char *creator(struct proc *p, const struct goroutine *g)
+static const struct gframe *frame_at(const struct captured *h, const struct goroutine *g,
+				     uint32_t outer)
 {
+	return &h->stacks.frames.v[g->first_frame + g->nframes - 1 - outer];
+}
+
+static const struct func *frame_func(const struct captured *h, const struct goroutine *g,
+				     uint32_t outer)
+{
+	return frame_at(h, g, outer)->func;
+}
+
+/* Whether a frame's pc is where a call returns to. */
+static bool returns_there(const struct goroutine *g, uint32_t outer)
+{
+	return g->status != G_RUNNING || outer + 1 < g->nframes;
+}
+
+/* "main.serve.gowrap1": what the compiler makes of `go f(x)`. */
+static bool is_wrapper(const char *name)
+{
+	return strstr(name, ".gowrap") || strstr(name, "dwrap\302\267");
+}
+
+static struct err *place_make(struct grouping *x, const struct goroutine *g, uint32_t outer,
+			      struct place_at *ret)
+{
+	_cleanup_vec_ struct source_lines lines = VEC_INIT;
+	const struct gframe *f = frame_at(x->h, g, outer);
+
+	*ret = (struct place_at){ NULL, NULL };
+	TRY(source_at(&x->h->proc, f->func, f->pc, returns_there(g, outer), &lines));
+	for (size_t i = 0; i < lines.n; i++) {
+		const char *name = lines.v[i].function;
+		enum package_layer layer = package_layer(&x->packages, name);
+
+		if (is_wrapper(name))
+			continue;
+		if (!ret->program && layer >= LAYER_DEPENDENCY)
+			ret->program = name;
+		if (!ret->library && layer >= LAYER_STD)
+			ret->library = name;
+	}
+	return NULL;
+}
+
+static struct err *place_find(struct grouping *x, const struct goroutine *g, uint32_t outer,
+			      struct place_at *ret)
+{
+	uint64_t *slot;
+	bool is_new;
+
+	TRY(map64_put(&x->at_pc, frame_at(x->h, g, outer)->pc, x->places.n, &slot, &is_new));
+	if (is_new) {
+		TRY(place_make(x, g, outer, ret));
+		return vec_push(&x->places, *ret);
+	}
+	*ret = x->places.v[*slot];
+	return NULL;
+}
+
+/* The innermost function of the program, else of the library, else what it began with. */
+static struct err *function_of(struct grouping *x, const struct goroutine *g, const char **ret)
+{
+	const char *library = NULL;
+	struct place_at at;
+
+	*ret = NULL;
+	for (uint32_t i = g->nframes; i-- > 0 && !*ret;) {
+		TRY(place_find(x, g, i, &at));
+		*ret = at.program;
+		if (!library)
+			library = at.library;
+	}
+	if (!*ret)
+		*ret = library;
+	for (uint32_t i = 0; i < g->nframes && (!*ret || !strcmp(*ret, "runtime.goexit")); i++)
+		*ret = frame_func(x->h, g, i)->name;
+	return NULL;
+}
+
+/* Where the go statement is that made g. */
+static struct err *creator(struct grouping *x, const struct goroutine *g, struct code_line *ret)
+{
+	_cleanup_vec_ struct source_lines lines = VEC_INIT;
+	struct proc *p = &x->h->proc;
 	const struct func *f = NULL;
 	uint64_t pc;
-	struct err *err;
 
+	*ret = (struct code_line){ 0 };
 	if (!proc_get_try(p, g->addr, L_g_gopc, &pc) || !pc)
 		return NULL;
-	err = func_find(p, pc, &f);
-	err_destroy(err);
+	err_destroy(func_find(p, pc, &f));
 	/* The main goroutine and the runtime's first ones were made before there were any. */
-	return f && strcmp(f->name, "runtime.newproc") ? f->name : NULL;
+	if (!f || !strcmp(f->name, "runtime.newproc"))
+		return NULL;
+	TRY(source_at(p, f, pc, true, &lines));
+	*ret = (struct code_line){ lines.v[0].function, lines.v[0].file, lines.v[0].line };
+	return NULL;
 }
+
+/* ------------------------------------------------------------------ groups */
 
 static uint64_t mix(uint64_t h, uint64_t v)
 {
 	return (h ^ v) * 0x9e3779b97f4a7c15ull;
 }
 
-static const struct func *frame_func(const struct captured *h, const struct goroutine *g,
-				     uint32_t outer)
+static uint64_t mix_name(uint64_t h, const char *name)
 {
-	return h->stacks.frames.v[g->first_frame + g->nframes - 1 - outer].func;
+	return mix(h, name ? hash_str(name, strlen(name)) : 0);
 }
 
 static enum goroutine_verdict verdict_of(const struct grouping *x, const struct goroutine *g)
 {
-	if (x->leaked.lost[g - x->h->stacks.gs.v])
+	if (x->leaked.lost && x->leaked.lost[g - x->h->stacks.gs.v])
 		return VERDICT_LEAKED;
 	return g->status == G_WAITING || g->status == G_LEAKED ? VERDICT_WAITING : VERDICT_RUNNING;
 }
 
-static bool fits(const struct grouping *x, const struct goroutine_group *gg,
-		 const struct goroutine *g, const char *state, const char *by)
+static bool same_name(const char *a, const char *b)
 {
-	if (gg->nframes != g->nframes || strcmp(gg->state, state) || gg->created_by != by ||
-	    gg->verdict != verdict_of(x, g))
-		return false;
-	for (uint32_t i = 0; i < g->nframes; i++)
-		if (gg->frames[i] != frame_func(x->h, g, i)->name)
-			return false;
-	return true;
+	return a == b || (a && b && !strcmp(a, b));
 }
 
-static struct err *new_group(struct grouping *x, const struct goroutine *g, const char *state,
-			     const char *by)
+static bool same_group(const struct goroutine_group *a, const struct goroutine_group *b)
 {
-	struct goroutine_group gg = {
-		.goid = g->goid,
-		.state = state,
-		.verdict = verdict_of(x, g),
-		.created_by = by,
-		.nframes = g->nframes,
-		.order = (uint32_t)x->r->groups.n,
-	};
-	const char **frames = arena_alloc(&x->r->arena, (g->nframes + 1) * sizeof(*frames));
-
-	if (!frames)
-		return err_nomem();
-	for (uint32_t i = 0; i < g->nframes; i++)
-		frames[i] = frame_func(x->h, g, i)->name;
-	gg.frames = frames;
-	return vec_push(&x->r->groups, gg);
+	return a->verdict == b->verdict && same_name(a->function, b->function) &&
+	       same_name(a->state, b->state) &&
+	       same_name(a->created_by.function, b->created_by.function) &&
+	       a->created_by.line == b->created_by.line;
 }
 
-/* The group's index; a new one is made if there is none. */
-static struct err *find_group(struct grouping *x, const struct goroutine *g, const char *state,
-			      size_t *ret)
+/* The index of the group that is like `like`; it is made if there is none. */
+static struct err *find_group(struct grouping *x, const struct goroutine_group *like, size_t *ret)
 {
-	const char *by = creator(&x->h->proc, g);
-	uint64_t hash = mix(mix(verdict_of(x, g), (uintptr_t)by), g->nframes), *slot;
+	uint64_t hash = mix(like->verdict, like->created_by.line), *slot;
 	bool is_new;
 
-	for (const char *c = state; *c; c++)
-		hash = mix(hash, (uint8_t)*c);
-	for (uint32_t k = 0; k < g->nframes; k++)
-		hash = mix(hash, (uintptr_t)frame_func(x->h, g, k)->name);
+	hash = mix_name(mix_name(hash, like->function), like->state);
+	hash = mix_name(hash, like->created_by.function);
 	for (;; hash++) { /* where unequal groups have equal hashes the next slot is tried */
 		TRY(map64_put(&x->by_hash, hash, x->r->groups.n, &slot, &is_new));
 		if (is_new)
-			TRY(new_group(x, g, state, by));
-		else if (!fits(x, &x->r->groups.v[*slot], g, state, by))
+			TRY(vec_push(&x->r->groups, *like));
+		else if (!same_group(&x->r->groups.v[*slot], like))
 			continue;
 		*ret = *slot;
 		return NULL;
 	}
 }
 
+/* The stack of g becomes the group's example. */
+static struct err *take_stack(struct grouping *x, const struct goroutine *g,
+			      struct goroutine_group *gg)
+{
+	_cleanup_vec_ struct source_lines lines = VEC_INIT;
+	struct code_line *stack;
+
+	for (uint32_t i = g->nframes; i-- > 0;) {
+		const struct gframe *f = frame_at(x->h, g, i);
+
+		TRY(source_at(&x->h->proc, f->func, f->pc, returns_there(g, i), &lines));
+	}
+	stack = arena_alloc(&x->r->arena, (lines.n + 1) * sizeof(*stack));
+	if (!stack)
+		return err_nomem();
+	for (size_t i = 0; i < lines.n; i++)
+		stack[lines.n - 1 - i] =
+			(struct code_line){ lines.v[i].function, lines.v[i].file, lines.v[i].line };
+	gg->stack = stack;
+	gg->nframes = (uint32_t)lines.n;
+	return NULL;
+}
+
 static struct err *add_goroutine(struct grouping *x, size_t i)
 {
 	const struct goroutine *g = &x->h->stacks.gs.v[i];
 	uint64_t wait = waited(&x->h->proc, g, x->now);
-	const char *state = state_name(x, g);
-	struct goroutine_group *gg;
+	struct goroutine_group *gg, like = { .goid = g->goid,
+					     .state = state_name(x, g),
+					     .verdict = verdict_of(x, g),
+					     .order = (uint32_t)x->r->groups.n };
 	size_t at;
 
-	if (!state)
+	if (!like.state)
 		return err_nomem();
-	TRY(find_group(x, g, state, &at));
+	TRY(function_of(x, g, &like.function));
+	TRY(creator(x, g, &like.created_by));
+	TRY(find_group(x, &like, &at));
 	gg = &x->r->groups.v[at];
 	gg->count++;
 	gg->stack_bytes += g->hi - g->lo;
-	if (g->goid < gg->goid)
+	if (gg->count == 1 || g->goid < gg->goid) {
 		gg->goid = g->goid;
+		gg->example = (uint32_t)i;
+	}
 	if (wait && (!gg->wait_min_ns || wait < gg->wait_min_ns))
 		gg->wait_min_ns = wait;
 	if (wait > gg->wait_max_ns)
@@ -263,6 +368,8 @@ static struct err *report_fill(struct grouping *x, bool groups)
 	}
 	if (!groups)
 		return NULL;
+	for (size_t i = 0; i < r->groups.n; i++)
+		TRY(take_stack(x, &s->gs.v[r->groups.v[i].example], &r->groups.v[i]));
 	TRY(alone_count(x->h, &x->of_g, &r->groups));
 	if (r->groups.n)
 		qsort(r->groups.v, r->groups.n, sizeof(*r->groups.v), group_cmp);
@@ -278,6 +385,7 @@ struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_
 	x.waiting = (struct waiting){
 		.p = &h->proc, .spans = &h->spans, .stacks = &h->stacks, .arena = &r->arena
 	};
+	TRY(packages_init(&x.packages, h->proc.exe));
 
 	if (now_ns > x.now)
 		x.now = now_ns;

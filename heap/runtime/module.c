@@ -78,6 +78,18 @@ static struct err *module_ranges(const struct proc *p, struct module *m)
 	return proc_get(p, m->addr, L_moduledata_gofunc, &m->gofunc);
 }
 
+/* Names of files are in {funcnametab, cutab, filetab, pctab} (runtime/symtab.go since 1.16). */
+static struct err *file_tables(const struct proc *p, struct module *m)
+{
+	uint64_t slice = 3ull * p->fmt.word;
+	uint64_t names = m->addr + layout_off(&p->layout, L_moduledata_funcnametab);
+
+	if (m->addr + layout_off(&p->layout, L_moduledata_pctab) != names + 3 * slice)
+		return NULL;
+	TRY(table_load(p, names + slice, 4, &m->cutab, "cutab"));
+	return table_load(p, names + 2 * slice, 1, &m->filetab, "filetab");
+}
+
 /* The tables of functions, which pclntab's header begins. */
 static struct err *module_tables(const struct proc *p, struct module *m)
 {
@@ -87,6 +99,7 @@ static struct err *module_tables(const struct proc *p, struct module *m)
 
 	TRY(table_load(p, md + layout_off(l, L_moduledata_funcnametab), 1, &m->funcnametab,
 		       "funcnametab"));
+	TRY(file_tables(p, m));
 	TRY(table_load(p, md + layout_off(l, L_moduledata_pctab), 1, &m->pctab, "pctab"));
 	TRY(table_load(p, md + layout_off(l, L_moduledata_pclntable), 1, &m->pclntable,
 		       "pclntable"));
@@ -427,7 +440,7 @@ struct err *func_named(struct proc *p, const struct module *m, const char *name,
 /* ------------------------------------------------------------------ pc tables */
 
 /* runtime.pcvalue (symtab.go): deltas of value and pc until pc is passed. */
-static int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
+int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
 {
 	const struct module *m = f->mod;
 	struct cursor c;

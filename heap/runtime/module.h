@@ -36,7 +36,8 @@ struct module {
 	uint64_t noptrdata, enoptrdata, noptrbss, enoptrbss;
 	struct bitmap_root data, bss;
 	struct table funcnametab, pctab, pclntable, ftab, textsectmap;
-	uint32_t quantum; /* pcHeader.minLC */
+	struct table cutab, filetab; /* names of files; empty: not known */
+	uint32_t quantum;            /* pcHeader.minLC */
 	uint64_t nfunc;
 };
 
@@ -124,6 +125,8 @@ ERR_MUST_CHECK struct err *pcinfo_find(struct proc *p, uint64_t pc, const struct
 /* The name at an offset of the module's table of names; NULL: there is none. */
 const char *func_name_at(const struct module *m, uint32_t off);
 
+/* What the table at an offset of pctab has for pc; -1: nothing. */
+int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc);
 /* pcvalue(); -1 if the function has no such table. */
 int32_t func_pcdata(const struct proc *p, const struct func *f, unsigned table, uint64_t pc);
 /* Address of FUNCDATA i; 0: none. */

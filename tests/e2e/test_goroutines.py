@@ -39,7 +39,7 @@ def test_groups(version):
     check(1990 <= count <= 2000, head.group(0))
     check(head.group(2), "since when?", head.group(0))
     check(within(bytes_of(head.group(3)), count * 8448, 0.08), head.group(0))
-    check("main.fetch" in head.group(6) and head.group(7) == "main.request", head.group(0))
+    check("main.fetch" in head.group(6) and re.fullmatch(r"main\.request  /\S*/leaks/main\.go:61", head.group(7)), head.group(0))
     check(bytes_of(head.group(5)) >= count * 2000, head.group(0))
     # Labels: one in four is of the south.
     tags = subprocess.run([go(), "tool", "pprof", "-tags", pprof], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -94,7 +94,7 @@ func main() {
     alone = {}
     for m in re.finditer(r"alone keeps? ([\d.]+ \w+) in .*\n((?:        .*\n)+)", text):
         for name in "main.first", "main.second", "main.main":
-            if re.search(rf"^        {name}$", m.group(2), re.M):
+            if re.search(rf"^        {name}  /\S+/main\.go:\d+$", m.group(2), re.M):
                 alone[name] = bytes_of(m.group(1))
     for name, mb in ("main.first", 2), ("main.second", 4), ("main.main", 0):
         assert abs(alone[name] - (mb << 20)) < 4096 + (mb << 20) * 0.05
@@ -150,7 +150,7 @@ def check_verdicts(prog, text):
         if line and line.startswith("waits "):
             _, name, verdict, count = line.split()
             expected[name] = {verdict: int(count)}
-    assert len(expected) == 32
+    assert len(expected) == 33
     found = verdicts(text)
     assert {k: v for k, v in found.items() if k in expected} == expected
     assert sum(v.get("leaked", 0) for v in found.values()) == sum(v.get("leaked", 0) for v in expected.values())
@@ -175,7 +175,7 @@ def test_leaked_as_go_says(stub, version, env):
     start = len(p.lines)
     p.ask(signal.SIGUSR1, "^go end")
     own = {line.split()[1]: {"leaked": int(line.split()[2])} for line in p.lines[start:] if line.startswith("go main.")}
-    assert len(own) == 15
+    assert len(own) == 16
     ours = verdicts(profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
     assert own == {k: {"leaked": v["leaked"]} for k, v in ours.items() if "leaked" in v}
 
@@ -202,3 +202,36 @@ def test_many_leaked(stub):
     """100,000 that wait, of each kind, are found in one go: no list is walked again and again."""
     p = Prog([build("waits"), "3000"])
     check_verdicts(p, profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
+
+
+def own_lines(stack):
+    """The calls of main in a stack, (function, file:line) each, innermost first, without the wrappers that go statements
+    make (until 1.21 main.startLost.func14.1), which the runtime leaves out."""
+    return [(f, at) for f, at in stack if f.startswith("main.") and "wrap" not in f and not re.search(r"\.func\d+\.\d+$", f)]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", releases(["1.17.13", "1.19.13", "1.20.14", "1.26.8", "1.27.3"]))
+@pytest.mark.parametrize("flags", [[], ["-ldflags=-s -w"]], ids=["", "stripped"])
+def test_lines(stub, version, flags):
+    """Functions, files and lines of each group's stack, inlined calls too, and of its go statement are as the runtime
+    itself prints them."""
+    p = Prog([build("waits", version, flags=flags, tag="-stripped" if flags else "")])
+    text = profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text
+    p.ask(signal.SIGUSR2, "^stacks end")
+    go_says = {}
+    for one in "\n".join(l for l in p.lines if l).split("\ngoroutine ")[1:]:
+        lines = one.split("\n")
+        calls = [(f.rpartition("(")[0] if "(" in f else f, at.strip().split(" ")[0]) for f, at in zip(lines[1::2], lines[2::2])]
+        by = [(re.sub("created by | in goroutine.*", "", f), at.split(" ")[0].strip())
+              for f, at in zip(lines[1::2], lines[2::2]) if f.startswith("created by ")]
+        go_says[int(one.split()[0])] = own_lines(calls), own_lines(by)
+    compared = 0
+    for goid, stack, by in re.findall(r"^[\d,]+ goroutines? \((?:the first is )?(\d+)\) .*\n((?:        .*\n)+)(?:    created by (.*)\n)?", text,
+                                      re.M):
+        ours = own_lines([l.split() for l in stack.strip().split("\n")])
+        if int(goid) in go_says and int(goid) != 1 and ours:
+            assert (ours, own_lines([by.split()])) == go_says[int(goid)], goid
+            compared += 1
+    assert compared >= 33

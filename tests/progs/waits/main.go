@@ -1,6 +1,6 @@
 // Goroutines that wait: lostX ones can never be woken, keptX ones can.  Each kind has N of them (the argument; default 3).
 // It says "waits FUNCTION leaked|waiting N" of each kind, and READY.  SIGUSR1: what Go 1.27's own profile of leaked
-// goroutines says, "go FUNCTION N", and "go end".
+// goroutines says, "go FUNCTION N", and "go end".  SIGUSR2: the stacks as the runtime prints them, and "stacks end".
 package main
 
 import (
@@ -65,6 +65,15 @@ func lostRange(b *box) {
 	for v := range b.c {
 		fmt.Println(v)
 	}
+}
+
+// The compiler puts inlinedReceive into lostInlined.
+func inlinedReceive(b *box) int { return <-b.c + 1 }
+
+//go:noinline
+func lostInlined(b *box) {
+	fmt.Println(
+		inlinedReceive(b))
 }
 
 //go:noinline
@@ -203,6 +212,7 @@ func startLost(n int) {
 	each(n, "lostSend", "leaked", func(int) { go lostSend(newBox()) })
 	each(n, "lostReceive", "leaked", func(int) { go lostReceive(newBox()) })
 	each(n, "lostRange", "leaked", func(int) { go lostRange(newBox()) })
+	each(n, "inlinedReceive", "leaked", func(int) { go lostInlined(newBox()) })
 	each(n, "lostSelect", "leaked", func(int) { go lostSelect(newBox()) })
 	each(n, "lostEmptySelect", "leaked", func(int) { go lostEmptySelect() })
 	each(n, "lostNilReceive", "leaked", func(int) { go lostNilReceive(nil) })
@@ -298,14 +308,19 @@ func main() {
 	if len(os.Args) > 1 {
 		n, _ = strconv.Atoi(os.Args[1])
 	}
-	usr1 := make(chan os.Signal, 1)
-	signal.Notify(usr1, syscall.SIGUSR1)
+	usr := make(chan os.Signal, 1)
+	signal.Notify(usr, syscall.SIGUSR1, syscall.SIGUSR2)
 	startLost(n)
 	startKept(n)
 	time.Sleep(300 * time.Millisecond)
 	runtime.GC()
 	ready()
-	for range usr1 {
+	for sig := range usr {
+		if sig == syscall.SIGUSR2 {
+			stacks := make([]byte, 1<<20)
+			fmt.Printf("%s\nstacks end\n", stacks[:runtime.Stack(stacks, true)])
+			continue
+		}
 		for name, k := range ownProfile(leakProfile()) {
 			fmt.Println("go", name, k)
 		}
