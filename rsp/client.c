@@ -142,6 +142,9 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 
 	TRY(ask_features(rsp));
 	rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
+	/* One on a pipe is ours: without --once it would neither end nor let go by itself, and where
+	 * the pipe leads to, a signal to our own child does not reach it. */
+	rsp->shared->end_stub = rsp->x.conn->child && rsp->f.monitor_exit;
 	TRY(ask_state(rsp));
 	held = rsp->x.reply.data[0] != 'W' && rsp->x.reply.data[0] != 'X';
 	if (!held && !opts->pid) {
@@ -155,7 +158,7 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 	if (opts->pid)
 		return attach_by_pid(rsp, opts, held, &t, connected);
 	stop_begins_at(rsp, connected, &t);
-	rsp->shared->end_stub = rsp->f.pub.extended && rsp->f.monitor_exit;
+	rsp->shared->end_stub |= rsp->f.pub.extended && rsp->f.monitor_exit;
 	rsp->shared->end_if_held = 0;
 	return stop_select(rsp, &t);
 }

@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-pytest.register_assert_rewrite("exactness", "guest", "stubs")
+pytest.register_assert_rewrite("containers", "exactness", "guest", "stubs")
 
 import lib  # noqa: E402
 from apart import limit, pytest_runtest_protocol, set_timeouts  # noqa: E402, F401

@@ -83,6 +83,8 @@ if [ "$tests" ]; then
 	want clang clang
 	want clang-format-14 clang-format-14
 	want cppcheck cppcheck
+	want podman podman
+	want runc runc
 fi
 if [ "$tests" = machines ]; then
 	want qemu-system-arm qemu-system-aarch64
