@@ -562,6 +562,7 @@ int main(int argc, char **argv)
 	if (!err)
 		err = run(&r);
 	if (err) {
+		err = acquire_close(&r.acquire, err);
 		progress_clear(&r.progress);
 		status = report_error(err);
 		err_destroy(err);

@@ -47,6 +47,12 @@ struct err *intr_install(void)
 	return NULL;
 }
 
+void intr_forget(void)
+{
+	intr_pipe[0] = intr_pipe[1] = -1;
+	intr_signo = 0;
+}
+
 int intr_signal(void)
 {
 	return intr_signo;

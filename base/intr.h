@@ -17,6 +17,9 @@
 
 ERR_MUST_CHECK struct err *intr_install(void);
 
+/* In a child that closed its descriptors: nothing interrupts there. */
+void intr_forget(void);
+
 /* The signal that asked the program to stop, or 0. */
 int intr_signal(void);
 

@@ -3,7 +3,6 @@
  * instead of one each (exchange_send_ahead()).
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -12,37 +11,36 @@
 
 enum { CAP_SYS_PTRACE = 19 }; /* include/uapi/linux/capability.h */
 
-/* A number of a /proc/.../status; *found false: there is none, or no such file. */
-static struct err *status_number(struct rsp *rsp, const char *path, const char *name, int base,
-				 uint64_t *val, bool *found)
+/* A number of a /proc/.../status; false: there is none. */
+static bool status_number(const struct buf *text, const char *name, int base, uint64_t *val)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *s;
+	const char *s = text_field((const char *)text->data, name);
 
-	TRY(rsp_file_text(rsp, &text, found, "%s", path));
-	s = *found ? text_field((const char *)text.data, name) : NULL;
-	*found = s != NULL;
 	if (s)
 		*val = strtoull(s, NULL, base);
-	return NULL;
+	return s != NULL;
 }
 
 /* The stub may trace every process, and nobody traces this one. */
 struct err *ahead_check(struct rsp *rsp, uint64_t pid)
 {
-	uint64_t tracer, caps;
-	char path[40];
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	uint64_t tracer, caps, stub_pid;
 	bool found;
 
 	rsp->ahead_may = false;
 	if (!rsp->f.pub.vfile)
 		return NULL;
-	TRY(status_number(rsp, "/proc/self/status", "CapEff:", 16, &caps, &found));
-	if (!found || !(caps >> CAP_SYS_PTRACE & 1))
+	TRY(rsp_file_text(rsp, &text, &found, "/proc/self/status"));
+	if (!found)
 		return NULL;
-	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", pid);
-	TRY(status_number(rsp, path, "TracerPid:", 10, &tracer, &found));
-	rsp->ahead_may = found && !tracer;
+	/* It may have to be told from others (rsp/redial.h). */
+	if (status_number(&text, "Pid:", 10, &stub_pid))
+		rsp->shared->stub_pid = stub_pid;
+	if (!status_number(&text, "CapEff:", 16, &caps) || !(caps >> CAP_SYS_PTRACE & 1))
+		return NULL;
+	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/status", pid));
+	rsp->ahead_may = found && status_number(&text, "TracerPid:", 10, &tracer) && !tracer;
 	return NULL;
 }
 

@@ -1,9 +1,12 @@
 /*
  * The life of a connection, from the handshake to the goodbye.
  */
+#include "rsp/redial.h"
 #include "rsp/rsp_int.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -40,6 +43,16 @@ static struct err *start_no_ack(struct rsp *rsp)
 	return conn_set_no_ack(rsp->x.conn);
 }
 
+/* A terminal shows what it is given before it passes it on, which it does with whole lines. */
+static struct err *is_terminal(struct rsp *rsp)
+{
+	rsp->shared->terminal = 1;
+	return err_create(ERR_PROTO,
+			  "%s gives back what it is sent: a terminal is in between; leave out -t "
+			  "(exec -i, ssh -T)",
+			  rsp->x.conn->name);
+}
+
 static struct err *ask_features(struct rsp *rsp)
 {
 	struct err *err;
@@ -47,6 +60,8 @@ static struct err *ask_features(struct rsp *rsp)
 	TRY(exchange_command(&rsp->x, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY));
 	for (int i = 0; i < GREETINGS_MAX && is_stop_reply(rsp); i++)
 		TRY(exchange_next(&rsp->x));
+	if (!strncmp(exchange_text(&rsp->x), FEATURES_QUERY, strlen(FEATURES_QUERY)))
+		return is_terminal(rsp);
 	TRY(features_parse(exchange_refused(&rsp->x) ? "" : exchange_text(&rsp->x), &rsp->f));
 	rsp->shared->multiprocess = rsp->f.pub.multiprocess;
 	rsp->shared->interrupts = true;
@@ -56,19 +71,6 @@ static struct err *ask_features(struct rsp *rsp)
 	rsp->shared->interrupts = rsp->f.stop != STOP_NONE;
 	return err;
 }
-
-/*
- * The signals that the debuggee is to get at a detach: all but SIGSTOP, SIGTRAP and SIGINT, by
- * gdb's numbers.  Stopping a thread leaves a SIGSTOP behind where another signal came first, and
- * gdbserver passes it on when it lets go, so that the process stays stopped (seen: 5 of 60 detaches
- * of a program with many signals; 0 of 300 with this).
- */
-static const char program_signals[] =
-	"QProgramSignals:1;3;4;6;7;8;9;a;b;c;d;e;f;10;12;13;14;15;16;17;18;19;1a;1b;1c;1d;1e;"
-	"1f;20;21;22;23;24;25;26;27;28;29;2a;2b;2c;2d;2e;2f;30;31;32;33;34;35;36;37;38;39;3a;"
-	"3b;3c;3d;3e;3f;40;41;42;43;44;45;46;47;48;49;4a;4b;4c;4d;4e;4f;50;51;52;53;54;55;56;"
-	"57;58;59;5a;5b;5c;5d;5e;5f;60;61;62;63;64;65;66;67;68;69;6a;6b;6c;6d;6e;6f;70;71;72;"
-	"73;74;75;76;77;78;79;7a;7b;7c;7d;7e;7f";
 
 enum { ASK_EXTENDED, ASK_SIGNALS, ASK_FILES, ASK_STATE, ASK_N };
 
@@ -91,7 +93,7 @@ static struct err *ask_state(struct rsp *rsp)
 {
 	const char *const ask[ASK_N] = {
 		[ASK_EXTENDED] = rsp->f.stop == STOP_ATTACH ? "!" : NULL,
-		[ASK_SIGNALS] = rsp->f.program_signals ? program_signals : NULL,
+		[ASK_SIGNALS] = rsp->f.program_signals ? FEATURES_SIGNALS : NULL,
 		[ASK_FILES] = "vFile:setfs:0",
 		[ASK_STATE] = "?",
 	};
@@ -135,12 +137,25 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 	return left_behind ? stop_select(rsp, thread) : stop_attach(rsp, opts->pid);
 }
 
+/*
+ * Only a gdbserver goes on holding what it held, and is found again at its port.  A command on a
+ * pipe is another gdbserver each time: it must not be one that starts a program.
+ */
+static bool may_redial(const struct rsp *rsp, const struct rsp_options *opts)
+{
+	const struct conn *c = rsp->x.conn;
+
+	return rsp->f.monitor_exit && opts->redial_ms >= 0 &&
+	       (!c->child || opts->pid || strstr(c->name, "--attach"));
+}
+
 static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, int64_t connected)
 {
 	struct rsp_thread t = { 0 };
 	bool held;
 
 	TRY(ask_features(rsp));
+	rsp->shared->redial = may_redial(rsp, opts);
 	rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
 	/* One on a pipe is ours: without --once it would neither end nor let go by itself, and where
 	 * the pipe leads to, a signal to our own child does not reach it. */
@@ -203,6 +218,10 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	rsp->f.pub.packet_size = FEATURES_PACKET_SIZE;
 	rsp->shared = &rsp->state;
 	rsp->state.forks = opts->forks;
+	rsp->state.target = target;
+	rsp->state.redial_ms = opts->redial_ms        ? opts->redial_ms :
+			       timeout_ms < REDIAL_MS ? timeout_ms :
+							REDIAL_MS;
 	rsp->state.silence_ms = timeout_ms < CONN_LAST_WORDS_MS ? timeout_ms : CONN_LAST_WORDS_MS;
 	/* Connecting may stop it, and who starts gdbserver --attach has done so. */
 	rsp->state.held = !opts->pid;
@@ -214,8 +233,7 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 		/* What never said a word is no stub, and holds nothing; or we did not wait. */
 		if (rsp->x.conn && !rsp->x.conn->spoken && !err_is(err, ERR_INTR))
 			rsp->shared->held = 0;
-		rsp_destroy(rsp);
-		return err;
+		return rsp_close(rsp, err);
 	}
 	*ret = rsp;
 	return NULL;
@@ -253,13 +271,13 @@ static bool say_goodbye(struct rsp *rsp)
 
 	/* It runs, and a breakpoint is set: the guardian waits for the stop. */
 	if (rsp->shared->running)
-		return rsp->x.conn->dead || rsp->exited;
-	/* The guardian knows the way back from every step. */
-	if (rsp->shared->inject.stage)
-		return rsp->x.conn->dead;
-	/* An error before `?`: whom it holds is not known here; the guardian asks. */
+		return rsp->exited || (rsp->x.conn->dead && !rsp->shared->redial);
+	/* The guardian knows the way back from every step, and asks whom the stub holds where that
+	 * is not known here: an error before `?`; and it dials again. */
+	if (rsp->shared->inject.stage || rsp->shared->terminal)
+		return false;
 	if (!rsp->stopped && rsp->shared->held)
-		return rsp->x.conn->dead;
+		return rsp->x.conn->dead && !rsp->shared->redial;
 	if (!rsp->stopped && !rsp->shared->end_stub)
 		return true;
 	if (!rsp->shared->talking)
@@ -269,29 +287,77 @@ static bool say_goodbye(struct rsp *rsp)
 		return true;
 	if (rsp->stopped && err_is(err, ERR_TIMEOUT))
 		err_destroy(leave_detach(rsp));
-	/* A stub that is silent, or gone, will not answer a second time either. */
-	rsp->stopped = rsp->stopped && !err_is(err, ERR_TIMEOUT) && !err_is(err, ERR_CLOSED);
+	/* A stub that is silent, or gone, will not answer a second time either, but perhaps over
+	 * a new connection. */
+	rsp->stopped = rsp->stopped && (rsp->shared->redial ||
+					(!err_is(err, ERR_TIMEOUT) && !err_is(err, ERR_CLOSED)));
 	err_destroy(err);
 	return !rsp->stopped;
 }
 
-void rsp_destroy(struct rsp *rsp)
+/* What the guardian could do, as a second error to err (taken). */
+static struct err *add_left(const struct rsp *rsp, enum undo_left left, struct err *err)
 {
-	if (!rsp)
-		return;
-	if (rsp->x.conn) {
-		conn_last_words(rsp->x.conn);
+	const char *first = err ? err->msg : "the way out was cut off";
+	struct err *both = NULL;
+
+	if (left == LEFT_TRACED)
+		both = err_create(ERR_CLOSED,
+				  "%s; process %" PRIu64 " is still held, by process %" PRIu64
+				  ": end that (kill %" PRIu64 ")",
+				  first, rsp->pid, rsp->guardian.tracer, rsp->guardian.tracer);
+	else if (left == LEFT_STOPPED)
+		both = err_create(ERR_CLOSED,
+				  "%s; process %" PRIu64 " is stopped by a signal (State: T): "
+				  "kill -CONT %" PRIu64,
+				  first, rsp->pid, rsp->pid);
+	else if (left == LEFT_UNKNOWN && rsp->pid)
+		both = err_create(ERR_CLOSED,
+				  "%s; process %" PRIu64 " may still be held by the stub, which "
+				  "cannot be reached any more: run grf-rsp again, or end the stub "
+				  "(grep TracerPid /proc/%" PRIu64 "/status names it)",
+				  first, rsp->pid, rsp->pid);
+	if (!both)
+		return err;
+	if (err)
+		both->code = err->code;
+	err_destroy(err);
+	return both;
+}
+
+struct err *rsp_close(struct rsp *rsp, struct err *err)
+{
+	struct conn *c = rsp->x.conn;
+	enum undo_left left = LEFT_FREE;
+
+	if (c) {
+		conn_last_words(c);
 		/* What the codec cannot make sense of, the guardian's coarser one may. */
-		if (say_goodbye(rsp) || !rsp->guardian.pid)
+		if (say_goodbye(rsp) || !rsp->guardian.pid) {
 			guardian_stop(&rsp->guardian);
-		else if (rsp->shared->running && !rsp->shared->interrupts)
-			guardian_leave(&rsp->guardian, &rsp->x.conn->child);
-		else
+		} else if (rsp->shared->running && !rsp->shared->interrupts) {
+			guardian_leave(&rsp->guardian, &c->child);
+		} else {
+			/* The command is gone before it is started anew. */
+			if (c->dead && c->child)
+				dial_reap(c->child);
+			if (c->dead)
+				c->child = 0;
 			guardian_take_over(&rsp->guardian);
+			left = rsp->guardian.left;
+		}
 	}
+	err = add_left(rsp, left, err);
 	exchange_deinit(&rsp->x);
 	target_xml_deinit(&rsp->xml);
 	free(rsp);
+	return err;
+}
+
+void rsp_destroy(struct rsp *rsp)
+{
+	if (rsp)
+		err_destroy(rsp_close(rsp, NULL));
 }
 
 /* ------------------------------------------------------------------ what is known */

@@ -75,7 +75,8 @@ void inject_write_proc(struct inject_port *p, uint64_t pid, const char *name, co
 enum { INJECT_LEVELS = 16 };
 
 struct inject_status {
-	uint64_t parent, sig_blocked, sig_ignored, sig_caught;
+	char state; /* 'S', 'T', ... */
+	uint64_t parent, tracer, sig_blocked, sig_ignored, sig_caught;
 	unsigned levels;              /* of pid namespaces, from the stub's on */
 	uint64_t pids[INJECT_LEVELS]; /* the process's id in each */
 	bool seccomp;

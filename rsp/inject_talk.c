@@ -426,7 +426,10 @@ bool inject_hear_status(struct inject_port *p, struct inject_status *st)
 	memset(st, 0, sizeof(*st));
 	if (!hear_file(p))
 		return false;
+	s = text_field(p->text, "State:");
+	st->state = s ? *s : 0;
 	st->parent = field_decimal(p->text, "PPid:");
+	st->tracer = field_decimal(p->text, "TracerPid:");
 	st->seccomp = field_decimal(p->text, "Seccomp:") != 0;
 	for (s = text_field(p->text, "NStgid:"); s && *s >= '0' && *s <= '9';) {
 		uint64_t v = take_decimal(&s);

@@ -34,6 +34,8 @@ struct rsp;
 struct rsp_options {
 	int timeout_ms; /* the longest silence; 0: the default, 30 s */
 	uint64_t pid;   /* not 0: vAttach to it (gdbserver --multi) */
+	int redial_ms;  /* how long a lost connection is tried to be made again; <0: not; 0:
+			 * 6 s, or timeout_ms */
 	bool forks;     /* rsp_fork() is meant to be used */
 	/* With pid: called, if set, after the connection is known to be good and before
 	 * vAttach, for all that is better done while the process runs. */
@@ -63,9 +65,12 @@ struct rsp_features {
  * stdout). */
 ERR_MUST_CHECK struct err *rsp_create(const char *target, const struct rsp_options *opts,
 				      struct rsp **ret);
-/* Detaches if attached (as rsp_detach(), errors ignored), ends the guardian, closes.  NULL is
- * fine. */
+/* Detaches if attached (as rsp_detach()), ends the guardian, closes; NULL is fine.  Where the
+ * connection is lost it is made again for some seconds. */
 void rsp_destroy(struct rsp *rsp);
+/* The same, after err (taken; NULL: nothing went wrong).  Returns it, and says along with it if the
+ * process may still be held, by what, and how to free it. */
+ERR_MUST_CHECK struct err *rsp_close(struct rsp *rsp, struct err *err);
 
 const struct rsp_features *rsp_features(const struct rsp *rsp);
 

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "heap/acquire/acquire_int.h"
 #include "rsp/rsp.h"
 #include "target/core.h"
@@ -32,6 +33,11 @@ void acquire_deinit(struct acquire *a)
 	elf_destroy(a->exe);
 	free(a->remote_exe);
 	vec_deinit(&a->threads);
+}
+
+struct err *acquire_close(struct acquire *a, struct err *err)
+{
+	return a->rsp ? rsp_close(TAKE_PTR(a->rsp), err) : err;
 }
 
 struct err *acquire(struct acquire *a, struct report *report)

@@ -1,16 +1,20 @@
 """Services in containers, as podman and runc make them: nothing that happens there leaves one stopped."""
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
 import pytest
 
+from apart import living_in
 from containers import *
 from exactness import check_sums
 from lib import *
+from test_fork import Server, copies
 
 
 @pytest.fixture
@@ -60,6 +64,16 @@ def gdbservers(container):
     return out
 
 
+def ended(container):
+    """No gdbserver is left there, and no guardian here."""
+    def left():
+        return gdbservers(container) + [p for p, command in living_in(os.environ["TMPDIR"]) if command.startswith(GRF)]
+    deadline = time.monotonic() + 15
+    while left():
+        check(time.monotonic() < deadline, "left behind:", left())
+        time.sleep(0.1)
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.needs("gdbserver")
 def test_from_the_node(service):
@@ -77,4 +91,123 @@ def test_debug_container(service, debug, once):
     target = debug.exec("gdbserver", *(["--once"] if once else []), "--multi", "-")
     check_sums(profile(target, build("zoo"), "-p", 1).totals)
     ticks(service)
-    check(gdbservers(debug) == [], "left behind:", gdbservers(debug))
+    ended(debug)
+
+
+def start(*args):
+    return subprocess.Popen([GRF, *map(str, args)], cwd=tmpdir(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def wait_held(pid, timeout=20):
+    deadline = time.monotonic() + timeout
+    while free(pid):
+        check(time.monotonic() < deadline, "never stopped")
+        time.sleep(0.001)
+
+
+def children_of(pid):
+    out = subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, text=True).stdout
+    return [int(p) for p in out.split()]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("also_us", [False, True])
+def test_exec_client_dies(service, debug, once, also_us):
+    """The client of `podman exec` dies while we read, or with us: gdbserver there is talked to by another one."""
+    target = debug.exec("gdbserver", *(["--once"] if once else []), "--multi", "-")
+    q = start("-p", 1, "-o", "p.folded", target, build("zoo"))
+    wait_held(service.pid)
+    for pid in children_of(q.pid):
+        with open(f"/proc/{pid}/comm") as f:
+            if f.read().strip() == "podman":
+                os.kill(pid, signal.SIGKILL)
+    if also_us:
+        q.kill()
+    out, err = q.communicate(timeout=60)
+    check(q.returncode not in (0, None), q.returncode, out, err)
+    wait_free(service.pid, 12)
+    ticks(service)
+    ended(debug)
+
+
+class Proxy(Relay):
+    """A relay that dies with all its connections when it is told to, and may come back on the same port."""
+
+    def __init__(self, port):
+        self.pairs = []
+        super().__init__(port)
+
+    def _pump(self, src, dst, up):
+        self.pairs.append((src, dst))
+        super()._pump(src, dst, up)
+
+    def die(self, back=False):
+        if not back:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+        for pair in self.pairs:
+            for s in pair:
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("fork", [False, True])
+@pytest.mark.parametrize("also_us", [False, True])
+def test_proxy_dies(stub, fork, also_us):
+    """A port-forward dies while we read, and is there again: what was held is let go, the snapshot ends."""
+    s = Server("-heap", "64")
+    proxy = Proxy(stub.port)
+    q = start("-p", s.pid, *(["--fork=force"] if fork else []), "-o", "p.folded", proxy.target, s.exe)
+    if fork:
+        while not copies(s.exe) - s.copies:
+            check(q.poll() is None, "it ended")
+            time.sleep(0.001)
+        time.sleep(0.05)  # settled
+    else:
+        wait_held(s.pid)
+    proxy.die(back=True)
+    if also_us:
+        q.kill()
+    out, err = q.communicate(timeout=60)
+    check(q.returncode not in (0, None), q.returncode, out, err)
+    wait_free(s.pid, 10)
+    s.check()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_proxy_dies_for_good(stub, ticking):
+    """Nobody can be reached any more: the error says what may be held, and how to free it; a second run does."""
+    proxy = Proxy(stub.port)
+    q = start("-p", ticking.pid, "-o", "p.folded", proxy.target, ticking.exe)
+    wait_held(ticking.pid)
+    proxy.die()
+    out, err = q.communicate(timeout=60)
+    check(q.returncode == 1 and "may still be held" in err and f"/proc/{ticking.pid}/status" in err, q.returncode, out, err)
+    check(not free(ticking.pid), "it was let go")
+    check_sums(profile(stub.target, ticking.exe, "-p", ticking.pid).totals)
+    assert_alive(ticking)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("also_us", [False, True])
+def test_terminal(service, debug, also_us):
+    """exec -t: a terminal keeps what it gets and shows it to us."""
+    q = start("-o", "p.folded", debug.exec("gdbserver", "--attach", "-", "1", tty=True), build("zoo"))
+    if also_us:
+        wait_held(service.pid)
+        time.sleep(0.3)
+        q.kill()
+    begun = time.monotonic()
+    out, err = q.communicate(timeout=60)
+    if not also_us:
+        check(q.returncode == 1 and "leave out -t" in err and time.monotonic() - begun < 10, q.returncode, out, err)
+    wait_free(service.pid, 5)
+    ticks(service)
+    ended(debug)

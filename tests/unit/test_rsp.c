@@ -277,7 +277,8 @@ static void test_faults(void **state)
 			/* short only where it is waited for: a busy machine is not a silent stub */
 			struct rsp_options opts = { .timeout_ms = rows[i].fault == STUB_SILENT ?
 									  100 :
-									  20000 };
+									  20000,
+						    .redial_ms = -1 };
 			struct stub_config c = sane();
 			struct rsp *rsp = NULL;
 			struct err *err;
