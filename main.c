@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/intr.h"
+#include "base/oom.h"
 #include "base/similar.h"
 #include "heap/acquire/acquire.h"
 #include "heap/acquire/save.h"
@@ -513,6 +514,7 @@ static struct err *run(struct run *r)
 	const struct options *o = r->o;
 
 	TRY(intr_install());
+	oom_offer();
 	TRY(run_open(r));
 	TRY(profile_init(&r->profile));
 	TRY(acquire(&r->acquire, &r->report));

@@ -176,7 +176,8 @@ static struct err *add_stop(struct buf *b, const struct report *r)
 	if (r->captured_bytes)
 		TRY(buf_addf(b, ", %s read", text_bytes(r->captured_bytes, bytes)));
 	if (r->stopped_ns)
-		TRY(buf_addstr(b, "; it runs again"));
+		TRY(buf_addstr(b, r->still_held ? "; it does NOT run again (see the notes)" :
+						  "; it runs again"));
 	return buf_addstr(b, "\n");
 }
 

@@ -4,10 +4,11 @@
 #include "rsp/redial.h"
 #include "rsp/rsp_int.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 /* ------------------------------------------------------------------ handshake */
@@ -157,8 +158,8 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 	TRY(ask_features(rsp));
 	rsp->shared->redial = may_redial(rsp, opts);
 	rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
-	/* One on a pipe is ours: without --once it would neither end nor let go by itself, and where
-	 * the pipe leads to, a signal to our own child does not reach it. */
+	/* One on a pipe is ours: without --once it would neither end nor let go by itself, and
+	 * where the pipe leads to, a signal to our own child does not reach it. */
 	rsp->shared->end_stub = rsp->x.conn->child && rsp->f.monitor_exit;
 	TRY(ask_state(rsp));
 	held = rsp->x.reply.data[0] != 'W' && rsp->x.reply.data[0] != 'X';
@@ -242,12 +243,15 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 /* ------------------------------------------------------------------ goodbye */
 
 /* The way out where the stub can be talked to: the debuggee runs, and a gdbserver of ours ends. */
-static struct err *say_all(struct rsp *rsp)
+static struct err *say_all(struct rsp *rsp, enum undo_left *left, uint64_t *tracer)
 {
 	struct err *err = exchange_resync(&rsp->x);
 
-	if (!err && rsp->stopped)
+	if (!err && rsp->stopped) {
 		err = stop_detach(rsp);
+		if (!err)
+			err = released_look(rsp, left, tracer);
+	}
 	conn_settle_ack(rsp->x.conn);
 	TRY(err);
 	if (rsp->shared->end_stub) {
@@ -265,7 +269,7 @@ static struct err *leave_detach(struct rsp *rsp)
 }
 
 /* false: the debuggee may still be held. */
-static bool say_goodbye(struct rsp *rsp)
+static bool say_goodbye(struct rsp *rsp, enum undo_left *left, uint64_t *tracer)
 {
 	struct err *err;
 
@@ -282,7 +286,7 @@ static bool say_goodbye(struct rsp *rsp)
 		return true;
 	if (!rsp->shared->talking)
 		return true;
-	err = say_all(rsp);
+	err = say_all(rsp, left, tracer);
 	if (!err)
 		return true;
 	if (rsp->stopped && err_is(err, ERR_TIMEOUT))
@@ -295,32 +299,21 @@ static bool say_goodbye(struct rsp *rsp)
 	return !rsp->stopped;
 }
 
-/* What the guardian could do, as a second error to err (taken). */
-static struct err *add_left(const struct rsp *rsp, enum undo_left left, struct err *err)
+/* err (taken) and how the process was left. */
+static struct err *add_left(const struct rsp *rsp, enum undo_left left, uint64_t tracer,
+			    struct err *err)
 {
-	const char *first = err ? err->msg : "the way out was cut off";
-	struct err *both = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct err *both, *e = NULL;
 
-	if (left == LEFT_TRACED)
-		both = err_create(ERR_CLOSED,
-				  "%s; process %" PRIu64 " is still held, by process %" PRIu64
-				  ": end that (kill %" PRIu64 ")",
-				  first, rsp->pid, rsp->guardian.tracer, rsp->guardian.tracer);
-	else if (left == LEFT_STOPPED)
-		both = err_create(ERR_CLOSED,
-				  "%s; process %" PRIu64 " is stopped by a signal (State: T): "
-				  "kill -CONT %" PRIu64,
-				  first, rsp->pid, rsp->pid);
-	else if (left == LEFT_UNKNOWN && rsp->pid)
-		both = err_create(ERR_CLOSED,
-				  "%s; process %" PRIu64 " may still be held by the stub, which "
-				  "cannot be reached any more: run grf-rsp again, or end the stub "
-				  "(grep TracerPid /proc/%" PRIu64 "/status names it)",
-				  first, rsp->pid, rsp->pid);
-	if (!both)
+	if (rsp->pid)
+		e = released_text(rsp->pid, left, tracer, &text);
+	if (e || !text.len) {
+		err_destroy(e);
 		return err;
-	if (err)
-		both->code = err->code;
+	}
+	both = err_create(err ? err->code : ERR_CLOSED, "%s; %s",
+			  err ? err->msg : "the way out was cut off", (const char *)text.data);
 	err_destroy(err);
 	return both;
 }
@@ -329,11 +322,12 @@ struct err *rsp_close(struct rsp *rsp, struct err *err)
 {
 	struct conn *c = rsp->x.conn;
 	enum undo_left left = LEFT_FREE;
+	uint64_t tracer = 0;
 
 	if (c) {
 		conn_last_words(c);
 		/* What the codec cannot make sense of, the guardian's coarser one may. */
-		if (say_goodbye(rsp) || !rsp->guardian.pid) {
+		if (say_goodbye(rsp, &left, &tracer) || !rsp->guardian.pid) {
 			guardian_stop(&rsp->guardian);
 		} else if (rsp->shared->running && !rsp->shared->interrupts) {
 			guardian_leave(&rsp->guardian, &c->child);
@@ -345,9 +339,10 @@ struct err *rsp_close(struct rsp *rsp, struct err *err)
 				c->child = 0;
 			guardian_take_over(&rsp->guardian);
 			left = rsp->guardian.left;
+			tracer = rsp->guardian.tracer;
 		}
 	}
-	err = add_left(rsp, left, err);
+	err = add_left(rsp, left, tracer, err);
 	exchange_deinit(&rsp->x);
 	target_xml_deinit(&rsp->xml);
 	free(rsp);

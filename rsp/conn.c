@@ -83,6 +83,12 @@ static struct err *silent(struct conn *c)
 		return err_create(ERR_TIMEOUT, "the stub did not answer in time");
 	if (!c->spoken && c->junk)
 		return not_a_stub(c);
+	if (!c->spoken && c->child)
+		return err_create(ERR_TIMEOUT,
+				  "%s did not answer for %g s (--timeout): not a GDB stub; or, "
+				  "where gdbserver says above that it cannot PTRACE_TRACEME, one "
+				  "that a seccomp profile forbids ptrace",
+				  c->name, c->timeout_ms / 1e3);
 	if (!c->spoken)
 		return err_create(ERR_TIMEOUT,
 				  "%s did not answer for %g s (--timeout): not a GDB stub, or one "

@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
+#include "base/oom.h"
 
 #define START_ONE "start it with: gdbserver --attach :2345 PID"
 
@@ -177,6 +178,7 @@ __attribute__((noreturn)) static void run_command(const char *command, int fd)
 	sigset_t none;
 
 	setpgid(0, 0);
+	oom_withdraw();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* dup2() clears close-on-exec, except onto itself. */

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
+#include "base/oom.h"
 #include "rsp/conn.h"
 #include "rsp/redial.h"
 
@@ -98,6 +99,7 @@ __attribute__((noreturn)) static void guard(int fd, int pipe, struct guardian_st
 	}
 	close_others(fd, pipe);
 	intr_forget();
+	oom_withdraw();
 	if (chdir("/")) {
 		/* Only so that no file system is kept busy. */
 	}

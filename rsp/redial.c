@@ -33,7 +33,7 @@ static void redial_nap(void)
 	nanosleep(&ts, NULL);
 }
 
-/* ------------------------------------------------------------------ a gdbserver without a client */
+/* ------------------------------------------------------------------ without a client */
 
 struct text {
 	char s[400];

@@ -89,6 +89,9 @@ uint64_t rsp_stopped_total_ns(const struct rsp *rsp);
  * Idempotent.
  */
 ERR_MUST_CHECK struct err *rsp_detach(struct rsp *rsp);
+/* After rsp_detach(): ret stays empty if the process runs, as far as the stub's files show, else it
+ * says what holds it and how to free it. */
+ERR_MUST_CHECK struct err *rsp_still_held(struct rsp *rsp, struct buf *ret);
 /* Stops it again (vAttach, or interrupt: by features).  ERR_UNSUPPORTED where a stub has no way. */
 ERR_MUST_CHECK struct err *rsp_stop(struct rsp *rsp);
 

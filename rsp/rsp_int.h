@@ -9,6 +9,7 @@
  *	ahead.c		what is asked together with vAttach
  *	port.c		the connection as rsp/inject.h wants it
  *	stop.c		stops, resuming, detaching
+ *	released.c	does the process run that was let go
  *	snapshot.c	a snapshot by fork
  *	client.c	the life of it all: handshake and goodbye
  */
@@ -88,6 +89,12 @@ struct err *port_failure(struct port *p, enum err_code code);
 /* After D, with a stub that tells of forks: lets go of the process's own children that the stub has
  * caught. */
 ERR_MUST_CHECK struct err *port_free_children(struct rsp *rsp);
+
+/* released.c: how a process was left that was let go; and what to do about it, appended: nothing if
+ * it runs. */
+ERR_MUST_CHECK struct err *released_look(struct rsp *rsp, enum undo_left *left, uint64_t *tracer);
+ERR_MUST_CHECK struct err *released_text(uint64_t pid, enum undo_left left, uint64_t tracer,
+					 struct buf *ret);
 
 /* stop.c: the process is held, since then. */
 void stop_begins(struct rsp *rsp, int64_t since);

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "rsp/rsp.h"
+#include "target/cgroup.h"
 
 enum {
 	FLOOR_MIN = 16 << 20,
@@ -91,33 +92,6 @@ static struct err *room_in(const struct room *r, struct rsp *rsp, const char *di
 	return NULL;
 }
 
-/* The path of the memory controller in /proc/PID/cgroup, into line; false: there is none. */
-static bool cgroup_path(char *text, bool *v2, const char **ret)
-{
-	char *save, *unified = NULL;
-
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
-
-		if (!path)
-			continue;
-		*path++ = 0;
-		names++;
-		if (!strncmp(line, "0:", 2) && !*names)
-			unified = path;
-		for (char *n = names; n; n = strchr(n, ',') ? strchr(n, ',') + 1 : NULL) {
-			if (!strncmp(n, "memory", 6) && (n[6] == ',' || !n[6])) {
-				*v2 = false;
-				*ret = path;
-				return true;
-			}
-		}
-	}
-	*v2 = true;
-	*ret = unified;
-	return unified != NULL;
-}
-
 /* Too deep: the directories nearest to the process were added first, and must do. */
 static struct err *add_dir(struct room *r, const char *top, const char *path, size_t len)
 {
@@ -182,7 +156,8 @@ static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
 	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/cgroup", pid));
 	if (!found)
 		return unknown(pid);
-	if (!cgroup_path((char *)text.data, &r->v2, &path))
+	path = cgroup_path((char *)text.data, "memory", &r->v2);
+	if (!path)
 		return NULL; /* a kernel without: the machine's memory is all there is */
 	if (strstr(path, "/.."))
 		return unknown(pid); /* outside of what the stub sees */

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/oom.h"
 #include "heap/acquire/acquire_int.h"
 #include "rsp/rsp.h"
 #include "target/core.h"
@@ -88,5 +89,9 @@ struct err *acquire_details(struct acquire *a)
 	TRY(image_details(a));
 	TRY(report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",
 			  (double)a->report->analyse_ns / 1e9, (double)ru.ru_maxrss / 1e3));
+	if (oom_offered())
+		TRY(report_detail(a->report,
+				  "here: oom_score_adj 1000, so that we are killed first "
+				  "if memory runs out"));
 	return a->guest ? acquire_guest_details(a) : NULL;
 }

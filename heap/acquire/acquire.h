@@ -73,8 +73,8 @@ struct acquire {
 /* What o points to is borrowed. */
 void acquire_init(struct acquire *a, const struct acquire_options *o);
 void acquire_deinit(struct acquire *a);
-/* Lets the process go, after err (taken), which is what went wrong.  Returns it, and says along with
- * it if the process may still be held: rsp_close(). */
+/* Lets the process go, after err (taken), which is what went wrong.  Returns it, and says along
+ * with it if the process may still be held: rsp_close(). */
 ERR_MUST_CHECK struct err *acquire_close(struct acquire *a, struct err *err);
 
 /* Afterwards the process runs again.  Fills the report's part about EXE, the process and its stops;

@@ -20,6 +20,7 @@
 #include "target/fetch.h"
 #include "target/fork.h"
 #include "target/guest.h"
+#include "target/precheck.h"
 #include "target/until.h"
 
 enum { STOPS_MAX = 20 };
@@ -349,6 +350,7 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 {
 	struct acquire *a = arg;
 
+	TRY(precheck(rsp, a->o.pid));
 	if (!a->exe)
 		TRY(fetch_and_open(a, rsp, a->o.pid));
 	TRY(find_pid_levels(a, rsp, a->o.pid));
@@ -388,6 +390,16 @@ static struct err *connect_target(struct acquire *a)
 	return rsp_stop(a->rsp);
 }
 
+/* It was let go: does it run? */
+static struct err *look_back_at_process(struct acquire *a)
+{
+	_cleanup_buf_ struct buf held = BUF_INIT;
+
+	TRY(rsp_still_held(a->rsp, &held));
+	a->report->still_held = held.len != 0;
+	return held.len ? report_note(a->report, "%s", (const char *)held.data) : NULL;
+}
+
 /* From the place of EXE in the process to the first stop, which is verified. */
 static struct err *first_stop(struct acquire *a)
 {
@@ -414,6 +426,7 @@ struct err *acquire_live(struct acquire *a)
 	if (again)
 		TRY(acquire_verify(a, NULL));
 	TRY(capture_fitting(a));
+	TRY(look_back_at_process(a));
 	image_set_source(a->img, NULL);
 	a->report->captured_bytes = image_stats(a->img).fetched;
 	a->report->capture_ns = clock_now_ns() - start;

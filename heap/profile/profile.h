@@ -90,7 +90,8 @@ struct report {
 	/* the stop */
 	uint64_t stopped_ns; /* the stop that was captured */
 	uint64_t stopped_total_ns;
-	uint32_t stops; /* 1, or more when a stop was let go and taken again */
+	bool still_held; /* it does not run again: a note says why */
+	uint32_t stops;  /* 1, or more when a stop was let go and taken again */
 	uint64_t captured_bytes;
 	uint64_t capture_ns, analyse_ns;
 	int64_t time_unix_ns;  /* when it was captured */

@@ -15,6 +15,9 @@ import time
 
 from lib import *
 
+# The profile that podman has where none is given.
+DEFAULT_PROFILE = "/usr/share/containers/seccomp.json"
+
 LIMITS = ["--ulimit", "nofile=1024:20000", "--ulimit", "nproc=1000:1000", "--network", "none"]
 
 

@@ -1,6 +1,7 @@
 """Services in containers, as podman and runc make them: nothing that happens there leaves one stopped."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ from apart import living_in
 from containers import *
 from exactness import check_sums
 from lib import *
-from test_fork import Server, copies
+from test_fork import Server, children, copies
 
 
 @pytest.fixture
@@ -211,3 +212,102 @@ def test_terminal(service, debug, also_us):
     wait_free(service.pid, 5)
     ticks(service)
     ended(debug)
+
+
+# What is missing is said before anything is touched.
+
+@pytest.fixture
+def other_user(podman):
+    """A service of user 1000."""
+    c = podman.run(podman.program("zoo", build("zoo"), "-tick"), "--user", "1000")
+    c.wait_line("^READY")
+    return c
+
+
+ALONE = ["--cap-drop", "all"]
+WITH = {"kill": (["SYS_PTRACE", "DAC_OVERRIDE"], "CAP_KILL"), "dac": (["SYS_PTRACE", "KILL"], "CAP_DAC_OVERRIDE"),
+        "ptrace": (["KILL", "DAC_OVERRIDE"], "CAP_SYS_PTRACE"), "nothing": ([], "CAP_KILL"),
+        "all": (["SYS_PTRACE", "KILL", "DAC_OVERRIDE"], None)}
+
+
+def untouched(service, run):
+    """It did not so much as stop."""
+    check(free(service.pid) and "sigchld" not in service.log(), run)
+    check([] == [p for p, state in children(service.pid) if state == "Z"], "zombies:", children(service.pid), run)
+    ticks(service)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("what", WITH)
+def test_capabilities(podman, other_user, what):
+    caps, missing = WITH[what]
+    d = podman.run(debug_image(podman), "--pid", f"container:{other_user.name}", *ALONE, *(w for c in caps for w in ("--cap-add", c)))
+    begun = time.monotonic()
+    run = grf("-p", 1, "-o", "x", d.exec("gdbserver", "--once", "--multi", "-"), build("zoo"), rc=1 if missing else 0)
+    check(time.monotonic() - begun < 10, "slow:", run)
+    check(not missing or missing in run.err, run)
+    untouched(other_user, run)
+    ended(d)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_same_user_without_capabilities(podman, other_user):
+    d = podman.run(debug_image(podman), "--pid", f"container:{other_user.name}", *ALONE, "--user", "1000")
+    check_sums(profile(d.exec("gdbserver", "--once", "--multi", "-"), build("zoo"), "-p", 1).totals)
+    untouched(other_user, "")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("where", ["node", "debug"])
+def test_paused(podman, service, debug, stub, where):
+    """Frozen: refused before anything is touched."""
+    podman("pause", service.name)
+    begun = time.monotonic()
+    target, pid = (stub.target, service.pid) if where == "node" else (debug.exec("gdbserver", "--once", "--multi", "-"), 1)
+    run = grf("-p", pid, "-o", "x", target, build("zoo"), rc=1)
+    check("frozen" in run.err and "unpause" in run.err and time.monotonic() - begun < 10, run)
+    podman("unpause", service.name)
+    untouched(service, run)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_profile_without_ptrace(podman, service):
+    """gdbserver does not even start to talk there; the process is never touched."""
+    with open(DEFAULT_PROFILE) as f:
+        p = json.load(f)
+    for rule in p["syscalls"]:
+        rule["names"] = [n for n in rule["names"] if n != "ptrace"]
+    path = f"{podman.top}/noptrace.json"
+    with open(path, "w") as f:
+        json.dump(p, f)
+    d = podman.run(debug_image(podman), "--pid", f"container:{service.name}", "--cap-add", "SYS_PTRACE", "--security-opt", f"seccomp={path}")
+    run = grf("-p", 1, "--timeout", 3, "-o", "x", d.exec("gdbserver", "--once", "--multi", "-"), build("zoo"), rc=1)
+    check("PTRACE_TRACEME" in run.err and "seccomp profile" in run.err, run)
+    check(free(service.pid), run)
+    ticks(service)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_traced_already(stub, ticking):
+    with attach(ticking.pid) as g:
+        ticking.wait_stopped()
+        run = grf("-p", ticking.pid, "-o", "x", stub.target, ticking.exe, rc=1)
+        check(f"process {g.proc.pid}" in run.err and "gdbserver" in run.err, run)
+    assert_alive(ticking)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_stopped_by_a_signal(stub, ticking):
+    """It does not run again, and we do not say so."""
+    ticking.kill(signal.SIGSTOP)
+    ticking.wait_stopped()
+    run = grf("-p", ticking.pid, "-o", "x", stub.target, ticking.exe)
+    check("it runs again" not in run.out and f"kill -CONT {ticking.pid}" in run.out, run)
+    ticking.kill(signal.SIGCONT)
+    assert_alive(ticking)

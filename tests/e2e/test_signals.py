@@ -91,3 +91,21 @@ def test_kill_9_attached_before():
             # From the moment it has connected; before that nobody could know.
             kill_one(p, g.target, 0.1 + rnd.random() * whole)
             assert_alive(p)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_out_of_memory(ticking):
+    """We are killed first; not what holds the process, nor who would let it go."""
+    q = start(ticking, f"| exec gdbserver --once - --attach {ticking.pid}", tmpdir(), "-v")
+    ticking.wait_stopped()
+    time.sleep(0.05)
+    own = subprocess.run(["cat", "/proc/self/oom_score_adj"], stdout=subprocess.PIPE, text=True).stdout
+    seen = {}
+    for pid in subprocess.run(["pgrep", "-P", str(q.pid)], stdout=subprocess.PIPE, text=True).stdout.split() + [str(q.pid)]:
+        with open(f"/proc/{pid}/comm") as c, open(f"/proc/{pid}/oom_score_adj") as f:
+            seen[c.read().strip()] = f.read()
+    out, err = q.communicate(timeout=30)
+    check(seen == {"grf-rsp": "1000\n", "grf-rsp-guard": own, "gdbserver": own}, seen, err)
+    check(b"oom_score_adj" in out, out)
+    assert_alive(ticking)
