@@ -72,6 +72,65 @@ bool inject_send_set(struct inject_port *p, const uint8_t *regs, uint32_t len);
 /* Writes to /proc/PID/name, if it can be written. */
 void inject_write_proc(struct inject_port *p, uint64_t pid, const char *name, const char *text);
 
+/* Linux's, the same for every architecture. */
+enum {
+	L_WNOHANG = 1,
+	L_WSTOPPED = 2,
+	L_WEXITED = 4,
+	L_WCONTINUED = 8,
+	L_WNOWAIT = 0x01000000,
+	L_WALL = 0x40000000,
+	L_CLONE_VM = 0x100,
+	L_CLONE_FILES = 0x400,
+	L_CLONE_VFORK = 0x4000,
+	L_CLOSE_RANGE_UNSHARE = 2,
+	L_ECHILD = 10,
+	L_EFAULT = 14,
+	L_SA_RESTORER = 0x04000000,
+};
+
+enum { INJECT_STEPS = 64 }; /* of one call, at most: itself, an event, signals */
+
+/* How a step ended. */
+struct inject_stop {
+	uint8_t signal; /* gdb's number */
+	bool forked;    /* ... and whom: */
+	bool event;     /* any event of ptrace */
+	/* another thread stopped first; it keeps its signal for when it is let go */
+	bool other;
+	char child[INJECT_ID];
+};
+
+/* One instruction of one thread; signal 0: none is passed. */
+bool inject_step(struct inject_port *p, const char *id, uint8_t signal, struct inject_stop *st);
+/* The thread stopped with a signal: for us (the end of a child of ours), or one that it is to get
+ * afterwards. */
+bool inject_take_signal(struct inject_port *p, uint8_t number);
+/* Posts registers with which the thread will make a call: `base`, with the call's. */
+bool inject_prepare(struct inject_port *p, const char *id, const uint8_t *base, uint32_t len,
+		    uint32_t nr, const uint64_t args[6]);
+/*
+ * Steps until the system call that pc is at is over (ret gets its result; NULL: inject_restore()
+ * reads it), or, with child, until it has made one (INJECT_ID bytes; it may stay empty).  Signals
+ * of the thread are kept, those of others ignored.  It never makes a step too far: exit() comes
+ * next.
+ */
+bool inject_finish(struct inject_port *p, const char *id, char *child, int64_t *ret);
+/* One whole call of the thread that was chosen. */
+bool inject_call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int64_t *ret);
+bool inject_kill(struct inject_port *p, uint64_t pid);
+/* inject_choose(), and the signal that the stop began with is the thread's. */
+bool inject_take_thread(struct inject_port *p);
+
+/*
+ * Gives the thread its own registers back; until it runs this may be done again.  *made, if not
+ * NULL, gets the result of the system call that it made last, 0 if it made none.
+ */
+bool inject_restore(struct inject_port *p, int64_t *made);
+/* Delivers the signals that came while the thread was ours as the kernel would have: with what they
+ * say of themselves, up to the handler's first instruction. */
+bool inject_deliver(struct inject_port *p);
+
 enum { INJECT_LEVELS = 16 };
 
 struct inject_status {
