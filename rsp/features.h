@@ -44,8 +44,12 @@ enum { FEATURES_PACKET_SIZE = 400 }; /* gdb's own assumption where a stub names 
  * gdbserver passes it on when it lets go, so that the process stays stopped (seen: 5 of 60 detaches
  * of a program with many signals; 0 of 300 with this).
  */
-#define FEATURES_SIGNALS                                                                       \
-	"QProgramSignals:1;3;4;6;7;8;9;a;b;c;d;e;f;10;12;13;14;15;16;17;18;19;1a;1b;1c;1d;1e;" \
+#define FEATURES_SIGNALS FEATURES_SIGNALS_WITH("c;")
+/* And without SIGSYS. */
+#define FEATURES_SIGNALS_NO_SYS FEATURES_SIGNALS_WITH("")
+#define FEATURES_SIGNALS_WITH(sys)                                                             \
+	"QProgramSignals:1;3;4;6;7;8;9;a;b;" sys                                               \
+	"d;e;f;10;12;13;14;15;16;17;18;19;1a;1b;1c;1d;1e;"                                     \
 	"1f;20;21;22;23;24;25;26;27;28;29;2a;2b;2c;2d;2e;2f;30;31;32;33;34;35;36;37;38;39;3a;" \
 	"3b;3c;3d;3e;3f;40;41;42;43;44;45;46;47;48;49;4a;4b;4c;4d;4e;4f;50;51;52;53;54;55;56;" \
 	"57;58;59;5a;5b;5c;5d;5e;5f;60;61;62;63;64;65;66;67;68;69;6a;6b;6c;6d;6e;6f;70;71;72;" \

@@ -30,6 +30,8 @@ static bool fork_twice(struct inject_port *p)
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->middle, id, INJECT_ID);
+	if (in->probe && !inject_probe(p))
+		return false;
 	*id = 0;
 	/* Its registers are the thread's, all but the result. */
 	if (!inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone, make_snap) ||
@@ -38,7 +40,8 @@ static bool fork_twice(struct inject_port *p)
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->snapshot, id, INJECT_ID);
-	if (!inject_kill(p, inject_id_pid(in->middle)) || !inject_finish(p, in->thread, NULL, &ret))
+	if (!(in->probe ? inject_probe_exit(p) : inject_kill(p, inject_id_pid(in->middle))) ||
+	    !inject_finish(p, in->thread, NULL, &ret))
 		return false;
 	in->waiting = ret > 0 ? (uint64_t)ret : 0;
 	if (ret <= 0 ||
@@ -76,13 +79,17 @@ static bool make_snapshot(struct inject_port *p)
 
 	in->middle[0] = in->snapshot[0] = in->thread[0] = 0;
 	in->reap = in->expect = in->waiting = 0;
-	in->ate_chld = false;
+	in->ate_chld = in->no_wait4 = in->no_waitid = false;
+	in->call = INJECT_OVER;
+	in->sigsys = 0;
 	in->coming = 0;
 	in->nsignals = 0;
 	if (!inject_take_thread(p))
 		return false;
 	in->stage = INJECT_CALLING;
-	if (!(in->init ? fork_once(p) : fork_twice(p)))
+	/* Under a filter the middle is needed, to try; where the process is init it adopts the
+	 * snapshot then. */
+	if (!(in->init && !in->probe ? fork_once(p) : fork_twice(p)))
 		return false;
 	in->stage = INJECT_SNAPSHOT;
 	return inject_deliver(p);

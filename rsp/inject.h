@@ -58,13 +58,24 @@ struct inject_machine {
 	uint16_t restart;
 	uint32_t nr_wait; /* and wait_limit: for architectures without (struct arch_fork) */
 	uint8_t wait_limit;
-	uint32_t nr_clone, nr_wait4, nr_waitid, nr_close_range, nr_sigaction;
+	uint32_t nr_clone, nr_wait4, nr_waitid, nr_close_range, nr_sigaction, nr_exit;
+	uint32_t nr_alarm;         /* 0: there is none */
 	uint8_t code[INJECT_CODE]; /* what must be at code_at: a loop of exit() */
 	uint8_t code_len;
 	uint8_t call_off, call_len; /* its system call instruction */
 	uint64_t code_at;
 	/* code where a thread may be made use of that is in no system call */
 	uint64_t text, text_end;
+	/* A seccomp filter may be on: the middle tries each call first. */
+	uint8_t seccomp;
+	/* The snapshot is to be the process's own child, as nobody else would reap it. */
+	uint8_t own_child;
+};
+
+enum inject_call {
+	INJECT_OVER,    /* no call is under way */
+	INJECT_OPEN,    /* clone has told of its child, and is not over */
+	INJECT_UNHEARD, /* how the thread's last step ended was not heard */
 };
 
 enum inject_stage {
@@ -86,9 +97,16 @@ struct inject {
 	volatile uint8_t stepping;
 	struct inject_machine m;
 	uint64_t pid;
-	uint64_t likely;        /* the thread to try first; 0: none */
-	uint64_t next_fd;       /* what vFile:open will most likely give */
-	bool init;              /* the snapshot is, or would be, the process's own child */
+	uint64_t likely;  /* the thread to try first; 0: none */
+	uint64_t next_fd; /* what vFile:open will most likely give */
+	bool init;        /* the snapshot is, or would be, the process's own child */
+	bool probe;       /* a filter is on */
+	/* the process must not make these calls: the filter refuses them, or kills for them */
+	bool no_wait4, no_waitid;
+	uint8_t call;     /* enum inject_call, of the thread */
+	uint32_t call_nr; /* what it calls, or called last */
+	/* the filter trapped: the stub would pass SIGSYS on when it lets go */
+	volatile uint8_t sigsys;
 	char thread[INJECT_ID]; /* that is made to call */
 	uint32_t saved_len;
 	uint8_t saved[INJECT_REGS]; /* its registers */
@@ -117,6 +135,7 @@ struct inject_port {
 	unsigned posted;
 	bool lost;       /* send() or next() failed */
 	bool exited;     /* the process is gone */
+	bool found;      /* of the children that were ended, one was ours */
 	int64_t error;   /* a system call's, as it returned it; 0: none failed */
 	const char *why; /* what went wrong or was refused, if something did; a constant */
 	char reply[INJECT_REPLY];

@@ -130,13 +130,16 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 		return false;
 	if (!known)
 		return inject_fail(p, "the stub cannot read /proc");
-	if (st.seccomp)
+	if (st.seccomp && !in->m.seccomp)
 		return inject_fail(
 			p,
 			"a seccomp filter is on, which could refuse the system calls or kill for "
 			"them");
+	if (st.seccomp && (st.seccomp != 2 || st.filters != 1))
+		return inject_fail(p, "a thread has a seccomp filter of its own");
 	if (st.sig_blocked >> (LINUX_SIGCHLD - 1) & 1)
 		return false;
+	in->probe = st.seccomp != 0;
 	in->init = st.pids[st.levels - 1] == 1;
 	memcpy(in->thread, id, INJECT_ID);
 	p->why = NULL; /* another thread's */

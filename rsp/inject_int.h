@@ -85,6 +85,7 @@ enum {
 	L_CLONE_VFORK = 0x4000,
 	L_CLOSE_RANGE_UNSHARE = 2,
 	L_ECHILD = 10,
+	L_P_PID = 1,
 	L_EFAULT = 14,
 	L_SA_RESTORER = 0x04000000,
 };
@@ -98,6 +99,8 @@ struct inject_stop {
 	bool event;     /* any event of ptrace */
 	/* another thread stopped first; it keeps its signal for when it is let go */
 	bool other;
+	/* another process than ours has ended, by this signal or this exit status */
+	bool gone;
 	char child[INJECT_ID];
 };
 
@@ -119,6 +122,14 @@ bool inject_finish(struct inject_port *p, const char *id, char *child, int64_t *
 /* One whole call of the thread that was chosen. */
 bool inject_call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int64_t *ret);
 bool inject_kill(struct inject_port *p, uint64_t pid);
+
+/*
+ * Under a seccomp filter: the middle, whose end does no harm, makes the calls that the thread will
+ * have to make, and looks at what they say.  inject_probe_exit() ends it by exit(), on which it
+ * relies that whoever is let go exits.
+ */
+bool inject_probe(struct inject_port *p);
+bool inject_probe_exit(struct inject_port *p);
 /* inject_choose(), and the signal that the stop began with is the thread's. */
 bool inject_take_thread(struct inject_port *p);
 
@@ -138,7 +149,7 @@ struct inject_status {
 	uint64_t parent, tracer, sig_blocked, sig_ignored, sig_caught;
 	unsigned levels;              /* of pid namespaces, from the stub's on */
 	uint64_t pids[INJECT_LEVELS]; /* the process's id in each */
-	bool seccomp;
+	uint64_t seccomp, filters;    /* the mode; how many filters, 0: not known */
 };
 /* Reads /proc/PID/task/TID/status; tid 0: the process's.  In two halves, and whole. */
 bool inject_send_status(struct inject_port *p, uint64_t pid, uint64_t tid);

@@ -18,6 +18,39 @@ enum {
 /* INJECT_SIGINFO bytes, in hex. */
 #define SIGINFO_READ "qXfer:siginfo:read::0,80"
 
+/* What a stop reply says of the thread's call. */
+static void note_call(struct inject *in, const char *reply)
+{
+	bool event = strstr(reply, "fork:") || strstr(reply, "vforkdone:");
+
+	if (reply[0] != 'T' || !strstr(reply, in->thread) || in->call != INJECT_UNHEARD)
+		return;
+	if (event)
+		in->call = INJECT_OPEN;
+	else if (packet_hexbyte(reply + 1) == GDB_SIGTRAP)
+		in->call = INJECT_OVER;
+}
+
+/* A reply W or X: the process has ended, or the middle or the snapshot. */
+static bool has_ended(struct inject_port *p, struct inject_stop *st)
+{
+	const char *s = strstr(p->reply, ";process:");
+	int how = packet_hexbyte(p->reply + 1);
+	uint64_t pid = p->in->pid;
+
+	if (s) {
+		s += 9;
+		packet_number(&s, &pid);
+	}
+	if (pid == p->in->pid) {
+		p->exited = true;
+		return inject_fail(p, "the process has ended");
+	}
+	st->gone = true;
+	st->signal = how > 0 ? (uint8_t)how : 0;
+	return true;
+}
+
 bool inject_step(struct inject_port *p, const char *id, uint8_t signal, struct inject_stop *st)
 {
 	struct inject_out o = { p, 0 };
@@ -32,18 +65,19 @@ bool inject_step(struct inject_port *p, const char *id, uint8_t signal, struct i
 		inject_add_hex(&o, &signal, 1);
 	inject_add_str(&o, ":");
 	inject_add_str(&o, id);
+	if (!strcmp(id, p->in->thread) && !signal)
+		p->in->call = INJECT_UNHEARD;
 	p->in->stepping = 1;
 	good = inject_ask(&o);
 	if (p->lost)
 		return false;
+	note_call(p->in, p->reply);
 	p->in->stepping = 0;
 	if (!good)
 		return false;
 	s = p->reply;
-	if (*s == 'W' || *s == 'X') {
-		p->exited = true;
-		return inject_fail(p, "the process has ended");
-	}
+	if (*s == 'W' || *s == 'X')
+		return has_ended(p, st);
 	if (*s != 'T' || packet_hexbyte(s + 1) < 0)
 		return inject_fail(p, "the stub does not step a thread");
 	st->signal = (uint8_t)packet_hexbyte(s + 1);
@@ -108,10 +142,15 @@ void inject_heard(struct inject *in, const char *reply)
 {
 	int signal = *reply == 'T' ? packet_hexbyte(reply + 1) : -1;
 
+	note_call(in, reply);
 	/* Another thread's stays with that. */
 	if (signal >= 0 && strstr(reply, in->thread) && signal != GDB_SIGTRAP &&
-	    in->stage == INJECT_CALLING)
-		in->coming = (uint8_t)signal;
+	    in->stage == INJECT_CALLING) {
+		if (signal == GDB_SIGSYS)
+			in->sigsys = 1;
+		else
+			in->coming = (uint8_t)signal;
+	}
 }
 
 /* Posted: it goes out with the step. */
@@ -122,6 +161,8 @@ bool inject_prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 
 	if (base != p->regs)
 		memcpy(p->regs, base, len);
+	if (!strcmp(id, p->in->thread))
+		p->in->call_nr = nr;
 	inject_set_word(m, p->regs, m->nr, nr);
 	inject_set_word(m, p->regs, m->pc, m->code_at + m->call_off);
 	if (m->restart != UINT16_MAX) /* or an interrupted call of its own would be made */
@@ -131,6 +172,25 @@ bool inject_prepare(struct inject_port *p, const char *id, const uint8_t *base, 
 	if (nr == m->nr_clone && inject_result_is_argument(m))
 		inject_set_word(m, p->regs, m->args[0], args[0] | INJECT_CLONE_DETACHED);
 	return inject_set_regs(p, id, p->regs, len);
+}
+
+/* A filter did something else than to refuse. */
+static bool filtered(struct inject_port *p, const char *id, const struct inject_stop *st)
+{
+	struct inject *in = p->in;
+
+	if (st->gone) {
+		if (!strcmp(id, in->middle))
+			in->middle[0] = 0;
+		return inject_fail(p, "a seccomp filter kills for a system call");
+	}
+	if (st->signal == GDB_SIGALRM)
+		return inject_fail(p, "a seccomp filter gives a system call to somebody who does "
+				      "not answer");
+	/* It is never to be delivered: the thread did not make this call. */
+	if (!strcmp(id, in->thread))
+		in->sigsys = 1;
+	return inject_fail(p, "a seccomp filter traps a system call");
 }
 
 bool inject_finish(struct inject_port *p, const char *id, char *child, int64_t *ret)
@@ -146,6 +206,10 @@ bool inject_finish(struct inject_port *p, const char *id, char *child, int64_t *
 
 		if (!inject_step(p, id, 0, &st))
 			return false;
+		if (st.gone || (!st.other && (st.signal == GDB_SIGSYS ||
+					      (st.signal == GDB_SIGALRM && p->in->middle[0] &&
+					       !strcmp(id, p->in->middle)))))
+			return filtered(p, id, &st);
 		if (st.forked && child && !st.other) {
 			memcpy(child, st.child, INJECT_ID);
 			return true;

@@ -430,7 +430,8 @@ bool inject_hear_status(struct inject_port *p, struct inject_status *st)
 	st->state = s ? *s : 0;
 	st->parent = field_decimal(p->text, "PPid:");
 	st->tracer = field_decimal(p->text, "TracerPid:");
-	st->seccomp = field_decimal(p->text, "Seccomp:") != 0;
+	st->seccomp = field_decimal(p->text, "Seccomp:");
+	st->filters = field_decimal(p->text, "Seccomp_filters:");
 	for (s = text_field(p->text, "NStgid:"); s && *s >= '0' && *s <= '9';) {
 		uint64_t v = take_decimal(&s);
 

@@ -7,6 +7,8 @@
 
 enum {
 	GDB_SIGTRAP = 5,
+	GDB_SIGSYS = 12,
+	GDB_SIGALRM = 14,
 	GDB_SIGSTOP = 17,
 	GDB_SIGCHLD = 20,
 };

@@ -232,6 +232,9 @@ struct err *stop_detach(struct rsp *rsp)
 	stop_ends(rsp);
 	if (!exchange_is(&rsp->x, "OK"))
 		TRY(exchange_check(&rsp->x, "to let the process go"));
+	if (rsp->shared->inject.sigsys) /* it was kept from the process, this once */
+		TRY(exchange_command(&rsp->x, FEATURES_SIGNALS));
+	rsp->shared->inject.sigsys = 0;
 	return rsp->forks ? port_free_children(rsp) : NULL;
 }
 

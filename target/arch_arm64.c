@@ -19,6 +19,7 @@ static const struct arch_fork fork_arm64 = {
 	.clone = 220,
 	.wait4 = 260,
 	.waitid = 95,
+	.exit = 93,
 	.close_range = 436,
 	.rt_sigaction = 134,
 	.code = exit_loop,

@@ -177,6 +177,8 @@ struct err *fork_take(struct fork *f, struct live *l, const struct threads *thre
 		.nr_waitid = a->waitid,
 		.nr_close_range = a->close_range,
 		.nr_sigaction = a->rt_sigaction,
+		.nr_exit = a->exit,
+		.nr_alarm = a->alarm,
 		.code_len = a->code_len,
 		.call_off = a->call_off,
 		.call_len = a->call_len,

@@ -33,7 +33,8 @@ struct arch_fork {
 	uint32_t wait;
 	uint8_t wait_limit;
 	const char *args[6];
-	uint32_t clone, wait4, waitid, close_range, rt_sigaction;
+	uint32_t clone, wait4, waitid, close_range, rt_sigaction, exit;
+	uint32_t alarm; /* 0: there is none */
 	/* Code that every Go program has: a loop of exit().  mask: the bytes that count. */
 	const uint8_t *code, *mask;
 	uint8_t code_len, call_off, call_len; /* where in it the system call instruction is */

@@ -29,17 +29,25 @@ struct proc {
 
 struct model {
 	bool init, subreaper, held, seccomp, blocked;
-	bool arm;      /* as there: results in the first argument's register, no -ENOSYS */
-	int refuse;    /* errno of clone */
-	int guess;     /* the thread that we think waits */
-	int early;     /* a signal that T reports at its first step (gdb's number) */
-	bool own_dies; /* a child of its own dies when S does */
+	bool arm;   /* as there: results in the first argument's register, no -ENOSYS */
+	int refuse; /* errno of clone */
+	/* A filter that we may try; what it does at which call of the process and its children: an
+	 * errno, or the signal that the caller stops with, or ends by if it is SIGKILL's. */
+	bool filter;
+	uint64_t filter_nr;
+	int filter_errno, filter_signal;
+	uint64_t filter_only; /* this process alone; 0: all */
+	int guess;            /* the thread that we think waits */
+	int early;            /* a signal that T reports at its first step (gdb's number) */
+	bool own_dies;        /* a child of its own dies when S does */
 	bool own_zombie;
 	bool vforking;
 	struct proc p, m, s;               /* p.regs: T's */
 	int pending[8], npending, info_of; /* gdb's numbers; the children's pids in info[] */
 	uint64_t info[8], info_now;
 	unsigned got_chld, got_urg, steps_too_far, odd;
+	bool no_sys;      /* the stub was told not to pass SIGSYS on */
+	bool sys;         /* the thread stopped with it last */
 	uint64_t written; /* by siginfo:write */
 	char hg[40], path[200];
 	bool too_early; /* M still there when T went on */
@@ -148,6 +156,9 @@ static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const cha
 		x->done = child == &k->s;
 		k->vforking |= child == &k->m;
 		return k->arm ? (int64_t)r[R_DI] : -38;
+	case 60:
+		*event = "exit";
+		return 0;
 	case 61:
 		for (int i = 0; i < 2; i++) {
 			child = i ? &k->s : &k->m;
@@ -158,10 +169,38 @@ static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const cha
 		}
 		return -10;
 	case 247:
+		if (self != P)
+			return -10;
+		if (r[R_DI] == 1 && k->m.zombie) {
+			k->m.zombie = false;
+			return 0;
+		}
 		return k->own_zombie || k->s.zombie ? -14 : 0;
 	default:
 		return 0;
 	}
+}
+
+/* The filter does something at x's call; false: it lets it through. */
+static bool filtered(struct model *k, struct inject_port *p, struct proc *x, uint64_t pid,
+		     const char *id)
+{
+	if (!k->filter || x->regs[nr_of(k)] != k->filter_nr ||
+	    (k->filter_only && k->filter_only != pid))
+		return false;
+	x->regs[R_IP] = DONE;
+	if (k->filter_errno) {
+		x->regs[ret_of(k)] = (uint64_t)-k->filter_errno;
+		say(p, "T05thread:%s;", id);
+	} else if (k->filter_signal == 9) {
+		k->odd += x == &k->p;
+		kill_proc(k, p, pid);
+		say(p, "X1f;process:%x", (unsigned)pid);
+	} else {
+		k->sys |= x == &k->p && k->filter_signal == 12;
+		say(p, "T%02xthread:%s;", k->filter_signal, id);
+	}
+	return true;
 }
 
 static void step(struct model *k, struct inject_port *p, const char *id, int sig)
@@ -208,7 +247,7 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 		}
 		x->event = false;
 		x->regs[ret_of(k)] = (uint64_t)NS + (x == &k->p && k->vforking ? M : S);
-		k->vforking = false;
+		k->vforking = k->vforking && x != &k->p;
 		say(p, "T05thread:%s;", id);
 		return;
 	}
@@ -217,7 +256,15 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 		say(p, "T05thread:%s;", id);
 		return;
 	}
+	if (filtered(k, p, x, pid, id))
+		return;
 	x->regs[ret_of(k)] = (uint64_t)do_call(k, x, pid, &event);
+	if (event && !strcmp(event, "exit")) {
+		k->odd += pid == P;
+		kill_proc(k, p, pid);
+		say(p, "W6f;process:%x", (unsigned)pid);
+		return;
+	}
 	x->regs[R_IP] = DONE;
 	say(p, "T05%s%sthread:%s;", event ? event : "", event ? ";" : "", id);
 }
@@ -241,9 +288,10 @@ static void status(struct model *k, struct inject_port *p)
 	}
 	snprintf(
 		text, sizeof(text),
-		"Name:\tx\nPPid:\t%d\nNStgid:\t%d\t%d\nNSpid:\t1\t1\nSigBlk:\t%s\nSigIgn:\t0\nSigCgt:\t00000000ffffffff\nSeccomp:\t%d\n",
+		"Name:\tx\nPPid:\t%d\nNStgid:\t%d\t%d\nNSpid:\t1\t1\nSigBlk:\t%s\nSigIgn:\t0\nSigCgt:\t00000000ffffffff\nSeccomp:\t%d\nSeccomp_filters:\t1\n",
 		pid == P ? 1 : (int)by_pid(k, pid)->parent, (int)pid,
-		pid == P && k->init ? 1 : NS + (int)pid, k->blocked ? "10000" : "0", k->seccomp);
+		pid == P && k->init ? 1 : NS + (int)pid, k->blocked ? "10000" : "0",
+		k->seccomp || k->filter ? 2 : 0);
 	say(p, "F%zx;%s", strlen(text), text);
 }
 
@@ -283,6 +331,7 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 		say(p, k->held ? "E01" : "T05thread:p10.10;");
 		k->held = true;
 	} else if (!strcmp(cmd, "D;10")) {
+		k->odd += k->held && k->sys && !k->no_sys;
 		say(p, k->held ? "OK" : "E01");
 		k->held = false;
 	} else if (!strcmp(cmd, "?")) {
@@ -320,12 +369,15 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 			k->path[i] = (char)v;
 		}
 		k->path[n] = 0;
-		say(p, (strstr(k->path, "/33/") && !k->s.there) ||
-				       (strstr(k->path, "/32/") && !k->m.there) ?
+		say(p, (strstr(k->path, "/33/") && !k->s.there && !k->s.zombie) ||
+				       (strstr(k->path, "/32/") && !k->m.there && !k->m.zombie) ?
 			       "F-1,2" :
 			       "F5");
 	} else if (!strncmp(cmd, "vFile:pread:", 12)) {
 		status(k, p);
+	} else if (!strncmp(cmd, "QProgramSignals:", 16)) {
+		k->no_sys = !strstr(cmd, ";c;");
+		say(p, "OK");
 	} else if (!strncmp(cmd, "m5000,", 6)) {
 		say(p, "bf6f000000b83c0000000f05ebf2");
 	} else {
@@ -418,6 +470,9 @@ static void begin(struct model *k)
 		.nr_waitid = 247,
 		.nr_close_range = 436,
 		.nr_sigaction = 13,
+		.nr_exit = 60,
+		.nr_alarm = 37,
+		.seccomp = k->filter,
 		.code_len = sizeof(code),
 		.call_off = 10,
 		.call_len = 2,
@@ -482,9 +537,13 @@ static void check_whole(struct model *k, const struct model *first, const char *
 }
 
 /* The guardian's part. */
+static char first_why[100];
+
 static void finish(struct model *k, bool heard)
 {
 	bool stopped;
+
+	snprintf(first_why, sizeof(first_why), "%s", port.why ? port.why : "");
 
 	k->at = k->lie_at = 0;
 	port.lost = false;
@@ -522,8 +581,69 @@ static const struct model kinds[] = {
 	{ .arm = true, .refuse = 11 },
 	{ .refuse = 11 },
 	{ .init = true, .refuse = 12 },
+	{ .refuse = 38 },
+	{ .init = true, .refuse = 38 },
+	{ .arm = true, .refuse = 38 },
 	{ .seccomp = true },
+	{ .filter = true },
+	{ .filter = true, .init = true },
+	{ .filter = true, .subreaper = true },
+	{ .filter = true, .early = 0x14 },
 };
+
+/* What a filter does; everything is to be whole afterwards. */
+static const struct filtered {
+	struct model k;
+	bool good;
+	const char *why;
+} filters[] = {
+	{ { .filter_nr = 37, .filter_errno = 1 }, true, NULL },
+	{ { .filter_nr = 13, .filter_errno = 38 }, true, NULL },
+	{ { .filter_nr = 436, .filter_errno = 38 }, true, NULL },
+	{ { .filter_nr = 56, .filter_errno = 1 }, false, "fork" },
+	{ { .filter_nr = 56, .filter_errno = 38 }, false, "fork" },
+	{ { .filter_nr = 56, .filter_errno = 38, .filter_only = M }, false, "fork" },
+	{ { .filter_nr = 56, .filter_signal = 12 }, false, "traps" },
+	{ { .filter_nr = 56, .filter_signal = 12, .filter_only = M }, false, "traps" },
+	{ { .filter_nr = 56, .filter_signal = 9, .filter_only = M }, false, "kills" },
+	{ { .filter_nr = 61, .filter_errno = 1 }, false, "refuses" },
+	{ { .filter_nr = 61, .filter_errno = 38 }, false, "refuses" },
+	{ { .filter_nr = 61, .filter_signal = 12 }, false, "traps" },
+	{ { .filter_nr = 61, .filter_signal = 9 }, false, "kills" },
+	{ { .filter_nr = 61, .filter_signal = 14 }, false, "not answer" },
+	{ { .filter_nr = 247, .filter_errno = 38 }, false, "refuses" },
+	{ { .filter_nr = 247, .filter_signal = 12 }, false, "traps" },
+	{ { .filter_nr = 247, .filter_signal = 9 }, false, "kills" },
+	{ { .filter_nr = 60, .filter_errno = 1 }, false, "exit" },
+	{ { .filter_nr = 60, .filter_signal = 9 }, false, "exit" },
+	{ { .filter_nr = 13, .filter_signal = 9 }, false, "kills" },
+	{ { .filter_nr = 436, .filter_signal = 12 }, false, "traps" },
+};
+
+static void test_filters(void **state)
+{
+	for (size_t i = 0; i < 2 * sizeof(filters) / sizeof(*filters); i++) {
+		const struct filtered *f = &filters[i / 2];
+		struct model k = f->k, first;
+		bool good;
+
+		k.filter = true;
+		k.init = i % 2;
+		/* The snapshot of an init that dies by itself is heard of: a SIGCHLD. */
+		if (k.init && k.filter_nr == 13 && k.filter_signal)
+			continue;
+		first = k;
+		begin(&k);
+		good = whole_run(&k);
+		finish(&k, true);
+		if (good != f->good || (f->why && !strstr(first_why, f->why)))
+			print_message("%zu: %d, %s\n", i, good, first_why);
+		check_whole(&k, &first, "filter");
+		assert_int_equal(good, f->good);
+		if (f->why)
+			assert_non_null(strstr(first_why, f->why));
+	}
+}
 
 static void test_run(void **state)
 {
@@ -595,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_death_at_every_packet),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_filters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

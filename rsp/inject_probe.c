@@ -1,0 +1,72 @@
+/*
+ * A seccomp filter may refuse a call, or kill, trap or hold whoever makes it.  The middle shares
+ * the process's filter and its memory, but what happens to it happens to nobody else.  It has no
+ * children, so that both waits are to say ECHILD; whatever else they say is the filter's.
+ *
+ * A filter may also give a call to a supervisor, and the caller waits for that: an alarm of the
+ * middle's own ends the wait (timers are not inherited, and not shared).
+ */
+#include "rsp/inject_int.h"
+
+#include <string.h>
+
+enum { PROBE_SECONDS = 1, PROBE_STATUS = 111 };
+
+static bool probe_call(struct inject_port *p, uint32_t nr, const uint64_t args[6], int64_t *ret)
+{
+	const struct inject *in = p->in;
+
+	return inject_prepare(p, in->middle, in->saved, in->saved_len, nr, args) &&
+	       inject_finish(p, in->middle, NULL, ret);
+}
+
+/* The alarm itself may be refused: then there is none. */
+static bool set_alarm(struct inject_port *p, uint64_t seconds)
+{
+	int64_t ret;
+
+	return !p->in->m.nr_alarm ||
+	       probe_call(p, p->in->m.nr_alarm, (const uint64_t[6]){ seconds }, &ret);
+}
+
+static bool probe_wait(struct inject_port *p, uint32_t nr, const uint64_t args[6], bool *refused)
+{
+	int64_t ret;
+
+	*refused = true; /* whatever happens now */
+	if (!probe_call(p, nr, args, &ret))
+		return false;
+	*refused = ret != -L_ECHILD;
+	return !*refused || inject_fail(p, "a seccomp filter refuses a system call that is needed");
+}
+
+bool inject_probe(struct inject_port *p)
+{
+	static const uint64_t wait4[6] = { (uint64_t)-1, 0, L_WNOHANG | L_WALL };
+	static const uint64_t waitid[6] = {
+		0, 0, 0, L_WEXITED | L_WSTOPPED | L_WCONTINUED | L_WNOHANG | L_WNOWAIT, 1,
+	};
+	struct inject *in = p->in;
+
+	return set_alarm(p, PROBE_SECONDS) &&
+	       probe_wait(p, in->m.nr_waitid, waitid, &in->no_waitid) &&
+	       probe_wait(p, in->m.nr_wait4, wait4, &in->no_wait4) && set_alarm(p, 0);
+}
+
+bool inject_probe_exit(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	struct inject_stop st;
+	int64_t ret;
+
+	/* Its clone has told of the snapshot, and is not over. */
+	if (!inject_finish(p, in->middle, NULL, &ret) ||
+	    !inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_exit,
+			    (const uint64_t[6]){ PROBE_STATUS }) ||
+	    !inject_step(p, in->middle, 0, &st))
+		return false;
+	if (!st.gone)
+		return inject_fail(p, "a seccomp filter refuses exit()");
+	in->middle[0] = 0;
+	return p->reply[0] == 'W' || inject_fail(p, "a seccomp filter kills for exit()");
+}
