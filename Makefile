@@ -37,10 +37,10 @@ HARDEN_LD :=
 SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
-PKGS := libelf zlib expat libprotobuf-c
+PKGS := libelf zlib expat libprotobuf-c json-c
 DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(DWARF_CFLAGS)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c) -ldwarf
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c) -ldwarf
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(HARDEN) $(SAN) $(CFLAGS)
 ALL_LIBS = $(PKG_LIBS)

@@ -68,9 +68,10 @@ static const struct option_row {
 	{ OPT_DEBUG, "debug", "FILE",
 	  "take names from FILE: an unstripped build of the same source, or what strip split off "
 	  "(repeatable: plugins)" },
-	{ OPT_FORK, "fork", "[=auto|force]",
+	{ OPT_FORK, "fork", "[=auto|force|seccomp]",
 	  "stop the process only to fork it, and read the copy; it needs memory for what the "
-	  "process writes to meanwhile (auto: if it is safe; force: whatever memory is left)" },
+	  "process writes to meanwhile (auto: if it is safe; force: whatever memory is left; "
+	  "seccomp: under a filter that is not known, too)" },
 	{ OPT_UNTIL, "until", "FUNC[:N]",
 	  "let the program run until it enters FUNC (for the Nth time), then look: for stubs that "
 	  "start it, or cannot interrupt it (QEMU's user mode)" },
@@ -269,8 +270,10 @@ static struct err *parse_fork(const char *way, enum fork_mode *ret)
 		*ret = FORK_AUTO;
 	else if (!strcmp(way, "force"))
 		*ret = FORK_FORCE;
+	else if (!strcmp(way, "seccomp"))
+		*ret = FORK_SECCOMP;
 	else
-		return err_create(ERR_USAGE, "--fork=%s: auto or force", way);
+		return err_create(ERR_USAGE, "--fork=%s: auto, force or seccomp", way);
 	return NULL;
 }
 

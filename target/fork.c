@@ -14,12 +14,14 @@
 #include "rsp/inject.h"
 #include "rsp/rsp.h"
 #include "target/fork_room.h"
+#include "target/seccomp.h"
 
 struct fork {
 	struct rsp *rsp;
 	const struct arch *arch;
 	const struct elf *exe;
 	bool force;
+	struct buf evidence;           /* of what a seccomp filter does; empty: there is none */
 	uint64_t code, text, text_end; /* link-time */
 	struct live *live;             /* a snapshot is there */
 	struct room room;
@@ -95,6 +97,7 @@ void fork_destroy(struct fork *f)
 	if (!f)
 		return;
 	room_deinit(&f->room);
+	buf_deinit(&f->evidence);
 	free(f);
 }
 
@@ -103,9 +106,15 @@ bool fork_taken(const struct fork *f)
 	return f && f->live;
 }
 
-struct err *fork_check(struct fork *f, uint64_t pid)
+struct err *fork_check(struct fork *f, uint64_t pid, bool consent)
 {
+	TRY(seccomp_check(f->rsp, pid, consent, &f->evidence));
 	return room_check(&f->room, f->rsp, pid, f->force);
+}
+
+const char *fork_evidence(const struct fork *f)
+{
+	return f->evidence.len ? (const char *)f->evidence.data : NULL;
 }
 
 /* Called while the snapshot is read: each page that the process writes to meanwhile is copied. */
@@ -185,6 +194,7 @@ struct err *fork_take(struct fork *f, struct live *l, const struct threads *thre
 		.code_at = f->code + bias,
 		.text = f->text + bias,
 		.text_end = f->text_end + bias,
+		.seccomp = f->evidence.len != 0,
 	};
 
 	TRY(place(l, a->nr, &m.nr));

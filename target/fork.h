@@ -17,8 +17,11 @@ ERR_MUST_CHECK struct err *fork_create(struct rsp *rsp, const struct arch *arch,
 				       const struct elf *exe, bool force, struct fork **ret);
 void fork_destroy(struct fork *f); /* after fork_end(); NULL is fine */
 
-/* ERR_UNSUPPORTED: it is not safe, with the reason.  The process may run meanwhile, and should. */
-ERR_MUST_CHECK struct err *fork_check(struct fork *f, uint64_t pid);
+/* ERR_UNSUPPORTED: it is not safe, with the reason.  The process may run meanwhile, and should.
+ * consent: as seccomp_check() has it. */
+ERR_MUST_CHECK struct err *fork_check(struct fork *f, uint64_t pid, bool consent);
+/* Under a seccomp filter, after fork_check(): how it is known what that does; else NULL. */
+const char *fork_evidence(const struct fork *f);
 
 /*
  * The process l is stopped, and runs afterwards; its memory is the snapshot's until fork_end().

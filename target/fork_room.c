@@ -194,7 +194,7 @@ static struct err *smallest(struct room *r, struct rsp *rsp, uint64_t *ret, cons
 struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	uint64_t anon, tables = 0, seccomp, room, need;
+	uint64_t anon, tables = 0, room, need;
 	const char *where;
 	bool found;
 
@@ -202,11 +202,6 @@ struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force
 	if (!found || !room_field(&text, "RssAnon:", &anon))
 		return err_create(ERR_UNSUPPORTED, "the stub cannot read /proc/%" PRIu64 "/status",
 				  pid);
-	if (room_field(&text, "Seccomp:", &seccomp) && seccomp)
-		return err_create(
-			ERR_UNSUPPORTED,
-			"a seccomp filter is on, which could refuse the system calls or kill for "
-			"them");
 	if (force)
 		return NULL;
 	room_field(&text, "VmPTE:", &tables);

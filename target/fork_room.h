@@ -24,8 +24,8 @@ struct room {
 
 void room_deinit(struct room *r);
 
-/* ERR_UNSUPPORTED: there is too little memory, or it cannot be told, or a seccomp filter is on.
- * force: memory is not looked at. */
+/* ERR_UNSUPPORTED: there is too little memory, or it cannot be told.  force: memory is not looked
+ * at. */
 ERR_MUST_CHECK struct err *room_check(struct room *r, struct rsp *rsp, uint64_t pid, bool force);
 /* After room_check(): ERR_LIMIT once memory gets short. */
 ERR_MUST_CHECK struct err *room_left(struct room *r, struct rsp *rsp);

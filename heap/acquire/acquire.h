@@ -18,6 +18,8 @@ enum fork_mode {
 	FORK_YES,   /* ERR_UNSUPPORTED where it is not safe */
 	FORK_AUTO,  /* where it is not safe the stopped process is read */
 	FORK_FORCE, /* whatever memory is left */
+	/* under a seccomp filter whose profile cannot be read, too: target/seccomp.h */
+	FORK_SECCOMP,
 };
 
 struct acquire_options {

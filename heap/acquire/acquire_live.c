@@ -117,7 +117,9 @@ static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid
 		return NULL;
 	err = fork_create(rsp, heap_machine(a->heap), a->exe, a->o.fork == FORK_FORCE, &a->fork);
 	if (!err)
-		err = fork_check(a->fork, pid);
+		err = fork_check(a->fork, pid, a->o.fork == FORK_SECCOMP);
+	if (!err && fork_evidence(a->fork))
+		err = report_note(a->report, "%s", fork_evidence(a->fork));
 	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
 }
 

@@ -44,6 +44,7 @@ need libelf-dev have_header gelf.h
 need libdwarf-dev have_header libdwarf.h libdwarf/libdwarf.h libdwarf-0/libdwarf.h
 need zlib1g-dev have_header zlib.h
 need libexpat1-dev have_header expat.h
+need libjson-c-dev have_header json-c/json.h
 need libprotobuf-c-dev have_header protobuf-c/protobuf-c.h
 need protobuf-c-compiler command -v protoc-c
 # cmocka.h wants others before it.
