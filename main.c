@@ -64,7 +64,9 @@ static const struct option_row {
 	const char *help;
 } option_rows[] = {
 	{ 0, "Getting in", NULL, NULL },
-	{ 'p', "pid", "PID", "attach to PID (with gdbserver --multi)" },
+	{ 'p', "pid", "PID|NAME",
+	  "attach to PID, or to the one process of this name: with gdbserver --multi, or, without "
+	  "TARGET, on this machine" },
 	{ OPT_DEBUG, "debug", "FILE",
 	  "take names from FILE: an unstripped build of the same source, or what strip split off "
 	  "(repeatable: plugins)" },
@@ -80,7 +82,8 @@ static const struct option_row {
 	{ 0, "Output", NULL, NULL },
 	{ 'o', "output", "FILE",
 	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.core what was "
-	  "captured, as a core file, everything else a pprof profile (default grf.out)" },
+	  "captured, as a core file, everything else a pprof profile (default grf.out); - is "
+	  "standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
@@ -164,12 +167,13 @@ static void help(void)
 {
 	fputs("usage: grf-rsp [options] TARGET [EXE]\n"
 	      "\n"
-	      "Says who keeps a Go process's memory alive.  TARGET is a debug stub that holds\n"
-	      "the process, as gdb spells it:\n"
+	      "Says who keeps a Go process's memory alive.  TARGET is the id of a process here,\n"
+	      "or a debug stub, as gdb spells it:\n"
 	      "    HOST:PORT  :PORT  [V6]:PORT  unix:PATH  '| COMMAND'\n"
 	      "for example one of\n"
-	      "    gdbserver --attach :2345 PID            and  grf-rsp localhost:2345 ./exe\n"
-	      "    grf-rsp '| ssh HOST gdbserver --once - --attach PID' ./exe\n"
+	      "    grf-rsp PID\n"
+	      "    grf-rsp -p PID '| ssh HOST gdbserver --once --multi -'\n"
+	      "    gdbserver --multi :2345                 and  grf-rsp -p PID HOST:2345\n"
 	      "or a core file.  EXE is the program that runs; without it, it is fetched from\n"
 	      "the stub, or is what the core says.\n",
 	      stdout);
@@ -289,12 +293,15 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 			return err_create(ERR_USAGE, "-o needs a file name");
 		return vec_push(&o->outputs, optarg);
 	case 'p':
-		if (!parse_number(optarg, 1, INT32_MAX, &pid))
-			return err_create(ERR_USAGE, "-p %s: not a process id", optarg);
-		o->acquire.pid = pid;
+		if (parse_number(optarg, 1, INT32_MAX, &pid))
+			o->acquire.pid = pid;
+		else if (*optarg && !(*optarg >= '0' && *optarg <= '9'))
+			o->acquire.pid_name = optarg;
+		else
+			return err_create(ERR_USAGE, "-p %s: not a process id, nor a name", optarg);
 		return NULL;
 	case 'v':
-		o->verbose = true;
+		o->verbose = o->acquire.verbose = true;
 		return NULL;
 	case 'q':
 		o->quiet = true;
@@ -387,13 +394,47 @@ static struct err *check_process(const struct acquire_options *o)
 {
 	if (o->until && o->after_s)
 		return err_create(ERR_USAGE, "--until and --after: one or the other");
-	if (core_is_file(o->target) && (o->pid || o->fork != FORK_NO || o->until || o->after_s))
+	if (!o->target)
+		return NULL;
+	if (core_is_file(o->target) &&
+	    (o->pid || o->pid_name || o->fork != FORK_NO || o->until || o->after_s))
 		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
-				  o->pid     ? "-p" :
-				  o->until   ? "--until" :
-				  o->after_s ? "--after" :
-					       "--fork",
+				  o->pid || o->pid_name ? "-p" :
+				  o->until              ? "--until" :
+				  o->after_s            ? "--after" :
+							  "--fork",
 				  o->target);
+	return NULL;
+}
+
+/*
+ * TARGET and EXE.  TARGET is left out if -p says which of this machine's processes it is: what
+ * stands alone then is EXE if it is a program's file.
+ */
+static struct err *parse_arguments(char *const *argv, int n, struct acquire_options *o)
+{
+	bool by_p = o->pid || o->pid_name;
+	unsigned long pid;
+
+	if (n > 2)
+		return err_create(ERR_USAGE, "too many arguments: %s", argv[2]);
+	if (!n && !by_p)
+		return err_create(ERR_USAGE, "no TARGET given");
+	if (!n || (n == 1 && by_p && core_is_file(argv[0]) && !access(argv[0], X_OK))) {
+		o->exe = argv[0];
+		return NULL;
+	}
+	o->exe = argv[1];
+	if (argv[0][strspn(argv[0], "0123456789")] || !*argv[0]) {
+		o->target = argv[0];
+		return NULL;
+	}
+	if (by_p)
+		return err_create(ERR_USAGE, "%s and -p are a process each: one or the other",
+				  argv[0]);
+	if (!parse_number(argv[0], 1, INT32_MAX, &pid))
+		return err_create(ERR_USAGE, "%s: not a process id", argv[0]);
+	o->pid = pid;
 	return NULL;
 }
 
@@ -407,12 +448,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	opterr = 0;
 	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
 		TRY(parse_option(code, argv, o));
-	if (optind == argc)
-		return err_create(ERR_USAGE, "no TARGET given");
-	if (argc - optind > 2)
-		return err_create(ERR_USAGE, "too many arguments: %s", argv[optind + 2]);
-	o->acquire.target = argv[optind];
-	o->acquire.exe = argv[optind + 1];
+	TRY(parse_arguments(argv + optind, argc - optind, &o->acquire));
 	TRY(check_process(&o->acquire));
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
@@ -464,6 +500,7 @@ static void progress_clear(struct progress *p)
 struct run {
 	const struct options *o;
 	struct output **outputs;
+	FILE *say;                /* where the summary goes */
 	const char *profile_path; /* of the first of them that is a profile; NULL: none is */
 	struct acquire acquire;
 	struct profile profile;
@@ -477,12 +514,15 @@ static struct err *run_open(struct run *r)
 {
 	const struct options *o = r->o;
 
+	r->say = stdout;
 	r->outputs = calloc(o->outputs.n, sizeof(*r->outputs));
 	if (!r->outputs)
 		return err_nomem();
 	for (size_t i = 0; i < o->outputs.n; i++) {
 		TRY(output_open(o->outputs.v[i], &r->outputs[i]));
-		if (!r->profile_path && output_kind(o->outputs.v[i]) == OUTPUT_PPROF)
+		if (output_is_stdout(o->outputs.v[i]))
+			r->say = stderr;
+		else if (!r->profile_path && output_kind(o->outputs.v[i]) == OUTPUT_PPROF)
 			r->profile_path = o->outputs.v[i];
 	}
 	return NULL;
@@ -504,7 +544,7 @@ static struct err *run_analyse(struct run *r)
 	progress_clear(&r->progress);
 	return o->quiet ?
 		       NULL :
-		       output_summary(stdout, &r->profile, &r->report, r->profile_path, o->verbose);
+		       output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose);
 }
 
 static struct err *write_core(void *acquire, FILE *f)
@@ -526,7 +566,7 @@ static struct err *run(struct run *r)
 			TRY(output_fill(r->outputs[i], write_core, &r->acquire));
 	if (!o->save_only)
 		return run_analyse(r);
-	return o->quiet ? NULL : output_saved(stdout, &r->report, o->outputs.v, o->outputs.n);
+	return o->quiet ? NULL : output_saved(r->say, &r->report, o->outputs.v, o->outputs.n);
 }
 
 static void run_deinit(struct run *r)

@@ -5,7 +5,9 @@
  * so theirs are looked for when the process runs again.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "heap/heap_int.h"
 #include "heap/types/type.h"
@@ -15,13 +17,67 @@ DEFINE_CLEANUP(types_destroy, struct types *)
 
 /* ------------------------------------------------------------------ before the stop */
 
-/* Keeps a file that is not EXE's for a plugin.  file and why are taken on success. */
+/* Keeps a file that is not EXE's: it may be a plugin's.  file and why are taken on success. */
 static struct err *keep_for_plugin(struct heap *h, struct elf *file, struct err *why)
 {
 	struct err *err = vec_push(&h->debug_files, ((struct debug_pending){ file, why }));
 
 	if (err)
 		err_destroy(why);
+	return err;
+}
+
+/* The value of a build setting among the module information's lines; its length is 0 where there is
+ * none. */
+static int setting(const char *modinfo, const char *name, int len, const char **value)
+{
+	for (const char *s = modinfo; (s = strstr(s, "\nbuild\t")); s++)
+		if (!strncmp(s + 7, name, (size_t)len) && s[7 + len] == '=') {
+			*value = s + 8 + len;
+			return (int)strcspn(*value, "\n");
+		}
+	*value = "none";
+	return 0;
+}
+
+enum { SETTING_MAX = 40 };
+
+/* Adds to err (taken) with which settings, beside the linker's, the two were built that differ. */
+static struct err *add_settings(struct elf *exe, struct elf *file, struct err *err)
+{
+	static const char *const names[] = { "-trimpath",    "-tags",       "-gcflags",
+					     "-buildmode",   "-race",       "CGO_ENABLED",
+					     "vcs.revision", "vcs.modified" };
+	const char *version, *x, *y;
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct err *e = elf_go_buildinfo(exe, &version, &x);
+
+	if (!e)
+		e = elf_go_buildinfo(file, &version, &y);
+	if (!e && (strcspn(x, "\n") != strcspn(y, "\n") || strncmp(x, y, strcspn(x, "\n"))))
+		return err; /* the first line is the package: another program */
+	for (size_t i = 0; !e && i < sizeof(names) / sizeof(*names); i++) {
+		const char *v, *w;
+		int n = setting(x, names[i], (int)strlen(names[i]), &v),
+		    m = setting(y, names[i], (int)strlen(names[i]), &w);
+
+		if (n != m || strncmp(v, w, (size_t)n))
+			e = buf_addf(&b, "; %s: %.*s, not %.*s", names[i],
+				     m > SETTING_MAX ? SETTING_MAX :
+				     m               ? m :
+						       4,
+				     w,
+				     n > SETTING_MAX ? SETTING_MAX :
+				     n               ? n :
+						       4,
+				     v);
+	}
+	if (!e && b.len) {
+		e = err_create(err->code, "%s%s", err->msg, (const char *)b.data);
+		err_destroy(err);
+		return e;
+	}
+	err_destroy(e);
 	return err;
 }
 
@@ -33,8 +89,8 @@ static struct err *add_debug(struct heap *h, const char *path)
 
 	TRY(elf_open(path, &file));
 	err = debugfile_set(&p->binaries.v[0].debug, p->exe, file);
-	if (err_is(err, ERR_BADDATA) && elf_is_dynamic(p->exe))
-		err = keep_for_plugin(h, file, err);
+	if (err_is(err, ERR_BADDATA))
+		err = keep_for_plugin(h, file, add_settings(p->exe, file, err));
 	if (!err)
 		file = NULL; /* taken */
 	return err;
@@ -179,9 +235,10 @@ struct err *debug_open(struct heap *h, struct report *r)
 
 	for (size_t i = 1; i < b->n; i++)
 		TRY(find_plugin_names(h, &b->v[i]));
-	if (h->debug_files.n)
-		return err_create(ERR_BADDATA, "%s, nor of a plugin of it",
-				  h->debug_files.v[0].why->msg);
+	for (size_t i = 0; i < h->debug_files.n; i++)
+		TRY(report_note(r, "no names from --debug %s: %s%s",
+				elf_path(h->debug_files.v[i].elf), h->debug_files.v[i].why->msg,
+				b->n > 1 ? ", nor of a plugin of it" : ""));
 	for (size_t i = 0; i < b->n; i++)
 		TRY(open_dwarf(h, i, r));
 	return report_detail(r, "CPU: ready to capture after %.2f s, names ready in %.2f s",

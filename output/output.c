@@ -3,7 +3,8 @@
  *
  * Where the system has O_TMPFILE the temporary file has no name, so that not even SIGKILL leaves
  * one behind; elsewhere it is a hidden file beside the final one.  A path that is no regular file
- * (/dev/stdout, a pipe) is opened and written itself.
+ * (/dev/stdout, a pipe) is opened and written itself.  "-" is standard output, which gets all of a
+ * temporary file at the end.
  */
 #include "output/output.h"
 
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ struct output {
 	char *temp;  /* the temporary file's name; NULL: it has none */
 	FILE *f;
 	bool direct; /* no regular file: nothing to rename */
+	bool copy;   /* to standard output, at the end */
 };
 
 static struct err *output_os(const struct output *o, int errnum)
@@ -131,10 +134,34 @@ static struct err *open_new(struct output *o, int *ret)
 	return NULL;
 }
 
+static struct err *open_copy(struct output *o, int *ret)
+{
+	const char *dir = getenv("TMPDIR");
+	_cleanup_free_ char *path = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s/grf-rsp.XXXXXX", dir && *dir ? dir : "/tmp") < 0) {
+		path = NULL;
+		return err_nomem();
+	}
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	else /* no disk: what is written is small beside what was read */
+		fd = memfd_create("grf-rsp", MFD_CLOEXEC);
+	if (fd < 0)
+		return output_os(o, errno);
+	o->copy = true;
+	*ret = fd;
+	return NULL;
+}
+
 static struct err *open_fd(struct output *o, int *ret)
 {
 	struct stat st;
 
+	if (output_is_stdout(o->path))
+		return open_copy(o, ret);
 	if (stat(o->path, &st) == 0)
 		return S_ISDIR(st.st_mode)  ? output_os(o, EISDIR) :
 		       !S_ISREG(st.st_mode) ? open_direct(o, ret) :
@@ -209,6 +236,21 @@ static struct err *put_in_place(struct output *o, int fd)
 	return NULL;
 }
 
+static struct err *copy_out(int fd)
+{
+	uint8_t b[1 << 16];
+	ssize_t n;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_os(errno, "seek");
+	while ((n = read(fd, b, sizeof(b))) > 0)
+		if (fwrite(b, 1, (size_t)n, stdout) != (size_t)n)
+			return err_os(errno, "write");
+	if (n < 0)
+		return err_os(errno, "read");
+	return fflush(stdout) ? err_os(errno, "write") : NULL;
+}
+
 /* Everything on the disk, or an error, before the file takes its name. */
 static struct err *finish(struct output *o)
 {
@@ -220,7 +262,14 @@ static struct err *finish(struct output *o)
 	errno = EIO;
 	if (fclose(TAKE_PTR(o->f)) || failed)
 		return err_os(errno, "write");
+	if (o->copy)
+		return copy_out(fd);
 	return o->direct ? NULL : put_in_place(o, fd);
+}
+
+bool output_is_stdout(const char *path)
+{
+	return !strcmp(path, "-");
 }
 
 static bool ends_with(const char *s, const char *end)

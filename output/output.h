@@ -5,7 +5,7 @@
  *
  * output_open() makes the temporary file beside the final one, so that a path that cannot be
  * written shows before the target is stopped.  output_write() fills and renames it, whole or not at
- * all.  output_destroy() removes a file that was not renamed.
+ * all; "-" is standard output, as a profile.  output_destroy() removes a file that was not renamed.
  */
 #ifndef GRF_OUTPUT_OUTPUT_H
 #define GRF_OUTPUT_OUTPUT_H
@@ -20,6 +20,7 @@ struct output;
 
 enum output_kind { OUTPUT_PPROF, OUTPUT_FOLDED, OUTPUT_TEXT, OUTPUT_CORE };
 enum output_kind output_kind(const char *path);
+bool output_is_stdout(const char *path);
 
 ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
 ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,

@@ -249,7 +249,7 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 	TRY(add_roots(&b, p, r, &roots));
 	TRY(memory_add(&b, r));
 	TRY(finalizers_add(&b, r));
-	TRY(goroutines_add(&b, &r->goroutines_of, f != stdout));
+	TRY(goroutines_add(&b, &r->goroutines_of, f != stdout && f != stderr));
 	TRY(add_stop(&b, r));
 	TRY(add_lines(&b, "note", (const char *const *)r->notes.v, r->notes.n));
 	if (verbose) {

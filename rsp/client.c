@@ -113,13 +113,23 @@ static struct err *ask_state(struct rsp *rsp)
 	return NULL;
 }
 
+/* Is a process to be attached to, not the one that the stub holds? */
+static bool attaches(const struct rsp_options *opts)
+{
+	return opts->pid || opts->find_pid;
+}
+
 /* held: the stub holds a process already, that of the thread. */
 static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts, bool held,
 				 const struct rsp_thread *thread, int64_t connected)
 {
-	/* A client before us may have died and left it behind. */
-	bool left_behind = held && thread->pid == opts->pid;
+	uint64_t pid = opts->pid;
+	bool left_behind;
 
+	if (opts->find_pid)
+		TRY(opts->find_pid(opts->arg, rsp, &pid));
+	/* A client before us may have died and left it behind. */
+	left_behind = held && thread->pid == pid;
 	rsp->others = held && !left_behind;
 	if (rsp->others)
 		rsp->forks = false; /* which are its children could not be told */
@@ -132,10 +142,10 @@ static struct err *attach_by_pid(struct rsp *rsp, const struct rsp_options *opts
 	if (left_behind)
 		stop_begins_at(rsp, connected, thread);
 	else
-		rsp->pid = opts->pid;
+		rsp->pid = pid;
 	if (opts->before_attach)
 		TRY(opts->before_attach(opts->arg, rsp));
-	return left_behind ? stop_select(rsp, thread) : stop_attach(rsp, opts->pid);
+	return left_behind ? stop_select(rsp, thread) : stop_attach(rsp, pid);
 }
 
 /*
@@ -147,7 +157,7 @@ static bool may_redial(const struct rsp *rsp, const struct rsp_options *opts)
 	const struct conn *c = rsp->x.conn;
 
 	return rsp->f.monitor_exit && opts->redial_ms >= 0 &&
-	       (!c->child || opts->pid || strstr(c->name, "--attach"));
+	       (!c->child || attaches(opts) || strstr(c->name, "--attach"));
 }
 
 static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, int64_t connected)
@@ -157,21 +167,21 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 
 	TRY(ask_features(rsp));
 	rsp->shared->redial = may_redial(rsp, opts);
-	rsp->shared->end_if_held = !opts->pid && rsp->f.monitor_exit;
 	/* One on a pipe is ours: without --once it would neither end nor let go by itself, and
 	 * where the pipe leads to, a signal to our own child does not reach it. */
 	rsp->shared->end_stub = rsp->x.conn->child && rsp->f.monitor_exit;
+	rsp->shared->end_if_held = !attaches(opts) && rsp->f.monitor_exit;
 	TRY(ask_state(rsp));
 	held = rsp->x.reply.data[0] != 'W' && rsp->x.reply.data[0] != 'X';
-	if (!held && !opts->pid) {
+	if (!held && !attaches(opts)) {
 		rsp->shared->held = 0;
 		return err_create(ERR_EXITED,
 				  "%s is a stub, but nothing is attached there; give -p PID",
 				  rsp->x.conn->name);
 	}
-	if (held && (!opts->pid || is_stop_reply(rsp)))
+	if (held && (!attaches(opts) || is_stop_reply(rsp)))
 		TRY(stop_take_reply(rsp, &t));
-	if (opts->pid)
+	if (attaches(opts))
 		return attach_by_pid(rsp, opts, held, &t, connected);
 	stop_begins_at(rsp, connected, &t);
 	rsp->shared->end_stub |= rsp->f.pub.extended && rsp->f.monitor_exit;
@@ -225,7 +235,7 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 							REDIAL_MS;
 	rsp->state.silence_ms = timeout_ms < CONN_LAST_WORDS_MS ? timeout_ms : CONN_LAST_WORDS_MS;
 	/* Connecting may stop it, and who starts gdbserver --attach has done so. */
-	rsp->state.held = !opts->pid;
+	rsp->state.held = !attaches(opts);
 	rsp->state.talking = 1;
 	err = connect_stub(rsp, target, timeout_ms);
 	if (!err)

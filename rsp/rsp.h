@@ -36,8 +36,10 @@ struct rsp_options {
 	uint64_t pid;   /* not 0: vAttach to it (gdbserver --multi) */
 	int redial_ms;  /* how long a lost connection is tried to be made again; <0: not; 0:
 			 * 6 s, or timeout_ms */
-	bool forks;     /* rsp_fork() is meant to be used */
-	/* With pid: called, if set, after the connection is known to be good and before
+	/* Or, if set: called once the connection is known to be good, to find that process. */
+	struct err *(*find_pid)(void *arg, struct rsp *rsp, uint64_t *pid);
+	bool forks; /* rsp_fork() is meant to be used */
+	/* With one of them: called, if set, after the connection is known to be good and before
 	 * vAttach, for all that is better done while the process runs. */
 	struct err *(*before_attach)(void *arg, struct rsp *rsp);
 	void *arg;

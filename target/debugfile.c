@@ -53,13 +53,12 @@ static bool id_main(const char *id, const char **ret, size_t *len)
 	return true;
 }
 
-static bool same_main(const struct elf *a, const struct elf *b)
+bool debugfile_same_source(const char *id, const char *other)
 {
 	const char *x, *y;
 	size_t n, m;
 
-	return id_main(elf_go_build_id(a), &x, &n) && id_main(elf_go_build_id(b), &y, &m) &&
-	       n == m && !memcmp(x, y, n);
+	return id_main(id, &x, &n) && id_main(other, &y, &m) && n == m && !memcmp(x, y, n);
 }
 
 static bool same_id(const struct elf *a, const struct elf *b)
@@ -185,7 +184,7 @@ static struct err *check_same_build(const struct elf *binary, const struct elf *
 	if (elf_machine(binary) != elf_machine(file))
 		return err_create(ERR_BADDATA, "%s is for another architecture than %s",
 				  elf_path(file), elf_path(binary));
-	if (same_id(binary, file) || same_main(binary, file))
+	if (same_id(binary, file) || debugfile_same_source(x, y))
 		return check_sections(binary, file, same_id(binary, file) && identifies(file));
 	if (*x || *y)
 		return differs(binary, file, "Go build id", x, y);
@@ -272,7 +271,7 @@ static struct err *try_link(struct debugfile *d, const struct elf *binary)
 	if (off + 4 > s->size)
 		return NULL;
 	crc = bytes_u32(elf_fmt(binary), b + off);
-	dir = realpath(elf_path(binary), NULL);
+	dir = realpath(elf_file(binary), NULL);
 	if (!dir)
 		return NULL;
 	*strrchr(dir, '/') = 0;

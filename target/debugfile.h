@@ -46,6 +46,9 @@ ERR_MUST_CHECK struct err *debugfile_set(struct debugfile *d, const struct elf *
  */
 ERR_MUST_CHECK struct err *debugfile_find(struct debugfile *d, const struct elf *binary);
 
+/* Are these Go build ids, which differ, of builds of one source?  They may differ in flags. */
+bool debugfile_same_source(const char *id, const char *other);
+
 /* The binary's link-time address of what is at addr in the debug file. */
 uint64_t debugfile_addr(const struct debugfile *d, uint64_t addr);
 

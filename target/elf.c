@@ -24,6 +24,11 @@ const char *elf_path(const struct elf *e)
 	return e->path;
 }
 
+const char *elf_file(const struct elf *e)
+{
+	return e->file;
+}
+
 int elf_fd(const struct elf *e)
 {
 	return e->fd;

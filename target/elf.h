@@ -16,14 +16,17 @@ struct elf;
 
 /* ERR_OS: cannot be opened; ERR_BADDATA: not ELF, cut, or damaged.  path is copied. */
 ERR_MUST_CHECK struct err *elf_open(const char *path, struct elf **ret);
+/* The same, of a copy: name is what messages call it, which is copied, too. */
+ERR_MUST_CHECK struct err *elf_open_as(const char *path, const char *name, struct elf **ret);
 void elf_destroy(struct elf *e);
 
 /* Gives the file's pages back to the kernel; they come again when they are read.  Pointers stay
  * good. */
 void elf_release(const struct elf *e);
 
-const char *elf_path(const struct elf *e);
-int elf_fd(const struct elf *e); /* borrowed */
+const char *elf_path(const struct elf *e); /* for messages */
+const char *elf_file(const struct elf *e); /* as it can be opened */
+int elf_fd(const struct elf *e);           /* borrowed */
 uint16_t elf_machine(const struct elf *e);
 struct bytes_fmt elf_fmt(const struct elf *e);
 bool elf_is_dyn(const struct elf *e);     /* ET_DYN: a PIE or a shared object */

@@ -10,6 +10,7 @@
 
 struct elf {
 	char *path;
+	char *file; /* where it is; path says where it comes from */
 	int fd;
 	Elf *elf;
 	GElf_Ehdr ehdr;

@@ -24,6 +24,7 @@ void elf_destroy(struct elf *e)
 	if (!e)
 		return;
 	free(e->path);
+	free(e->file);
 	elf_ids_deinit(&e->ids);
 	free(e->version);
 	free(e->modinfo);
@@ -162,7 +163,7 @@ static struct err *elf_map(struct elf *e)
 	struct stat st;
 	void *raw;
 
-	e->fd = open(e->path, O_RDONLY | O_CLOEXEC);
+	e->fd = open(elf_file(e), O_RDONLY | O_CLOEXEC);
 	if (e->fd < 0 || fstat(e->fd, &st))
 		return err_os(errno, "opening");
 	if (!S_ISREG(st.st_mode))
@@ -206,7 +207,7 @@ static struct err *elf_open_(struct elf *e)
 	return elf_relocate(e);
 }
 
-struct err *elf_open(const char *path, struct elf **ret)
+struct err *elf_open_as(const char *path, const char *name, struct elf **ret)
 {
 	_cleanup_(cleanup_elf_destroy) struct elf *e = calloc(1, sizeof(*e));
 	struct err *err;
@@ -214,12 +215,18 @@ struct err *elf_open(const char *path, struct elf **ret)
 	if (!e)
 		return err_nomem();
 	e->fd = -1;
-	e->path = strdup(path);
-	if (!e->path)
+	e->path = strdup(name);
+	e->file = strdup(path);
+	if (!e->path || !e->file)
 		return err_nomem();
 	err = elf_open_(e);
 	if (err)
-		return err_wrapf(err, "%s", path);
+		return err_wrapf(err, "%s", name);
 	*ret = TAKE_PTR(e);
 	return NULL;
+}
+
+struct err *elf_open(const char *path, struct elf **ret)
+{
+	return elf_open_as(path, path, ret);
 }

@@ -81,9 +81,7 @@ static struct err *exec_file(struct rsp *rsp, uint64_t pid, struct buf *ret)
 	return rsp_xfer(rsp, "exec-file", pid ? annex : "", ret);
 }
 
-/* The name of an executable that was found by its path; that itself where the stub does not
- * know. */
-static struct err *find_name(struct rsp *rsp, uint64_t pid, const char *path, char **ret)
+struct err *fetch_name(struct rsp *rsp, uint64_t pid, const char *path, char **ret)
 {
 	_cleanup_buf_ struct buf exec = BUF_INIT;
 	struct err *err = exec_file(rsp, pid, &exec);
@@ -168,7 +166,7 @@ struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name, b
 	struct err *err;
 
 	TRY(find_path(rsp, pid, &remote, &head));
-	TRY(find_name(rsp, pid, remote, &real));
+	TRY(fetch_name(rsp, pid, remote, &real));
 	TRY(cache_name(head.data, head.len, id));
 	dir = cache_dir();
 	if (!dir || (*id && asprintf(&final, "%s/%s", dir, id) < 0) ||

@@ -21,6 +21,10 @@ struct rsp;
 ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name,
 				     bool *temporary);
 
+/* The path of the program that the process runs, by the stub's word for it; path itself where it
+ * has none.  *ret is malloc'd. */
+ERR_MUST_CHECK struct err *fetch_name(struct rsp *rsp, uint64_t pid, const char *path, char **ret);
+
 /* The name of the file, maybe a deleted one, that a link in /proc leads to; NULL: out of memory. */
 char *fetch_link_name(const char *link, size_t len);
 

@@ -4,15 +4,19 @@
  */
 #include "heap/acquire/acquire.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/oom.h"
 #include "heap/acquire/acquire_int.h"
+#include "heap/acquire/local.h"
 #include "rsp/rsp.h"
 #include "target/core.h"
 #include "target/fork.h"
@@ -41,9 +45,28 @@ struct err *acquire_close(struct acquire *a, struct err *err)
 	return a->rsp ? rsp_close(TAKE_PTR(a->rsp), err) : err;
 }
 
+/* What is spelled as a file's path is one, or nothing. */
+static struct err *check_path(const char *target)
+{
+	bool address = *target == '|' || !strncmp(target, "unix:", 5) ||
+		       (strchr(target, ':') && !strchr(target, '/'));
+	struct stat st;
+
+	if (address || core_is_file(target))
+		return NULL;
+	if (stat(target, &st))
+		return err_create(ERR_USAGE,
+				  "%s: %s; TARGET is a core file, the id of a process here, or a "
+				  "stub: HOST:PORT, :PORT, [V6]:PORT, unix:PATH or '| COMMAND'",
+				  target, strerror(errno));
+	return err_create(ERR_USAGE, "%s: not a regular file, and so no core", target);
+}
+
 struct err *acquire(struct acquire *a, struct report *report)
 {
 	a->report = report;
+	TRY(local_choose(&a->o, a->local_exe));
+	TRY(check_path(a->o.target));
 	report->target = a->o.target;
 	if (a->o.exe)
 		TRY(acquire_open_exe(a, a->o.exe));

@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "heap/heap.h"
 
+enum { LOCAL_EXE_PATH = 32 };
+
 enum fork_mode {
 	FORK_NO,
 	FORK_YES,   /* ERR_UNSUPPORTED where it is not safe */
@@ -23,11 +25,13 @@ enum fork_mode {
 };
 
 struct acquire_options {
-	const char *target;       /* as rsp_create() takes it, or a core file */
+	/* as rsp_create() takes it, or a core file; NULL: the process is of this machine */
+	const char *target;
 	const char *exe;          /* NULL: fetched from the stub */
 	const char *const *debug; /* as heap_create() takes it */
 	size_t ndebug;
-	uint64_t pid; /* 0: the stub holds the process */
+	uint64_t pid;         /* 0: the stub holds the process */
+	const char *pid_name; /* or the name of the one to attach to; NULL: none */
 	int timeout_ms;
 	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
@@ -36,8 +40,9 @@ struct acquire_options {
 	/* words that are no pointers are saved as zeros, but for the runtime's own
 	 * (heap/acquire/scrub.h) */
 	bool scrub;
-	bool full;  /* all memory, not only what the analysis needs */
-	bool force; /* go on although exe is not what runs */
+	bool full;    /* all memory, not only what the analysis needs */
+	bool verbose; /* what a stub of our own has to say is shown */
+	bool force;   /* go on although exe is not what runs */
 	/* Before the capture the process runs until it enters this function for the until_n-th
 	 * time; NULL: it does not. */
 	const char *until;
@@ -50,6 +55,7 @@ struct acquire_options {
 
 struct acquire {
 	struct acquire_options o;
+	char local_exe[LOCAL_EXE_PATH]; /* room for o.exe */
 	struct report *report;
 	struct elf *exe;
 	/* EXE's path where the process runs, if it was fetched or is /proc/PID/exe; else NULL */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "heap/acquire/acquire_int.h"
+#include "rsp/rsp.h"
 #include "target/fetch.h"
 #include "target/guest.h"
 #include "target/library.h"
@@ -52,11 +53,11 @@ static struct err *proc_name(const char *path, char **ret)
 
 struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
-	TRY(elf_open(path, &a->exe));
-	TRY(heap_create(a->exe, a->o.debug, a->o.ndebug, &a->heap));
 	if (!a->remote_exe)
 		TRY(proc_name(path, &a->remote_exe));
-	a->report->exe = a->remote_exe ? a->remote_exe : elf_path(a->exe);
+	TRY(elf_open_as(path, a->remote_exe ? a->remote_exe : path, &a->exe));
+	TRY(heap_create(a->exe, a->o.debug, a->o.ndebug, &a->heap));
+	a->report->exe = elf_path(a->exe);
 	a->report->build_id =
 		*elf_go_build_id(a->exe) ? elf_go_build_id(a->exe) : elf_gnu_build_id(a->exe);
 	heap_set_progress(a->heap, progress_heap, a);
@@ -121,6 +122,14 @@ struct err *acquire_verify(struct acquire *a, size_t *compared)
 
 	if (!err_is(err, ERR_BADDATA) && !err_is(err, ERR_FAULT))
 		return err;
+	if (a->rsp) {
+		e = acquire_compare(a, a->rsp, rsp_pid(a->rsp));
+		if (err_is(e, ERR_BADDATA)) {
+			err_destroy(err);
+			return e;
+		}
+		err_destroy(e);
+	}
 	if (a->o.force)
 		e = report_note(a->report, "%s (--force)", err->msg);
 	else

@@ -12,6 +12,11 @@ ERR_MUST_CHECK struct err *acquire_attach(struct acquire *a);
  * heap_verify(). */
 ERR_MUST_CHECK struct err *acquire_verify(struct acquire *a, size_t *compared);
 
+/* heap/acquire/acquire_other.c: is EXE what the process runs, by the build ids of the two files?
+ * Nothing is said where they are not known. */
+struct rsp;
+ERR_MUST_CHECK struct err *acquire_compare(struct acquire *a, struct rsp *rsp, uint64_t pid);
+
 /* heap/acquire/acquire_live.c, heap/acquire/acquire_core.c: TARGET is a stub, a core file. */
 ERR_MUST_CHECK struct err *acquire_live(struct acquire *a);
 ERR_MUST_CHECK struct err *acquire_core(struct acquire *a);

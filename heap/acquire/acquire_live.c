@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/intr.h"
 #include "heap/acquire/acquire_int.h"
+#include "heap/acquire/process_name.h"
 #include "heap/acquire/save.h"
 #include "rsp/rsp.h"
 #include "target/fetch.h"
@@ -348,6 +349,15 @@ static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t p
 	return err;
 }
 
+static struct err *find_pid(void *arg, struct rsp *rsp, uint64_t *pid)
+{
+	struct acquire *a = arg;
+
+	TRY(process_name_there(rsp, a->o.pid_name, &a->o.pid));
+	*pid = a->o.pid;
+	return NULL;
+}
+
 static struct err *before_attach(void *arg, struct rsp *rsp)
 {
 	struct acquire *a = arg;
@@ -355,6 +365,8 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 	TRY(precheck(rsp, a->o.pid));
 	if (!a->exe)
 		TRY(fetch_and_open(a, rsp, a->o.pid));
+	else
+		TRY(acquire_compare(a, rsp, a->o.pid));
 	TRY(find_pid_levels(a, rsp, a->o.pid));
 	TRY(read_clock(a, rsp));
 	return prepare_fork(a, rsp, a->o.pid);
@@ -365,12 +377,14 @@ static struct err *connect_target(struct acquire *a)
 {
 	struct rsp_options ro = { .timeout_ms = a->o.timeout_ms,
 				  .pid = a->o.pid,
+				  .find_pid = a->o.pid_name && !a->o.pid ? find_pid : NULL,
 				  .forks = a->o.fork != FORK_NO,
 				  .before_attach = before_attach,
 				  .arg = a };
-	bool fork = a->o.fork != FORK_NO && !a->o.pid;
+	bool fork;
 
 	TRY(rsp_create(a->o.target, &ro, &a->rsp));
+	fork = a->o.fork != FORK_NO && !a->o.pid;
 	if (!a->exe && rsp_features(a->rsp)->phys_mem)
 		return err_create(ERR_UNSUPPORTED,
 				  "%s is a whole machine, whose files the stub does not show: give "

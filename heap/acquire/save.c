@@ -200,7 +200,7 @@ static struct err *save_ranges(const struct acquire *a, struct ranges *ret)
 struct err *save_write(const struct acquire *a, FILE *f)
 {
 	_cleanup_free_ char *path =
-		a->remote_exe ? strdup(a->remote_exe) : realpath(elf_path(a->exe), NULL);
+		a->remote_exe ? strdup(a->remote_exe) : realpath(elf_file(a->exe), NULL);
 	_cleanup_(scrub_destroy) struct scrub *s = NULL;
 	_cleanup_vec_ struct ranges ranges = VEC_INIT;
 	_cleanup_vec_ struct core_files files = VEC_INIT;

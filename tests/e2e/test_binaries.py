@@ -30,17 +30,37 @@ def test_debug_file(version, tag, flags, release_row):
 @pytest.mark.timeout(120)
 @pytest.mark.needs("gdbserver")
 def test_debug_file_of_another_build(stub):
-    """Other flags, another program, another architecture: refused before the process is stopped."""
+    """Other flags, another program, another architecture: the profile is written without names, and a note says why. A file that
+    is not there is an error, before the process is stopped."""
     p = start_zoo(tag="-stripped", flags=["-ldflags=-s -w"])
     others = [build("zoo", tag="-noopt", flags=["-gcflags=all=-N -l"]), build("busy"),
               build("busy", tag="-arm64", GOARCH="arm64")]
-    for other in others:
-        r = grf("--debug", other, "-p", p.pid, stub.target, p.exe, rc=1)
-        check(other in r.err and ("is not of the same build" in r.err or "another architecture" in r.err), r)
     r = grf("--debug", "/nonexistent", "-p", p.pid, stub.target, p.exe, rc=1)
     check("/nonexistent" in r.err, r)
     check(not any("Attached" in l for l in stub.log), stub.log)
+    for other in others:
+        prof = profile(stub.target, p.exe, "--debug", other, "-p", p.pid)
+        notes = [l for l in prof.text.splitlines() if l.startswith("note ") and f"no names from --debug {other}" in l]
+        check(len(notes) == 1 and ("is not of the same build" in notes[0] or "another architecture" in notes[0]), prof.text)
+        check(prof.total == prof.totals["live_bytes"] > 0, prof.text)
+        check(('; -gcflags: "all=-N -l", not none' in notes[0]) == (other == others[0]), notes)
     assert_alive(p)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_unstripped_twin_as_exe(stub):
+    """EXE is the unstripped build of what runs: refused before the stop, with what to type instead, which is typed then."""
+    p, twin = start_zoo(tag="-stripped", flags=["-ldflags=-s -w"]), build("zoo")
+    r = grf("-p", p.pid, stub.target, twin, rc=1)
+    check(f"{twin} is not what runs there: process {p.pid} runs {p.exe}," in r.err and f"--debug {twin} for" in r.err, r)
+    check(not any("Attached" in l for l in stub.log), stub.log)
+    with attach(p.pid) as g:
+        check(f"--debug {twin} for" in grf(g.target, twin, rc=1).err)
+    assert_alive(p)
+    r = grf("-p", p.pid, stub.target, build("busy"), rc=1)
+    check(f"runs {p.exe}, which has another build id" in r.err and "--debug" not in r.err, r)
+    exact(p, None, "--debug", twin)
 
 
 @pytest.mark.timeout(120)
@@ -66,8 +86,9 @@ def test_debug_file_with_another_dependency(stub):
            for e in exes]
     check(len({i.split("/")[2] for i in ids}) == 1, "this test wants equal ids of main:", ids)
     p = Prog([exes[1]])
-    r = grf("--debug", exes[2], "-p", p.pid, stub.target, p.exe, rc=1)
-    check(".text differs" in r.err or "pclntab differs" in r.err, r)
+    r = grf("--debug", exes[2], "-p", p.pid, stub.target, p.exe)
+    check(".text differs" in r.out or "pclntab differs" in r.out, r)
+    check("no names from --debug" in r.out, r)
     grf("--debug", exes[0], "-p", p.pid, stub.target, p.exe)
 
 
@@ -206,8 +227,8 @@ def test_plugin(version, release_row):
     assert any(s.startswith("plug+0x") for s, _ in prof.stacks)
     exact(p, p.exe, "--debug", f"{d}/plug2.away", "--debug", f"{d}/plug.away")
     with multi() as g:
-        r = grf("--debug", build("zoo"), "-p", p.pid, g.target, p.exe, rc=1)
-        check("is not of the same build" in r.err and "nor of a plugin" in r.err, r)
+        r = grf("--debug", build("zoo"), "-p", p.pid, g.target, p.exe)
+        check("is not of the same build" in r.out and "nor of a plugin" in r.out, r)
     assert_alive(p)
 
 
