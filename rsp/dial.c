@@ -25,7 +25,7 @@
 #include "base/intr.h"
 #include "base/oom.h"
 
-#define START_ONE "start it with: gdbserver --attach :2345 PID"
+#define START_ONE "start it with: gdbserver --attach :%s PID"
 
 /* How long a command may take to end by itself, after SIGTERM, after SIGKILL; and how long its
  * shell may take once the socket is closed. */
@@ -41,19 +41,20 @@ struct dialling {
 
 DEFINE_CLEANUP(freeaddrinfo, struct addrinfo *)
 
-static struct err *cannot_connect(const struct dialling *d, int errnum)
+/* port: as it was typed. */
+static struct err *cannot_connect(const struct dialling *d, const char *port, int errnum)
 {
 	switch (errnum) {
 	case ECONNREFUSED:
 		return err_create(ERR_OS, "nothing listens on %s (connection refused); " START_ONE,
-				  d->target);
+				  d->target, port);
 	case ENOENT:
 		return err_create(ERR_OS, "%s: there is no such socket; start the stub first",
 				  d->target);
 	default:
 		return err_create(ERR_OS,
 				  "cannot connect to %s: %s; check the address, or " START_ONE,
-				  d->target, strerror(errnum));
+				  d->target, strerror(errnum), port);
 	}
 }
 
@@ -103,7 +104,11 @@ static struct err *dial_unix(const struct dialling *d, const char *path, int *re
 				  sizeof(sun.sun_path) - 1);
 	strcpy(sun.sun_path, path);
 	TRY(connect_to(d, AF_UNIX, (struct sockaddr *)&sun, sizeof(sun), ret, &errnum));
-	return *ret < 0 ? cannot_connect(d, errnum) : NULL;
+	if (*ret >= 0)
+		return NULL;
+	if (errnum == ECONNREFUSED)
+		return err_create(ERR_OS, "nothing listens on %s (connection refused)", d->target);
+	return cannot_connect(d, "2345", errnum);
 }
 
 static struct err *bad_address(const struct dialling *d)
@@ -167,14 +172,37 @@ static struct err *dial_tcp(const struct dialling *d, int *ret)
 			errnum = e;
 	}
 	if (*ret < 0)
-		return cannot_connect(d, errnum);
+		return cannot_connect(d, port, errnum);
 	setsockopt(*ret, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return NULL;
 }
 
-/* In the child. */
+enum { PLAIN_WORDS = 64 };
+
+/*
+ * Cuts a command that means the same without a shell into its words, NULL at the end.  false: it
+ * has characters that a shell would look at, or it begins with an assignment.
+ */
+static bool plain_words(char *command, char *words[PLAIN_WORDS + 1])
+{
+	size_t n = 0;
+
+	if (command[strcspn(command, "|&;<>()$`\\\"'*?[]{}#~!\n")])
+		return false;
+	for (char *rest, *w = strtok_r(command, " \t", &rest); w;
+	     w = strtok_r(NULL, " \t", &rest)) {
+		if (n == PLAIN_WORDS || (!n && strchr(w, '=')))
+			return false;
+		words[n++] = w;
+	}
+	words[n] = NULL;
+	return n;
+}
+
+/* In the child.  A shell is started only where one is needed: a debug image may have none. */
 __attribute__((noreturn)) static void run_command(const char *command, int fd)
 {
+	char *copy = strdup(command), *words[PLAIN_WORDS + 1];
 	sigset_t none;
 
 	setpgid(0, 0);
@@ -186,6 +214,9 @@ __attribute__((noreturn)) static void run_command(const char *command, int fd)
 		fd = fcntl(fd, F_DUPFD_CLOEXEC, 2);
 	if (fd < 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0)
 		_exit(126);
+	if (copy && plain_words(copy, words))
+		execvp(words[0], words);
+	/* What was not found may be the shell's own, "exec" for example; else it says so. */
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
 }

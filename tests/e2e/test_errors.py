@@ -39,6 +39,8 @@ def test_nothing_listens():
     fails("| false", build("zoo"))
     fails("| no-such-command", build("zoo"))
     fails("no-such-host.invalid:1", build("zoo"), word="no-such-host.invalid")
+    port = free_port()
+    fails(f"localhost:{port}", build("zoo"), word=f"gdbserver --attach :{port} PID")
 
 
 def test_no_stub():
