@@ -6,6 +6,7 @@
  */
 #include <getopt.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ enum {
 	OPT_LONG = 256,
 	OPT_DEBUG = OPT_LONG,
 	OPT_FORK,
+	OPT_MAX_STOP,
 	OPT_UNTIL,
 	OPT_AFTER,
 	OPT_SAVE_ONLY,
@@ -70,10 +72,13 @@ static const struct option_row {
 	{ OPT_DEBUG, "debug", "FILE",
 	  "take names from FILE: an unstripped build of the same source, or what strip split off "
 	  "(repeatable: plugins)" },
-	{ OPT_FORK, "fork", "[=auto|force|seccomp]",
+	{ OPT_FORK, "fork", "[=auto|force|no|seccomp]",
 	  "stop the process only to fork it, and read the copy; it needs memory for what the "
-	  "process writes to meanwhile (auto: if it is safe; force: whatever memory is left; "
-	  "seccomp: under a filter that is not known, too)" },
+	  "process writes to meanwhile (auto: if it is safe, which is the default where the stop "
+	  "could take over 2 s; force: whatever memory is left; no: never; seccomp: under a filter "
+	  "that is not known, too)" },
+	{ OPT_MAX_STOP, "max-stop", "S",
+	  "do not begin a stop that would take longer than S seconds, and let go when it has" },
 	{ OPT_UNTIL, "until", "FUNC[:N]",
 	  "let the program run until it enters FUNC (for the Nth time), then look: for stubs that "
 	  "start it, or cannot interrupt it (QEMU's user mode)" },
@@ -274,10 +279,25 @@ static struct err *parse_fork(const char *way, enum fork_mode *ret)
 		*ret = FORK_AUTO;
 	else if (!strcmp(way, "force"))
 		*ret = FORK_FORCE;
+	else if (!strcmp(way, "no"))
+		*ret = FORK_NO;
 	else if (!strcmp(way, "seccomp"))
 		*ret = FORK_SECCOMP;
 	else
-		return err_create(ERR_USAGE, "--fork=%s: auto, force or seccomp", way);
+		return err_create(ERR_USAGE, "--fork=%s: auto, force, no or seccomp", way);
+	return NULL;
+}
+
+/* Seconds, of which there may be parts. */
+static struct err *parse_max_stop(const char *s, uint64_t *ret)
+{
+	char *end;
+	double v = strtod(s, &end);
+
+	if (!((*s >= '0' && *s <= '9') || *s == '.') || *end || !(v >= 0.001 && v <= 86400))
+		return err_create(ERR_USAGE,
+				  "--max-stop %s: not a number of seconds from 0.001 to 86400", s);
+	*ret = (uint64_t)(v * 1e9);
 	return NULL;
 }
 
@@ -310,6 +330,8 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		return vec_push(&o->debug_files, optarg);
 	case OPT_FORK:
 		return parse_fork(optarg, &o->acquire.fork);
+	case OPT_MAX_STOP:
+		return parse_max_stop(optarg, &o->acquire.max_stop_ns);
 	case OPT_UNTIL:
 		return parse_until(optarg, &o->acquire);
 	case OPT_AFTER:
@@ -397,7 +419,7 @@ static struct err *check_process(const struct acquire_options *o)
 	if (!o->target)
 		return NULL;
 	if (core_is_file(o->target) &&
-	    (o->pid || o->pid_name || o->fork != FORK_NO || o->until || o->after_s))
+	    (o->pid || o->pid_name || o->fork > FORK_NO || o->until || o->after_s))
 		return err_create(ERR_USAGE, "%s is about a process: %s is a file",
 				  o->pid || o->pid_name ? "-p" :
 				  o->until              ? "--until" :
@@ -487,6 +509,18 @@ static void progress_line(void *arg, const char *phase, double done, double tota
 	if (rate > 0 && total > done)
 		fprintf(stderr, ", %.0f s left", (total - done) / rate);
 	fflush(stderr);
+}
+
+/* A line before the process is stopped. */
+static void progress_say(void *arg, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)arg;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
 }
 
 static void progress_clear(struct progress *p)
@@ -601,6 +635,7 @@ int main(int argc, char **argv)
 	r.progress.on = !o.quiet && isatty(STDERR_FILENO);
 	if (r.progress.on) {
 		o.acquire.progress = progress_line;
+		o.acquire.say = progress_say;
 		o.acquire.arg = &r.progress;
 	}
 	acquire_init(&r.acquire, &o.acquire);

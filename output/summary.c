@@ -169,7 +169,13 @@ static struct err *add_stop(struct buf *b, const struct report *r)
 
 	if (!r->stops)
 		return add_core(b, r);
-	TRY(buf_addf(b, "\nstopped      %s", text_time(r->stopped_ns, t)));
+	TRY(buf_addstr(b, "\nstopped      "));
+	if (r->held_before)
+		TRY(buf_addstr(b, "since gdbserver attached"));
+	if (r->held_before && r->held_before_ns)
+		TRY(buf_addf(b, ", %s", text_time(r->held_before_ns + r->stopped_ns, t)));
+	TRY(buf_addf(b, "%s%s%s", r->held_before ? "; " : "", text_time(r->stopped_ns, t),
+		     r->held_before ? " of that by grf-rsp" : ""));
 	if (r->stops > 1)
 		TRY(buf_addf(b, " (stop %" PRIu32 " was the one; all stops together %s)", r->stops,
 			     text_time(r->stopped_total_ns, t)));

@@ -132,6 +132,11 @@ void image_set_source(struct image *img, struct mem_source *src)
 		store_full(s);
 }
 
+void image_set_deadline(struct image *img, int64_t at)
+{
+	img->deadline = at;
+}
+
 enum { SETTLE = 16 << 20 };
 
 void image_settle(struct image *img, uint64_t bytes)

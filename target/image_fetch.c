@@ -260,11 +260,87 @@ static struct err *fetch_take(struct image *img, const struct mem_range *r, stru
 	return NULL;
 }
 
+enum {
+	SLICE_FIRST = 1 << 20, /* bytes that are asked for at a time, where there is a deadline */
+	SLICE_MS = 100,        /* the next ones take so long */
+	SURE_MS = 200          /* after that the rate is known */
+};
+
+/* How many of the n ranges have `bytes` bytes together, at least one; *len: they have. */
+static size_t slice(const struct mem_range *r, size_t n, uint64_t bytes, uint64_t *len)
+{
+	size_t i = 0;
+
+	for (*len = 0; i < n && (!i || *len < bytes); i++)
+		*len += r[i].len;
+	return i;
+}
+
+static struct err *deadline_check(const struct image *img, uint64_t read, uint64_t left,
+				  int64_t start)
+{
+	int64_t now = clock_now_ns(), spent = now - start;
+	double more =
+		spent > SURE_MS * 1000000 && read ? (double)left / (double)read * (double)spent : 0;
+
+	if (now >= img->deadline)
+		return err_create(ERR_LIMIT,
+				  "the stop's time is over, and %.1f MB are still to be read",
+				  (double)left / 1e6);
+	if ((double)now + more > (double)img->deadline)
+		return err_create(
+			ERR_LIMIT,
+			"the stop's time will not do: %.1f MB are still to be read, at %.1f "
+			"MB/s",
+			(double)left / 1e6, (double)read * 1e3 / (double)spent);
+	return NULL;
+}
+
+/* Cuts the ranges, so that the deadline can be looked at between the slices of a big one. */
+static struct err *cut_ranges(struct mem_ranges *todo)
+{
+	_cleanup_vec_ struct mem_ranges out = VEC_INIT;
+
+	for (size_t i = 0; i < todo->n; i++)
+		for (struct mem_range r = todo->v[i], part; r.len;
+		     r.addr += part.len, r.len -= part.len, r.dst += part.len) {
+			part = r;
+			part.len = r.len < SLICE_FIRST ? r.len : SLICE_FIRST;
+			TRY(vec_push(&out, part));
+		}
+	vec_deinit(todo);
+	*todo = out;
+	out = (struct mem_ranges)VEC_INIT;
+	return NULL;
+}
+
+/* Reads what is to be read, in slices if there is a deadline. */
+static struct err *fetch_slices(struct image *img, struct fetch *f)
+{
+	uint64_t bytes = SLICE_FIRST, read = 0, all = img->stats.planned, len;
+	int64_t start = clock_now_ns();
+
+	if (!img->deadline)
+		return img->src->readv(img->src, f->todo.v, f->todo.n);
+	TRY(cut_ranges(&f->todo));
+	for (size_t i = 0, n; i < f->todo.n; i += n) {
+		int64_t spent;
+
+		TRY(deadline_check(img, read, all - read, start));
+		n = slice(f->todo.v + i, f->todo.n - i, bytes, &len);
+		TRY(img->src->readv(img->src, f->todo.v + i, n));
+		read += len;
+		spent = clock_now_ns() - start + 1;
+		bytes = (uint64_t)((double)read / (double)spent * SLICE_MS * 1e6);
+	}
+	return NULL;
+}
+
 static struct err *fetch_todo(struct image *img, struct fetch *f)
 {
 	_cleanup_vec_ struct mem_ranges again = VEC_INIT;
 
-	TRY(img->src->readv(img->src, f->todo.v, f->todo.n));
+	TRY(fetch_slices(img, f));
 	for (size_t i = 0; i < f->todo.n; i++)
 		TRY(fetch_take(img, &f->todo.v[i], f, &again));
 	if (!again.n)

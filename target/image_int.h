@@ -22,6 +22,7 @@ struct image {
 	/* Sorted: what guesses missed.  What was read of it since is among the pieces. */
 	struct ranges missed;
 	struct image_stats stats;
+	int64_t deadline;    /* 0: none */
 	const char *purpose; /* of the current fetches; NULL: not told */
 	struct store *stores;
 	uint64_t settled; /* bytes of the current fetch when memory was last given back */

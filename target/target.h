@@ -127,6 +127,10 @@ struct bytes_fmt image_fmt(const struct image *img);
 /* src is borrowed; NULL: nothing more can be fetched (the target runs again). */
 void image_set_source(struct image *img, struct mem_source *src);
 
+/* Fetches err with ERR_LIMIT once clock_now_ns() is past `at`, or when it shows that it will be
+ * before all is there; 0: never. */
+void image_set_deadline(struct image *img, int64_t at);
+
 /* Lends len bytes that the process has at addr; data must outlive the image. */
 ERR_MUST_CHECK struct err *image_lend(struct image *img, uint64_t addr, const void *data,
 				      uint64_t len);

@@ -16,7 +16,9 @@
 enum { LOCAL_EXE_PATH = 32 };
 
 enum fork_mode {
+	FORK_DEFAULT, /* FORK_LONG, where the stop would be long; else FORK_NO */
 	FORK_NO,
+	FORK_LONG,  /* as FORK_AUTO, and the summary says why */
 	FORK_YES,   /* ERR_UNSUPPORTED where it is not safe */
 	FORK_AUTO,  /* where it is not safe the stopped process is read */
 	FORK_FORCE, /* whatever memory is left */
@@ -35,8 +37,9 @@ struct acquire_options {
 	int timeout_ms;
 	unsigned nth; /* which of a guest's processes that run exe, from 1; 0: the only one */
 	enum fork_mode fork;
-	bool save;         /* what is captured will be saved: heap/acquire/save.h */
-	bool spare_memory; /* what is captured goes to a file, if there is a disk */
+	uint64_t max_stop_ns; /* the longest stop; 0: any */
+	bool save;            /* what is captured will be saved: heap/acquire/save.h */
+	bool spare_memory;    /* what is captured goes to a file, if there is a disk */
 	/* words that are no pointers are saved as zeros, but for the runtime's own
 	 * (heap/acquire/scrub.h) */
 	bool scrub;
@@ -50,6 +53,8 @@ struct acquire_options {
 	unsigned after_s; /* or for so many seconds; 0: it does not */
 	/* How far a phase is, in units of `unit`; total may grow. */
 	void (*progress)(void *arg, const char *phase, double done, double total, const char *unit);
+	/* Says what is of interest before the process is stopped; NULL: nobody listens. */
+	void (*say)(void *arg, const char *fmt, ...) ERR_PRINTF(2, 3);
 	void *arg;
 };
 
@@ -68,7 +73,8 @@ struct acquire {
 	bool look_through; /* the guest's memory, for the registers of threads that no vCPU runs */
 	struct guest *guest; /* the target's; NULL: the stub shows the process itself */
 	struct image *img;
-	struct fork *fork; /* NULL: memory is read while the process is stopped */
+	struct fork *fork;                /* NULL: memory is read while the process is stopped */
+	uint64_t fetched_bytes, fetch_ns; /* of EXE, through the stub */
 	uint64_t bias;
 	uint64_t until; /* the function's address; 0: none */
 	bool until_noted;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/intr.h"
 #include "heap/acquire/acquire_int.h"
+#include "heap/acquire/forecast.h"
 #include "heap/acquire/process_name.h"
 #include "heap/acquire/save.h"
 #include "rsp/rsp.h"
@@ -99,7 +100,7 @@ static struct err *without_fork(struct acquire *a, struct err *err)
 {
 	struct err *e;
 
-	if (a->o.fork != FORK_AUTO)
+	if (a->o.fork != FORK_AUTO && a->o.fork != FORK_LONG)
 		return err_wrapf(err, "--fork");
 	e = report_note(a->report, "read while the process was stopped, not from a fork: %s",
 			err->msg);
@@ -109,19 +110,46 @@ static struct err *without_fork(struct acquire *a, struct err *err)
 	return e;
 }
 
+/* Is a fork wanted, or may it be? */
+static bool may_fork(const struct acquire *a)
+{
+	return a->o.fork != FORK_NO && !(a->o.fork == FORK_DEFAULT && a->o.until);
+}
+
+static bool wants_fork(const struct acquire *a)
+{
+	return a->o.fork != FORK_NO && a->o.fork != FORK_DEFAULT;
+}
+
 /* Asks, while the process still runs, whether it may be forked. */
 static struct err *prepare_fork(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
 	struct err *err;
 
-	if (a->o.fork == FORK_NO)
-		return NULL;
+	if (!wants_fork(a))
+		return forecast_refuse(a);
 	err = fork_create(rsp, heap_machine(a->heap), a->exe, a->o.fork == FORK_FORCE, &a->fork);
 	if (!err)
 		err = fork_check(a->fork, pid, a->o.fork == FORK_SECCOMP);
 	if (!err && fork_evidence(a->fork))
 		err = report_note(a->report, "%s", fork_evidence(a->fork));
-	return err_is(err, ERR_UNSUPPORTED) ? without_fork(a, err) : err;
+	if (!err && a->o.fork == FORK_LONG)
+		err = report_note(
+			a->report,
+			"read from a fork, since reading it while it was stopped could have "
+			"taken %.1f s (--fork=no: no forks)",
+			(double)a->report->forecast_most_ns / 1e9);
+	if (err_is(err, ERR_UNSUPPORTED))
+		err = without_fork(a, err);
+	return err ? err : forecast_refuse(a);
+}
+
+/* Looks ahead: how long will it take, and is that better done by a fork? */
+static struct err *look_ahead(struct acquire *a, struct rsp *rsp, uint64_t pid)
+{
+	TRY(forecast_make(a, rsp, pid));
+	forecast_choose(a, rsp);
+	return NULL;
 }
 
 /*
@@ -166,6 +194,12 @@ static struct err *take_stop(struct acquire *a)
 			err = without_fork(a, err);
 		TRY(err);
 	}
+	if (a->img && a->o.max_stop_ns)
+		image_set_deadline(a->img, fork_taken(a->fork) ?
+						   0 :
+						   clock_now_ns() -
+							   (int64_t)rsp_stopped_ns(a->rsp) +
+							   (int64_t)a->o.max_stop_ns);
 	TRY(find_pid_levels(a, a->rsp, rsp_pid(a->rsp)));
 	return a->pid_levels < 2 ? NULL : live_own_tids(a->live, &a->threads);
 }
@@ -339,10 +373,15 @@ static struct err *capture_fitting(struct acquire *a)
 static struct err *fetch_and_open(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
 	_cleanup_free_ char *path = NULL;
+	int64_t start = clock_now_ns();
+	uint64_t before;
 	bool temporary;
 	struct err *err;
 
+	before = rsp_stats(rsp).bytes_in;
 	TRY(fetch_exe(rsp, pid, &path, &a->remote_exe, &temporary));
+	a->fetched_bytes = rsp_stats(rsp).bytes_in - before;
+	a->fetch_ns = (uint64_t)(clock_now_ns() - start);
 	err = acquire_open_exe(a, path);
 	if (temporary)
 		unlink(path);
@@ -369,6 +408,7 @@ static struct err *before_attach(void *arg, struct rsp *rsp)
 		TRY(acquire_compare(a, rsp, a->o.pid));
 	TRY(find_pid_levels(a, rsp, a->o.pid));
 	TRY(read_clock(a, rsp));
+	TRY(look_ahead(a, rsp, a->o.pid));
 	return prepare_fork(a, rsp, a->o.pid);
 }
 
@@ -378,20 +418,22 @@ static struct err *connect_target(struct acquire *a)
 	struct rsp_options ro = { .timeout_ms = a->o.timeout_ms,
 				  .pid = a->o.pid,
 				  .find_pid = a->o.pid_name && !a->o.pid ? find_pid : NULL,
-				  .forks = a->o.fork != FORK_NO,
+				  .forks = may_fork(a),
 				  .before_attach = before_attach,
 				  .arg = a };
-	bool fork;
 
 	TRY(rsp_create(a->o.target, &ro, &a->rsp));
-	fork = a->o.fork != FORK_NO && !a->o.pid;
 	if (!a->exe && rsp_features(a->rsp)->phys_mem)
 		return err_create(ERR_UNSUPPORTED,
 				  "%s is a whole machine, whose files the stub does not show: give "
 				  "EXE, the file that runs in it",
 				  a->o.target);
-	if (a->exe && !fork)
+	if (a->o.pid)
 		return NULL;
+	if (a->exe)
+		TRY(look_ahead(a, a->rsp, rsp_pid(a->rsp)));
+	if (a->exe && !wants_fork(a))
+		return forecast_refuse(a);
 	/* A stub that could not stop it again cannot fork it either. */
 	if (a->exe && !rsp_features(a->rsp)->extended)
 		return prepare_fork(a, a->rsp, rsp_pid(a->rsp));
@@ -399,10 +441,11 @@ static struct err *connect_target(struct acquire *a)
 	if (!rsp_features(a->rsp)->stops_again)
 		return fetch_and_open(a, a->rsp, rsp_pid(a->rsp));
 	TRY(rsp_detach(a->rsp));
-	if (!a->exe)
+	if (!a->exe) {
 		TRY(fetch_and_open(a, a->rsp, rsp_pid(a->rsp)));
-	if (fork)
-		TRY(prepare_fork(a, a->rsp, rsp_pid(a->rsp)));
+		TRY(look_ahead(a, a->rsp, rsp_pid(a->rsp)));
+	}
+	TRY(prepare_fork(a, a->rsp, rsp_pid(a->rsp)));
 	return rsp_stop(a->rsp);
 }
 
@@ -428,6 +471,7 @@ static struct err *first_stop(struct acquire *a)
 
 struct err *acquire_live(struct acquire *a)
 {
+	int64_t connected = clock_now_ns();
 	uint64_t start;
 	bool again;
 
@@ -448,6 +492,7 @@ struct err *acquire_live(struct acquire *a)
 	a->report->capture_ns = clock_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
+	TRY(forecast_held_before(a, connected));
 	/* a machine lists none: as the runtime has them */
 	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n;
 	return NULL;

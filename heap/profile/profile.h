@@ -87,8 +87,14 @@ struct report {
 	struct account account;
 	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
 
+	/* Before the stop: most of what could be read, the rate, and how long that was expected to
+	 * take, most likely and at most; 0: unknown. */
+	uint64_t forecast_bytes, forecast_rate, forecast_ns, forecast_most_ns;
+
 	/* the stop */
-	uint64_t stopped_ns; /* the stop that was captured */
+	bool held_before;        /* the stub had stopped it before we came */
+	uint64_t held_before_ns; /* for so long; 0: unknown */
+	uint64_t stopped_ns;     /* the stop that was captured */
 	uint64_t stopped_total_ns;
 	bool still_held; /* it does not run again: a note says why */
 	uint32_t stops;  /* 1, or more when a stop was let go and taken again */

@@ -106,7 +106,7 @@ class Row:
 
 
 def grf_argv(pid, target, exe, *more):
-    return [lib.GRF, "-v", *more, "-p", str(pid), "-o", "p.folded", target, exe]
+    return [lib.GRF, "-v", *(more or ["--fork=no"]), "-p", str(pid), "-o", "p.folded", target, exe]
 
 
 def goref_live(path):

@@ -1,0 +1,145 @@
+/*
+ * At most all anonymous memory of the process is read, and most likely half of it: objects without
+ * pointers, free spans and what C has are not (docs/PERFORMANCE.md: a fourth of a service's heap
+ * that is two thirds []byte).  How fast it comes is gdbserver's rate, or the link's, where EXE was
+ * fetched through it: memory comes as hex digits, two for a byte.
+ */
+#include "heap/acquire/forecast.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "rsp/rsp.h"
+
+enum {
+	RATE = 100000000,      /* bytes a second: gdbserver 13's on one core */
+	RATE_FROM = 4 << 20,   /* bytes of EXE that tell the link's rate */
+	TICKS_PER_SECOND = 100 /* of /proc/PID/stat: USER_HZ, the same everywhere */
+};
+
+/* ------------------------------------------------------------------ before the stop */
+
+static uint64_t rate_of(const struct acquire *a)
+{
+	uint64_t link;
+
+	if (a->fetched_bytes < RATE_FROM || !a->fetch_ns)
+		return RATE;
+	link = (uint64_t)((double)a->fetched_bytes * 1e9 / 2 / (double)a->fetch_ns);
+	return link < RATE ? link + 1 : RATE;
+}
+
+/* RssAnon is there since Linux 4.5; before it there is only what includes mapped files. */
+static uint64_t anonymous_bytes(const char *status)
+{
+	const char *s = text_field(status, "RssAnon:");
+
+	s = s ? s : text_field(status, "VmRSS:");
+	return s ? strtoull(s, NULL, 10) * 1024 : 0;
+}
+
+struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct report *r = a->report;
+	bool found = false;
+
+	if (pid && rsp_features(rsp)->vfile)
+		TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/status", pid));
+	r->forecast_bytes = found ? anonymous_bytes((const char *)text.data) : 0;
+	if (r->forecast_bytes > INT64_MAX / 1000) /* it makes no sense */
+		r->forecast_bytes = 0;
+	r->forecast_rate = rate_of(a);
+	r->forecast_most_ns =
+		(uint64_t)((double)r->forecast_bytes * 1e9 / (double)r->forecast_rate);
+	r->forecast_ns = r->forecast_most_ns / 2;
+	if (!r->forecast_bytes)
+		return NULL;
+	if (a->o.say)
+		a->o.say(a->o.arg, "forecast: %.1f s, at most %.1f s, to read %.0f MB at %.0f MB/s",
+			 (double)r->forecast_ns / 1e9, (double)r->forecast_most_ns / 1e9,
+			 (double)r->forecast_bytes / 1e6, (double)r->forecast_rate / 1e6);
+	return report_detail(r,
+			     "forecast: %.3f s, at most %.3f s, for %.1f MB of anonymous memory at "
+			     "%.1f MB/s",
+			     (double)r->forecast_ns / 1e9, (double)r->forecast_most_ns / 1e9,
+			     (double)r->forecast_bytes / 1e6, (double)r->forecast_rate / 1e6);
+}
+
+void forecast_choose(struct acquire *a, struct rsp *rsp)
+{
+	uint64_t allowed = FORECAST_FORK_MS * 1000000ull;
+
+	if (a->o.fork != FORK_DEFAULT || a->o.until || !rsp_features(rsp)->extended)
+		return;
+	if (a->o.max_stop_ns && a->o.max_stop_ns < allowed)
+		allowed = a->o.max_stop_ns;
+	if (a->report->forecast_most_ns > allowed)
+		a->o.fork = FORK_LONG;
+}
+
+struct err *forecast_refuse(const struct acquire *a)
+{
+	const struct report *r = a->report;
+
+	if (!a->o.max_stop_ns || a->fork || r->forecast_ns <= a->o.max_stop_ns)
+		return NULL;
+	return err_create(
+		ERR_LIMIT,
+		"--max-stop: reading %.0f MB at %.0f MB/s would stop the process for %.1f s "
+		"most likely, not %.1f s; %s",
+		(double)r->forecast_bytes / 1e6, (double)r->forecast_rate / 1e6,
+		(double)r->forecast_ns / 1e9, (double)a->o.max_stop_ns / 1e9,
+		a->o.fork == FORK_NO ? "leave --fork=no out to have it forked" :
+				       "--fork says why it cannot be forked");
+}
+
+/* ------------------------------------------------------------------ after it */
+
+/* Field 22 of /proc/PID/stat, in nanoseconds since the machine's start; 0: unknown. */
+static struct err *start_time(struct rsp *rsp, const char *path, uint64_t *ret)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *s;
+	bool found;
+
+	*ret = 0;
+	TRY(rsp_file_text(rsp, &text, &found, "%s", path));
+	/* The second field is a name, and may have anything in it. */
+	s = found ? strrchr((const char *)text.data, ')') : NULL;
+	for (int field = 2; s && field < 22; field++)
+		s = (s = strchr(s, ' ')) ? s + 1 : NULL;
+	if (s)
+		*ret = strtoull(s, NULL, 10) * (1000000000ull / TICKS_PER_SECOND);
+	return NULL;
+}
+
+struct err *forecast_held_before(struct acquire *a, int64_t connected_ns)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	uint64_t stub, process, now;
+	char path[40];
+	bool found;
+
+	if (a->o.pid || a->guest || !rsp_features(a->rsp)->extended ||
+	    !rsp_features(a->rsp)->vfile || !rsp_pid(a->rsp))
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", rsp_pid(a->rsp));
+	TRY(start_time(a->rsp, "/proc/self/stat", &stub));
+	TRY(start_time(a->rsp, path, &process));
+	/* Started by the stub itself, it had not run before. */
+	if (!stub || !process || process >= stub)
+		return NULL;
+	a->report->held_before = true;
+	TRY(rsp_file_text(a->rsp, &text, &found, "/proc/uptime"));
+	now = found ? (uint64_t)(strtod((const char *)text.data, NULL) * 1e9) : 0;
+	now -= (uint64_t)(clock_now_ns() - connected_ns);
+	if (found && now > stub && now - stub < INT64_MAX)
+		a->report->held_before_ns = now - stub;
+	return NULL;
+}
