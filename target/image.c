@@ -1,11 +1,11 @@
 /*
  * The sparse copy of memory.  Pieces are kept sorted by address and never overlap; a lookup is a
  * binary search.  A piece is owned (fetched), stored (fetched, as part of much: target/store.h),
- * lent (an executable's segment) or a hole.
+ * packed (the same: target/pack.h), lent (an executable's segment) or a hole.
  *
  * A fetched range that overlaps owned pieces swallows them (one copy), so that what was
  * asked for as one range can always be had as one pointer.  Pointers from image_ptr()
- * are good until the next image_need().
+ * are good until the next image_need(), but for those into packed pieces, which are copies.
  */
 #include "target/image_int.h"
 
@@ -84,6 +84,12 @@ void pieces_deinit(struct pieces *pieces)
 
 static void stores_destroy(struct image *img)
 {
+	while (img->packs) {
+		struct pack *p = img->packs;
+
+		img->packs = *pack_next(p);
+		pack_destroy(p);
+	}
 	while (img->stores) {
 		struct store *s = img->stores;
 
@@ -100,8 +106,9 @@ struct err *image_create(struct bytes_fmt fmt, struct image **ret)
 		return err_nomem();
 	img->fmt = fmt;
 	img->hints = calloc(HINTS, sizeof(*img->hints));
-	if (!img->hints) {
-		free(img);
+	img->scratch = calloc(SCRATCH, sizeof(*img->scratch));
+	if (!img->hints || !img->scratch) {
+		image_destroy(img);
 		return err_nomem();
 	}
 	*ret = img;
@@ -116,6 +123,10 @@ void image_destroy(struct image *img)
 	vec_deinit(&img->missed);
 	stores_destroy(img);
 	vec_deinit(&img->wanted);
+	vec_deinit(&img->waiting);
+	for (unsigned i = 0; img->scratch && i < SCRATCH; i++)
+		free(img->scratch[i].v);
+	free(img->scratch);
 	free(img->hints);
 	free(img);
 }
@@ -130,6 +141,40 @@ void image_set_source(struct image *img, struct mem_source *src)
 	img->src = src;
 	for (struct store *s = src ? NULL : img->stores; s; s = s->next)
 		store_full(s);
+	for (struct pack *p = src ? NULL : img->packs; p; p = *pack_next(p))
+		pack_full(p);
+}
+
+void image_set_packing(struct image *img, bool on)
+{
+	img->packing = on;
+}
+
+void piece_copy(const struct piece *p, uint64_t off, void *dst, uint64_t len)
+{
+	if (p->kind == PIECE_PACKED)
+		packed_read(piece_packed(p), p->addr + off, dst, len);
+	else
+		memcpy(dst, p->data + off, len);
+}
+
+void image_fill(struct image *img, uint64_t bytes)
+{
+	for (uint64_t done = 0; done < bytes && img->packed < img->waiting.n;) {
+		struct unpacked *u = &img->waiting.v[img->packed];
+		uint64_t n = bytes - done < u->len ? bytes - done : u->len;
+
+		if (n < u->len) /* up to a block's end */
+			n -= (u->addr + n) & (PACK_BLOCK - 1);
+		if (!n || n > u->len) /* or below 0: it ends further on */
+			return;
+		pack_fill(img->filling, u->piece, u->addr, u->src, n);
+		u->addr += n;
+		u->src += n;
+		u->len -= n;
+		done += n;
+		img->packed += !u->len;
+	}
 }
 
 void image_set_deadline(struct image *img, int64_t at)
@@ -137,10 +182,11 @@ void image_set_deadline(struct image *img, int64_t at)
 	img->deadline = at;
 }
 
-enum { SETTLE = 16 << 20 };
+enum { SETTLE = 16 << 20, FILL = 3 << 19 };
 
 void image_settle(struct image *img, uint64_t bytes)
 {
+	image_fill(img, FILL); /* the stub is at work meanwhile */
 	if (bytes < img->settled)
 		img->settled = 0;
 	if (bytes - img->settled < SETTLE)
@@ -249,19 +295,105 @@ struct err *image_fetched(const struct image *img, struct ranges *ret)
 	return NULL;
 }
 
-const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
+static size_t image_hint(const struct image *img, uint64_t addr)
 {
 	size_t *hint = &img->hints[addr >> HINT_SHIFT & (HINTS - 1)], i = *hint;
-	const struct piece *p;
 
 	if (i >= img->pieces.n || addr - img->pieces.v[i].addr >= img->pieces.v[i].len)
 		*hint = i = image_lookup(img, addr);
+	return i;
+}
 
-	if (i == img->pieces.n)
+/* A copy, where a packed piece is among those that hold it. */
+static const uint8_t *image_unpack(const struct image *img, uint64_t addr, uint64_t len,
+				   uint64_t *left)
+{
+	struct scratch *s = &img->scratch[((struct image *)img)->next_scratch++ % SCRATCH];
+	struct err *err;
+
+	if (len > s->cap) {
+		free(s->v);
+		s->cap = len + len / 2;
+		s->v = malloc(s->cap);
+		if (!s->v)
+			s->cap = 0;
+	}
+	if (!s->v)
 		return NULL;
-	p = &img->pieces.v[i];
-	if (p->addr > addr || !p->data || p->len - (addr - p->addr) < len)
+	err = image_read(img, addr, s->v, len);
+	if (err) {
+		err_destroy(err);
 		return NULL;
+	}
+	if (left)
+		*left = len;
+	return s->v;
+}
+
+const struct packed *image_packed(const struct image *img, uint64_t addr, uint64_t *left)
+{
+	size_t i = image_hint(img, addr);
+	const struct piece *p = &img->pieces.v[i];
+
+	if (i == img->pieces.n || p->addr > addr || p->kind != PIECE_PACKED)
+		return NULL;
+	*left = p->len - (addr - p->addr);
+	return piece_packed(p);
+}
+
+uint64_t image_run(const struct image *img, uint64_t addr)
+{
+	uint64_t left = 0;
+
+	if (image_packed(img, addr, &left) || image_ptr(img, addr, 1, &left))
+		return left;
+	return 0;
+}
+
+bool image_try_uint(const struct image *img, uint64_t addr, unsigned size, uint64_t *ret)
+{
+	size_t i = image_hint(img, addr);
+	const struct piece *p = &img->pieces.v[i];
+	uint8_t b[8];
+	struct err *err;
+
+	if (i == img->pieces.n || p->addr > addr || !p->data)
+		return false;
+	if (p->len - (addr - p->addr) >= size) {
+		if (p->kind != PIECE_PACKED)
+			*ret = bytes_uint(img->fmt, p->data + (addr - p->addr), size);
+		else if ((addr & (PACK_WORD - 1)) + size <= PACK_WORD)
+			*ret = pack_uint(packed_block(piece_packed(p), addr), img->fmt, addr, size);
+		else
+			goto in_two;
+		if (p->kind == PIECE_STORED && img->stats.file_bytes)
+			image_touch(img, p->data + (addr - p->addr));
+		return true;
+	}
+in_two:
+	err = image_read(img, addr, b, size);
+	if (err) {
+		err_destroy(err);
+		return false;
+	}
+	*ret = bytes_uint(img->fmt, b, size);
+	return true;
+}
+
+const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left)
+{
+	size_t i = image_hint(img, addr);
+	const struct piece *p = &img->pieces.v[i];
+
+	if (i == img->pieces.n || p->addr > addr || !p->data)
+		return NULL;
+	if (p->kind == PIECE_PACKED)
+		return image_unpack(img, addr, len, left);
+	if (p->len - (addr - p->addr) < len)
+		return i + 1 < img->pieces.n && p[1].kind == PIECE_PACKED &&
+				       p[1].addr == p->addr + p->len ?
+			       image_unpack(img, addr, len, left) :
+			       NULL;
 	if (left)
 		*left = p->len - (addr - p->addr);
 	if (p->kind == PIECE_STORED && img->stats.file_bytes)
@@ -271,14 +403,9 @@ const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, u
 
 struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64_t len)
 {
-	const uint8_t *whole = image_ptr(img, addr, len, NULL);
 	uint8_t *out = dst;
 
-	if (whole && len) {
-		memcpy(dst, whole, len);
-		return NULL;
-	}
-	for (size_t i = image_lookup(img, addr); len; i++) {
+	for (size_t i = image_hint(img, addr); len; i++) {
 		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
 		uint64_t n;
 
@@ -289,7 +416,9 @@ struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64
 		n = p->len - (addr - p->addr);
 		if (n > len)
 			n = len;
-		memcpy(out, p->data + (addr - p->addr), n);
+		if (p->kind == PIECE_STORED && img->stats.file_bytes)
+			image_touch(img, p->data + (addr - p->addr));
+		piece_copy(p, addr - p->addr, out, n);
 		out += n;
 		addr += n;
 		len -= n;

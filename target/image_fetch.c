@@ -2,7 +2,8 @@
  * Fetching into an image.  image_fetch_ranges() is the whole of it, step by step: which of the
  * ranges asked for the image lacks; new pieces to hold them, with what older pieces already have;
  * one request to the source, and a second one, page by page, for what failed in the first; the new
- * pieces take the place of the old ones.  What could not be read becomes a hole, which is not
+ * pieces take the place of the old ones.  Where much lacks and is to be packed, that is done slice
+ * by slice, so that only two slices are in memory as they are.  What could not be read becomes a hole, which is not
  * asked for again.
  */
 #include "target/image_int.h"
@@ -23,7 +24,7 @@ enum {
  * nothing. */
 static bool pieces_join(const struct piece *a, const struct piece *b)
 {
-	return piece_is_fetched(a) && piece_is_fetched(b) && a->len <= PIECE_JOIN &&
+	return piece_is_loose(a) && piece_is_loose(b) && a->len <= PIECE_JOIN &&
 	       b->len <= PIECE_JOIN && a->addr + a->len == b->addr;
 }
 
@@ -67,8 +68,8 @@ static uint64_t image_lacks(const struct image *img, struct range r)
 }
 
 /*
- * Takes lent pieces and holes out of the range [addr, end), and appends what is left to
- * `out`; overlapping fetched pieces widen it, so that they can be swallowed.
+ * Takes lent and packed pieces and holes out of the range [addr, end), and appends what is left to
+ * `out`; other overlapping pieces widen it, so that they can be swallowed.
  */
 static struct err *image_missing(const struct image *img, struct range r, struct ranges *out)
 {
@@ -79,7 +80,7 @@ static struct err *image_missing(const struct image *img, struct range r, struct
 		const struct piece *p = &img->pieces.v[i];
 		uint64_t pend = p->addr + p->len;
 
-		if (piece_is_fetched(p)) {
+		if (piece_is_loose(p)) {
 			if (p->addr < addr)
 				addr = p->addr;
 			if (pend > end)
@@ -104,6 +105,8 @@ struct fetch {
 	struct mem_ranges todo; /* what of them the source is asked for */
 	struct ranges holes;    /* what the source could not give */
 	struct ranges missed;   /* of these, what was only a guess */
+	uint64_t read;          /* bytes so far, since `start` */
+	int64_t start;
 };
 
 static void fetch_deinit(struct fetch *f)
@@ -195,7 +198,8 @@ static struct err *piece_create(struct range r, struct store *store, struct piec
 	return NULL;
 }
 
-/* Copies what older pieces have of a new one into it; the rest is still to be fetched. */
+/* Copies what older pieces have of a new one, or of a part of it, into it; the rest is still to be
+ * fetched. */
 static struct err *piece_plan(const struct image *img, const struct piece *p, bool guess,
 			      struct mem_ranges *todo)
 {
@@ -211,8 +215,11 @@ static struct err *piece_plan(const struct image *img, const struct piece *p, bo
 							  p->data + (addr - p->addr), 0, guess })));
 		if (upto == end)
 			break;
-		memcpy(p->data + (old->addr - p->addr), old->data, old->len);
-		addr = old->addr + old->len;
+		upto = old->addr + old->len < end ? old->addr + old->len : end;
+		if (old->addr > addr)
+			addr = old->addr;
+		piece_copy(old, addr - old->addr, p->data + (addr - p->addr), upto - addr);
+		addr = upto;
 	}
 	return NULL;
 }
@@ -276,10 +283,10 @@ static size_t slice(const struct mem_range *r, size_t n, uint64_t bytes, uint64_
 	return i;
 }
 
-static struct err *deadline_check(const struct image *img, uint64_t read, uint64_t left,
-				  int64_t start)
+static struct err *deadline_check(const struct image *img, const struct fetch *f)
 {
-	int64_t now = clock_now_ns(), spent = now - start;
+	int64_t now = clock_now_ns(), spent = now - f->start;
+	uint64_t read = f->read, left = img->stats.planned - f->read;
 	double more =
 		spent > SURE_MS * 1000000 && read ? (double)left / (double)read * (double)spent : 0;
 
@@ -317,8 +324,7 @@ static struct err *cut_ranges(struct mem_ranges *todo)
 /* Reads what is to be read, in slices if there is a deadline. */
 static struct err *fetch_slices(struct image *img, struct fetch *f)
 {
-	uint64_t bytes = SLICE_FIRST, read = 0, all = img->stats.planned, len;
-	int64_t start = clock_now_ns();
+	uint64_t bytes = SLICE_FIRST, len;
 
 	if (!img->deadline)
 		return img->src->readv(img->src, f->todo.v, f->todo.n);
@@ -326,12 +332,12 @@ static struct err *fetch_slices(struct image *img, struct fetch *f)
 	for (size_t i = 0, n; i < f->todo.n; i += n) {
 		int64_t spent;
 
-		TRY(deadline_check(img, read, all - read, start));
+		TRY(deadline_check(img, f));
 		n = slice(f->todo.v + i, f->todo.n - i, bytes, &len);
 		TRY(img->src->readv(img->src, f->todo.v + i, n));
-		read += len;
-		spent = clock_now_ns() - start + 1;
-		bytes = (uint64_t)((double)read / (double)spent * SLICE_MS * 1e6);
+		f->read += len;
+		spent = clock_now_ns() - f->start + 1;
+		bytes = (uint64_t)((double)f->read / (double)spent * SLICE_MS * 1e6);
 	}
 	return NULL;
 }
@@ -357,23 +363,180 @@ static struct err *fetch_todo(struct image *img, struct fetch *f)
 	return NULL;
 }
 
-/* Fetches f->todo, and counts the round, also one that failed. */
-static struct err *image_fetch(struct image *img, struct fetch *f)
+/* ------------------------------------------------------------------ packed */
+
+enum {
+	PACK_SLICE = 8 << 20, /* bytes that are fetched at a time, before they are packed */
+	PACK_TRIPS = 25,      /* but more where that takes less than so many ways there and back */
+};
+
+/*
+ * What is fetched next of the new pieces, and where it goes until it is packed.  There are two such
+ * buffers: one fills while the other is packed.
+ */
+struct packing {
+	uint8_t *buf[2];
+	uint64_t size;
+	unsigned turn;
+	size_t piece; /* what comes next */
+	uint64_t off;
+};
+
+static void packing_deinit(struct packing *k)
 {
-	uint64_t start = clock_now_ns();
+	free(k->buf[0]);
+	free(k->buf[1]);
+}
+
+/* The shortest fetch so far was hardly more than a way there and back. */
+static uint64_t slice_size(const struct image *img, uint64_t total)
+{
+	const struct image_stats *st = &img->stats;
+	uint64_t trip = UINT64_MAX, rate = 0, size;
+
+	for (uint64_t i = 0; i < st->fetches && i < IMAGE_ROUNDS; i++) {
+		const struct image_round *r = &st->rounds[i];
+
+		trip = r->ns < trip ? r->ns : trip;
+		if (r->ns && r->bytes * 1000 / r->ns > rate)
+			rate = r->bytes * 1000 / r->ns; /* MB/s */
+	}
+	size = trip == UINT64_MAX ? 0 : PACK_TRIPS * trip / 1000 * rate;
+	size = size < PACK_SLICE ? PACK_SLICE : size;
+	size = size < total ? size : total;
+	return (size + PACK_BLOCK - 1) & ~(uint64_t)(PACK_BLOCK - 1);
+}
+
+/* New pieces, which pack has room for. */
+static struct err *packed_pieces(struct image *img, struct fetch *f, struct pack *pack)
+{
+	img->filling = pack;
+	*pack_next(pack) = img->packs;
+	img->packs = pack;
+	TRY(vec_reserve(&f->fresh, f->missing.n));
+	for (size_t i = 0; i < f->missing.n; i++) {
+		struct range r = f->missing.v[i];
+
+		f->fresh.v[f->fresh.n++] =
+			(struct piece){ r.addr, r.len, (uint8_t *)pack_piece(pack, r.addr, r.len),
+					PIECE_PACKED };
+	}
+	return NULL;
+}
+
+/* Plans the next slice: what of it is to be fetched, and what waits then to be packed. */
+static struct err *slice_plan(struct image *img, const struct ranges *asked, struct fetch *f,
+			      struct packing *k, struct unpacked_list *parts)
+{
+	uint8_t *dst = k->buf[k->turn];
+	uint64_t left = k->size;
+
+	f->todo.n = 0;
+	while (k->piece < f->fresh.n && left >= PACK_BLOCK) {
+		const struct piece *p = &f->fresh.v[k->piece];
+		struct piece part = { p->addr + k->off, p->len - k->off, dst, PIECE_OWNED };
+
+		if (part.len > left) { /* up to a block's end */
+			part.len = left - ((part.addr + left) & (PACK_BLOCK - 1));
+			left = part.len;
+		}
+		TRY(piece_plan(img, &part, !ranges_touch(asked, p->addr, p->len), &f->todo));
+		TRY(vec_push(parts, ((struct unpacked){ (struct packed *)p->data, part.addr,
+							part.len, dst })));
+		dst += part.len;
+		left -= part.len;
+		k->off += part.len;
+		if (k->off == p->len) {
+			k->piece++;
+			k->off = 0;
+		}
+	}
+	return NULL;
+}
+
+static struct err *fetch_packed(struct image *img, const struct ranges *asked, struct fetch *f,
+				struct pack *pack)
+{
+	_cleanup_(
+		packing_deinit) struct packing k = { .size = slice_size(img, img->stats.planned) };
+
+	for (unsigned i = 0; i < 2; i++)
+		if (!(k.buf[i] = malloc(k.size + PACK_BLOCK)))
+			return err_nomem();
+	TRY(packed_pieces(img, f, pack));
+	img->stats.sliced = 0;
+	while (k.piece < f->fresh.n) {
+		_cleanup_vec_ struct unpacked_list parts = VEC_INIT;
+		uint64_t before = img->stats.fetched;
+
+		TRY(slice_plan(img, asked, f, &k, &parts));
+		if (f->todo.n)
+			TRY(fetch_todo(img, f));
+		img->stats.sliced += img->stats.fetched - before;
+		image_fill(img, UINT64_MAX);
+		vec_deinit(&img->waiting);
+		img->waiting = parts;
+		parts = (struct unpacked_list)VEC_INIT;
+		img->packed = 0;
+		k.turn ^= 1;
+	}
+	image_fill(img, UINT64_MAX);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ one round */
+
+/* Room to pack what lacks; *ret is NULL where it is not packed. */
+static struct err *pack_ranges(const struct image *img, const struct ranges *missing,
+			       struct pack **ret)
+{
+	uint64_t total = 0;
+
+	*ret = NULL;
+	if (!img->packing || img->thrifty)
+		return NULL;
+	for (size_t i = 0; i < missing->n; i++) {
+		if (missing->v[i].len > LIMIT_READ)
+			return NULL; /* piece_create() says so */
+		total += missing->v[i].len;
+	}
+	return total >= STORE_MIN && store_fits(total) ? pack_create(total, missing->n, ret) : NULL;
+}
+
+static struct err *fetch_how(struct image *img, const struct ranges *asked, struct fetch *f,
+			     struct pack *pack)
+{
+	struct err *err = pack ? fetch_packed(img, asked, f, pack) : fetch_todo(img, f);
+
+	vec_deinit(&img->waiting); /* it points into what is gone */
+	img->waiting = (struct unpacked_list)VEC_INIT;
+	img->packed = 0;
+	img->filling = NULL;
+	img->stats.sliced = 0;
+	return err;
+}
+
+/* Makes the new pieces and fetches what they lack; counts the round, also one that failed. */
+static struct err *image_fetch(struct image *img, const struct ranges *asked, struct fetch *f)
+{
+	struct pack *pack;
 	struct err *err;
 
-	if (!f->todo.n)
-		return NULL;
+	TRY(pack_ranges(img, &f->missing, &pack));
+	f->start = clock_now_ns();
 	img->stats.planned = 0;
-	for (size_t i = 0; i < f->todo.n; i++)
-		img->stats.planned += f->todo.v[i].len;
+	if (!pack)
+		TRY(make_pieces(img, asked, f));
+	for (size_t i = 0; i < (pack ? f->missing.n : f->todo.n); i++)
+		img->stats.planned += pack ? image_lacks(img, f->missing.v[i]) : f->todo.v[i].len;
+	if (!pack && !img->stats.planned)
+		return NULL;
 	img->stats.asked += img->stats.planned;
-	err = fetch_todo(img, f);
+	err = fetch_how(img, asked, f, pack);
 	if (img->stats.fetches < IMAGE_ROUNDS)
 		img->stats.rounds[img->stats.fetches] =
-			(struct image_round){ img->stats.planned, clock_now_ns() - start,
-					      img->purpose };
+			(struct image_round){ img->stats.planned,
+					      (uint64_t)(clock_now_ns() - f->start), img->purpose };
 	img->stats.fetches++;
 	return err;
 }
@@ -401,14 +564,17 @@ static struct err *hole_push(struct pieces *out, const struct ranges *missed, st
  * */
 static struct err *part_push(struct pieces *out, const struct piece *p, uint64_t at, uint64_t end)
 {
-	struct piece part = { at, end - at, p->data + (at - p->addr), p->kind };
+	struct piece part = { at, end - at, NULL, p->kind };
 
 	TRY(vec_reserve(out, 1));
-	if (p->kind == PIECE_OWNED) {
+	if (p->kind == PIECE_STORED) {
+		part.data = p->data + (at - p->addr);
+	} else {
+		part.kind = PIECE_OWNED;
 		part.data = piece_alloc(part.len);
 		if (!part.data)
 			return err_nomem();
-		memcpy(part.data, p->data + (at - p->addr), part.len);
+		piece_copy(p, at - p->addr, part.data, part.len);
 	}
 	out->v[out->n++] = part;
 	return NULL;
@@ -510,8 +676,7 @@ static struct err *image_fetch_ranges(struct image *img, const struct ranges *as
 		TRY(ranges_append(&img->wanted, ahead));
 	}
 	TRY(find_missing(img, asked, ahead, gap, &f.missing));
-	TRY(make_pieces(img, asked, &f));
-	TRY(image_fetch(img, &f));
+	TRY(image_fetch(img, asked, &f));
 	TRY(image_insert(img, &f));
 	TRY(ranges_append(&img->missed, &f.missed));
 	ranges_merge(&img->missed, 0);

@@ -159,6 +159,11 @@ static struct err *store_memory(uint64_t len, struct store **ret)
 	return NULL;
 }
 
+bool store_fits(uint64_t len)
+{
+	return len <= memory_left() / STORE_SHARE;
+}
+
 struct err *store_for(uint64_t len, struct store **ret, const char **why)
 {
 	uint64_t left;

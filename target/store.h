@@ -40,6 +40,8 @@ struct store {
 	uint64_t random; /* the state of a xorshift generator */
 };
 
+/* May so much be taken of the memory that is left? */
+bool store_fits(uint64_t len);
 /*
  * Room for len bytes, in memory or in a file.  *ret is NULL if len is below STORE_MIN.  *why is
  * NULL, or says why it is in memory though a file would have been better.

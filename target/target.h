@@ -169,7 +169,7 @@ void image_forget(struct image *img);
 ERR_MUST_CHECK struct err *image_read(const struct image *img, uint64_t addr, void *dst,
 				      uint64_t len);
 /* The bytes themselves when [addr, addr+len) lies in one piece; else NULL.  *left, if not NULL,
- * gets how many bytes follow addr in that piece. */
+ * gets how many bytes follow there: all of the piece, of a packed one len. */
 const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, uint64_t *left);
 
 /*
@@ -178,10 +178,23 @@ const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, u
  * without it more of the file is in memory than was meant.
  */
 void image_touch(const struct image *img, const void *p);
+
+/*
+ * While this is on, big fetches are packed (target/pack.h): what image_ptr() returns of them is a
+ * copy, which is good until it was called 16 times more.
+ */
+void image_set_packing(struct image *img, bool on);
+/* The packed piece that holds addr, and how much of it follows there; NULL: it is not packed. */
+struct packed;
+const struct packed *image_packed(const struct image *img, uint64_t addr, uint64_t *left);
+/* How many bytes follow addr in the piece that holds it; 0: none does. */
+uint64_t image_run(const struct image *img, uint64_t addr);
 /* Says that so many bytes of the current fetch have come. */
 void image_settle(struct image *img, uint64_t bytes);
 
 ERR_MUST_CHECK struct err *image_read_word(const struct image *img, uint64_t addr, uint64_t *ret);
+/* false: not all of it is there. */
+bool image_try_uint(const struct image *img, uint64_t addr, unsigned size, uint64_t *ret);
 ERR_MUST_CHECK struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned size,
 					   uint64_t *ret);
 
@@ -201,6 +214,7 @@ struct image_stats {
 	uint64_t holes;
 	uint64_t first_hole; /* address of one, if there are any */
 	uint64_t fetches;    /* image_need() calls that went to the source */
+	uint64_t sliced;     /* of the current fetch: bytes that earlier slices of it brought */
 	uint64_t planned;    /* bytes that the current or last fetch asked for */
 	uint64_t file_bytes; /* bytes in files, and how many of these may be in memory at a time */
 	uint64_t file_budget;

@@ -19,9 +19,12 @@ static void progress_read(void *arg, uint64_t bytes)
 	struct acquire *a = arg;
 
 	image_settle(a->img, bytes);
-	if (a->o.progress)
-		a->o.progress(a->o.arg, "reading", (double)bytes / 1e6,
-			      (double)image_stats(a->img).planned / 1e6, "MB");
+	if (a->o.progress) {
+		const struct image_stats st = image_stats(a->img);
+
+		a->o.progress(a->o.arg, "reading", (double)(st.sliced + bytes) / 1e6,
+			      (double)st.planned / 1e6, "MB");
+	}
 }
 
 static void progress_heap(void *arg, const char *phase, uint64_t done, uint64_t total)

@@ -320,23 +320,30 @@ static const struct capture_step {
 	struct err *(*plan)(struct capture *k);
 	uint64_t gap;
 	struct err *(*check)(struct capture *k);
+	bool packs; /* it brings much, which is mostly pointers and zeros */
 	bool vital; /* what is unstable here leaves nothing for later steps to read */
 } capture_steps[] = {
 	{ "variables and modules", plan_variables, 0, check_variables },
 	{ "the table of spans", plan_span_table, 0, NULL },
-	{ "spans", plan_spans, GAP, check_spans, true },
+	{ "spans", plan_spans, GAP, check_spans, .vital = true },
 	{ "allocation bits", plan_bits, GAP, check_bits },
 	{ "threads", NULL, 0, check_threads },
-	{ "objects", plan_contents, GAP_SPANS, check_contents },
-	{ "stacks", plan_stacks, GAP, NULL },
+	{ "objects", plan_contents, GAP_SPANS, check_contents, .packs = true },
+	{ "stacks", plan_stacks, GAP, NULL, .packs = true },
 	{ "types, labels and roots", plan_types, GAP, check_roots },
 };
 
 static struct err *capture_step(struct capture *k, const struct capture_step *s)
 {
+	struct image *img = k->c->proc.img;
+	struct err *err;
+
 	if (s->plan) {
 		TRY(s->plan(k));
-		TRY(capture_fetch(k, s->gap));
+		image_set_packing(img, s->packs);
+		err = capture_fetch(k, s->gap);
+		image_set_packing(img, false);
+		TRY(err);
 	}
 	return s->check ? s->check(k) : NULL;
 }

@@ -104,16 +104,14 @@ static bool shows_stub(const struct captured *c, const struct goroutine *g)
 {
 	const struct proc *p = &c->proc;
 	uint64_t sp = g->syscall_sp ? g->syscall_sp : g->sched_sp, left, v;
-	const uint8_t *b;
 
 	if (g->status == G_DEAD || g->status == G_DEADEXTRA || sp < g->lo || sp >= g->hi)
 		return false;
-	b = image_ptr(p->img, sp, p->fmt.word, &left);
-	if (b && left > g->hi - sp)
+	left = image_run(p->img, sp);
+	if (left > g->hi - sp)
 		left = g->hi - sp;
-	for (uint64_t at = 0; b && at + p->fmt.word <= left; at += p->fmt.word) {
-		v = bytes_word(p->fmt, b + at);
-		if (v >= c->reflect.lo && v < c->reflect.hi)
+	for (uint64_t at = 0; at + p->fmt.word <= left; at += p->fmt.word) {
+		if (proc_try_word(p, sp + at, &v) && v >= c->reflect.lo && v < c->reflect.hi)
 			return true;
 	}
 	return false;

@@ -83,14 +83,14 @@ static struct err *expand(struct walk *w, const struct span *sp, uint32_t scan_i
 			w->unread++;
 		return NULL;
 	}
-	image_touch(p->img, it.data);
+	ptr_iter_touch(&it, p->img, 0);
 	while (ptr_iter_next(&it, &word)) {
 		ptr.off = word * p->fmt.word;
 		if (sp->elemsize > TOUCH && ptr.off / TOUCH != touched / TOUCH) {
 			touched = ptr.off;
-			image_touch(p->img, it.data + ptr.off);
+			ptr_iter_touch(&it, p->img, ptr.off);
 		}
-		ptr.value = bytes_word(p->fmt, it.data + ptr.off);
+		ptr.value = ptr_iter_value(&it, p->fmt, word);
 		if (ptr.value < MIN_LEGAL_POINTER)
 			continue;
 		ptr.addr = slot + ptr.off;
@@ -197,7 +197,7 @@ static struct err *expand_level(struct walk *w)
 	const struct span *ring[RING];
 	size_t run = 0, n = w->now.n;
 
-	for (size_t i = 0; i < n + 2 * AHEAD; i++) {
+	for (size_t i = 0; i < n + 3 * AHEAD; i++) {
 		if (i < n) {
 			const struct span *sp =
 				spans_of_scan(&w->h->spans, (uint32_t)(w->now.v[i] >> 32));
@@ -212,8 +212,14 @@ static struct err *expand_level(struct walk *w)
 			span_prefetch(sp, id - sp->first_scan);
 			__builtin_prefetch(&w->by_scan[id]);
 		}
-		if (i >= 2 * AHEAD) {
-			size_t k = i - 2 * AHEAD;
+		if (i >= 2 * AHEAD && i - 2 * AHEAD < n) {
+			const struct span *sp = ring[(i - 2 * AHEAD) % RING];
+
+			span_prefetch_packed(sp, (uint32_t)(w->now.v[i - 2 * AHEAD] >> 32) -
+							 sp->first_scan);
+		}
+		if (i >= 3 * AHEAD) {
+			size_t k = i - 3 * AHEAD;
 
 			while (k >= w->now_runs.v[run].end)
 				run++;

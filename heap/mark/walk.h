@@ -128,7 +128,7 @@ static inline bool walk_word(const struct captured *h, const struct walk_ptr *p,
 	sp = spans_of_scan(&h->spans, p->holder);
 	if (!sp->data || at < sp->base || at - sp->base + word > sp->data_len)
 		return false;
-	*ret = bytes_word(h->proc.fmt, sp->data + (at - sp->base));
+	*ret = span_word(sp, h->proc.fmt, at - sp->base);
 	return true;
 }
 

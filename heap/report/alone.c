@@ -53,9 +53,9 @@ static struct err *expand(struct owning *o, const struct span *sp, uint32_t inde
 
 	if (!ptr_iter_init(&it, p, &o->h->masks, sp, index, &bad))
 		return NULL;
-	image_touch(p->img, it.data);
+	ptr_iter_touch(&it, p->img, 0);
 	while (ptr_iter_next(&it, &word))
-		TRY(own(o, bytes_word(p->fmt, it.data + word * p->fmt.word), owner));
+		TRY(own(o, ptr_iter_value(&it, p->fmt, word), owner));
 	return NULL;
 }
 

@@ -14,12 +14,7 @@ struct err *proc_slice(const struct proc *p, uint64_t addr, uint64_t *ptr, uint6
 
 bool proc_try_uint(const struct proc *p, uint64_t addr, unsigned size, uint64_t *ret)
 {
-	const uint8_t *b = image_ptr(p->img, addr, size, NULL);
-
-	if (!b)
-		return false;
-	*ret = bytes_uint(p->fmt, b, size);
-	return true;
+	return image_try_uint(p->img, addr, size, ret);
 }
 
 bool proc_try_word(const struct proc *p, uint64_t addr, uint64_t *ret)

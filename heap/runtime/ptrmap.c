@@ -45,7 +45,7 @@ static bool ptr_iter_mask(struct ptr_iter *it, const struct proc *p, struct gcma
 	struct err *err;
 
 	if (sp->ptrs == SPAN_HEADER) {
-		type = bytes_word(p->fmt, it->data);
+		type = span_word(sp, p->fmt, it->slot);
 		if (!type)
 			return false; /* allocated, header not written yet */
 	}
@@ -68,6 +68,8 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 
 	if (sp->ptrs == SPAN_NOSCAN)
 		return false;
+	it->sp = sp;
+	it->slot = slot;
 	it->mask = NULL;
 	it->addr = 0;
 	it->bits = 0;
@@ -77,7 +79,6 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 			*bad = true;
 			return false;
 		}
-		it->data = sp->data + slot;
 		return it->bits != 0;
 	}
 	if (sp->ptrs == SPAN_LARGE && !sp->large_type)
@@ -86,7 +87,6 @@ bool ptr_iter_init(struct ptr_iter *it, const struct proc *p, struct gcmasks *ma
 		*bad = true;
 		return false;
 	}
-	it->data = sp->data + slot;
 	if (sp->ptrs == SPAN_ARENA) {
 		it->p = p;
 		it->addr = span_slot(sp, index);

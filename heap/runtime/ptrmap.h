@@ -44,9 +44,10 @@ bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbi
 
 /* The pointer words of one object. */
 struct ptr_iter {
-	const uint8_t *data; /* the slot */
-	uint64_t bits;       /* pointer words from `word` on that are still to come */
-	uint64_t word;       /* of the slot; bits' bit 0 */
+	const struct span *sp;
+	uint64_t slot; /* in the span */
+	uint64_t bits; /* pointer words from `word` on that are still to come */
+	uint64_t word; /* of the slot; bits' bit 0 */
 	/* the arena's bitmap, 64 words at a time */
 	const struct proc *p;
 	uint64_t addr; /* of the slot; 0: not this kind */
@@ -73,6 +74,20 @@ static inline bool ptr_iter_next(struct ptr_iter *it, uint64_t *word)
 	*word = it->word + (uint64_t)__builtin_ctzll(it->bits);
 	it->bits &= it->bits - 1;
 	return true;
+}
+
+/* The word that ptr_iter_next() gave. */
+static inline uint64_t ptr_iter_value(const struct ptr_iter *it, struct bytes_fmt fmt,
+				      uint64_t word)
+{
+	return span_word(it->sp, fmt, it->slot + word * fmt.word);
+}
+
+/* Says that the word will be read, where the contents are in a file. */
+static inline void ptr_iter_touch(const struct ptr_iter *it, const struct image *img, uint64_t off)
+{
+	if (!it->sp->packed)
+		image_touch(img, it->sp->data + it->slot + off);
 }
 
 /* The pointer words among the first 64 of an object whose type is not in its span or slot

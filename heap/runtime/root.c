@@ -321,7 +321,7 @@ static struct err *collect_finalized(struct proc *p, const struct spans *spans,
 		return NULL;
 	while (ptr_iter_next(&it, &word))
 		TRY(root_add(spans, roots, slot + word * p->fmt.word,
-			     bytes_word(p->fmt, it.data + word * p->fmt.word), ROOT_FIN_OBJ, type));
+			     ptr_iter_value(&it, p->fmt, word), ROOT_FIN_OBJ, type));
 	for (size_t i = first; i < roots->n; i++)
 		roots->v[i].object = slot + span_data_off(sp);
 	return NULL;

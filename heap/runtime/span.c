@@ -468,11 +468,17 @@ struct err *spans_attach(struct proc *p, struct spans *s)
 	for (size_t i = 0; i < s->n; i++) {
 		struct span *x = &s->v[i];
 		uint64_t len = span_bitmap(p, x, &off);
+		const struct packed *pack;
 		const uint8_t *bits;
 
 		x->data_len = 0;
-		x->data =
-			x->ptrs == SPAN_NOSCAN ? NULL : image_ptr(p->img, x->base, 1, &x->data_len);
+		x->data = NULL;
+		pack = x->ptrs == SPAN_NOSCAN ? NULL : image_packed(p->img, x->base, &x->data_len);
+		x->packed = pack;
+		if (pack)
+			x->blocks = packed_block(pack, x->base);
+		else if (x->ptrs != SPAN_NOSCAN)
+			x->data = image_ptr(p->img, x->base, 1, &x->data_len);
 		if (!len)
 			continue; /* its type's map, or none */
 		x->bits = NULL;   /* of an earlier call */

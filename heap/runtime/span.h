@@ -17,6 +17,7 @@
 #include "base/vec.h"
 #include "heap/runtime/proc.h"
 #include "heap/runtime/unstable.h"
+#include "target/pack.h"
 
 enum { GO_PAGE_SHIFT = 13, GO_PAGE = 1 << GO_PAGE_SHIFT }; /* pageSize */
 enum { /* malloc.go, sizeclasses.go, mheap.go of every release */
@@ -56,7 +57,10 @@ enum span_ptrs {
 struct span {
 	uint64_t base, limit;
 	uint64_t elemsize;
-	const uint8_t *data;  /* the contents from base on; NULL: not captured */
+	union { /* the contents from base on; NULL: not captured */
+		const uint8_t *data;
+		const uint32_t *blocks; /* their entries (target/pack.h) */
+	};
 	const uint8_t *alive; /* a bit per slot: allocated, and not dead before its sweep */
 	union {
 		uint64_t large_type; /* SPAN_LARGE; else 0 */
@@ -69,7 +73,7 @@ struct span {
 	uint8_t ptrs;        /* enum span_ptrs */
 	bool scheduler;      /* holds gs, ms or ps */
 	bool arena_chunk;
-	bool unswept; /* what survives is in the mark bits */
+	bool packed; /* the contents are blocks, not data */
 	/* the rest */
 	uint64_t npages;
 	uint32_t nelems;
@@ -77,7 +81,8 @@ struct span {
 	uint32_t alloc_count;           /* as the span says */
 	uint8_t state, spanclass;
 	bool inline_marks;
-	uint64_t data_len; /* how much of data there is */
+	bool unswept;      /* what survives is in the mark bits */
+	uint64_t data_len; /* how much of the contents there is */
 	uint64_t alloc_bits, mark_bits, specials;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct span) == 128, "two lines");
@@ -233,6 +238,18 @@ static inline uint64_t span_slot(const struct span *sp, uint32_t index)
 	return sp->base + (uint64_t)index * sp->elemsize;
 }
 
+/* The word `off` bytes from base on, which must be among those that there are. */
+static inline uint64_t span_word(const struct span *sp, struct bytes_fmt fmt, uint64_t off)
+{
+	const uint32_t *block = sp->blocks + off / PACK_BLOCK;
+
+	if (!sp->packed)
+		return bytes_word(fmt, sp->data + off);
+	if (fmt.word == 8 && fmt.big == PACK_BIG)
+		return pack_word(block, sp->base + off);
+	return pack_uint(block, fmt, sp->base + off, fmt.word);
+}
+
 /* Says that the slot will be read soon.  It is always inlined, as gcc drops calls of what does
  * nothing but prefetch. */
 __attribute__((always_inline)) static inline void span_prefetch(const struct span *sp,
@@ -242,10 +259,22 @@ __attribute__((always_inline)) static inline void span_prefetch(const struct spa
 
 	if (!sp->data)
 		return;
-	__builtin_prefetch(slot);
-	__builtin_prefetch(slot + (sp->elemsize < 64 ? sp->elemsize - 1 : 64));
+	if (sp->packed) {
+		__builtin_prefetch(sp->blocks + (slot - sp->data) / PACK_BLOCK);
+	} else {
+		__builtin_prefetch(slot);
+		__builtin_prefetch(slot + (sp->elemsize < 64 ? sp->elemsize - 1 : 64));
+	}
 	if (sp->ptrs == SPAN_BITS)
 		__builtin_prefetch(sp->bits + (uint64_t)index * sp->elemsize / 64);
+}
+
+/* The same a moment later, for what span_prefetch() could not know then. */
+__attribute__((always_inline)) static inline void span_prefetch_packed(const struct span *sp,
+								       uint32_t index)
+{
+	if (sp->packed)
+		pack_prefetch(sp->blocks + (uint64_t)index * sp->elemsize / PACK_BLOCK);
 }
 
 /* What to fetch for the object at addr: the whole span around it, if that is small.  The object's

@@ -31,6 +31,7 @@ struct stack_scan {
 	const struct goroutine *g;
 	const uint8_t *mem; /* of the stack, from mem_lo on */
 	uint64_t mem_lo, mem_hi;
+	uint8_t *copy; /* mem, where the image has it packed */
 	struct roots *roots;
 	VEC(struct stack_object) objs;
 	VEC(struct stack_ptr) precise, cons; /* pointers into this stack, still to be looked at */
@@ -38,6 +39,7 @@ struct stack_scan {
 
 static void stack_scan_deinit(struct stack_scan *s)
 {
+	free(s->copy);
 	vec_deinit(&s->objs);
 	vec_deinit(&s->precise);
 	vec_deinit(&s->cons);
@@ -481,14 +483,23 @@ static struct err *scan_registers(struct stack_scan *s, const struct stacks *st)
 /* ------------------------------------------------------------------ the order */
 
 /* Takes the stack's bytes from lo on. */
-static void stack_memory(struct stack_scan *s, uint64_t lo)
+static struct err *stack_memory(struct stack_scan *s, uint64_t lo)
 {
-	uint64_t left;
+	uint64_t left = image_run(s->p->img, lo), packed;
 
-	s->mem_lo = s->mem_hi = lo;
-	s->mem = image_ptr(s->p->img, lo, 1, &left);
-	if (s->mem)
-		s->mem_hi = lo + left < s->g->hi ? lo + left : s->g->hi;
+	if (left > s->g->hi - lo)
+		left = s->g->hi - lo;
+	s->mem_lo = lo;
+	s->mem_hi = lo + left;
+	free(TAKE_PTR(s->copy));
+	if (!left)
+		return NULL;
+	if (!image_packed(s->p->img, lo, &packed)) {
+		s->mem = image_ptr(s->p->img, lo, 1, NULL);
+		return NULL;
+	}
+	s->mem = s->copy = malloc(left);
+	return s->copy ? image_read(s->p->img, lo, s->copy, left) : err_nomem();
 }
 
 /* All of the used part, where the stack could not be walked. */
@@ -498,7 +509,7 @@ static struct err *scan_partial(struct stack_scan *s)
 	/* what sched has of one that runs is an old one */
 	bool sched = g->status != G_RUNNING && g->sched_sp > g->lo && g->sched_sp < g->hi;
 
-	stack_memory(s, sched ? g->sched_sp : g->lo);
+	TRY(stack_memory(s, sched ? g->sched_sp : g->lo));
 	TRY(scan_words(s, s->mem_lo, (s->mem_hi - s->mem_lo) / s->p->fmt.word, NULL, first_frame(g),
 		       true));
 	s->cons.n = 0;
@@ -512,7 +523,7 @@ static struct err *scan_stack(struct stack_scan *s, const struct stacks *st)
 	uint64_t ctxt = g->addr + layout_off(l, L_g_sched) + layout_off(l, L_gobuf_ctxt);
 
 	if (g->nframes)
-		stack_memory(s, st->frames.v[g->first_frame].sp);
+		TRY(stack_memory(s, st->frames.v[g->first_frame].sp));
 	TRY(scan_value(s, ctxt, g->sched_ctxt, first_frame(g), ROOT_STACK, false));
 	if (g->partial)
 		TRY(scan_partial(s));

@@ -144,12 +144,10 @@ static bool behind_racecall(struct proc *p, uint64_t pc)
 static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct machine *m,
 			struct gcontext *ctx)
 {
-	uint64_t word = p->fmt.word, left, found = 0, v, pc, n, at;
+	uint64_t word = p->fmt.word, found = 0, v, pc, n, at;
 	const struct arch *a = p->machine;
-	const uint8_t *b;
 
-	b = image_ptr(p->img, ctx->sp, word, &left);
-	n = b ? left : 0;
+	n = image_run(p->img, ctx->sp);
 	if (n > m->g0_sched_sp - ctx->sp)
 		n = m->g0_sched_sp - ctx->sp;
 	for (int r = 0; r < a->nregs; r++)
@@ -159,9 +157,9 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 		    reaches_top(p, g, pc, ctx->regs[r]))
 			found = ctx->regs[r];
 	for (at = 0; at + word <= n; at += word) {
-		v = bytes_word(p->fmt, b + at);
-		if (v > found && stack_holds(v, g->lo, g->hi) && !(v & (word - 1)) &&
-		    proc_try_word(p, v, &pc) && behind_racecall(p, pc) && reaches_top(p, g, pc, v))
+		if (proc_try_word(p, ctx->sp + at, &v) && v > found &&
+		    stack_holds(v, g->lo, g->hi) && !(v & (word - 1)) && proc_try_word(p, v, &pc) &&
+		    behind_racecall(p, pc) && reaches_top(p, g, pc, v))
 			found = v;
 	}
 	if (!found || !proc_try_word(p, found, &ctx->pc))
