@@ -3,8 +3,8 @@
  * ranges asked for the image lacks; new pieces to hold them, with what older pieces already have;
  * one request to the source, and a second one, page by page, for what failed in the first; the new
  * pieces take the place of the old ones.  Where much lacks and is to be packed, that is done slice
- * by slice, so that only two slices are in memory as they are.  What could not be read becomes a hole, which is not
- * asked for again.
+ * by slice, so that only two slices are in memory as they are.  What could not be read becomes a
+ * hole, which is not asked for again.
  */
 #include "target/image_int.h"
 

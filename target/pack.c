@@ -1,7 +1,7 @@
 /*
  * Room is taken as address space, for the worst case; only what is written is memory.  The pieces'
- * heads, with the blocks' entries, come first, then the blocks, in the order in which they were filled
- * in.
+ * heads, with the blocks' entries, come first, then the blocks, in the order in which they were
+ * filled in.
  */
 #include "target/pack.h"
 
@@ -89,7 +89,7 @@ static void pack_block(struct pack *p, uint32_t *block, uint64_t addr, const uin
 		unsigned near = !(v & 7) && (v ^ addr) >> PACK_NEAR_SHIFT == 0 && !small;
 		uint32_t half = (uint32_t)(near ? v >> 3 : v);
 
-		/* All 8 bytes are written; the next word is written over those that are too many. */
+		/* All 8 bytes are written; the next word goes over those that are too many. */
 		memcpy(at, &v, sizeof(v));
 		if (small | near)
 			memcpy(at, &half, sizeof(half));

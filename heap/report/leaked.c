@@ -200,10 +200,10 @@ static struct err *expand(struct leak_search *s, uint32_t scan)
 		return NULL;
 	if (s->sudog_size == sp->elemsize && map64_get(&s->sudogs, sp->first_id + index))
 		skip = layout_off(&p->layout, L_sudog_elem) / p->fmt.word;
-	image_touch(p->img, it.data);
+	ptr_iter_touch(&it, p->img, 0);
 	while (ptr_iter_next(&it, &word))
 		if (word != skip)
-			TRY(reach(s, bytes_word(p->fmt, it.data + word * p->fmt.word)));
+			TRY(reach(s, ptr_iter_value(&it, p->fmt, word)));
 	return NULL;
 }
 
