@@ -46,7 +46,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -
 ALL_LIBS = $(PKG_LIBS)
 
 # Folder by folder, upwards; tests/check_source.py holds the order.
-HEAP_ROOMS := layout types profile runtime capture mark report . acquire
+HEAP_ROOMS := layout types profile runtime capture mark graph report . acquire
 LAYERS := base rsp target $(HEAP_ROOMS:%=heap/%) output
 LIB_SRCS := $(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c)))
 LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o

@@ -49,6 +49,7 @@ enum {
 	OPT_ALL,
 	OPT_STACK_ROOTS,
 	OPT_FOLD,
+	OPT_TREE,
 	OPT_NODES,
 	OPT_DEPTH,
 	OPT_NTH,
@@ -86,9 +87,9 @@ static const struct option_row {
 
 	{ 0, "Output", NULL, NULL },
 	{ 'o', "output", "FILE",
-	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.core what was "
-	  "captured, as a core file, everything else a pprof profile (default grf.out); - is "
-	  "standard output" },
+	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json all that "
+	  "is known, *.core what was captured, as a core file, everything else a pprof profile "
+	  "(default grf.out); - is standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
@@ -106,6 +107,9 @@ static const struct option_row {
 	{ OPT_FOLD, "fold", "recursion|none",
 	  "a list or a tree is one node per type, and containers read as what they are (the "
 	  "default); or each step by itself" },
+	{ OPT_TREE, "tree", "paths|dominators",
+	  "the profile's tree: each object at the shortest path from its owner (the default); or "
+	  "below what alone keeps it, so that a frame's cumulative value is its retained size" },
 	{ OPT_NODES, "max-nodes", "N",
 	  "put the smallest subtrees together beyond N nodes (default 50000)" },
 	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
@@ -362,6 +366,11 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		if (strcmp(optarg, "recursion") && strcmp(optarg, "none"))
 			return err_create(ERR_USAGE, "--fold=%s: recursion or none", optarg);
 		return NULL;
+	case OPT_TREE:
+		o->analyse.dominators = !strcmp(optarg, "dominators");
+		if (strcmp(optarg, "dominators") && strcmp(optarg, "paths"))
+			return err_create(ERR_USAGE, "--tree=%s: paths or dominators", optarg);
+		return NULL;
 	case OPT_NODES:
 		return parse_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
 	case OPT_DEPTH:
@@ -395,6 +404,9 @@ static struct err *check_outputs(struct options *o)
 		bool core = output_kind(o->outputs.v[i]) == OUTPUT_CORE;
 
 		o->acquire.save |= core;
+		o->analyse.graph |= !core && output_kind(o->outputs.v[i]) != OUTPUT_PPROF &&
+				    output_kind(o->outputs.v[i]) != OUTPUT_FOLDED;
+		o->analyse.goroutines |= output_kind(o->outputs.v[i]) == OUTPUT_JSON;
 		if (o->save_only && !core)
 			return err_create(ERR_USAGE,
 					  "--save-only analyses nothing: -o %s cannot be written",
@@ -472,6 +484,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		TRY(parse_option(code, argv, o));
 	TRY(parse_arguments(argv + optind, argc - optind, &o->acquire));
 	TRY(check_process(&o->acquire));
+	o->analyse.graph = !o->quiet || o->analyse.dominators;
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
 	if (!o->outputs.n)

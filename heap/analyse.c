@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "heap/graph/domtree.h"
 #include "heap/heap_int.h"
 #include "heap/mark/mark.h"
 #include "heap/mark/name.h"
@@ -256,16 +257,48 @@ static struct err *find_roots(struct captured *c)
 	return find_scheduler(c);
 }
 
+/* What the graph says, once it is whole. */
+static struct err *graph_answers(const struct graph *g, const struct analyse_options *o,
+				 struct profile *p, struct report *r)
+{
+	TRY(retained_roots(g, &r->graph));
+	TRY(retained_nodes(g, p, &r->graph.alone));
+	TRY(retained_types(g, p, &r->graph));
+	TRY(profile_init(&r->owners));
+	TRY(domtree_make(g, p, false, o->max_depth, &r->owners));
+	r->graph.made = true;
+	return NULL;
+}
+
+/* The tree of dominators takes the place of that of paths. */
+static struct err *swap_dominators(const struct graph *g, const struct analyse_options *o,
+				   struct profile *p)
+{
+	struct profile tree;
+	struct err *err;
+
+	TRY(profile_init(&tree));
+	err = domtree_make(g, p, true, o->max_depth, &tree);
+	if (err) {
+		profile_deinit(&tree);
+		return err;
+	}
+	profile_deinit(p);
+	*p = tree;
+	return NULL;
+}
+
 static struct err *analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
 			   struct report *r)
 {
-	struct name_options names = { o->max_depth, o->stack_paths };
+	struct name_options names = { o->max_depth, o->stack_paths, NULL };
 	struct captured *c = &h->captured;
 	_cleanup_(cleanup_types_destroy) struct types *types = NULL;
 	_cleanup_(places_deinit) struct places places = { 0 };
 	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
 	_cleanup_free_ struct mark_root *roots = NULL;
 	_cleanup_(mark_deinit) struct mark mark = { 0 };
+	_cleanup_(graph_deinit) struct graph graph = { 0 };
 	struct phases ph = { 0 };
 	size_t nroots;
 
@@ -280,10 +313,24 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	TRY(mark_run(&mark, c, &places, roots, nroots));
 	phase_done(&ph, "marking");
 	r->folded = o->fold;
+	if (o->graph) {
+		TRY(graph_init(&graph, c, &mark));
+		names.watch = &graph.watch;
+	}
 	TRY(name_objects(&mark, &names, profile, r));
 	phase_done(&ph, "naming");
+	if (o->graph) {
+		TRY(graph_roots(&graph, profile, o->stack_paths));
+		phase_done(&ph, "roots of the graph");
+		TRY(graph_dominate(&graph));
+		phase_done(&ph, "dominators");
+		TRY(graph_answers(&graph, o, profile, r));
+		phase_done(&ph, "retained sizes");
+	}
 	TRY(fill_report(h, &mark, r));
 	TRY(account_make(c, &mark, profile, r));
+	if (o->dominators)
+		TRY(swap_dominators(&graph, o, profile));
 	if (o->max_nodes)
 		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
 	TRY(goroutine_report_make(c, o->goroutines, r->time_mono_ns, &r->goroutines_of));

@@ -89,6 +89,8 @@ struct analyse_options {
 	unsigned max_depth; /* frames of a path before "[deeper]" */
 	unsigned max_nodes; /* of the profile; beyond, the smallest subtrees are put together */
 	bool fold;          /* recursion is folded, containers read as what they are */
+	bool graph;         /* the graph of objects: retained sizes, suspects */
+	bool dominators;    /* the profile is the tree of dominators, not that of paths */
 	bool goroutines;    /* what each group of goroutines alone keeps alive */
 	bool stack_paths;   /* a local's path begins with its goroutine's call path */
 };

@@ -17,6 +17,7 @@ enum { NODES_PER_CHECK = 4096 };
 /* The formats.  They write to f and leave it open: a full disk is an error here, or when the caller
  * closes f. */
 ERR_MUST_CHECK struct err *folded_write(FILE *f, const struct profile *p);
+ERR_MUST_CHECK struct err *json_write(FILE *f, const struct profile *p, const struct report *r);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
 
 /*

@@ -283,6 +283,7 @@ enum output_kind output_kind(const char *path)
 {
 	return ends_with(path, ".folded") ? OUTPUT_FOLDED :
 	       ends_with(path, ".txt")    ? OUTPUT_TEXT :
+	       ends_with(path, ".json")   ? OUTPUT_JSON :
 	       ends_with(path, ".core")   ? OUTPUT_CORE :
 					    OUTPUT_PPROF;
 }
@@ -299,6 +300,8 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 	switch (output_kind(o->path)) {
 	case OUTPUT_FOLDED:
 		return finished(o, folded_write(o->f, p));
+	case OUTPUT_JSON:
+		return finished(o, json_write(o->f, p, r));
 	case OUTPUT_TEXT:
 		return finished(o, output_summary(o->f, p, r, NULL, true));
 	default:

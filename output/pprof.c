@@ -57,8 +57,8 @@ enum {
 	STR_PROGRAM,
 	STR_RULES,
 	STR_ROOT,
-	STR_KINDS, /* LIVE_N + 1 of them */
-	STR_LABELS = STR_KINDS + LIVE_N + 1,
+	STR_KINDS, /* LIVE_NAMES of them */
+	STR_LABELS = STR_KINDS + LIVE_NAMES,
 };
 
 static struct err *writer_deflate(struct writer *w, const uint8_t *data, size_t len, int flush)
@@ -280,7 +280,7 @@ static struct err *write_fixed_strings(struct writer *w, const struct report *r)
 
 	TRY(text_add_coverage(&coverage, r));
 	fixed[STR_COVERAGE] = (const char *)coverage.data;
-	for (unsigned i = 0; i <= LIVE_N; i++)
+	for (unsigned i = 0; i < LIVE_NAMES; i++)
 		fixed[STR_KINDS + i] = live_kind_name(i);
 	for (int i = 0; i < STR_LABELS; i++)
 		TRY(write_string(w, fixed[i]));

@@ -2,6 +2,7 @@
  * The summary, for someone woken up by an alert.  It answers in this order: what is this process,
  * can I trust what I see, who keeps its memory, what do I type next.
  */
+#include "heap/profile/profile_roots.h"
 #include "output/internal.h"
 #include "output/output.h"
 
@@ -12,67 +13,6 @@
 #include <time.h>
 
 enum { TOP_ROOTS = 10 };
-
-struct root {
-	uint32_t node;
-	uint64_t bytes, objects; /* of the node and all below it */
-};
-
-VEC_NAMED(roots, struct root);
-
-static int root_cmp(const void *pa, const void *pb)
-{
-	const struct root *a = pa, *b = pb;
-
-	if (a->bytes != b->bytes)
-		return a->bytes < b->bytes ? 1 : -1;
-	return a->node < b->node ? -1 : a->node > b->node;
-}
-
-/* Roots that differ in labels only have the same. */
-static uint64_t root_key(const struct profile *p, const struct profile_node *node)
-{
-	uint64_t group = node->parent ? p->nodes.v[node->parent].frame + 1ull : 0;
-
-	return group << 32 | node->frame;
-}
-
-/* What a reader calls roots, with what they keep, the biggest first. */
-static struct err *roots_make(const struct profile *p, struct roots *ret)
-{
-	/* node -> its root's place in v */
-	_cleanup_free_ uint32_t *slot = malloc(p->nodes.n * sizeof(*slot));
-	_cleanup_(map64_deinit) struct map64 by_frame = MAP64_INIT;
-	_cleanup_vec_ struct roots v = VEC_INIT;
-
-	if (!slot)
-		return err_nomem();
-	for (uint32_t i = 1; i < p->nodes.n; i++) {
-		const struct profile_node *node = &p->nodes.v[i];
-		uint64_t *at;
-		bool is_new;
-
-		if (node->parent && !p->nodes.v[node->parent].group) {
-			slot[i] = slot[node->parent];
-		} else if (node->group || node->kind == LIVE_N) {
-			slot[i] = UINT32_MAX;
-		} else {
-			TRY(map64_put(&by_frame, root_key(p, node), v.n, &at, &is_new));
-			if (is_new)
-				TRY(vec_push(&v, ((struct root){ .node = i })));
-			slot[i] = (uint32_t)*at;
-		}
-		if (slot[i] == UINT32_MAX)
-			continue;
-		v.v[slot[i]].bytes += node->bytes;
-		v.v[slot[i]].objects += node->objects;
-	}
-	if (v.n)
-		qsort(v.v, v.n, sizeof(*v.v), root_cmp);
-	*ret = v;
-	v.v = NULL;
-	return NULL;
-}
 
 /* Lines are collected in a buffer, and strings of the target are cleaned on their way in. */
 static struct err *add_process(struct buf *b, const struct report *r)
@@ -121,15 +61,15 @@ static struct err *add_root_name(struct buf *b, const struct profile *p,
 }
 
 static struct err *add_roots(struct buf *b, const struct profile *p, const struct report *r,
-			     const struct roots *roots)
+			     const struct profile_roots *roots)
 {
 	size_t top = roots->n < TOP_ROOTS ? roots->n : TOP_ROOTS;
 	char bytes[TEXT_BYTES_SIZE], count[TEXT_COUNT_SIZE];
-	struct root rest = { 0 };
+	struct profile_root rest = { 0 };
 
 	TRY(buf_addf(b, "\n%12s  %7s  %12s  who keeps it\n", "live", "share", "objects"));
 	for (size_t i = 0; i < roots->n; i++) {
-		const struct root *root = &roots->v[i];
+		const struct profile_root *root = &roots->v[i];
 
 		if (i >= top) {
 			rest.bytes += root->bytes;
@@ -247,11 +187,11 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 			   const char *profile_path, bool verbose)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
-	_cleanup_vec_ struct roots roots = VEC_INIT;
+	_cleanup_vec_ struct profile_roots roots = VEC_INIT;
 
 	TRY(add_process(&b, r));
 	TRY(add_coverage(&b, r));
-	TRY(roots_make(p, &roots));
+	TRY(profile_roots_make(p, &roots));
 	TRY(add_roots(&b, p, r, &roots));
 	TRY(memory_add(&b, r));
 	TRY(finalizers_add(&b, r));

@@ -20,7 +20,7 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # From below; a room may include itself and what comes before it.
 ROOMS = ["base", "rsp", "target", "heap/layout", "heap/types", "heap/profile", "heap/runtime", "heap/capture",
-         "heap/mark", "heap/report", "heap", "heap/acquire", "output", "."]
+         "heap/mark", "heap/graph", "heap/report", "heap", "heap/acquire", "output", "."]
 MAY_KNOW_RSP = {"base", "rsp", "target", "heap/acquire", "."}
 # What output/ needs of the analysis is its data.
 OUTPUT_MAY = {"base", "heap/profile", "output"}

@@ -491,6 +491,7 @@ struct err *acquire_live(struct acquire *a)
 	a->report->captured_bytes = image_stats(a->img).fetched;
 	a->report->capture_ns = clock_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
+	a->report->mode = a->guest ? "guest" : a->fork ? "fork" : "stop";
 	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
 	TRY(forecast_held_before(a, connected));
 	/* a machine lists none: as the runtime has them */

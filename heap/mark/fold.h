@@ -28,10 +28,12 @@ struct fold_node {
 	uint32_t run_nodes; /* of that first node: how many the run has */
 };
 
+VEC_NAMED(fold_nodes, struct fold_node);
+
 struct fold {
 	uint32_t *component; /* by type; 0: it is not recursive */
 	uint32_t ntypes;
-	VEC(struct fold_node) nodes; /* by node; as far as they were stepped to */
+	struct fold_nodes nodes; /* by node; as far as they were stepped to */
 	struct map64 first; /* a run's first node and a type -> the run's first node of that type */
 };
 

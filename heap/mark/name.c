@@ -26,6 +26,7 @@ struct naming {
 	struct map64 steps;   /* node and edge -> node */
 	uint32_t *root_nodes; /* by root; 0: not made yet */
 	struct slot_use use;
+	const struct name_watch *watch; /* NULL: none */
 };
 
 /* A node's child; past the depth limit all is one "[deeper]". */
@@ -110,7 +111,7 @@ static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
 	return NULL;
 }
 
-static uint8_t kind_of_root(const struct mark_root *r)
+uint8_t root_live_kind(const struct mark_root *r)
 {
 	switch (r->pass) {
 	case PASS_VARIABLES:
@@ -195,7 +196,7 @@ static struct err *root_node(struct naming *n, uint32_t root, uint32_t *ret)
 		if (r->r.frame != UINT32_MAX)
 			TRY(goroutine_label(n, n->m->h->stacks.frames.v[r->r.frame].g, &n->label));
 		TRY(root_frames(n, r, &node));
-		set_kind(n, node, kind_of_root(r));
+		set_kind(n, node, root_live_kind(r));
 		n->root_nodes[root] = node;
 	}
 	*ret = n->root_nodes[root];
@@ -315,6 +316,17 @@ static struct err *name_held(struct naming *n, const struct walk_ptr *p, const s
 	return step(n, p->tag, e, node);
 }
 
+/* No step that people see leads from its holder to it. */
+static bool is_hidden(const struct walk_ptr *p, const struct edge *e)
+{
+	if (p->holder == WALK_ROOT || !e)
+		return false;
+	for (uint32_t i = 0; i < e->nframes; i++)
+		if (e->frames[i].text != FRAME_HIDDEN)
+			return false;
+	return true;
+}
+
 static struct err *name_new(struct naming *n, const struct walk_ptr *p)
 {
 	const struct edge *e;
@@ -331,6 +343,9 @@ static struct err *name_new(struct naming *n, const struct walk_ptr *p)
 	slot_use_add(&n->use, p, e);
 	n->p->nodes.v[node].bytes += p->sp->elemsize;
 	n->p->nodes.v[node].objects++;
+	if (n->watch)
+		n->watch->nodes[rank_of(n->watch->ids, p->sp->first_id + p->index)] =
+			node | (is_hidden(p, e) ? NAME_HIDDEN : 0);
 	return walk_enter(&n->walk, p, node);
 }
 
@@ -438,9 +453,14 @@ struct err *name_objects(struct mark *m, const struct name_options *o, struct pr
 						     .m = m,
 						     .p = p,
 						     .max_depth = o->max_depth,
-						     .stack_paths = o->stack_paths };
+						     .stack_paths = o->stack_paths,
+						     .watch = o->watch };
 
 	TRY(naming_init(&n));
+	if (n.watch) {
+		n.walk.observe = n.watch->observe;
+		n.walk.observer = n.watch->observer;
+	}
 	TRY(walk_run(&n.walk));
 	if (n.walk.objects != m->live_objects)
 		return err_create(ERR_BADDATA,
@@ -449,5 +469,9 @@ struct err *name_objects(struct mark *m, const struct name_options *o, struct pr
 	TRY(count_unnamed(&n, r));
 	r->account.sized = n.use.known;
 	r->account.class_waste = n.use.waste;
+	if (n.watch) {
+		*n.watch->fold = n.fold.nodes;
+		n.fold.nodes = (struct fold_nodes)VEC_INIT;
+	}
 	return NULL;
 }

@@ -5,13 +5,32 @@
 #ifndef GRF_HEAP_MARK_NAME_H
 #define GRF_HEAP_MARK_NAME_H
 
+#include "base/rank.h"
+#include "heap/mark/fold.h"
 #include "heap/mark/mark.h"
 #include "heap/profile/profile.h"
 
-struct name_options {
-	unsigned max_depth; /* frames of a path before "[deeper]" */
-	bool stack_paths;   /* a local's path begins with its goroutine's call path */
+/* What else is told of each object while it is named, for what needs more than the profile. */
+struct name_watch {
+	struct err *(*observe)(void *arg, const struct walk_ptr *v, size_t n); /* walk.h */
+	void *observer;
+	const struct rank *ids; /* of live objects, by object id */
+	uint32_t *nodes;        /* by rank: the profile's node, and NAME_HIDDEN */
+	/* of the profile's nodes, when all have their names */
+	struct fold_nodes *fold;
 };
+
+/* The object is inside the container that its node is of: no step of the path leads to it. */
+#define NAME_HIDDEN 0x80000000u
+
+struct name_options {
+	unsigned max_depth;             /* frames of a path before "[deeper]" */
+	bool stack_paths;               /* a local's path begins with its goroutine's call path */
+	const struct name_watch *watch; /* NULL: nothing more is wanted */
+};
+
+/* Of the account: what kind of root this is. */
+uint8_t root_live_kind(const struct mark_root *r);
 
 /* Goes the way that marking went once more, with the types that it has found.  Of r:
  * unnamed_bytes, what size classes cost. */

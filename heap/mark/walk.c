@@ -57,6 +57,8 @@ static struct err *walk_flush(struct walk *w)
 		if (p->sp && !span_alive(p->sp, p->index))
 			p->sp = NULL;
 	}
+	if (w->observe)
+		TRY(w->observe(w->observer, w->pending, n));
 	return w->visit(w, w->pending, n);
 }
 

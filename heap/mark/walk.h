@@ -62,6 +62,7 @@ struct walk_ptr {
 	uint64_t addr;    /* of the word */
 	uint64_t off;     /* in the holder, bytes */
 	bool first;       /* of its holder */
+	bool again;       /* it was put off: visit has had it before */
 	const void *kept; /* from walk_later(); else NULL */
 };
 
@@ -92,6 +93,9 @@ struct walk {
 	const uint32_t *by_scan;
 	/* NULL, or: a level is done. */
 	struct err *(*level_done)(struct walk *w);
+	/* NULL, or: sees what visit will get, an object's pointers in order. */
+	struct err *(*observe)(void *arg, const struct walk_ptr *v, size_t n);
+	void *observer;
 
 	uint8_t pass;
 	uint8_t *seen; /* a bit per object id */
@@ -175,7 +179,11 @@ ERR_MUST_CHECK static inline struct err *walk_enter(struct walk *w, const struct
 /* visit gets it again in PASS_BORROWED, if that has not been yet. */
 ERR_MUST_CHECK static inline struct err *walk_defer(struct walk *w, const struct walk_ptr *p)
 {
-	return vec_push(&w->deferred, *p);
+	struct err *err = vec_push(&w->deferred, *p);
+
+	if (!err)
+		w->deferred.v[w->deferred.n - 1].again = true;
+	return err;
 }
 
 /* visit gets it again in the last pass, with `kept`. */
@@ -184,8 +192,10 @@ ERR_MUST_CHECK static inline struct err *walk_later(struct walk *w, const struct
 {
 	struct err *err = vec_push(&w->later, *p);
 
-	if (!err)
+	if (!err) {
 		w->later.v[w->later.n - 1].kept = kept;
+		w->later.v[w->later.n - 1].again = true;
+	}
 	return err;
 }
 

@@ -15,6 +15,7 @@ const char *live_kind_name(enum live_kind kind)
 		[LIVE_TIMERS] = "timers",
 		[LIVE_RUNTIME] = "the runtime",
 		[LIVE_N] = "nothing: not live",
+		[LIVE_SEVERAL] = "several roots",
 	};
 
 	return names[kind];

@@ -26,9 +26,11 @@ enum live_kind {
 	LIVE_WEAK,    /* weak handles */
 	LIVE_TIMERS,  /* what timers will call, and what that holds */
 	LIVE_RUNTIME, /* the runtime's own variables, sync.Pool, tiny blocks being filled */
-	LIVE_N
+	LIVE_N,
+	LIVE_SEVERAL, /* several roots, of any kind (heap/graph/domtree.h) */
+	LIVE_NAMES
 };
-/* LIVE_N has a name, too: that of what is not live. */
+/* LIVE_N and LIVE_SEVERAL have names, too; LIVE_N is what is not live. */
 const char *live_kind_name(enum live_kind kind);
 
 struct amount {

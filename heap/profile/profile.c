@@ -13,7 +13,7 @@ struct err *profile_init(struct profile *p)
 {
 	struct err *err;
 
-	*p = (struct profile){ VEC_INIT, STRTAB_INIT, STRTAB_INIT, MAP64_INIT };
+	*p = (struct profile){ VEC_INIT, VEC_INIT, STRTAB_INIT, STRTAB_INIT, MAP64_INIT };
 	err = vec_push(&p->nodes, ((struct profile_node){ 0 }));
 	if (err)
 		profile_deinit(p);
@@ -23,6 +23,7 @@ struct err *profile_init(struct profile *p)
 void profile_deinit(struct profile *p)
 {
 	vec_deinit(&p->nodes);
+	vec_deinit(&p->more);
 	strtab_deinit(&p->frames);
 	strtab_deinit(&p->labels);
 	map64_deinit(&p->children);
@@ -65,6 +66,15 @@ struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame, uint
 {
 	return node_get(p, label ? UINT32_MAX - label : 0,
 			(struct profile_node){ .frame = frame, .label = label }, ret);
+}
+
+uint64_t profile_root_name(const struct profile *p, uint32_t node)
+{
+	const struct profile_node *v = &p->nodes.v[node];
+
+	while (v->parent && !p->nodes.v[v->parent].group)
+		v = &p->nodes.v[v->parent];
+	return (v->parent ? p->nodes.v[v->parent].frame + 1ull : 0) << 32 | v->frame;
 }
 
 static ERR_PRINTF(2, 0) struct err *lines_add(struct report_lines *lines, const char *fmt,
@@ -111,6 +121,8 @@ struct err *report_detail(struct report *r, const char *fmt, ...)
 void report_deinit(struct report *r)
 {
 	goroutine_report_deinit(&r->goroutines_of);
+	graph_report_deinit(&r->graph);
+	profile_deinit(&r->owners);
 	lines_deinit(&r->notes);
 	lines_deinit(&r->details);
 }

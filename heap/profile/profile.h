@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "heap/profile/account.h"
 #include "heap/profile/goroutine_report.h"
+#include "heap/profile/graph_report.h"
 
 struct profile_node {
 	uint32_t parent;
@@ -31,8 +32,17 @@ struct profile_node {
 
 VEC_NAMED(profile_nodes, struct profile_node);
 
+/* What the graph of objects knows of a node besides. */
+struct profile_more {
+	uint64_t retained;  /* bytes that would be free without its objects and those below it */
+	uint64_t instances; /* of a dominator tree: its objects, but those inside containers */
+};
+
+VEC_NAMED(profile_mores, struct profile_more);
+
 struct profile {
 	struct profile_nodes nodes;
+	struct profile_mores more; /* by node; empty: there was no graph */
 	struct strtab frames;
 	struct strtab labels;  /* goroutines' labels: "key=value", one to a line */
 	struct map64 children; /* (parent << 32 | frame) -> node */
@@ -45,6 +55,10 @@ ERR_MUST_CHECK struct err *profile_child(struct profile *p, uint32_t parent, con
 					 uint32_t *ret);
 ERR_MUST_CHECK struct err *profile_child_id(struct profile *p, uint32_t parent, uint32_t frame,
 					    uint32_t *ret);
+
+/* What people call the root of a node's path: 1 + the frame of its group ("timers"), 0 without one,
+ * above that frame. */
+uint64_t profile_root_name(const struct profile *p, uint32_t node);
 
 /* The root with this frame and label (as struct profile_node has it). */
 ERR_MUST_CHECK struct err *profile_root(struct profile *p, uint32_t label, uint32_t frame,
@@ -86,6 +100,9 @@ struct report {
 
 	struct account account;
 	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
+	struct graph_report graph;
+	/* the tree of dominators, at their owners' paths (heap/graph/domtree.h); no nodes: none */
+	struct profile owners;
 
 	/* Before the stop: most of what could be read, the rate, and how long that was expected to
 	 * take, most likely and at most; 0: unknown. */
@@ -95,6 +112,7 @@ struct report {
 	bool held_before;        /* the stub had stopped it before we came */
 	uint64_t held_before_ns; /* for so long; 0: unknown */
 	uint64_t stopped_ns;     /* the stop that was captured */
+	const char *mode;    /* "stop", "fork", "guest"; NULL: a core file, nothing was stopped */
 	uint64_t stopped_total_ns;
 	bool still_held; /* it does not run again: a note says why */
 	uint32_t stops;  /* 1, or more when a stop was let go and taken again */

@@ -73,9 +73,26 @@ static bool too_many(const void *arg, size_t n)
 	return choose(c, n) > c->max;
 }
 
+/* What the graph knew of a node, of which this one has taken the place; several of them are in a
+ * "[smaller]", and what all of them retain is not known then. */
+static struct err *more_add(struct profile *p, uint32_t node, const struct profile_more *more,
+			    bool kept)
+{
+	if (!more)
+		return NULL;
+	while (p->more.n <= node)
+		TRY(vec_push(&p->more, ((struct profile_more){ 0 })));
+	if (kept)
+		p->more.v[node] = *more;
+	else
+		p->more.v[node].retained = p->nodes.v[node].bytes;
+	return NULL;
+}
+
 /* The old nodes once more, without those that are not kept.  p has the top alone. */
-static struct err *rebuild(struct profile *p, const struct profile_nodes *old, const uint8_t *kept,
-			   uint32_t *map, struct profile_smaller *ret)
+static struct err *rebuild(struct profile *p, const struct profile_nodes *old,
+			   const struct profile_mores *more, const uint8_t *kept, uint32_t *map,
+			   struct profile_smaller *ret)
 {
 	for (size_t i = 1; i < old->n; i++) {
 		const struct profile_node *v = &old->v[i];
@@ -97,6 +114,7 @@ static struct err *rebuild(struct profile *p, const struct profile_nodes *old, c
 		}
 		p->nodes.v[map[i]].bytes += v->bytes;
 		p->nodes.v[map[i]].objects += v->objects;
+		TRY(more_add(p, map[i], more->n ? &more->v[i] : NULL, kept[i]));
 	}
 	return NULL;
 }
@@ -104,6 +122,7 @@ static struct err *rebuild(struct profile *p, const struct profile_nodes *old, c
 struct err *profile_bound(struct profile *p, uint32_t max, struct profile_smaller *ret)
 {
 	_cleanup_vec_ struct profile_nodes old = VEC_INIT;
+	_cleanup_vec_ struct profile_mores more = VEC_INIT;
 	_cleanup_free_ struct sized *s = NULL;
 	_cleanup_free_ uint8_t *kept = NULL, *loses = NULL;
 	_cleanup_free_ uint32_t *map = NULL;
@@ -122,9 +141,11 @@ struct err *profile_bound(struct profile *p, uint32_t max, struct profile_smalle
 	c = (struct choice){ &p->nodes, s, max, kept, loses };
 	choose(&c, search_first((size_t)max + 1, too_many, &c) - 1);
 	old = p->nodes;
+	more = p->more;
+	p->more = (struct profile_mores)VEC_INIT;
 	p->nodes = (struct profile_nodes)VEC_INIT;
 	map64_deinit(&p->children);
 	p->children = (struct map64)MAP64_INIT;
 	TRY(vec_push(&p->nodes, ((struct profile_node){ 0 })));
-	return rebuild(p, &old, kept, map, ret);
+	return rebuild(p, &old, &more, kept, map, ret);
 }

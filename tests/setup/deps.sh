@@ -81,6 +81,7 @@ if [ "$tests" ]; then
 	want qemu-system-x86 qemu-system-x86_64
 	want qemu-user qemu-aarch64
 	want gdb gdb
+	/usr/bin/python3 -c "import jsonschema" 2>/dev/null || wanted="$wanted python3-jsonschema"
 	want clang clang
 	want clang-format-14 clang-format-14
 	want cppcheck cppcheck

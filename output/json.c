@@ -1,0 +1,270 @@
+/*
+ * JSON: all that the report and the profile say, "schema": "grf-rsp/1".  docs/grf-rsp.schema.json
+ * describes it; names there are a contract: new ones are added, none changes its meaning.  What is
+ * not known is left out.
+ */
+#include "output/internal.h"
+
+#include <string.h>
+
+#include "base/intr.h"
+#include "heap/profile/profile_roots.h"
+#include "output/json_writer.h"
+
+static struct err *add_process(struct json *j, const struct report *r)
+{
+	const char *exe = r->exe && *r->exe ? r->exe : NULL;
+
+	json_object(j, "process");
+	if (r->pid)
+		json_uint(j, "pid", r->pid);
+	TRY(json_string(j, "target", r->target));
+	if (exe)
+		TRY(json_string(j, "exe", exe));
+	TRY(json_string(j, "go", r->version));
+	TRY(json_string(j, "goarch", r->goarch));
+	if (r->build_id && *r->build_id)
+		TRY(json_string(j, "build_id", r->build_id));
+	json_int(j, "time", r->time_unix_ns);
+	json_uint(j, "threads", r->threads);
+	json_uint(j, "goroutines", r->goroutines);
+	json_object_end(j);
+	return NULL;
+}
+
+static struct err *add_stop(struct json *j, const struct report *r)
+{
+	json_object(j, "stop");
+	json_uint(j, "stopped_ns", r->stopped_ns);
+	TRY(json_string(j, "mode", r->mode ? r->mode : "core"));
+	json_uint(j, "bytes_read", r->captured_bytes);
+	json_uint(j, "stops", r->stops);
+	json_uint(j, "stopped_total_ns", r->stopped_total_ns);
+	json_uint(j, "capture_ns", r->capture_ns);
+	json_uint(j, "analyse_ns", r->analyse_ns);
+	json_object_end(j);
+	return NULL;
+}
+
+static void add_coverage(struct json *j, const struct report *r)
+{
+	json_object(j, "coverage");
+	json_uint(j, "live_bytes", r->live_bytes);
+	json_uint(j, "live_objects", r->live_objects);
+	json_uint(j, "unreachable_bytes", r->unreachable_bytes);
+	json_uint(j, "unreachable_objects", r->unreachable_objects);
+	json_uint(j, "allocated_bytes", r->allocated_bytes);
+	json_uint(j, "allocated_objects", r->allocated_objects);
+	json_uint(j, "unnamed_bytes", r->unnamed_bytes);
+	json_uint(j, "opaque_bytes", r->opaque_bytes);
+	json_uint(j, "unnamed_steps", r->unnamed_steps);
+	json_uint(j, "smaller_bytes", r->smaller.bytes);
+	json_uint(j, "smaller_nodes", r->smaller.nodes);
+	json_uint(j, "failed_reads", r->failed_reads);
+	json_uint(j, "failed_bytes", r->failed_bytes);
+	json_uint(j, "goroutines_partial", r->goroutines_partial);
+	json_object_end(j);
+}
+
+/* The account: what is live by kind of root, and all else. */
+static void add_memory(struct json *j, const struct report *r)
+{
+	const struct account *a = &r->account;
+
+	if (!a->heap)
+		return;
+	json_object(j, "memory");
+	json_object(j, "live");
+	for (unsigned i = 0; i < LIVE_N; i++)
+		json_uint(j, live_kind_name(i), a->live[i].bytes);
+	json_object_end(j);
+	json_uint(j, "garbage_bytes", a->garbage.bytes);
+	json_uint(j, "unswept_bytes", a->unswept.bytes);
+	json_uint(j, "waiting_for_finalizers_bytes", a->waiting.bytes);
+	json_uint(j, "free_slots_bytes", a->free_slots.bytes);
+	json_uint(j, "span_ends_bytes", a->tails);
+	json_uint(j, "heap_inuse_bytes", a->heap_inuse);
+	json_uint(j, "stack_inuse_bytes", a->stack_inuse);
+	json_uint(j, "finalizers_queued", a->finalizers_queued);
+	json_uint(j, "cleanups_queued", a->cleanups_queued);
+	if (a->counters) {
+		json_uint(j, "heap_idle_bytes", a->heap_idle);
+		json_uint(j, "heap_released_bytes", a->heap_released);
+		json_uint(j, "gc_bytes", account_gc_sys(a));
+		json_uint(j, "mspan_bytes", a->mspan_sys);
+		json_uint(j, "mcache_bytes", a->mcache_sys);
+		json_uint(j, "buckhash_bytes", a->buckhash_sys);
+		json_uint(j, "thread_stacks_bytes", a->stack_sys_own);
+		json_uint(j, "other_bytes", a->other_sys);
+		json_uint(j, "sys_bytes", a->sys);
+	}
+	json_object_end(j);
+}
+
+/* "timers;time.AfterFunc" */
+static struct err *add_root_name(struct json *j, const struct profile *p, uint32_t node)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	uint32_t above = p->nodes.v[node].parent;
+
+	if (above) {
+		TRY(buf_addstr(&b, p->frames.str[p->nodes.v[above].frame]));
+		TRY(buf_addstr(&b, ";"));
+	}
+	TRY(buf_addstr(&b, p->frames.str[p->nodes.v[node].frame]));
+	return json_string(j, "name", (const char *)b.data);
+}
+
+static struct err *add_roots(struct json *j, const struct profile *p, const struct report *r)
+{
+	_cleanup_vec_ struct profile_roots roots = VEC_INIT;
+
+	TRY(profile_roots_make(p, &roots));
+	json_array(j, "roots");
+	for (size_t i = 0; i < roots.n; i++) {
+		const struct profile_root *root = &roots.v[i];
+		const uint64_t *alone =
+			map64_get(&r->graph.alone, profile_root_name(p, root->node));
+
+		json_line(j);
+		json_object(j, NULL);
+		TRY(add_root_name(j, p, root->node));
+		TRY(json_string(j, "kind", live_kind_name(profile_root_kind(p, root->node))));
+		json_uint(j, "live_bytes", root->bytes);
+		json_uint(j, "objects", root->objects);
+		if (alone)
+			json_uint(j, "retained_bytes", *alone);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	return NULL;
+}
+
+static struct err *add_types(struct json *j, const struct report *r)
+{
+	json_array(j, "types");
+	for (size_t i = 0; i < r->graph.types.n; i++) {
+		const struct type_row *t = &r->graph.types.v[i];
+
+		json_line(j);
+		json_object(j, NULL);
+		TRY(json_string(j, "type", t->name));
+		json_uint(j, "objects", t->own.objects);
+		json_uint(j, "bytes", t->own.bytes);
+		json_uint(j, "retained_bytes", t->retained);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	return NULL;
+}
+
+static struct err *add_frame(struct json *j, const char *key, const char *function)
+{
+	json_object(j, key);
+	TRY(json_string(j, "function", function));
+	json_object_end(j);
+	return NULL;
+}
+
+static struct err *add_group(struct json *j, const struct goroutine_group *g)
+{
+	json_line(j);
+	json_object(j, NULL);
+	TRY(json_string(j, "function", goroutine_group_function(g)));
+	json_uint(j, "count", g->count);
+	json_uint(j, "goid", g->goid);
+	TRY(json_string(j, "state", g->state));
+	json_uint(j, "wait_ns_min", g->wait_min_ns);
+	json_uint(j, "wait_ns_max", g->wait_max_ns);
+	json_array(j, "stack"); /* the innermost first, as Go prints them */
+	for (uint32_t i = g->nframes; i--;)
+		TRY(add_frame(j, NULL, g->frames[i]));
+	json_array_end(j);
+	if (g->created_by)
+		TRY(add_frame(j, "created_by", g->created_by));
+	json_uint(j, "alone_bytes", g->alone.bytes);
+	json_uint(j, "alone_objects", g->alone.objects);
+	json_uint(j, "stack_bytes", g->stack_bytes);
+	json_object_end(j);
+	return NULL;
+}
+
+static struct err *add_goroutines(struct json *j, const struct report *r)
+{
+	if (!r->goroutines_of.grouped)
+		return NULL;
+	json_array(j, "goroutines");
+	for (size_t i = 0; i < r->goroutines_of.groups.n; i++)
+		TRY(add_group(j, &r->goroutines_of.groups.v[i]));
+	json_array_end(j);
+	return NULL;
+}
+
+/* A node's parent is its index in the array; -1: it is a root. */
+static struct err *add_tree(struct json *j, const struct profile *p)
+{
+	json_array(j, "tree");
+	for (size_t i = 1; i < p->nodes.n; i++) {
+		const struct profile_node *v = &p->nodes.v[i];
+
+		if (i % NODES_PER_CHECK == 0)
+			TRY(intr_check());
+		json_line(j);
+		json_object(j, NULL);
+		json_int(j, "parent", (int64_t)v->parent - 1);
+		TRY(json_string(j, "frame", p->frames.str[v->frame]));
+		json_uint(j, "bytes", v->bytes);
+		json_uint(j, "objects", v->objects);
+		if (i < p->more.n)
+			json_uint(j, "retained_bytes", p->more.v[i].retained);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	return NULL;
+}
+
+static struct err *add_notes(struct json *j, const struct report *r)
+{
+	json_array(j, "notes");
+	for (size_t i = 0; i < r->notes.n; i++)
+		TRY(json_string(j, NULL, r->notes.v[i]));
+	json_array_end(j);
+	return NULL;
+}
+
+static struct err *add_all(struct json *j, const struct profile *p, const struct report *r)
+{
+	json_object(j, NULL);
+	TRY(json_string(j, "schema", "grf-rsp/1"));
+	json_line(j);
+	TRY(add_process(j, r));
+	json_line(j);
+	TRY(add_stop(j, r));
+	json_line(j);
+	add_coverage(j, r);
+	json_line(j);
+	add_memory(j, r);
+	json_line(j);
+	TRY(add_roots(j, p, r));
+	json_line(j);
+	TRY(add_types(j, r));
+	json_line(j);
+	TRY(add_goroutines(j, r));
+	json_line(j);
+	TRY(add_notes(j, r));
+	json_line(j);
+	TRY(add_tree(j, p));
+	json_object_end(j);
+	return json_finish(j);
+}
+
+struct err *json_write(FILE *f, const struct profile *p, const struct report *r)
+{
+	struct json j;
+	struct err *err;
+
+	json_init(&j, f);
+	err = add_all(&j, p, r);
+	json_deinit(&j);
+	return err;
+}

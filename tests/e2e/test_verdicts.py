@@ -1,0 +1,139 @@
+"""What the graph of objects says: retained sizes, the tree of dominators, suspects, types, waste, why; and JSON."""
+
+import json
+import subprocess
+
+import pytest
+
+from lib import *
+
+RETAIN = [f"main.{n}" for n in "left right chain middle ringA ringB ringC gate table slice iface inner big part bufs fn "
+          "holder.payload".split()]
+
+
+def analyse(p, *args, outputs=("json", "folded")):
+    """Each output of one capture, read back; `core` names the capture, for more runs."""
+    d = tmpdir()
+    with multi() as g:
+        grf("-q", "-p", p.pid, *args, *(w for o in (*outputs, "core") for w in ("-o", f"{d}/p.{o}")), g.target, p.exe)
+    return read_outputs(d, outputs) | {"core": f"{d}/p.core", "exe": p.exe}
+
+
+def again(a, *args, outputs=("json", "folded")):
+    """The same of a capture."""
+    d = tmpdir()
+    grf("-q", *args, *(w for o in outputs for w in ("-o", f"{d}/p.{o}")), a["core"], a["exe"])
+    return read_outputs(d, outputs)
+
+
+def read_outputs(d, outputs):
+    out = {}
+    for o in outputs:
+        if o == "json":
+            with open(f"{d}/p.json", encoding="utf-8") as f:
+                out[o] = json.load(f)
+        elif o == "folded":
+            out[o] = dict(read_folded(f"{d}/p.folded"))
+        else:
+            with open(f"{d}/p.{o}") as f:
+                out[o] = f.read()
+    return out
+
+
+def by_name(rows, key="name"):
+    check(len({r[key] for r in rows}) == len(rows), f"a {key} twice")
+    return {r[key]: r for r in rows}
+
+
+def freed(exe, root):
+    """What Go's own collector frees when the program lets go of that root.  The runtime itself may allocate meanwhile."""
+    return int(subprocess.run([exe, root], stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout.split()[-1])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.20.14 1.26.8"))
+def test_retained_is_what_is_freed(version):
+    """Of each root, to the byte: shared by two, a second way into a chain, rings, one gate in front of much."""
+    p = Prog([build("retain", version)])
+    roots = by_name(analyse(p)["json"]["roots"])
+    for name in RETAIN:
+        retained = roots[name]["retained_bytes"] if name in roots else 0
+        seen = []
+        for _ in range(12):
+            seen.append(freed(p.exe, name))
+            if seen[-1] == retained:
+                break
+        check(seen[-1] == retained, f"{name} retains {retained} bytes, the collector frees {seen}")
+
+
+def cumulative(stacks, path):
+    return sum(n for stack, n in stacks.items() if stack == path or stack.startswith(path + ";"))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_tree_of_dominators():
+    """A frame's cumulative value is its retained size, and nothing is lost or counted twice."""
+    a = analyse(Prog([build("retain")]))
+    tree = again(a, "--tree=dominators")
+    live = a["json"]["coverage"]["live_bytes"]
+    check(sum(tree["folded"].values()) == live == sum(a["folded"].values()))
+    for root in a["json"]["roots"]:
+        if root["kind"] == "package variables":
+            check(cumulative(tree["folded"], root["name"]) == root["retained_bytes"], root)
+    # in JSON, too: each node has what it and all below it hold
+    nodes = tree["json"]["tree"]
+    total = [n["bytes"] for n in nodes]
+    for i in range(len(nodes) - 1, -1, -1):
+        check(nodes[i]["parent"] < i)
+        if nodes[i]["parent"] >= 0:
+            total[nodes[i]["parent"]] += total[i]
+    check([n["retained_bytes"] for n in nodes] == total)
+    check("[several roots];main.left;shared. ([]uint8)" in tree["folded"], *tree["folded"])
+    check(tree["folded"]["main.gate;next. (*main.node)"] == 46784, "the mesh is one node behind its gate")
+    # the same capture, the same bytes
+    check(again(a, "--tree=dominators", outputs=["folded"])["folded"] == tree["folded"])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_types():
+    """Counts, bytes and what their topmost objects keep."""
+    a = analyse(Prog([build("retain")]))["json"]
+    types = by_name(a["types"], "type")
+    check(sum(t["bytes"] for t in types.values()) == a["coverage"]["live_bytes"])
+    check(sum(t["objects"] for t in types.values()) == a["coverage"]["live_objects"])
+    ring = types["main.ring"]
+    check((ring["objects"], ring["bytes"]) == (150, 150 * 48), ring)
+    # all of it, with the payloads: of the ring with two ways in, each keeps its payload alone, too
+    check(ring["retained_bytes"] == 150 * (48 + 512), ring)
+    check(types["main.hub"]["objects"] == 1, types["main.hub"])
+    check(types["main.hub"]["retained_bytes"] == by_name(a["roots"])["main.iface"]["retained_bytes"], types["main.hub"])
+    check(types["map[int]*main.pair"]["retained_bytes"] > 36000, types["map[int]*main.pair"])
+    check(types["[]uint8"]["bytes"] >= (1 << 20) + 1000 * 256, types["[]uint8"])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("mode", ["goroutines", "cache", "finalizer"])
+def test_json_keeps_its_schema(mode):
+    jsonschema = pytest.importorskip("jsonschema", reason="no python3-jsonschema")
+    a = analyse(Prog([build("leaks"), mode]), "--goroutines")["json"]
+    with open(f"{TOP}/docs/grf-rsp.schema.json") as f:
+        schema = json.load(f)
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(a, schema)
+    c = a["coverage"]
+    check(c["live_bytes"] + c["unreachable_bytes"] == c["allocated_bytes"])
+    check(sum(n["bytes"] for n in a["tree"]) == c["live_bytes"])
+    check(sum(r["live_bytes"] for r in a["roots"]) == c["live_bytes"])
+    check(sum(a["memory"]["live"].values()) == c["live_bytes"])
+    check(sum(g["count"] for g in a["goroutines"]) == a["process"]["goroutines"])
+    # The schema says something: it refuses what has another shape.
+    for spoil in (lambda b: b.pop("coverage"), lambda b: b["roots"][0].update(live_bytes="1"),
+                  lambda b: b["tree"][0].pop("frame"), lambda b: b.update(schema="grf-rsp/0")):
+        b = json.loads(json.dumps(a))
+        spoil(b)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(b, schema)
