@@ -14,6 +14,7 @@
 #include "heap/profile/profile_bound.h"
 #include "heap/report/account_heap.h"
 #include "heap/report/goroutine_heap.h"
+#include "heap/report/suspects.h"
 #include "heap/runtime/find.h"
 
 DEFINE_CLEANUP(types_destroy, struct types *)
@@ -193,7 +194,7 @@ struct phases {
 	struct {
 		const char *name;
 		double cpu, peak_mb;
-	} v[8];
+	} v[12];
 	size_t n;
 };
 
@@ -258,14 +259,23 @@ static struct err *find_roots(struct captured *c)
 }
 
 /* What the graph says, once it is whole. */
-static struct err *graph_answers(const struct graph *g, const struct analyse_options *o,
-				 struct profile *p, struct report *r)
+static struct err *graph_answers(struct graph *g, const struct analyse_options *o,
+				 struct profile *p, struct report *r, struct phases *ph)
 {
+	if (g->limit)
+		return report_note(r,
+				   "the heap has too many objects or pointers for their graph: no "
+				   "retained sizes, no suspects");
+	TRY(graph_roots(g, p, o->stack_paths));
+	phase_done(ph, "roots of the graph");
+	TRY(graph_dominate(g));
+	phase_done(ph, "dominators");
 	TRY(retained_roots(g, &r->graph));
 	TRY(retained_nodes(g, p, &r->graph.alone));
 	TRY(retained_types(g, p, &r->graph));
 	TRY(profile_init(&r->owners));
 	TRY(domtree_make(g, p, false, o->max_depth, &r->owners));
+	phase_done(ph, "retained sizes");
 	r->graph.made = true;
 	return NULL;
 }
@@ -319,21 +329,19 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	}
 	TRY(name_objects(&mark, &names, profile, r));
 	phase_done(&ph, "naming");
-	if (o->graph) {
-		TRY(graph_roots(&graph, profile, o->stack_paths));
-		phase_done(&ph, "roots of the graph");
-		TRY(graph_dominate(&graph));
-		phase_done(&ph, "dominators");
-		TRY(graph_answers(&graph, o, profile, r));
-		phase_done(&ph, "retained sizes");
-	}
+	if (o->graph)
+		TRY(graph_answers(&graph, o, profile, r, &ph));
 	TRY(fill_report(h, &mark, r));
 	TRY(account_make(c, &mark, profile, r));
-	if (o->dominators)
+	if (o->dominators && r->graph.made)
 		TRY(swap_dominators(&graph, o, profile));
 	if (o->max_nodes)
 		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
 	TRY(goroutine_report_make(c, o->goroutines, r->time_mono_ns, &r->goroutines_of));
+	if (r->graph.made)
+		TRY(suspects_make(r));
+	if (r->graph.made && o->max_nodes)
+		TRY(profile_bound(&r->owners, o->max_nodes, &(struct profile_smaller){ 0 }));
 	return report_costs(c, &mark, profile, &ph, r);
 }
 

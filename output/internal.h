@@ -30,10 +30,14 @@ ERR_MUST_CHECK struct err *text_add_clean(struct buf *b, const char *s, bool fol
 /* Adds "live 95.4 MiB (100034560 bytes, 1204331 objects) + unreachable ...": one line, without its
  * newline. */
 ERR_MUST_CHECK struct err *text_add_coverage(struct buf *b, const struct report *r);
+/* The same for a screen: with its label, as lines. */
+ERR_MUST_CHECK struct err *text_add_coverage_short(struct buf *b, const struct report *r);
 
 /* Add the account (heap/profile/account.h): for people, and in two lines for scripts
  * (docs/OUTPUT.md). */
 ERR_MUST_CHECK struct err *memory_add(struct buf *b, const struct report *r);
+/* The same in a line or two. */
+ERR_MUST_CHECK struct err *memory_add_short(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct account *a);
 
 /* Add the groups of --goroutines, with `all` however many there are, and what holds up
@@ -41,6 +45,14 @@ ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct accou
 ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_report *r,
 					  bool all);
 ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);
+
+/* Add the suspects, and who keeps what as a small tree; where there is a graph of objects. */
+ERR_MUST_CHECK struct err *verdict_add(struct buf *b, const struct report *r);
+ERR_MUST_CHECK struct err *owners_add(struct buf *b, const struct report *r);
+
+/* Adds the text with its long lines broken at blanks; what follows begins where the line's words
+ * did. */
+ERR_MUST_CHECK struct err *text_add_wrapped(struct buf *b, const char *text);
 
 /* "812 bytes", "95.4 MiB" */
 #define TEXT_BYTES_SIZE 24

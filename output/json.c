@@ -140,6 +140,54 @@ static struct err *add_roots(struct json *j, const struct profile *p, const stru
 	return NULL;
 }
 
+static const char *suspect_kind_name(enum suspect_kind kind)
+{
+	static const char *const names[] = {
+		[SUSPECT_VARIABLE] = "variable",     [SUSPECT_LOCAL] = "local",
+		[SUSPECT_GOROUTINES] = "goroutines", [SUSPECT_GARBAGE] = "garbage",
+		[SUSPECT_HOLES] = "holes",           [SUSPECT_FINALIZERS] = "finalizers",
+		[SUSPECT_OUTSIDE] = "outside",
+	};
+
+	return names[kind];
+}
+
+static struct err *add_suspect(struct json *j, const struct suspect *x)
+{
+	json_line(j);
+	json_object(j, NULL);
+	TRY(json_string(j, "kind", suspect_kind_name(x->kind)));
+	TRY(json_string(j, "what", x->what));
+	json_double(j, "share", x->whole ? (double)x->retained / (double)x->whole : 0);
+	json_uint(j, "retained_bytes", x->retained);
+	json_uint(j, "alone_bytes", x->alone);
+	json_array(j, "path");
+	for (uint32_t i = 0; i < x->npath; i++)
+		TRY(json_string(j, NULL, x->path[i]));
+	json_array_end(j);
+	if (x->at.count) {
+		json_object(j, "at");
+		TRY(json_string(j, "frame", x->at.frame));
+		TRY(json_string(j, "type", *x->at.type ? x->at.type : "[unknown]"));
+		json_uint(j, "count", x->at.count);
+		json_uint(j, "bytes", x->at.bytes);
+		json_object_end(j);
+	}
+	if (x->stack_bytes)
+		json_uint(j, "stack_bytes", x->stack_bytes);
+	json_object_end(j);
+	return NULL;
+}
+
+static struct err *add_suspects(struct json *j, const struct report *r)
+{
+	json_array(j, "suspects");
+	for (size_t i = 0; i < r->graph.suspects.n; i++)
+		TRY(add_suspect(j, &r->graph.suspects.v[i]));
+	json_array_end(j);
+	return NULL;
+}
+
 static struct err *add_types(struct json *j, const struct report *r)
 {
 	json_array(j, "types");
@@ -158,30 +206,39 @@ static struct err *add_types(struct json *j, const struct report *r)
 	return NULL;
 }
 
-static struct err *add_frame(struct json *j, const char *key, const char *function)
+static struct err *add_frame(struct json *j, const char *key, const struct code_line *at)
 {
 	json_object(j, key);
-	TRY(json_string(j, "function", function));
+	TRY(json_string(j, "function", at->function));
+	if (at->file) {
+		TRY(json_string(j, "file", at->file));
+		json_uint(j, "line", at->line);
+	}
 	json_object_end(j);
 	return NULL;
 }
 
 static struct err *add_group(struct json *j, const struct goroutine_group *g)
 {
+	static const char *const verdicts[] = { [VERDICT_RUNNING] = "running",
+						[VERDICT_WAITING] = "waiting",
+						[VERDICT_LEAKED] = "leaked" };
+
 	json_line(j);
 	json_object(j, NULL);
-	TRY(json_string(j, "function", goroutine_group_function(g)));
+	TRY(json_string(j, "function", g->function));
 	json_uint(j, "count", g->count);
 	json_uint(j, "goid", g->goid);
 	TRY(json_string(j, "state", g->state));
+	TRY(json_string(j, "verdict", verdicts[g->verdict]));
 	json_uint(j, "wait_ns_min", g->wait_min_ns);
 	json_uint(j, "wait_ns_max", g->wait_max_ns);
 	json_array(j, "stack"); /* the innermost first, as Go prints them */
 	for (uint32_t i = g->nframes; i--;)
-		TRY(add_frame(j, NULL, g->frames[i]));
+		TRY(add_frame(j, NULL, &g->stack[i]));
 	json_array_end(j);
-	if (g->created_by)
-		TRY(add_frame(j, "created_by", g->created_by));
+	if (g->created_by.function)
+		TRY(add_frame(j, "created_by", &g->created_by));
 	json_uint(j, "alone_bytes", g->alone.bytes);
 	json_uint(j, "alone_objects", g->alone.objects);
 	json_uint(j, "stack_bytes", g->stack_bytes);
@@ -246,6 +303,8 @@ static struct err *add_all(struct json *j, const struct profile *p, const struct
 	add_memory(j, r);
 	json_line(j);
 	TRY(add_roots(j, p, r));
+	json_line(j);
+	TRY(add_suspects(j, r));
 	json_line(j);
 	TRY(add_types(j, r));
 	json_line(j);

@@ -140,6 +140,33 @@ struct err *memory_add(struct buf *b, const struct report *r)
 	return NULL;
 }
 
+struct err *memory_add_short(struct buf *b, const struct report *r)
+{
+	const struct account *a = &r->account;
+	char s[TEXT_BYTES_SIZE];
+	bool first = true;
+
+	if (!a->heap)
+		return NULL;
+	TRY(buf_addf(b, "\nmemory       %s",
+		     text_bytes(a->counters ? a->sys : a->heap_inuse + a->manual, s)));
+	TRY(add_part(b, &first, r->live_bytes, "live"));
+	TRY(add_part(b, &first, account_unreachable(a), "garbage"));
+	TRY(add_part(b, &first, a->free_slots.bytes + a->tails, "holes"));
+	TRY(buf_addstr(b, ",\n            "));
+	first = true;
+	TRY(buf_addf(b, " %s stacks", text_bytes(a->stack_inuse, s)));
+	first = false;
+	if (a->counters) {
+		TRY(add_part(b, &first, a->heap_idle - a->heap_released, "idle"));
+		TRY(add_part(b, &first,
+			     a->mspan_sys + a->mcache_sys + a->buckhash_sys + account_gc_sys(a) +
+				     a->other_sys + a->stack_sys_own,
+			     "of the runtime"));
+	}
+	return buf_addstr(b, "\n");
+}
+
 struct err *memory_add_memstats(struct buf *b, const struct account *a)
 {
 	if (!a->heap)

@@ -15,7 +15,7 @@
 enum { TOP_ROOTS = 10 };
 
 /* Lines are collected in a buffer, and strings of the target are cleaned on their way in. */
-static struct err *add_process(struct buf *b, const struct report *r)
+static struct err *add_process(struct buf *b, const struct report *r, bool build_id)
 {
 	const char *exe = r->exe && *r->exe ? r->exe : r->target;
 	char n[TEXT_COUNT_SIZE];
@@ -33,6 +33,8 @@ static struct err *add_process(struct buf *b, const struct report *r)
 	TRY(buf_addf(b, ", %s thread%s", text_count(r->threads, n), r->threads == 1 ? "" : "s"));
 	TRY(buf_addf(b, ", %s goroutine%s", text_count(r->goroutines, n),
 		     r->goroutines == 1 ? "" : "s"));
+	if (!build_id)
+		return buf_addstr(b, "\n");
 	TRY(buf_addstr(b, "\nbuild id     "));
 	TRY(text_add_clean(b, r->build_id && *r->build_id ? r->build_id : "unknown", false));
 	return buf_addstr(b, "\n");
@@ -96,7 +98,7 @@ static struct err *add_core(struct buf *b, const struct report *r)
 	char bytes[TEXT_BYTES_SIZE], when[64] = "";
 	struct tm tm;
 
-	TRY(buf_addstr(b, "\ncore         "));
+	TRY(buf_addstr(b, "core         "));
 	if (gmtime_r(&s, &tm))
 		strftime(when, sizeof(when), ", of %Y-%m-%d %H:%M:%S UTC", &tm);
 	TRY(text_add_clean(b, r->target, false));
@@ -109,7 +111,7 @@ static struct err *add_stop(struct buf *b, const struct report *r)
 
 	if (!r->stops)
 		return add_core(b, r);
-	TRY(buf_addstr(b, "\nstopped      "));
+	TRY(buf_addstr(b, "stopped      "));
 	if (r->held_before)
 		TRY(buf_addstr(b, "since gdbserver attached"));
 	if (r->held_before && r->held_before_ns)
@@ -183,29 +185,60 @@ static struct err *write_all(FILE *f, const struct buf *b)
 	return fwrite(b->data, 1, b->len, f) == b->len ? NULL : err_os(errno, "write");
 }
 
+/* All that is known: -v, *.txt, and where there is no graph of objects. */
+static struct err *add_details(struct buf *b, const struct profile *p, const struct report *r,
+			       bool all)
+{
+	_cleanup_vec_ struct profile_roots roots = VEC_INIT;
+
+	TRY(profile_roots_make(p, &roots));
+	TRY(add_roots(b, p, r, &roots));
+	TRY(memory_add(b, r));
+	TRY(finalizers_add(b, r));
+	return goroutines_add(b, &r->goroutines_of, all);
+}
+
+/* One screen. */
+static struct err *add_screen(struct buf *b, const struct report *r, bool all)
+{
+	TRY(memory_add_short(b, r));
+	return goroutines_add(b, &r->goroutines_of, all);
+}
+
+static struct err *add_summary(struct buf *b, const struct profile *p, const struct report *r,
+			       bool verbose, bool all)
+{
+	bool details = verbose || !r->graph.made;
+
+	TRY(add_process(b, r, details));
+	TRY(details ? add_coverage(b, r) : text_add_coverage_short(b, r));
+	TRY(verdict_add(b, r));
+	if (r->graph.made)
+		TRY(owners_add(b, r));
+	TRY(details ? add_details(b, p, r, all) : add_screen(b, r, all));
+	if (details)
+		TRY(buf_addstr(b, "\n"));
+	TRY(add_stop(b, r));
+	TRY(add_lines(b, "note", (const char *const *)r->notes.v, r->notes.n));
+	if (!verbose)
+		return NULL;
+	TRY(add_lines(b, "detail", (const char *const *)r->details.v, r->details.n));
+	TRY(add_totals(b, r));
+	return memory_add_memstats(b, &r->account);
+}
+
 struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
 			   const char *profile_path, bool verbose)
 {
-	_cleanup_buf_ struct buf b = BUF_INIT;
-	_cleanup_vec_ struct profile_roots roots = VEC_INIT;
+	_cleanup_buf_ struct buf b = BUF_INIT, screen = BUF_INIT;
 
-	TRY(add_process(&b, r));
-	TRY(add_coverage(&b, r));
-	TRY(profile_roots_make(p, &roots));
-	TRY(add_roots(&b, p, r, &roots));
-	TRY(memory_add(&b, r));
-	TRY(finalizers_add(&b, r));
-	TRY(goroutines_add(&b, &r->goroutines_of, f != stdout && f != stderr));
-	TRY(add_stop(&b, r));
-	TRY(add_lines(&b, "note", (const char *const *)r->notes.v, r->notes.n));
-	if (verbose) {
-		TRY(add_lines(&b, "detail", (const char *const *)r->details.v, r->details.n));
-		TRY(add_totals(&b, r));
-		TRY(memory_add_memstats(&b, &r->account));
-	}
+	TRY(add_summary(&b, p, r, verbose, f != stdout && f != stderr));
 	if (profile_path)
 		TRY(add_next(&b, profile_path));
-	return write_all(f, &b);
+	if (verbose || !r->graph.made)
+		return write_all(f, &b);
+	TRY(text_add_wrapped(&screen, (const char *)b.data));
+	return write_all(f, &screen);
 }
 
 struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n)

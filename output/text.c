@@ -135,3 +135,80 @@ struct err *text_add_coverage(struct buf *b, const struct report *r)
 			     text_bytes(r->smaller.bytes, human), r->smaller.nodes));
 	return NULL;
 }
+
+/* What is not known, or not seen. */
+static struct err *add_gaps(struct buf *b, const struct report *r)
+{
+	uint64_t unnamed = r->unnamed_bytes + r->opaque_bytes;
+	char human[TEXT_BYTES_SIZE];
+
+	TRY(buf_addf(b, "\n             unnamed %.2f %%; reads failed %" PRIu64,
+		     r->live_bytes ? 100.0 * (double)unnamed / (double)r->live_bytes : 0.0,
+		     r->failed_reads));
+	if (r->failed_reads)
+		TRY(buf_addf(b, " (%" PRIu64 " bytes)", r->failed_bytes));
+	if (r->smaller.nodes)
+		TRY(buf_addf(b, "; %s of small parts as [smaller]",
+			     text_bytes(r->smaller.bytes, human)));
+	if (r->goroutines_partial)
+		TRY(buf_addf(b, "; %" PRIu32 " of %" PRIu32 " goroutines not walked to their end",
+			     r->goroutines_partial, r->goroutines));
+	return NULL;
+}
+
+struct err *text_add_coverage_short(struct buf *b, const struct report *r)
+{
+	char live[TEXT_BYTES_SIZE], dead[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE];
+	bool whole = r->live_bytes + r->unreachable_bytes == r->allocated_bytes;
+
+	TRY(buf_addf(b, "coverage     %s live in %s objects + %s unreachable %s allocated",
+		     text_bytes(r->live_bytes, live), text_count(r->live_objects, n),
+		     text_bytes(r->unreachable_bytes, dead), whole ? "=" : "is NOT"));
+	TRY(add_gaps(b, r));
+	return buf_addstr(b, "\n");
+}
+
+enum { LABEL = 13, WRAP = 80 };
+
+/* How many bytes of the line go on this one: all, or up to the last blank that fits. */
+static size_t line_fits(const char *s, size_t n, size_t columns)
+{
+	size_t at = 0, blank = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (((unsigned char)s[i] & 0xc0) != 0x80 && ++at > columns && blank)
+			return blank;
+		if (s[i] == ' ')
+			blank = i;
+	}
+	return n;
+}
+
+static struct err *add_line_wrapped(struct buf *b, const char *s, size_t n)
+{
+	size_t indent = strspn(s, " "), fits;
+	bool command = !strncmp(s, "next ", 5);
+
+	if (!indent && n > LABEL && s[LABEL - 1] == ' ')
+		indent = LABEL;
+	fits = command ? n : line_fits(s + indent, n > indent ? n - indent : 0, WRAP - indent);
+	TRY(buf_add(b, s, fits == n ? n : indent + fits));
+	for (size_t at = indent + fits; fits != n && at < n; at += fits) {
+		at += s[at] == ' ';
+		fits = line_fits(s + at, n - at, WRAP - indent);
+		TRY(buf_addf(b, "\n%*s", (int)indent, ""));
+		TRY(buf_add(b, s + at, fits));
+	}
+	return buf_addstr(b, "\n");
+}
+
+struct err *text_add_wrapped(struct buf *b, const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		TRY(add_line_wrapped(b, text, n));
+		text += n + (text[n] == '\n');
+	}
+	return NULL;
+}

@@ -19,6 +19,8 @@ enum {
 	STEP_FRAMES = 8,
 };
 
+#define SHARED 0x80000000u /* no root alone keeps the object */
+
 struct step {
 	uint32_t from, of, to; /* nodes: the dominator's, naming's, and what is below it */
 };
@@ -29,7 +31,7 @@ struct domtree {
 	struct profile *out;
 	unsigned max_depth;
 	bool apart;
-	uint32_t *at;       /* by position: the node */
+	uint32_t *at;       /* by position: the node, and SHARED */
 	uint32_t *copied;   /* by naming's node: where its path is, of objects without an owner */
 	VEC(uint32_t) of;   /* by node: naming's, of the first object that came to it */
 	struct map64 steps; /* node and naming's node -> node below */
@@ -231,13 +233,18 @@ static bool is_instance(const struct domtree *t, uint32_t vertex, uint32_t domin
 		!g->roots.v[dominator - graph_first_root(g)].goroutine);
 }
 
+static const struct graph_class *class_of(const struct domtree *t, uint32_t root)
+{
+	return &t->g->classes.v[t->g->roots.v[root - graph_first_root(t->g)].class];
+}
+
 static struct err *add_all(struct domtree *t)
 {
 	const struct dominators *d = &t->g->dom;
 	uint32_t first_root = graph_first_root(t->g);
 
 	for (uint32_t i = 1; i < d->n; i++) {
-		uint32_t vertex = d->vertex[i], above = t->at[d->parent[i]];
+		uint32_t vertex = d->vertex[i], above = t->at[d->parent[i]] & ~SHARED;
 		uint32_t dominator = d->vertex[d->parent[i]];
 
 		if (!(i % CHECK_EVERY))
@@ -250,6 +257,10 @@ static struct err *add_all(struct domtree *t)
 			TRY(vec_push(&t->out->more, ((struct profile_more){ 0 })));
 		if (is_instance(t, vertex, dominator))
 			t->out->more.v[t->at[i]].instances++;
+		if (vertex >= first_root && t->g->roots.v[vertex - first_root].goroutine)
+			t->out->more.v[t->at[i]].stacks = class_of(t, vertex)->stacks;
+		if (vertex < first_root && (!dominator || t->at[d->parent[i]] & SHARED))
+			t->at[i] |= SHARED;
 	}
 	return NULL;
 }
@@ -257,10 +268,13 @@ static struct err *add_all(struct domtree *t)
 static struct err *add_size(void *arg, uint32_t number, const struct span *sp, uint32_t index)
 {
 	struct domtree *t = arg;
-	struct profile_node *v = &t->out->nodes.v[t->at[t->g->dom.position[1 + number]]];
+	uint32_t at = t->at[t->g->dom.position[1 + number]];
+	struct profile_node *v = &t->out->nodes.v[at & ~SHARED];
 
 	v->bytes += sp->elemsize;
 	v->objects++;
+	if (at & SHARED)
+		t->out->more.v[at & ~SHARED].shared += sp->elemsize;
 	return NULL;
 }
 
@@ -268,8 +282,10 @@ static void sum_retained(struct profile *p)
 {
 	for (size_t i = 1; i < p->nodes.n; i++)
 		p->more.v[i].retained = p->nodes.v[i].bytes;
-	for (size_t i = p->nodes.n; --i > 0;)
+	for (size_t i = p->nodes.n; --i > 0;) {
 		p->more.v[p->nodes.v[i].parent].retained += p->more.v[i].retained;
+		p->more.v[p->nodes.v[i].parent].shared += p->more.v[i].shared;
+	}
 }
 
 static struct err *make(struct domtree *t)

@@ -11,10 +11,8 @@
 
 /* ------------------------------------------------------------------ edges between objects */
 
-static struct err *graph_observe(void *arg, const struct walk_ptr *v, size_t n)
+static struct err *add_pointers(struct graph *g, const struct walk_ptr *v, size_t n)
 {
-	struct graph *g = arg;
-
 	for (size_t i = 0; i < n; i++) {
 		const struct walk_ptr *p = &v[i];
 		uint32_t id;
@@ -39,6 +37,24 @@ static struct err *graph_observe(void *arg, const struct walk_ptr *v, size_t n)
 	return NULL;
 }
 
+/* Naming goes on without a graph that is too large. */
+static struct err *graph_observe(void *arg, const struct walk_ptr *v, size_t n)
+{
+	struct graph *g = arg;
+	struct err *err;
+
+	if (g->limit)
+		return NULL;
+	err = add_pointers(g, v, n);
+	if (err_is(err, ERR_LIMIT)) {
+		g->limit = true;
+		digraph_deinit(&g->rows);
+		err_destroy(err);
+		return NULL;
+	}
+	return err;
+}
+
 /* What a p keeps its timers in leads to nothing: the timers are roots. */
 static struct err *find_timer_arrays(struct graph *g)
 {
@@ -60,7 +76,9 @@ struct err *graph_init(struct graph *g, struct captured *h, const struct mark *m
 {
 	*g = (struct graph){ .h = h, .m = m, .holder = WALK_ROOT };
 	TRY(rank_init(&g->ids, m->seen, h->spans.nids));
-	TRY(digraph_init(&g->rows, 1 + g->ids.n));
+	g->limit = g->ids.n >= DIGRAPH_MAX;
+	if (!g->limit)
+		TRY(digraph_init(&g->rows, 1 + g->ids.n));
 	g->nodes = calloc(g->ids.n + 1, sizeof(*g->nodes));
 	if (!g->nodes)
 		return err_nomem();

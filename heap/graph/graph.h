@@ -36,6 +36,7 @@ struct graph_class {
 	/* of the first root's word, where that is a pointer, a slice, ... by itself; else NULL */
 	const struct go_type *type;
 	struct amount alone;
+	uint64_t stacks; /* of goroutines: bytes of theirs */
 };
 
 struct graph {
@@ -54,6 +55,7 @@ struct graph {
 	struct map64 timer_arrays; /* scan ids of what ps keep their timers in */
 	uint32_t holder, holder_vertex;
 	bool holder_timers;
+	bool limit; /* there is no graph: it would have more vertices or edges than 32 bits tell apart */
 	struct name_watch watch;
 };
 

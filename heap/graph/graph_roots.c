@@ -135,6 +135,9 @@ static struct err *add_goroutine(struct rooting *x, const struct mark_root *r)
 	TRY(class_of(x, r, &class));
 	TRY(vertex_of(x, class, (uint32_t)*index, true, 0, &vertex));
 	x->of_g[*index] = vertex;
+	if (!goroutine_is_dead(&x->g->h->stacks.gs.v[*index]))
+		x->g->classes.v[class].stacks +=
+			x->g->h->stacks.gs.v[*index].hi - x->g->h->stacks.gs.v[*index].lo;
 	return root_leads(x, vertex, r->r.value, true);
 }
 

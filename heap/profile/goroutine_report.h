@@ -65,10 +65,6 @@ struct goroutine_report {
 	struct arena arena;
 };
 
-/* The innermost function that is not the runtime's or the standard library's own waiting; NULL: the
- * group has no frames. */
-const char *goroutine_group_function(const struct goroutine_group *g);
-
 void goroutine_report_deinit(struct goroutine_report *r);
 
 #endif

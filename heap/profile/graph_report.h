@@ -31,8 +31,7 @@ enum suspect_kind {
 	SUSPECT_GARBAGE,
 	SUSPECT_HOLES,      /* free slots in spans that are in use */
 	SUSPECT_FINALIZERS, /* finalizers or cleanups that are due, and do not run */
-	SUSPECT_STACKS,
-	SUSPECT_OUTSIDE, /* memory that is not Go's */
+	SUSPECT_OUTSIDE,    /* memory that is not Go's */
 };
 
 struct suspect {

@@ -34,8 +34,11 @@ VEC_NAMED(profile_nodes, struct profile_node);
 
 /* What the graph of objects knows of a node besides. */
 struct profile_more {
-	uint64_t retained;  /* bytes that would be free without its objects and those below it */
-	uint64_t instances; /* of a dominator tree: its objects, but those inside containers */
+	uint64_t retained; /* bytes that would be free without its objects and those below it */
+	/* of a dominator tree: its objects, but those inside containers; of the retained bytes,
+	 * what is kept by several roots */
+	uint64_t instances, shared;
+	uint64_t stacks; /* of goroutines, beside the heap */
 };
 
 VEC_NAMED(profile_mores, struct profile_more);

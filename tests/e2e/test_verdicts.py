@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -112,6 +113,50 @@ def test_types():
     check(types["main.hub"]["retained_bytes"] == by_name(a["roots"])["main.iface"]["retained_bytes"], types["main.hub"])
     check(types["map[int]*main.pair"]["retained_bytes"] > 36000, types["map[int]*main.pair"])
     check(types["[]uint8"]["bytes"] >= (1 << 20) + 1000 * 256, types["[]uint8"])
+
+
+# What the first suspect of each mode of `leaks` has to be.
+LEAKS = {
+    "cache": dict(kind="variable", what="main.sessions", path=["main.sessions", "byID. (map[string]*main.session)"],
+                  at=("*main.session", 20000)),
+    "goroutines": dict(kind="goroutines", what="main.fetch", path=["[goroutines]", "main.fetch"], at=("goroutine", 1990)),
+    "finalizer": dict(kind="finalizers", what="runtime.SetFinalizer.queued", at=("", 2900)),
+    "garbage": dict(kind="garbage"),
+    "holes": dict(kind="holes"),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("stripped", [False, True], ids=["symbols", "stripped"])
+@pytest.mark.parametrize("mode", LEAKS)
+def test_first_suspect_is_the_leak(mode, stripped):
+    flags = dict(flags=["-ldflags=-s -w"], tag="-stripped") if stripped else {}
+    p = Prog([build("leaks", **flags), mode])
+    time.sleep(1)
+    a = analyse(p, outputs=["json"])
+    first, want = a["json"]["suspects"][0], LEAKS[mode]
+    check(len(a["json"]["suspects"]) <= 5)
+    check(first["kind"] == want["kind"], first)
+    if "at" in want:
+        kind, least = want["at"]
+        check(least <= first["at"]["count"] <= 20000, first)
+        if not stripped:
+            check(first["what"] == want["what"] and first["at"]["type"].startswith(kind), first)
+            check(first["path"] == want.get("path", first["path"]), first)
+    if mode in ("cache", "goroutines", "finalizer"):
+        check(first["share"] > 0.95 and first["alone_bytes"] > 0.95 * first["retained_bytes"], first)
+    if mode == "goroutines":
+        check(first["what"] == "main.fetch" and first["stack_bytes"] >= 2000 * first["at"]["count"], first)
+    if mode == "cache" and stripped:
+        check("(main." in first["what"] and first["at"]["type"] == "*main.session", first)
+    text = grf(a["core"], a["exe"]).out
+    lines = text.splitlines()
+    check(len(lines) <= 40 and max(map(len, lines)) <= 80, text)
+    top = lines[lines.index("suspects") + 1:][:3]
+    words = {"cache": "20,000 × *main.session", "goroutines": "goroutines in main.fetch keep",
+             "finalizer": "goroutine", "garbage": "are garbage", "holes": "are holes"}
+    check(words[mode] in " ".join(top), text)
 
 
 @pytest.mark.timeout(120)

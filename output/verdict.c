@@ -1,0 +1,161 @@
+/*
+ * The verdict: the first lines of the summary, for someone who will read no more.  What is wrong,
+ * as far as that can be told from one look: docs/VERDICTS.md has the rules.
+ */
+#include "output/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static unsigned percent(uint64_t part, uint64_t whole)
+{
+	return whole ? (unsigned)((double)part * 100 / (double)whole + 0.5) : 0;
+}
+
+/* "$mapval. (any = *main.T)" is "its values" among the steps of a sentence, "byID. (T)" is "byID".
+ * */
+static struct err *add_step(struct buf *b, const char *frame)
+{
+	_cleanup_buf_ struct buf name = BUF_INIT;
+	const char *type = strstr(frame, ". (");
+
+	if (!strncmp(frame, "$mapval.", 8))
+		return buf_addstr(b, "values");
+	if (!strncmp(frame, "$mapkey.", 8))
+		return buf_addstr(b, "keys");
+	if (!strncmp(frame, "$elem.", 6) || !strncmp(frame, "[].", 3))
+		return buf_addstr(b, "elements");
+	TRY(buf_add(&name, frame, type ? (size_t)(type - frame) : strlen(frame)));
+	return text_add_clean(b, (const char *)name.data, false);
+}
+
+static struct err *add_path(struct buf *b, const struct suspect *x)
+{
+	uint32_t first = x->npath > 1 && !strcmp(x->path[0], "[goroutines]") ? 1 : 0;
+
+	/* a local says which function it is of */
+	if (first && x->npath > 2 && !strstr(x->path[2], ". ("))
+		first = 2;
+	for (uint32_t i = first; i < x->npath; i++) {
+		TRY(buf_addstr(b, i > first ? " > " : ""));
+		TRY(add_step(b, x->path[i]));
+	}
+	return NULL;
+}
+
+/* "20,000 x *main.session, 420 bytes each" */
+static struct err *add_many(struct buf *b, const struct suspect *x)
+{
+	char n[TEXT_COUNT_SIZE], each[TEXT_BYTES_SIZE];
+
+	if (!x->at.count || (x->at.count == 1 && !*x->at.type))
+		return NULL;
+	TRY(buf_addstr(b, ": "));
+	if (x->at.count == 1)
+		TRY(buf_addstr(b, "one "));
+	else
+		TRY(buf_addf(b, "%s × ", text_count(x->at.count, n)));
+	TRY(text_add_clean(b, *x->at.type ? x->at.type : "objects", false));
+	return buf_addf(b, ", %s%s", text_bytes(x->at.bytes / x->at.count, each),
+			x->at.count == 1 ? "" : " each");
+}
+
+static struct err *add_root(struct buf *b, const struct suspect *x)
+{
+	char s[TEXT_BYTES_SIZE];
+
+	TRY(text_add_clean(b, x->what, false));
+	TRY(buf_addf(b, " keeps %s, %u %% of what is live", text_bytes(x->retained, s),
+		     percent(x->retained, x->whole)));
+	if (x->alone < x->retained - x->retained / 10)
+		TRY(x->alone ? buf_addf(b, ", %u %% of it alone", percent(x->alone, x->retained)) :
+			       buf_addstr(b, ", though not alone"));
+	TRY(buf_addstr(b, "\n       "));
+	TRY(add_path(b, x));
+	return add_many(b, x);
+}
+
+static struct err *add_goroutines(struct buf *b, const struct suspect *x)
+{
+	char n[TEXT_COUNT_SIZE], s[TEXT_BYTES_SIZE], each[TEXT_BYTES_SIZE];
+	uint64_t all = x->retained + x->stack_bytes;
+
+	TRY(buf_addf(b, "%s goroutines in ", text_count(x->at.count, n)));
+	TRY(text_add_clean(b, x->what, false));
+	TRY(buf_addf(b, " keep %s, %u %% of what is live", text_bytes(x->retained, s),
+		     percent(x->retained, x->whole)));
+	TRY(buf_addf(b, "\n       and %s of stacks: %s each", text_bytes(x->stack_bytes, s),
+		     text_bytes(x->at.count ? all / x->at.count : all, each)));
+	return NULL;
+}
+
+static struct err *add_finalizers(struct buf *b, const struct suspect *x, const struct report *r)
+{
+	const struct account *a = &r->account;
+	char s[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE], t[TEXT_TIME_SIZE];
+	uint64_t due = a->finalizers_queued + a->cleanups_queued;
+
+	TRY(buf_addf(b, "finalizers do not run: %s due, %s wait for them", text_count(due, n),
+		     text_bytes(x->retained, s)));
+	for (size_t i = 0; i < r->goroutines_of.workers.n; i++) {
+		const struct finalizer_worker *w = &r->goroutines_of.workers.v[i];
+
+		if (!w->busy)
+			continue;
+		TRY(buf_addf(b, "\n       goroutine %" PRIu64 " is in ", w->goid));
+		TRY(text_add_clean(b, w->function, false));
+		TRY(buf_addstr(b, ": "));
+		TRY(text_add_clean(b, w->state, false));
+		if (w->wait_ns)
+			TRY(buf_addf(b, ", for at least %s", text_time(w->wait_ns, t)));
+		break;
+	}
+	return NULL;
+}
+
+static struct err *add_suspect(struct buf *b, const struct suspect *x, const struct report *r)
+{
+	char s[TEXT_BYTES_SIZE];
+
+	switch (x->kind) {
+	case SUSPECT_VARIABLE:
+	case SUSPECT_LOCAL:
+		return add_root(b, x);
+	case SUSPECT_GOROUTINES:
+		return add_goroutines(b, x);
+	case SUSPECT_GARBAGE:
+		return buf_addf(
+			b,
+			"%s are garbage, %u %% of what is allocated: nothing keeps it\n"
+			"       the collector has not run: GOGC=off, or a large GOMEMLIMIT?",
+			text_bytes(x->retained, s), percent(x->retained, x->whole));
+	case SUSPECT_HOLES:
+		return buf_addf(
+			b,
+			"%s are holes, %u %% of the heap's spans\n"
+			"       a few live objects in each span keep it: they were many once",
+			text_bytes(x->retained, s), percent(x->retained, x->whole));
+	case SUSPECT_FINALIZERS:
+		return add_finalizers(b, x, r);
+	default:
+		return text_add_clean(b, x->what, false);
+	}
+}
+
+struct err *verdict_add(struct buf *b, const struct report *r)
+{
+	const struct suspects *v = &r->graph.suspects;
+
+	if (!r->graph.made)
+		return NULL;
+	if (!v->n)
+		return buf_addstr(b,
+				  "\nsuspects     none: nothing keeps a large part of the heap\n");
+	TRY(buf_addstr(b, "\nsuspects\n"));
+	for (size_t i = 0; i < v->n; i++) {
+		TRY(buf_addf(b, "  %zu    ", i + 1));
+		TRY(add_suspect(b, &v->v[i], r));
+		TRY(buf_addstr(b, "\n"));
+	}
+	return NULL;
+}
