@@ -28,6 +28,7 @@ struct options {
 	VEC(const char *) outputs, debug_files;
 	struct analyse_options analyse;
 	bool verbose, quiet;
+	bool goroutines; /* the summary has their groups */
 	bool save_only;
 	bool all; /* the profile has all of the process's memory, not only live objects */
 };
@@ -351,7 +352,7 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		o->acquire.full = true;
 		return NULL;
 	case OPT_GOROUTINES:
-		o->analyse.goroutines = true;
+		o->analyse.goroutines = o->goroutines = true;
 		return NULL;
 	case OPT_ALL:
 		o->all = true;
@@ -580,6 +581,7 @@ static struct err *run_analyse(struct run *r)
 	const struct options *o = r->o;
 	uint64_t start = clock_now_ns();
 
+	r->report.goroutines_of.hidden = !o->goroutines;
 	TRY(heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report));
 	r->report.analyse_ns = clock_now_ns() - start;
 	if (o->all)

@@ -34,8 +34,9 @@
 #define LIMIT_BLOCKS (1u << 24) /* finalizer and cleanup blocks */
 #define LIMIT_ITABS (1u << 24)  /* slots of runtime.itabTable */
 #define LIMIT_SPECIALS (1ull << 30)
-#define LIMIT_GCMASK_DEPTH 64 /* nesting of arrays and structs when a mask is built */
-#define LIMIT_TYPE_DEPTH 64   /* nesting when a type is named or walked */
+#define LIMIT_WASTE_REFS (1u << 24) /* slices and strings that use parts of buffers: 200 MB */
+#define LIMIT_GCMASK_DEPTH 64       /* nesting of arrays and structs when a mask is built */
+#define LIMIT_TYPE_DEPTH 64         /* nesting when a type is named or walked */
 #define LIMIT_TYPE_FIELDS 65536u
 #define LIMIT_NAME 65536u /* a type's or field's name, bytes */
 

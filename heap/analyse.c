@@ -15,6 +15,7 @@
 #include "heap/report/account_heap.h"
 #include "heap/report/goroutine_heap.h"
 #include "heap/report/suspects.h"
+#include "heap/report/waste_heap.h"
 #include "heap/runtime/find.h"
 
 DEFINE_CLEANUP(types_destroy, struct types *)
@@ -309,6 +310,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	_cleanup_free_ struct mark_root *roots = NULL;
 	_cleanup_(mark_deinit) struct mark mark = { 0 };
 	_cleanup_(graph_deinit) struct graph graph = { 0 };
+	_cleanup_(waste_deinit) struct waste waste = { 0 };
 	struct phases ph = { 0 };
 	size_t nroots;
 
@@ -325,10 +327,13 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	r->folded = o->fold;
 	if (o->graph) {
 		TRY(graph_init(&graph, c, &mark));
+		TRY(waste_init(&waste, &graph));
 		names.watch = &graph.watch;
 	}
 	TRY(name_objects(&mark, &names, profile, r));
 	phase_done(&ph, "naming");
+	if (o->graph)
+		TRY(waste_make(&waste, profile, r));
 	if (o->graph)
 		TRY(graph_answers(&graph, o, profile, r, &ph));
 	TRY(fill_report(h, &mark, r));

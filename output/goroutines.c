@@ -58,7 +58,7 @@ struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool
 	uint64_t left = 0;
 	char n[TEXT_COUNT_SIZE];
 
-	if (!r->grouped)
+	if (!r->grouped || r->hidden)
 		return NULL;
 	TRY(buf_addf(b, "\ngoroutines   %s groups, by the program's function that they are in\n",
 		     text_count(r->groups.n, n)));

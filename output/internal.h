@@ -46,6 +46,11 @@ ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_
 					  bool all);
 ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);
 
+/* Adds what live objects do not use, where it was measured: the largest, or with `all` all rows. */
+ERR_MUST_CHECK struct err *waste_add(struct buf *b, const struct report *r, bool all);
+/* Adds the steps of a path as words: "main.sessions > byID > values". */
+ERR_MUST_CHECK struct err *text_add_path(struct buf *b, const char *const *frames, uint32_t n);
+
 /* Add the suspects, and who keeps what as a small tree; where there is a graph of objects. */
 ERR_MUST_CHECK struct err *verdict_add(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *owners_add(struct buf *b, const struct report *r);

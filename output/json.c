@@ -257,6 +257,51 @@ static struct err *add_goroutines(struct json *j, const struct report *r)
 	return NULL;
 }
 
+static struct err *add_waste_rows(struct json *j, const char *key, const struct waste_rows *rows,
+				  bool maps)
+{
+	json_array(j, key);
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct waste_row *w = &rows->v[i];
+
+		json_line(j);
+		json_object(j, NULL);
+		json_array(j, "path");
+		for (uint32_t k = 0; k < w->npath; k++)
+			TRY(json_string(j, NULL, w->path[k]));
+		json_array_end(j);
+		json_uint(j, "count", w->count);
+		if (maps)
+			json_uint(j, "entries", w->entries);
+		json_uint(j, "bytes", w->bytes);
+		json_uint(j, "wasted_bytes", w->wasted);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	return NULL;
+}
+
+static struct err *add_waste(struct json *j, const struct report *r)
+{
+	const struct waste_report *w = &r->waste;
+
+	if (!w->made)
+		return NULL;
+	json_object(j, "waste");
+	TRY(add_waste_rows(j, "pinned", &w->pinned, false));
+	TRY(add_waste_rows(j, "slack", &w->slack, false));
+	TRY(add_waste_rows(j, "maps", &w->maps, true));
+	json_uint(j, "pinned_bytes", w->pinned_bytes);
+	json_uint(j, "slack_bytes", w->slack_bytes);
+	json_uint(j, "maps_bytes", w->maps_bytes);
+	json_uint(j, "large_bytes", w->large_bytes);
+	json_uint(j, "measured_bytes", w->measured_bytes);
+	json_uint(j, "size_classes_bytes", r->account.class_waste);
+	json_uint(j, "size_classes_measured_bytes", r->account.sized.bytes);
+	json_object_end(j);
+	return NULL;
+}
+
 /* A node's parent is its index in the array; -1: it is a root. */
 static struct err *add_tree(struct json *j, const struct profile *p)
 {
@@ -309,6 +354,8 @@ static struct err *add_all(struct json *j, const struct profile *p, const struct
 	TRY(add_types(j, r));
 	json_line(j);
 	TRY(add_goroutines(j, r));
+	json_line(j);
+	TRY(add_waste(j, r));
 	json_line(j);
 	TRY(add_notes(j, r));
 	json_line(j);

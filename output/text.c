@@ -212,3 +212,33 @@ struct err *text_add_wrapped(struct buf *b, const char *text)
 	}
 	return NULL;
 }
+
+/* "$mapval. (any = *main.T)" is "values" among the steps of a sentence, "byID. (T)" is "byID". */
+static struct err *add_step(struct buf *b, const char *frame)
+{
+	_cleanup_buf_ struct buf name = BUF_INIT;
+	const char *type = strstr(frame, ". (");
+
+	if (!strncmp(frame, "$mapval.", 8))
+		return buf_addstr(b, "values");
+	if (!strncmp(frame, "$mapkey.", 8))
+		return buf_addstr(b, "keys");
+	if (!strncmp(frame, "$elem.", 6) || !strncmp(frame, "[].", 3))
+		return buf_addstr(b, "elements");
+	TRY(buf_add(&name, frame, type ? (size_t)(type - frame) : strlen(frame)));
+	return text_add_clean(b, (const char *)name.data, false);
+}
+
+struct err *text_add_path(struct buf *b, const char *const *frames, uint32_t n)
+{
+	uint32_t first = n > 1 && !strcmp(frames[0], "[goroutines]") ? 1 : 0;
+
+	/* a local says which function it is of */
+	if (first && n > 2 && !strstr(frames[2], ". ("))
+		first = 2;
+	for (uint32_t i = first; i < n; i++) {
+		TRY(buf_addstr(b, i > first ? " > " : ""));
+		TRY(add_step(b, frames[i]));
+	}
+	return NULL;
+}

@@ -12,37 +12,6 @@ static unsigned percent(uint64_t part, uint64_t whole)
 	return whole ? (unsigned)((double)part * 100 / (double)whole + 0.5) : 0;
 }
 
-/* "$mapval. (any = *main.T)" is "its values" among the steps of a sentence, "byID. (T)" is "byID".
- * */
-static struct err *add_step(struct buf *b, const char *frame)
-{
-	_cleanup_buf_ struct buf name = BUF_INIT;
-	const char *type = strstr(frame, ". (");
-
-	if (!strncmp(frame, "$mapval.", 8))
-		return buf_addstr(b, "values");
-	if (!strncmp(frame, "$mapkey.", 8))
-		return buf_addstr(b, "keys");
-	if (!strncmp(frame, "$elem.", 6) || !strncmp(frame, "[].", 3))
-		return buf_addstr(b, "elements");
-	TRY(buf_add(&name, frame, type ? (size_t)(type - frame) : strlen(frame)));
-	return text_add_clean(b, (const char *)name.data, false);
-}
-
-static struct err *add_path(struct buf *b, const struct suspect *x)
-{
-	uint32_t first = x->npath > 1 && !strcmp(x->path[0], "[goroutines]") ? 1 : 0;
-
-	/* a local says which function it is of */
-	if (first && x->npath > 2 && !strstr(x->path[2], ". ("))
-		first = 2;
-	for (uint32_t i = first; i < x->npath; i++) {
-		TRY(buf_addstr(b, i > first ? " > " : ""));
-		TRY(add_step(b, x->path[i]));
-	}
-	return NULL;
-}
-
 /* "20,000 x *main.session, 420 bytes each" */
 static struct err *add_many(struct buf *b, const struct suspect *x)
 {
@@ -71,7 +40,7 @@ static struct err *add_root(struct buf *b, const struct suspect *x)
 		TRY(x->alone ? buf_addf(b, ", %u %% of it alone", percent(x->alone, x->retained)) :
 			       buf_addstr(b, ", though not alone"));
 	TRY(buf_addstr(b, "\n       "));
-	TRY(add_path(b, x));
+	TRY(text_add_path(b, x->path, x->npath));
 	return add_many(b, x);
 }
 

@@ -55,7 +55,8 @@ struct graph {
 	struct map64 timer_arrays; /* scan ids of what ps keep their timers in */
 	uint32_t holder, holder_vertex;
 	bool holder_timers;
-	bool limit; /* there is no graph: it would have more vertices or edges than 32 bits tell apart */
+	/* there is no graph: it would have more vertices or edges than 32 bits tell apart */
+	bool limit;
 	struct name_watch watch;
 };
 

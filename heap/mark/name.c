@@ -346,7 +346,21 @@ static struct err *name_new(struct naming *n, const struct walk_ptr *p)
 	if (n->watch)
 		n->watch->nodes[rank_of(n->watch->ids, p->sp->first_id + p->index)] =
 			node | (is_hidden(p, e) ? NAME_HIDDEN : 0);
+	if (n->watch && n->watch->refer)
+		TRY(n->watch->refer(n->watch->referrer, p, e, node));
 	return walk_enter(&n->walk, p, node);
+}
+
+/* Another pointer to what has its name. */
+static struct err *refer_again(struct naming *n, const struct walk_ptr *p)
+{
+	const struct edge *e;
+	int64_t index;
+
+	if (p->sp->elemsize < n->watch->refer_least)
+		return NULL;
+	TRY(edge_of_word(n, p, &e, &index));
+	return n->watch->refer(n->watch->referrer, p, e, 0);
 }
 
 static struct err *name_visit(struct naming *n, const struct walk_ptr *p)
@@ -356,6 +370,8 @@ static struct err *name_visit(struct naming *n, const struct walk_ptr *p)
 		return walk_later(&n->walk, p, NULL);
 	case WALK_NEW:
 		return name_new(n, p);
+	case WALK_SEEN:
+		return n->watch && n->watch->refer ? refer_again(n, p) : NULL;
 	default:
 		return NULL;
 	}

@@ -16,6 +16,13 @@ struct name_watch {
 	void *observer;
 	const struct rank *ids; /* of live objects, by object id */
 	uint32_t *nodes;        /* by rank: the profile's node, and NAME_HIDDEN */
+	/* NULL, or: each pointer to a live object with the edge that it is (NULL: not known), and
+	 * the object's node if it is the first that leads there, else 0 */
+	struct err *(*refer)(void *arg, const struct walk_ptr *p, const struct edge *e,
+			     uint32_t node);
+	void *referrer;
+	uint64_t
+		refer_least; /* bytes of an object: of smaller ones only the first pointer is told */
 	/* of the profile's nodes, when all have their names */
 	struct fold_nodes *fold;
 };

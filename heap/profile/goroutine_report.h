@@ -58,7 +58,8 @@ struct finalizer_worker {
 };
 
 struct goroutine_report {
-	bool grouped;                   /* groups were asked for */
+	bool grouped;                   /* groups were made */
+	bool hidden;                    /* they were not asked for: a summary has none */
 	uint64_t leaked;                /* goroutines, where grouped */
 	struct goroutine_groups groups; /* most objects alone first, then most goroutines */
 	VEC(struct finalizer_worker) workers;

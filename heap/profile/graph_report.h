@@ -36,8 +36,8 @@ enum suspect_kind {
 
 struct suspect {
 	enum suspect_kind kind;
-	const char *what;  /* the root's name, or a word for what is no root */
-	const char **path; /* frames, root first, down to what holds the many */
+	const char *what;        /* the root's name, or a word for what is no root */
+	const char *const *path; /* frames, root first, down to what holds the many */
 	uint32_t npath;
 	uint64_t retained; /* bytes, of live ones where it is a root */
 	uint64_t alone;    /* of them the root alone keeps */

@@ -122,6 +122,7 @@ void report_deinit(struct report *r)
 {
 	goroutine_report_deinit(&r->goroutines_of);
 	graph_report_deinit(&r->graph);
+	waste_report_deinit(&r->waste);
 	profile_deinit(&r->owners);
 	lines_deinit(&r->notes);
 	lines_deinit(&r->details);

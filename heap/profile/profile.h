@@ -17,6 +17,7 @@
 #include "heap/profile/account.h"
 #include "heap/profile/goroutine_report.h"
 #include "heap/profile/graph_report.h"
+#include "heap/profile/waste.h"
 
 struct profile_node {
 	uint32_t parent;
@@ -104,6 +105,7 @@ struct report {
 	struct account account;
 	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
 	struct graph_report graph;
+	struct waste_report waste;
 	/* the tree of dominators, at their owners' paths (heap/graph/domtree.h); no nodes: none */
 	struct profile owners;
 

@@ -165,13 +165,15 @@ static struct err *path_to(struct suspecting *s, uint32_t node, struct suspect *
 {
 	uint32_t n = s->p->nodes.v[node].depth;
 
-	ret->path = arena_alloc(&s->r->graph.arena, (n + 1) * sizeof(*ret->path));
-	if (!ret->path)
+	const char **path = arena_alloc(&s->r->graph.arena, (n + 1) * sizeof(*path));
+
+	if (!path)
 		return err_nomem();
+	ret->path = path;
 	ret->npath = n;
 	for (; node; node = s->p->nodes.v[node].parent) {
-		ret->path[--n] = keep(s, frame_of(s, node));
-		if (!ret->path[n])
+		path[--n] = keep(s, frame_of(s, node));
+		if (!path[n])
 			return err_nomem();
 	}
 	return NULL;

@@ -182,3 +182,32 @@ def test_json_keeps_its_schema(mode):
         spoil(b)
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(b, schema)
+
+
+def by_path(rows):
+    return {";".join(f.split(". (")[0] for f in r["path"]): r for r in rows}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.20.14 1.26.8"))
+def test_waste(version):
+    """Each kind where it is, and nothing of what is used."""
+    p = Prog([build("waste", version)])
+    a = analyse(p, outputs=["json"])
+    w = a["json"]["waste"]
+    pinned, slack, maps = by_path(w["pinned"]), by_path(w["slack"]), by_path(w["maps"])
+    m = 100 * (256 << 10)
+    want = {"main.heads;[];head": (100, m - 100 * 16), "main.records;byID;$mapval;head": (100, m - 100 * 64),
+            "main.pointers;[]": (100, m - 100 * 80), "main.names;[];name": (200, 200 * ((128 << 10) - 60))}
+    check({k: (r["count"], r["wasted_bytes"]) for k, r in pinned.items()} == want, pinned)
+    check([r["wasted_bytes"] for r in w["pinned"]] == sorted((b for _, b in want.values()), reverse=True), "most first")
+    check(w["pinned_bytes"] == sum(b for _, b in want.values()), w["pinned_bytes"])
+    check(slack["main.grown;[]"]["wasted_bytes"] == 100 * (156 << 10), slack)
+    check(slack["main.buffers;[];buf"]["wasted_bytes"] == m, slack)
+    check(set(slack) <= {"main.grown;[]", "main.buffers;[];buf", "main.lines"}, slack)
+    check([k for k, r in maps.items() if r["wasted_bytes"] > 1e5] == ["main.sparse"] and maps["main.sparse"]["entries"] == 100, maps)
+    check(maps["main.sparse"]["wasted_bytes"] > 0.99 * maps["main.sparse"]["bytes"] > 20e6, maps)
+    check(w["measured_bytes"] > 0.8 * w["large_bytes"], w["measured_bytes"])
+    text = grf(a["core"], a["exe"]).out
+    check("100.0 MiB pinned" in text and "main.heads > elements > head: 100 buffers" in text, text)
