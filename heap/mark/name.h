@@ -21,8 +21,7 @@ struct name_watch {
 	struct err *(*refer)(void *arg, const struct walk_ptr *p, const struct edge *e,
 			     uint32_t node);
 	void *referrer;
-	uint64_t
-		refer_least; /* bytes of an object: of smaller ones only the first pointer is told */
+	uint64_t refer_least; /* bytes; of smaller objects the first pointer alone is told */
 	/* of the profile's nodes, when all have their names */
 	struct fold_nodes *fold;
 };
