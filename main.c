@@ -51,6 +51,7 @@ enum {
 	OPT_STACK_ROOTS,
 	OPT_FOLD,
 	OPT_TREE,
+	OPT_WHY,
 	OPT_NODES,
 	OPT_DEPTH,
 	OPT_NTH,
@@ -98,6 +99,9 @@ static const struct option_row {
 	{ 'q', "quiet", NULL, "no summary, no progress" },
 
 	{ 0, "Answers", NULL, NULL },
+	{ OPT_WHY, "why", "PATTERN",
+	  "say which roots keep what PATTERN says, by which ways: a type, a root, an address, or a "
+	  "regular expression" },
 	{ OPT_GOROUTINES, "goroutines", NULL,
 	  "group goroutines by their stacks, and say what each group alone keeps alive" },
 	{ OPT_ALL, "all", NULL,
@@ -367,6 +371,11 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		if (strcmp(optarg, "recursion") && strcmp(optarg, "none"))
 			return err_create(ERR_USAGE, "--fold=%s: recursion or none", optarg);
 		return NULL;
+	case OPT_WHY:
+		if (!*optarg)
+			return err_create(ERR_USAGE, "--why needs a type, a root or an address");
+		o->analyse.why = optarg;
+		return NULL;
 	case OPT_TREE:
 		o->analyse.dominators = !strcmp(optarg, "dominators");
 		if (strcmp(optarg, "dominators") && strcmp(optarg, "paths"))
@@ -485,7 +494,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		TRY(parse_option(code, argv, o));
 	TRY(parse_arguments(argv + optind, argc - optind, &o->acquire));
 	TRY(check_process(&o->acquire));
-	o->analyse.graph = !o->quiet || o->analyse.dominators;
+	o->analyse.graph = !o->quiet || o->analyse.dominators || o->analyse.why;
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
 	if (!o->outputs.n)

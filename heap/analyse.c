@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "heap/graph/domtree.h"
+#include "heap/graph/why.h"
 #include "heap/heap_int.h"
 #include "heap/mark/mark.h"
 #include "heap/mark/name.h"
@@ -269,6 +270,12 @@ static struct err *graph_answers(struct graph *g, const struct analyse_options *
 				   "retained sizes, no suspects");
 	TRY(graph_roots(g, p, o->stack_paths));
 	phase_done(ph, "roots of the graph");
+	if (o->why) {
+		struct name_options names = { o->max_depth, o->stack_paths, NULL, NULL };
+
+		TRY(why_make(g, o->why, p, &names, &r->why));
+		phase_done(ph, "ways");
+	}
 	TRY(graph_dominate(g));
 	phase_done(ph, "dominators");
 	TRY(retained_roots(g, &r->graph));
@@ -302,7 +309,7 @@ static struct err *swap_dominators(const struct graph *g, const struct analyse_o
 static struct err *analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
 			   struct report *r)
 {
-	struct name_options names = { o->max_depth, o->stack_paths, NULL };
+	struct name_options names = { o->max_depth, o->stack_paths, NULL, NULL };
 	struct captured *c = &h->captured;
 	_cleanup_(cleanup_types_destroy) struct types *types = NULL;
 	_cleanup_(places_deinit) struct places places = { 0 };

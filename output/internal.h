@@ -51,6 +51,9 @@ ERR_MUST_CHECK struct err *waste_add(struct buf *b, const struct report *r, bool
 /* Adds the steps of a path as words: "main.sessions > byID > values". */
 ERR_MUST_CHECK struct err *text_add_path(struct buf *b, const char *const *frames, uint32_t n);
 
+/* Adds the ways of --why; with `all` all that are known, and examples. */
+ERR_MUST_CHECK struct err *why_add(struct buf *b, const struct report *r, bool all);
+
 /* Add the suspects, and who keeps what as a small tree; where there is a graph of objects. */
 ERR_MUST_CHECK struct err *verdict_add(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *owners_add(struct buf *b, const struct report *r);

@@ -5,6 +5,7 @@
  */
 #include "output/internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/intr.h"
@@ -302,6 +303,45 @@ static struct err *add_waste(struct json *j, const struct report *r)
 	return NULL;
 }
 
+static struct err *add_why(struct json *j, const struct report *r)
+{
+	const struct why_report *w = &r->why;
+
+	if (!w->pattern)
+		return NULL;
+	json_object(j, "why");
+	TRY(json_string(j, "pattern", w->pattern));
+	if (w->nothing)
+		TRY(json_string(j, "nothing", w->nothing));
+	json_uint(j, "objects", w->asked.objects);
+	json_uint(j, "bytes", w->asked.bytes);
+	json_uint(j, "types", w->types);
+	json_uint(j, "roots", w->roots + w->roots_left);
+	json_uint(j, "roots_left", w->roots_left);
+	json_uint(j, "ways_left", w->ways_left);
+	json_array(j, "ways");
+	for (size_t i = 0; i < w->ways.n; i++) {
+		const struct why_way *v = &w->ways.v[i];
+		char addr[24];
+
+		json_line(j);
+		json_object(j, NULL);
+		json_array(j, "path");
+		for (uint32_t k = 0; k < v->npath; k++)
+			TRY(json_string(j, NULL, v->path[k]));
+		json_array_end(j);
+		json_uint(j, "root", v->root);
+		json_uint(j, "objects", v->behind.objects);
+		json_uint(j, "bytes", v->behind.bytes);
+		snprintf(addr, sizeof(addr), "0x%" PRIx64, v->example);
+		TRY(json_string(j, "example", addr));
+		json_object_end(j);
+	}
+	json_array_end(j);
+	json_object_end(j);
+	return NULL;
+}
+
 /* A node's parent is its index in the array; -1: it is a root. */
 static struct err *add_tree(struct json *j, const struct profile *p)
 {
@@ -356,6 +396,8 @@ static struct err *add_all(struct json *j, const struct profile *p, const struct
 	TRY(add_goroutines(j, r));
 	json_line(j);
 	TRY(add_waste(j, r));
+	json_line(j);
+	TRY(add_why(j, r));
 	json_line(j);
 	TRY(add_notes(j, r));
 	json_line(j);

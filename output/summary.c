@@ -214,8 +214,10 @@ static struct err *add_summary(struct buf *b, const struct profile *p, const str
 
 	TRY(add_process(b, r, details));
 	TRY(details ? add_coverage(b, r) : text_add_coverage_short(b, r));
-	TRY(verdict_add(b, r));
-	if (r->graph.made)
+	TRY(why_add(b, r, details));
+	if (!r->why.pattern || details)
+		TRY(verdict_add(b, r));
+	if (r->graph.made && (!r->why.pattern || details))
 		TRY(owners_add(b, r));
 	TRY(details ? add_details(b, p, r, all) : add_screen(b, r, all));
 	if (details)

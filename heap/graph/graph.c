@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/huge.h"
+#include "base/search.h"
 
 /* ------------------------------------------------------------------ edges between objects */
 
@@ -97,12 +98,50 @@ void graph_deinit(struct graph *g)
 	rank_deinit(&g->ids);
 	digraph_deinit(&g->rows);
 	free(g->nodes);
+	free(g->class_of);
 	vec_deinit(&g->fold);
 	vec_deinit(&g->roots);
 	vec_deinit(&g->classes);
 	dominators_deinit(&g->dom);
 	free(g->retained);
 	map64_deinit(&g->timer_arrays);
+}
+
+struct number_key {
+	const struct rank *ids;
+	uint32_t number;
+};
+
+static bool word_behind(const void *arg, size_t i)
+{
+	const struct number_key *k = arg;
+
+	return k->ids->v[i].before > k->number;
+}
+
+struct id_key {
+	const struct spans *s;
+	uint64_t id;
+};
+
+static bool span_behind(const void *arg, size_t i)
+{
+	const struct id_key *k = arg;
+
+	return k->s->v[i].first_id > k->id;
+}
+
+uint64_t graph_size(const struct graph *g, uint32_t number)
+{
+	const struct spans *s = &g->h->spans;
+	struct number_key key = { &g->ids, number };
+	uint64_t word = search_first(g->ids.nwords, word_behind, &key) - 1;
+	uint64_t bits = g->ids.v[word].bits, id;
+
+	for (uint64_t skip = number - g->ids.v[word].before; skip; skip--)
+		bits &= bits - 1;
+	id = word * 64 + (uint64_t)__builtin_ctzll(bits);
+	return s->v[search_first(s->n, span_behind, &(struct id_key){ s, id }) - 1].elemsize;
 }
 
 struct err *graph_each(const struct graph *g,

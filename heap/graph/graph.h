@@ -48,6 +48,7 @@ struct graph {
 	struct fold_nodes fold; /* by node of the profile */
 	VEC(struct graph_root) roots;
 	VEC(struct graph_class) classes;
+	uint32_t *class_of; /* by root of marking */
 	struct dominators dom;
 	uint64_t *retained; /* by position of dom: bytes */
 
@@ -78,6 +79,9 @@ static inline bool graph_is_object(const struct graph *g, uint32_t vertex)
 {
 	return vertex && vertex < graph_first_root(g);
 }
+
+/* Of an object, by its number: bytes. */
+uint64_t graph_size(const struct graph *g, uint32_t number);
 
 /* Calls f for every live object, in the order of addresses: its number, and where it is. */
 ERR_MUST_CHECK struct err *graph_each(const struct graph *g,

@@ -133,6 +133,7 @@ static struct err *add_goroutine(struct rooting *x, const struct mark_root *r)
 	if (!index)
 		return NULL;
 	TRY(class_of(x, r, &class));
+	x->g->class_of[r - x->g->m->roots] = class;
 	TRY(vertex_of(x, class, (uint32_t)*index, true, 0, &vertex));
 	x->of_g[*index] = vertex;
 	if (!goroutine_is_dead(&x->g->h->stacks.gs.v[*index]))
@@ -146,6 +147,7 @@ static struct err *add_root(struct rooting *x, const struct mark_root *r)
 	uint32_t class, vertex, goroutine = UINT32_MAX, above = 0;
 
 	TRY(class_of(x, r, &class));
+	x->g->class_of[r - x->g->m->roots] = class;
 	if (r->r.frame != UINT32_MAX) {
 		goroutine = x->g->h->stacks.frames.v[r->r.frame].g;
 		above = x->of_g[goroutine];
@@ -238,6 +240,10 @@ static struct err *collect(struct rooting *x)
 	const struct mark *m = x->g->m;
 
 	TRY(find_gs(x));
+	x->g->class_of = malloc((m->nroots + 1) * sizeof(*x->g->class_of));
+	if (!x->g->class_of)
+		return err_nomem();
+	memset(x->g->class_of, 0xff, (m->nroots + 1) * sizeof(*x->g->class_of));
 	for (size_t i = 0; i < m->nroots; i++)
 		if (m->roots[i].r.kind == ROOT_G)
 			TRY(add_goroutine(x, &m->roots[i]));

@@ -343,7 +343,7 @@ static struct err *name_new(struct naming *n, const struct walk_ptr *p)
 	slot_use_add(&n->use, p, e);
 	n->p->nodes.v[node].bytes += p->sp->elemsize;
 	n->p->nodes.v[node].objects++;
-	if (n->watch)
+	if (n->watch && n->watch->nodes)
 		n->watch->nodes[rank_of(n->watch->ids, p->sp->first_id + p->index)] =
 			node | (is_hidden(p, e) ? NAME_HIDDEN : 0);
 	if (n->watch && n->watch->refer)
@@ -465,7 +465,8 @@ struct err *name_objects(struct mark *m, const struct name_options *o, struct pr
 							       .nroots = m->nroots,
 							       .phase = "naming",
 							       .visit = name_visit_all,
-							       .by_scan = m->place },
+							       .by_scan = m->place,
+							       .closed = o->closed },
 						     .m = m,
 						     .p = p,
 						     .max_depth = o->max_depth,
@@ -478,14 +479,16 @@ struct err *name_objects(struct mark *m, const struct name_options *o, struct pr
 		n.walk.observer = n.watch->observer;
 	}
 	TRY(walk_run(&n.walk));
-	if (n.walk.objects != m->live_objects)
+	if (n.walk.objects != m->live_objects && !o->closed)
 		return err_create(ERR_BADDATA,
 				  "%" PRIu64 " objects were marked and %" PRIu64 " named",
 				  m->live_objects, n.walk.objects);
+	if (!r)
+		return NULL;
 	TRY(count_unnamed(&n, r));
 	r->account.sized = n.use.known;
 	r->account.class_waste = n.use.waste;
-	if (n.watch) {
+	if (n.watch && n.watch->fold) {
 		*n.watch->fold = n.fold.nodes;
 		n.fold.nodes = (struct fold_nodes)VEC_INIT;
 	}

@@ -304,6 +304,8 @@ struct err *walk_run(struct walk *w)
 	w->pending = malloc(PENDING * sizeof(*w->pending));
 	if (!w->seen || !w->pending)
 		return err_nomem();
+	if (w->closed)
+		memcpy(w->seen, w->closed, w->h->spans.nids / 8 + 1);
 	for (uint8_t pass = 0; pass < PASS_N; pass++)
 		TRY(walk_pass(w, &at, pass));
 	return walk_kept(w);

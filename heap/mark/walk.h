@@ -97,6 +97,9 @@ struct walk {
 	struct err *(*observe)(void *arg, const struct walk_ptr *v, size_t n);
 	void *observer;
 
+	/* NULL, or: objects that count as seen from the start, and are not gone to */
+	const uint8_t *closed;
+
 	uint8_t pass;
 	uint8_t *seen; /* a bit per object id */
 	struct walk_entries now, next;

@@ -123,6 +123,7 @@ void report_deinit(struct report *r)
 	goroutine_report_deinit(&r->goroutines_of);
 	graph_report_deinit(&r->graph);
 	waste_report_deinit(&r->waste);
+	why_report_deinit(&r->why);
 	profile_deinit(&r->owners);
 	lines_deinit(&r->notes);
 	lines_deinit(&r->details);

@@ -18,6 +18,7 @@
 #include "heap/profile/goroutine_report.h"
 #include "heap/profile/graph_report.h"
 #include "heap/profile/waste.h"
+#include "heap/profile/why.h"
 
 struct profile_node {
 	uint32_t parent;
@@ -106,6 +107,7 @@ struct report {
 	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
 	struct graph_report graph;
 	struct waste_report waste;
+	struct why_report why;
 	/* the tree of dominators, at their owners' paths (heap/graph/domtree.h); no nodes: none */
 	struct profile owners;
 

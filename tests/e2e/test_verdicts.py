@@ -211,3 +211,44 @@ def test_waste(version):
     check(w["measured_bytes"] > 0.8 * w["large_bytes"], w["measured_bytes"])
     text = grf(a["core"], a["exe"]).out
     check("100.0 MiB pinned" in text and "main.heads > elements > head: 100 buffers" in text, text)
+
+
+def ways(why):
+    return {";".join(f.split(". (")[0] for f in w["path"]): w["objects"] for w in why["ways"]}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_why():
+    """All roots that lead to the objects, each with its ways; whatever names them."""
+    a = analyse(Prog([build("retain")]))
+
+    def why(pattern):
+        return again(a, "--why", pattern, outputs=["json"])["json"]["why"]
+
+    w = why("main.pair")
+    check((w["objects"], w["types"], w["roots"]) == (1002, 1, 4), w)
+    check(ways(w) == {"main.left": 1, "main.right": 1, "main.table;$mapval": 1000, "main.slice;[]": 500}, ways(w))
+    check(ways(why("*main.pair")) == ways(w))
+    check(ways(why("^main[.]pa.r$")) == ways(w))
+    # an address, in decimal too, of any byte of the object
+    at = int(next(x["example"] for x in w["ways"] if x["path"] == ["main.left"]), 16)
+    for address in f"0x{at:x}", str(at + 5):
+        one = why(address)
+        check(one["objects"] == 1 and ways(one) == {"main.left": 1}, one)
+    # a root: who else leads to what it leads to
+    check(ways(why("main.ringB")) == {"main.ringB": 1, "main.ringC;prev": 1})
+    check(ways(why("main.big")) == {"main.big": 1, "main.part": 1})
+    # a closure by its function
+    check(ways(why("build.func1")) == {"main.fn;main.build.func1": 1})
+    # a goroutine's local; 50 are shared by two goroutines
+    check(ways(why("main.node"))["main.holder.payload;[]"] == 150)
+    # nothing is an answer, too
+    for pattern in "main.nosuch", "[(", "0x1", "0":
+        check(why(pattern)["objects"] == 0 and why(pattern)["nothing"], pattern)
+    text = grf("--why", "main.pair", a["core"], a["exe"]).out
+    check("1,002 objects of type main.pair" in text and "$mapval. (*main.pair)" in text, text)
+    check("for example 0x" not in text and "for example 0x" in grf("-v", "--why", "main.pair", a["core"], a["exe"]).out)
+    check(len(text.splitlines()) <= 40 and max(map(len, text.splitlines())) <= 80, text)
+    many = grf("--why", ".", a["core"], a["exe"]).out
+    check(len(many.splitlines()) <= 45, many)
