@@ -119,7 +119,7 @@ struct report {
 	bool held_before;        /* the stub had stopped it before we came */
 	uint64_t held_before_ns; /* for so long; 0: unknown */
 	uint64_t stopped_ns;     /* the stop that was captured */
-	const char *mode;    /* "stop", "fork", "guest"; NULL: a core file, nothing was stopped */
+	const char *mode; /* "stop", "fork", "guest"; NULL: a core file, nothing was stopped */
 	uint64_t stopped_total_ns;
 	bool still_held; /* it does not run again: a note says why */
 	uint32_t stops;  /* 1, or more when a stop was let go and taken again */
