@@ -349,7 +349,11 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 		TRY(swap_dominators(&graph, o, profile));
 	if (o->max_nodes)
 		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
-	TRY(goroutine_report_make(c, o->goroutines, r->time_mono_ns, &r->goroutines_of));
+	TRY(goroutine_report_make(c,
+				  o->goroutines ? GOROUTINES_ALONE :
+				  o->graph      ? GOROUTINES_GROUPS :
+						  GOROUTINES_WORKERS,
+				  r->time_mono_ns, &r->goroutines_of));
 	if (r->graph.made)
 		TRY(suspects_make(r));
 	if (r->graph.made && o->max_nodes)

@@ -141,13 +141,25 @@ static struct err *add_roots(struct json *j, const struct profile *p, const stru
 	return NULL;
 }
 
+static struct err *add_frame(struct json *j, const char *key, const struct code_line *at)
+{
+	json_object(j, key);
+	TRY(json_string(j, "function", at->function));
+	if (at->file) {
+		TRY(json_string(j, "file", at->file));
+		json_uint(j, "line", at->line);
+	}
+	json_object_end(j);
+	return NULL;
+}
+
 static const char *suspect_kind_name(enum suspect_kind kind)
 {
 	static const char *const names[] = {
 		[SUSPECT_VARIABLE] = "variable",     [SUSPECT_LOCAL] = "local",
 		[SUSPECT_GOROUTINES] = "goroutines", [SUSPECT_GARBAGE] = "garbage",
 		[SUSPECT_HOLES] = "holes",           [SUSPECT_FINALIZERS] = "finalizers",
-		[SUSPECT_OUTSIDE] = "outside",
+		[SUSPECT_OUTSIDE] = "outside",       [SUSPECT_LEAKED] = "leaked",
 	};
 
 	return names[kind];
@@ -176,6 +188,12 @@ static struct err *add_suspect(struct json *j, const struct suspect *x)
 	}
 	if (x->stack_bytes)
 		json_uint(j, "stack_bytes", x->stack_bytes);
+	if (x->leaked)
+		json_uint(j, "leaked", x->leaked);
+	if (x->source.function)
+		TRY(add_frame(j, "source", &x->source));
+	if (x->created_by.function)
+		TRY(add_frame(j, "created_by", &x->created_by));
 	json_object_end(j);
 	return NULL;
 }
@@ -204,18 +222,6 @@ static struct err *add_types(struct json *j, const struct report *r)
 		json_object_end(j);
 	}
 	json_array_end(j);
-	return NULL;
-}
-
-static struct err *add_frame(struct json *j, const char *key, const struct code_line *at)
-{
-	json_object(j, key);
-	TRY(json_string(j, "function", at->function));
-	if (at->file) {
-		TRY(json_string(j, "file", at->file));
-		json_uint(j, "line", at->line);
-	}
-	json_object_end(j);
 	return NULL;
 }
 

@@ -184,13 +184,23 @@ static size_t line_fits(const char *s, size_t n, size_t columns)
 	return n;
 }
 
+/* Where the text of a line begins: behind a label, or behind the number of a row. */
+static size_t line_indent(const char *s, size_t n)
+{
+	size_t indent = strspn(s, " "), digits = strspn(s + indent, "0123456789");
+
+	if (!indent)
+		return n > LABEL && s[LABEL - 1] == ' ' ? LABEL : 0;
+	if (digits && !strncmp(s + indent + digits, "  ", 2))
+		indent += digits + strspn(s + indent + digits, " ");
+	return indent;
+}
+
 static struct err *add_line_wrapped(struct buf *b, const char *s, size_t n)
 {
-	size_t indent = strspn(s, " "), fits;
+	size_t indent = line_indent(s, n), fits;
 	bool command = !strncmp(s, "next ", 5);
 
-	if (!indent && n > LABEL && s[LABEL - 1] == ' ')
-		indent = LABEL;
 	fits = command ? n : line_fits(s + indent, n > indent ? n - indent : 0, WRAP - indent);
 	TRY(buf_add(b, s, fits == n ? n : indent + fits));
 	for (size_t at = indent + fits; fits != n && at < n; at += fits) {

@@ -29,6 +29,34 @@ static struct err *add_many(struct buf *b, const struct suspect *x)
 			x->at.count == 1 ? "" : " each");
 }
 
+/* "leak/main.go:55": the file's folder is enough to find it by. */
+static struct err *add_place(struct buf *b, const struct code_line *at)
+{
+	const char *base = at->file;
+
+	if (!base)
+		return NULL;
+	for (const char *p = base; (p = strchr(p, '/')) && strchr(p + 1, '/'); p++)
+		base = p + 1;
+	TRY(text_add_clean(b, base, false));
+	return buf_addf(b, ":%" PRIu32, at->line);
+}
+
+/* Where the goroutines are, and where they were made. */
+static struct err *add_source(struct buf *b, const struct suspect *x)
+{
+	if (!x->source.file)
+		return NULL;
+	TRY(buf_addstr(b, "\n       at "));
+	TRY(add_place(b, &x->source));
+	if (!x->created_by.function)
+		return NULL;
+	TRY(buf_addstr(b, ", made by "));
+	TRY(text_add_clean(b, x->created_by.function, false));
+	TRY(buf_addstr(b, " "));
+	return add_place(b, &x->created_by);
+}
+
 static struct err *add_root(struct buf *b, const struct suspect *x)
 {
 	char s[TEXT_BYTES_SIZE];
@@ -41,7 +69,8 @@ static struct err *add_root(struct buf *b, const struct suspect *x)
 			       buf_addstr(b, ", though not alone"));
 	TRY(buf_addstr(b, "\n       "));
 	TRY(text_add_path(b, x->path, x->npath));
-	return add_many(b, x);
+	TRY(add_many(b, x));
+	return add_source(b, x);
 }
 
 static struct err *add_goroutines(struct buf *b, const struct suspect *x)
@@ -55,7 +84,23 @@ static struct err *add_goroutines(struct buf *b, const struct suspect *x)
 		     percent(x->retained, x->whole)));
 	TRY(buf_addf(b, "\n       and %s of stacks: %s each", text_bytes(x->stack_bytes, s),
 		     text_bytes(x->at.count ? all / x->at.count : all, each)));
-	return NULL;
+	if (x->leaked)
+		TRY(buf_addf(b, "\n       %s of them %s leaked: nothing can ever wake %s",
+			     text_count(x->leaked, n), x->leaked == 1 ? "is" : "are",
+			     x->leaked == 1 ? "it" : "them"));
+	return add_source(b, x);
+}
+
+static struct err *add_leaked(struct buf *b, const struct suspect *x)
+{
+	char n[TEXT_COUNT_SIZE], s[TEXT_BYTES_SIZE];
+
+	TRY(buf_addf(b, "%s goroutine%s leaked, with %s of stacks: nothing can ever wake %s",
+		     text_count(x->leaked, n), x->leaked == 1 ? " is" : "s are",
+		     text_bytes(x->stack_bytes, s), x->leaked == 1 ? "it" : "them"));
+	TRY(buf_addf(b, "\n       %s of them in ", text_count(x->at.count, n)));
+	TRY(text_add_clean(b, x->source.function, false));
+	return add_source(b, x);
 }
 
 static struct err *add_finalizers(struct buf *b, const struct suspect *x, const struct report *r)
@@ -92,6 +137,8 @@ static struct err *add_suspect(struct buf *b, const struct suspect *x, const str
 		return add_root(b, x);
 	case SUSPECT_GOROUTINES:
 		return add_goroutines(b, x);
+	case SUSPECT_LEAKED:
+		return add_leaked(b, x);
 	case SUSPECT_GARBAGE:
 		return buf_addf(
 			b,

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/vec.h"
 #include "heap/profile/account.h"
+#include "heap/profile/goroutine_report.h"
 
 /* All objects of one type; "[]T" and "map[K]V" are what slices and maps are made of. */
 struct type_row {
@@ -28,6 +29,7 @@ enum suspect_kind {
 	SUSPECT_VARIABLE,   /* a package variable, or another root that is no goroutine's */
 	SUSPECT_LOCAL,      /* a local of a function that goroutines are in */
 	SUSPECT_GOROUTINES, /* goroutines themselves */
+	SUSPECT_LEAKED,     /* goroutines that nothing can wake, and no suspect above says so */
 	SUSPECT_GARBAGE,
 	SUSPECT_HOLES,      /* free slots in spans that are in use */
 	SUSPECT_FINALIZERS, /* finalizers or cleanups that are due, and do not run */
@@ -48,7 +50,11 @@ struct suspect {
 		const char *type;
 		uint64_t count, bytes;
 	} at;
-	uint64_t stack_bytes; /* SUSPECT_GOROUTINES: beside the heap */
+	uint64_t stack_bytes; /* of goroutines: beside the heap */
+	uint64_t leaked;      /* goroutines of it that nothing can wake */
+	/* where the function is that goroutines wait in, and where they were made; function NULL:
+	 * not known, or no goroutine's */
+	struct code_line source, created_by;
 };
 
 VEC_NAMED(suspects, struct suspect);

@@ -5,11 +5,17 @@
 #include "heap/profile/goroutine_report.h"
 #include "heap/capture/captured.h"
 
+/* How much is found out of goroutines. */
+enum goroutine_depth {
+	GOROUTINES_WORKERS, /* who runs finalizers */
+	GOROUTINES_GROUPS,  /* groups, and which of them are leaked */
+	GOROUTINES_ALONE, /* what each group alone keeps, for which the heap is walked once more */
+};
+
 /* To be called after the stacks were walked and the roots collected.  now_ns is the capture's
- * CLOCK_MONOTONIC, 0 where it is unknown.  With `groups` the groups are made and what each alone
- * keeps is counted, for which the heap is walked once more. */
-ERR_MUST_CHECK struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_ns,
-						 struct goroutine_report *r);
+ * CLOCK_MONOTONIC, 0 where it is unknown. */
+ERR_MUST_CHECK struct err *goroutine_report_make(struct captured *h, enum goroutine_depth depth,
+						 uint64_t now_ns, struct goroutine_report *r);
 
 /* heap/report/alone.c: fills groups[].alone.  of_g leads from a goroutine's index to that of its
  * group. */

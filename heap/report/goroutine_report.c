@@ -351,10 +351,11 @@ static int group_cmp(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static struct err *report_fill(struct grouping *x, bool groups)
+static struct err *report_fill(struct grouping *x, enum goroutine_depth depth)
 {
 	const struct stacks *s = &x->h->stacks;
 	struct goroutine_report *r = x->r;
+	bool groups = depth >= GOROUTINES_GROUPS;
 
 	if (groups)
 		TRY(leaked_find(x->h, &x->waiting, &x->leaked));
@@ -370,14 +371,15 @@ static struct err *report_fill(struct grouping *x, bool groups)
 		return NULL;
 	for (size_t i = 0; i < r->groups.n; i++)
 		TRY(take_stack(x, &s->gs.v[r->groups.v[i].example], &r->groups.v[i]));
-	TRY(alone_count(x->h, &x->of_g, &r->groups));
+	if (depth == GOROUTINES_ALONE)
+		TRY(alone_count(x->h, &x->of_g, &r->groups));
 	if (r->groups.n)
 		qsort(r->groups.v, r->groups.n, sizeof(*r->groups.v), group_cmp);
 	r->grouped = true;
 	return NULL;
 }
 
-struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_ns,
+struct err *goroutine_report_make(struct captured *h, enum goroutine_depth depth, uint64_t now_ns,
 				  struct goroutine_report *r)
 {
 	_cleanup_(grouping_deinit) struct grouping x = { .h = h, .r = r, .now = newest_time(h) };
@@ -386,8 +388,7 @@ struct err *goroutine_report_make(struct captured *h, bool groups, uint64_t now_
 		.p = &h->proc, .spans = &h->spans, .stacks = &h->stacks, .arena = &r->arena
 	};
 	TRY(packages_init(&x.packages, h->proc.exe));
-
 	if (now_ns > x.now)
 		x.now = now_ns;
-	return err_wrapf(report_fill(&x, groups), "grouping goroutines");
+	return err_wrapf(report_fill(&x, depth), "grouping goroutines");
 }

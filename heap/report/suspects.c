@@ -342,6 +342,7 @@ static struct err *make(struct suspecting *s)
 	TRY(add_garbage(s->r));
 	TRY(add_holes(s->r));
 	TRY(add_finalizers(s->r));
+	TRY(suspects_of_goroutines(s->r));
 	if (v->n)
 		qsort(v->v, v->n, sizeof(*v->v), suspect_cmp);
 	if (v->n > SUSPECTS_MAX)

@@ -9,4 +9,7 @@
  * */
 ERR_MUST_CHECK struct err *suspects_make(struct report *r);
 
+/* Adds what the groups of goroutines say (suspect_goroutines.c). */
+ERR_MUST_CHECK struct err *suspects_of_goroutines(struct report *r);
+
 #endif

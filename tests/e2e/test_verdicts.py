@@ -1,6 +1,7 @@
 """What the graph of objects says: retained sizes, the tree of dominators, suspects, types, waste, why; and JSON."""
 
 import json
+import re
 import subprocess
 import time
 
@@ -148,6 +149,9 @@ def test_first_suspect_is_the_leak(mode, stripped):
         check(first["share"] > 0.95 and first["alone_bytes"] > 0.95 * first["retained_bytes"], first)
     if mode == "goroutines":
         check(first["what"] == "main.fetch" and first["stack_bytes"] >= 2000 * first["at"]["count"], first)
+        check(first["leaked"] >= 1990, first)
+        check(first["source"]["file"].endswith("/leaks/main.go") and first["source"]["line"] == 55, first)
+        check((first["created_by"]["function"], first["created_by"]["line"]) == ("main.request", 61), first)
     if mode == "cache" and stripped:
         check("(main." in first["what"] and first["at"]["type"] == "*main.session", first)
     text = grf(a["core"], a["exe"]).out
@@ -157,6 +161,22 @@ def test_first_suspect_is_the_leak(mode, stripped):
     words = {"cache": "20,000 × *main.session", "goroutines": "goroutines in main.fetch keep",
              "finalizer": "goroutine", "garbage": "are garbage", "holes": "are holes"}
     check(words[mode] in " ".join(top), text)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_leaked_is_a_suspect():
+    """Goroutines that nothing can wake are told of though they keep next to nothing, with the line where most are."""
+    p = Prog([build("waits"), "5"])
+    a = analyse(p)
+    leaked = [x for x in a["json"]["suspects"] if x["kind"] == "leaked"]
+    want = sum(int(line.split()[3]) for line in p.lines if line and line.startswith("waits ") and " leaked " in line)
+    check(len(leaked) == 1 and leaked[0]["leaked"] == want, a["json"]["suspects"])
+    with open(f"{TOP}/tests/progs/waits/main.go") as f:
+        around = [line for line in f.read().split("\n")[:leaked[0]["source"]["line"]] if line.startswith("func ")][-1]
+    check(around.startswith(leaked[0]["source"]["function"].replace("main.", "func ") + "("), leaked, around)
+    text = grf(a["core"], a["exe"]).out
+    check(re.search(rf"{want} goroutines are leaked.*at waits/main.go:\d+, made by main.startLost", text, re.S), text)
 
 
 @pytest.mark.timeout(120)
