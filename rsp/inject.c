@@ -15,31 +15,28 @@ static bool refused(struct inject_port *p, int64_t ret)
 	return inject_fail(p, "the kernel refuses to fork the process");
 }
 
-/* The thread makes the middle, the middle makes the snapshot. */
-static bool fork_twice(struct inject_port *p)
+static bool make_middle(struct inject_port *p)
 {
-	static const uint64_t make_middle[6] = { L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES };
-	static const uint64_t make_snap[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
+	static const uint64_t make[6] = { L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES };
 	struct inject *in = p->in;
 	char id[INJECT_ID] = "";
-	int64_t ret = 0, reaped;
+	int64_t ret = 0;
 
-	if (!inject_prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make_middle) ||
+	if (!inject_prepare(p, in->thread, in->saved, in->saved_len, in->m.nr_clone, make) ||
 	    !inject_finish(p, in->thread, id, &ret))
 		return false;
 	if (!*id)
 		return refused(p, ret);
 	memcpy(in->middle, id, INJECT_ID);
-	if (in->probe && !inject_probe(p))
-		return false;
-	*id = 0;
-	/* Its registers are the thread's, all but the result. */
-	if (!inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone, make_snap) ||
-	    !inject_finish(p, in->middle, id, &ret))
-		return false;
-	if (!*id)
-		return refused(p, ret);
-	memcpy(in->snapshot, id, INJECT_ID);
+	return !in->probe || inject_probe(p);
+}
+
+/* The middle ends, then the thread's clone, and the thread takes its status. */
+static bool end_middle(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	int64_t ret = 0, reaped;
+
 	if (!(in->probe ? inject_probe_exit(p) : inject_kill(p, inject_id_pid(in->middle))) ||
 	    !inject_finish(p, in->thread, NULL, &ret))
 		return false;
@@ -50,7 +47,28 @@ static bool fork_twice(struct inject_port *p)
 	    !inject_restore(p, &reaped) || reaped != ret)
 		return inject_fail(p, "the process could not be rid of the child in the middle");
 	in->waiting = 0;
+	in->middle[0] = 0;
 	return true;
+}
+
+/* The thread makes the middle, the middle makes the snapshot. */
+static bool fork_twice(struct inject_port *p)
+{
+	static const uint64_t make_snap[6] = { L_CLONE_FILES | LINUX_SIGCHLD };
+	struct inject *in = p->in;
+	char id[INJECT_ID] = "";
+	int64_t ret = 0;
+
+	/* Its registers are the thread's, all but the result. */
+	if (!make_middle(p) ||
+	    !inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone, make_snap) ||
+	    !inject_finish(p, in->middle, id, &ret))
+		return false;
+	if (!*id)
+		return refused(p, ret);
+	memcpy(in->snapshot, id, INJECT_ID);
+	/* Its clone has told of the snapshot, and is not over. */
+	return (!in->probe || inject_finish(p, in->middle, NULL, &ret)) && end_middle(p);
 }
 
 /* The thread makes the snapshot. */
@@ -73,9 +91,16 @@ static bool fork_once(struct inject_port *p)
 	return (ret > 0 || refused(p, ret)) && inject_restore(p, NULL);
 }
 
+/* The same, under a filter: a middle tries first, clone() among it. */
+static bool fork_once_tried(struct inject_port *p)
+{
+	return make_middle(p) && inject_probe_clone(p) && end_middle(p) && fork_once(p);
+}
+
 static bool make_snapshot(struct inject_port *p)
 {
 	struct inject *in = p->in;
+	bool good;
 
 	in->middle[0] = in->snapshot[0] = in->thread[0] = 0;
 	in->reap = in->expect = in->waiting = 0;
@@ -87,9 +112,11 @@ static bool make_snapshot(struct inject_port *p)
 	if (!inject_take_thread(p))
 		return false;
 	in->stage = INJECT_CALLING;
-	/* Under a filter the middle is needed, to try; where the process is init it adopts the
-	 * snapshot then. */
-	if (!(in->init && !in->probe ? fork_once(p) : fork_twice(p)))
+	if (!in->init || (in->probe && in->adopts))
+		good = fork_twice(p);
+	else
+		good = in->probe ? fork_once_tried(p) : fork_once(p);
+	if (!good)
 		return false;
 	in->stage = INJECT_SNAPSHOT;
 	return inject_deliver(p);

@@ -101,6 +101,7 @@ struct inject {
 	uint64_t next_fd; /* what vFile:open will most likely give */
 	bool init;        /* the snapshot is, or would be, the process's own child */
 	bool probe;       /* a filter is on */
+	bool adopts;      /* the process is init: it adopts orphans */
 	/* the process must not make these calls: the filter refuses them, or kills for them */
 	bool no_wait4, no_waitid;
 	uint8_t call;     /* enum inject_call, of the thread */

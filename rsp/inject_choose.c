@@ -140,7 +140,8 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 	if (st.sig_blocked >> (LINUX_SIGCHLD - 1) & 1)
 		return false;
 	in->probe = st.seccomp != 0;
-	in->init = st.pids[st.levels - 1] == 1;
+	in->adopts = st.pids[st.levels - 1] == 1;
+	in->init = in->adopts || in->m.own_child;
 	memcpy(in->thread, id, INJECT_ID);
 	p->why = NULL; /* another thread's */
 	return true;

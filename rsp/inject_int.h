@@ -129,6 +129,8 @@ bool inject_kill(struct inject_port *p, uint64_t pid);
  * relies that whoever is let go exits.
  */
 bool inject_probe(struct inject_port *p);
+/* It makes a child, and takes its status. */
+bool inject_probe_clone(struct inject_port *p);
 bool inject_probe_exit(struct inject_port *p);
 /* inject_choose(), and the signal that the stop began with is the thread's. */
 bool inject_take_thread(struct inject_port *p);

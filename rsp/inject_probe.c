@@ -53,20 +53,39 @@ bool inject_probe(struct inject_port *p)
 	       probe_wait(p, in->m.nr_wait4, wait4, &in->no_wait4) && set_alarm(p, 0);
 }
 
+bool inject_probe_clone(struct inject_port *p)
+{
+	struct inject *in = p->in;
+	char id[INJECT_ID] = "";
+	int64_t pid = 0, ret;
+
+	/* It shares memory, so that it costs nothing; and sends no signal. */
+	if (!inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_clone,
+			    (const uint64_t[6]){ L_CLONE_VM | L_CLONE_VFORK | L_CLONE_FILES }) ||
+	    !inject_finish(p, in->middle, id, &pid))
+		return false;
+	if (!*id) {
+		p->error = pid;
+		return inject_fail(p, "the kernel refuses to fork the process");
+	}
+	return inject_kill(p, inject_id_pid(id)) && inject_finish(p, in->middle, NULL, &pid) &&
+	       probe_call(p, in->m.nr_wait4, (const uint64_t[6]){ (uint64_t)pid, 0, L_WALL },
+			  &ret) &&
+	       (ret == pid || inject_fail(p, "a seccomp filter refuses a system call that is "
+					     "needed"));
+}
+
 bool inject_probe_exit(struct inject_port *p)
 {
 	struct inject *in = p->in;
 	struct inject_stop st;
-	int64_t ret;
 
-	/* Its clone has told of the snapshot, and is not over. */
-	if (!inject_finish(p, in->middle, NULL, &ret) ||
-	    !inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_exit,
+	if (!inject_prepare(p, in->middle, in->saved, in->saved_len, in->m.nr_exit,
 			    (const uint64_t[6]){ PROBE_STATUS }) ||
 	    !inject_step(p, in->middle, 0, &st))
 		return false;
 	if (!st.gone)
 		return inject_fail(p, "a seccomp filter refuses exit()");
-	in->middle[0] = 0;
+	/* It stays noted until the thread's clone is over: that was made, then. */
 	return p->reply[0] == 'W' || inject_fail(p, "a seccomp filter kills for exit()");
 }

@@ -179,11 +179,8 @@ static bool filtered(struct inject_port *p, const char *id, const struct inject_
 {
 	struct inject *in = p->in;
 
-	if (st->gone) {
-		if (!strcmp(id, in->middle))
-			in->middle[0] = 0;
+	if (st->gone)
 		return inject_fail(p, "a seccomp filter kills for a system call");
-	}
 	if (st->signal == GDB_SIGALRM)
 		return inject_fail(p, "a seccomp filter gives a system call to somebody who does "
 				      "not answer");

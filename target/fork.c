@@ -14,6 +14,7 @@
 #include "rsp/inject.h"
 #include "rsp/rsp.h"
 #include "target/fork_room.h"
+#include "target/reaper.h"
 #include "target/seccomp.h"
 
 struct fork {
@@ -21,6 +22,7 @@ struct fork {
 	const struct arch *arch;
 	const struct elf *exe;
 	bool force;
+	bool orphans_are_reaped;
 	struct buf evidence;           /* of what a seccomp filter does; empty: there is none */
 	uint64_t code, text, text_end; /* link-time */
 	struct live *live;             /* a snapshot is there */
@@ -109,6 +111,7 @@ bool fork_taken(const struct fork *f)
 struct err *fork_check(struct fork *f, uint64_t pid, bool consent)
 {
 	TRY(seccomp_check(f->rsp, pid, consent, &f->evidence));
+	TRY(reaper_reaps(f->rsp, pid, &f->orphans_are_reaped));
 	return room_check(&f->room, f->rsp, pid, f->force);
 }
 
@@ -195,6 +198,7 @@ struct err *fork_take(struct fork *f, struct live *l, const struct threads *thre
 		.text = f->text + bias,
 		.text_end = f->text_end + bias,
 		.seccomp = f->evidence.len != 0,
+		.own_child = !f->orphans_are_reaped,
 	};
 
 	TRY(place(l, a->nr, &m.nr));

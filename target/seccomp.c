@@ -210,11 +210,20 @@ static const struct needed *not_allowed(const struct oci_profile *p)
 	return NULL;
 }
 
+static struct err *by_consent(struct buf *evidence)
+{
+	return buf_addstr(evidence,
+			  "forked under a seccomp filter by --fork=seccomp: its profile is "
+			  "not known, each call was tried first");
+}
+
 static struct err *check_profile(const struct oci_profile *p, const char *path, bool consent,
 				 struct buf *evidence)
 {
 	const struct needed *n;
 
+	if (!oci_profile_there(p) && consent)
+		return by_consent(evidence);
 	if (!oci_profile_there(p))
 		return err_create(ERR_UNSUPPORTED,
 				  "a seccomp filter is on, which is not its container's: %s has "
@@ -273,9 +282,7 @@ struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent, struct bu
 	if (profile)
 		return check_profile(profile, (const char *)path.data, consent, evidence);
 	if (consent)
-		return buf_addstr(evidence,
-				  "forked under a seccomp filter by --fork=seccomp: its profile is "
-				  "not known, each call was tried first");
+		return by_consent(evidence);
 	return err_create(ERR_UNSUPPORTED,
 			  "a seccomp filter is on, and its container's profile cannot be read "
 			  "through the stub: it could kill the process for the calls%s",

@@ -17,7 +17,7 @@
 
 enum { R_AX, R_DI, R_SI, R_DX, R_10, R_8, R_9, R_IP, R_SP, R_ORIG, R_FP, NREGS };
 enum { CODE = 0x5000, CALL = CODE + 10, DONE = CALL + 2, HANDLER = 0x7000, T_IP = 0x4444 };
-enum { P = 0x10, M = 0x20, S = 0x21, OWN = 0x30 };
+enum { P = 0x10, M = 0x20, S = 0x21, X = 0x22, OWN = 0x30 }; /* X: what M makes to try */
 enum { NS = 0x1000 }; /* a process's id in its own namespace is that much more */
 
 struct proc {
@@ -42,7 +42,8 @@ struct model {
 	bool own_dies;        /* a child of its own dies when S does */
 	bool own_zombie;
 	bool vforking;
-	struct proc p, m, s;               /* p.regs: T's */
+	bool own;                          /* nobody else would reap the snapshot */
+	struct proc p, m, s, x;            /* p.regs: T's */
 	int pending[8], npending, info_of; /* gdb's numbers; the children's pids in info[] */
 	uint64_t info[8], info_now;
 	unsigned got_chld, got_urg, steps_too_far, odd;
@@ -70,7 +71,7 @@ static unsigned queue_first, queue_n;
 
 static struct proc *by_pid(struct model *k, uint64_t pid)
 {
-	return pid == P ? &k->p : pid == M ? &k->m : pid == S ? &k->s : NULL;
+	return pid == P ? &k->p : pid == M ? &k->m : pid == S ? &k->s : pid == X ? &k->x : NULL;
 }
 
 static uint64_t pid_of(const char *id)
@@ -111,9 +112,13 @@ static void kill_proc(struct model *k, struct inject_port *p, uint64_t pid)
 	x->there = false;
 	if (x == &k->m) {
 		x->zombie = true; /* no signal: that was its exit signal */
+		if (k->x.there || k->x.zombie)
+			k->x.parent = 1;
 		if (k->s.there && k->s.parent == M)
 			k->s.parent = k->init || k->subreaper ? P : 1;
 	}
+	if (x == &k->x && k->x.parent == M)
+		x->zombie = true;
 	if (x == &k->s && k->s.parent == P) {
 		x->zombie = true;
 		/* first: ours is swallowed by its signal, or the other way round */
@@ -145,8 +150,10 @@ static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const cha
 	case 56:
 		if (k->refuse)
 			return -k->refuse;
-		child = self == P && (r[R_DI] & 0x4000) ? &k->m : &k->s;
-		*event = child == &k->m ? "vfork:p20.20" : "fork:p21.21";
+		child = !(r[R_DI] & 0x4000) ? &k->s : self == P ? &k->m : &k->x;
+		*event = child == &k->m ? "vfork:p20.20" :
+			 child == &k->x ? "vfork:p22.22" :
+					  "fork:p21.21";
 		memcpy(child->regs, r, sizeof(child->regs));
 		child->there = true;
 		child->parent = self;
@@ -160,9 +167,10 @@ static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const cha
 		*event = "exit";
 		return 0;
 	case 61:
-		for (int i = 0; i < 2; i++) {
-			child = i ? &k->s : &k->m;
-			if (child->zombie && r[R_DI] == (uint64_t)NS + (i ? S : M)) {
+		for (unsigned i = 0; i < 3; i++) {
+			child = by_pid(k, (uint64_t)M + i);
+			if (child->zombie && child->parent == self &&
+			    r[R_DI] == (uint64_t)NS + M + i) {
 				child->zombie = false;
 				return (int64_t)r[R_DI];
 			}
@@ -246,7 +254,9 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 			return;
 		}
 		x->event = false;
-		x->regs[ret_of(k)] = (uint64_t)NS + (x == &k->p && k->vforking ? M : S);
+		x->regs[ret_of(k)] = (uint64_t)NS + (x == &k->p && k->vforking ? M :
+						     k->x.there || k->x.zombie ? X :
+										 S);
 		k->vforking = k->vforking && x != &k->p;
 		say(p, "T05thread:%s;", id);
 		return;
@@ -337,8 +347,8 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 	} else if (!strcmp(cmd, "?")) {
 		say(p, "T05thread:p10.10;");
 	} else if (!strcmp(cmd, "qfThreadInfo")) {
-		say(p, "m%s%s%s", k->held ? "p10.10,p10.11" : "", k->m.there ? ",p20.20" : "",
-		    k->s.there ? ",p21.21" : "");
+		say(p, "m%s%s%s%s", k->held ? "p10.10,p10.11" : "", k->m.there ? ",p20.20" : "",
+		    k->s.there ? ",p21.21" : "", k->x.there ? ",p22.22" : "");
 		if (p->reply[1] == ',') /* nothing before it */
 			memmove(p->reply + 1, p->reply + 2, p->reply_len--);
 		if (!p->reply[1])
@@ -473,6 +483,7 @@ static void begin(struct model *k)
 		.nr_exit = 60,
 		.nr_alarm = 37,
 		.seccomp = k->filter,
+		.own_child = k->own,
 		.code_len = sizeof(code),
 		.call_off = 10,
 		.call_len = 2,
@@ -520,10 +531,10 @@ static void check_whole(struct model *k, const struct model *first, const char *
 	snprintf(text, sizeof(text), "%s: packet %d%s: init %d subreaper %d early %x", when,
 		 first->at, first->after ? " done" : "", first->init, first->subreaper,
 		 first->early);
-	if (k->held || k->m.there || k->s.there || k->m.zombie || k->s.zombie || k->steps_too_far ||
-	    k->odd || k->too_early || (ip != T_IP && ip != HANDLER) ||
-	    k->p.regs[R_AX] != (uint64_t)-512 || k->p.regs[R_ORIG] != 202 ||
-	    k->p.regs[R_FP] != 0x123456789 ||
+	if (k->held || k->m.there || k->x.there || (k->x.zombie && k->x.parent != 1) ||
+	    k->s.there || k->m.zombie || k->s.zombie || k->steps_too_far || k->odd ||
+	    k->too_early || (ip != T_IP && ip != HANDLER) || k->p.regs[R_AX] != (uint64_t)-512 ||
+	    k->p.regs[R_ORIG] != 202 || k->p.regs[R_FP] != 0x123456789 ||
 	    (k->arm && (k->p.regs[R_8] != 98 || k->p.regs[R_DI] != 0x7777)) ||
 	    in.stage != INJECT_NONE)
 		fail_msg(
@@ -589,6 +600,10 @@ static const struct model kinds[] = {
 	{ .filter = true, .init = true },
 	{ .filter = true, .subreaper = true },
 	{ .filter = true, .early = 0x14 },
+	{ .own = true },
+	{ .own = true, .early = 0x10 },
+	{ .own = true, .filter = true },
+	{ .own = true, .filter = true, .early = 0x14 },
 };
 
 /* What a filter does; everything is to be whole afterwards. */
@@ -622,15 +637,16 @@ static const struct filtered {
 
 static void test_filters(void **state)
 {
-	for (size_t i = 0; i < 2 * sizeof(filters) / sizeof(*filters); i++) {
-		const struct filtered *f = &filters[i / 2];
+	for (size_t i = 0; i < 3 * sizeof(filters) / sizeof(*filters); i++) {
+		const struct filtered *f = &filters[i / 3];
 		struct model k = f->k, first;
 		bool good;
 
 		k.filter = true;
-		k.init = i % 2;
+		k.init = i % 3 == 1;
+		k.own = i % 3 == 2;
 		/* The snapshot of an init that dies by itself is heard of: a SIGCHLD. */
-		if (k.init && k.filter_nr == 13 && k.filter_signal)
+		if ((k.init || k.own) && k.filter_nr == 13 && k.filter_signal)
 			continue;
 		first = k;
 		begin(&k);
