@@ -224,6 +224,8 @@ static struct err *report_costs(const struct captured *c, const struct mark *m,
 	const struct spans *s = &c->spans;
 	uint64_t spans = s->n * sizeof(*s->v) + s->ntables * PAGE_TABLE * sizeof(uint32_t);
 	uint64_t marks = (s->nscan * sizeof(*m->place)) + s->nids / 4;
+	uint64_t looked =
+		st.asked + st.skipped - s->planned + spans_live_contents(&c->proc, s, m->seen);
 	uint64_t nodes = p->nodes.n * (sizeof(*p->nodes.v) + 2 * sizeof(struct map64_slot));
 
 	for (size_t i = 0; i < ph->n; i++)
@@ -237,6 +239,9 @@ static struct err *report_costs(const struct captured *c, const struct mark *m,
 			  s->nids ? (double)marks / (double)s->nids : 0,
 			  (double)m->widest * 2 * sizeof(walk_entry_t) / 1e6, m->widest,
 			  (double)nodes / 1e6));
+	TRY(report_detail(r, "looked at: %.1f MB of the %.1f MB that were asked for: %.3f of it",
+			  (double)looked / 1e6, (double)st.asked / 1e6,
+			  looked ? (double)st.asked / (double)looked : 0));
 	if (st.file_bytes)
 		return report_detail(r,
 				     "image: %.1f MB of it in an unlinked file below TMPDIR, at "

@@ -124,6 +124,7 @@ void image_destroy(struct image *img)
 	stores_destroy(img);
 	vec_deinit(&img->wanted);
 	vec_deinit(&img->waiting);
+	vec_deinit(&img->skip);
 	for (unsigned i = 0; img->scratch && i < SCRATCH; i++)
 		free(img->scratch[i].v);
 	free(img->scratch);
@@ -148,6 +149,17 @@ void image_set_source(struct image *img, struct mem_source *src)
 void image_set_packing(struct image *img, bool on)
 {
 	img->packing = on;
+}
+
+struct err *image_skip(struct image *img, struct ranges *ranges)
+{
+	vec_deinit(&img->skip);
+	if (img->remember)
+		return NULL;
+	ranges_merge(ranges, 0);
+	img->skip = *ranges;
+	*ranges = (struct ranges)VEC_INIT;
+	return NULL;
 }
 
 void piece_copy(const struct piece *p, uint64_t off, void *dst, uint64_t len)
@@ -259,6 +271,11 @@ void image_spare_memory(struct image *img)
 void image_remember(struct image *img)
 {
 	img->remember = true;
+}
+
+bool image_remembers(const struct image *img)
+{
+	return img->remember;
 }
 
 struct err *image_remembered(const struct image *img, struct ranges *ret)

@@ -424,12 +424,47 @@ static struct err *packed_pieces(struct image *img, struct fetch *f, struct pack
 	return NULL;
 }
 
+/* Takes what is to be skipped out of the last ranges of todo, from `first` on. */
+static struct err *slice_skip(const struct image *img, size_t first, struct mem_ranges *todo)
+{
+	_cleanup_vec_ struct mem_ranges out = VEC_INIT;
+
+	for (size_t i = first; img->skip.n && i < todo->n; i++) {
+		struct mem_range r = todo->v[i];
+		uint64_t end = r.addr + r.len;
+
+		for (size_t k = ranges_lookup(&img->skip, r.addr);
+		     k < img->skip.n && img->skip.v[k].addr < end; k++) {
+			uint64_t lo = img->skip.v[k].addr, hi = lo + img->skip.v[k].len;
+
+			hi = hi < end ? hi : end;
+			if (lo > r.addr)
+				TRY(vec_push(&out, ((struct mem_range){ r.addr, lo - r.addr, r.dst,
+									0, r.guess })));
+			lo = lo > r.addr ? lo : r.addr;
+			memset(r.dst + (lo - r.addr), 0, hi - lo);
+			r.dst += hi - r.addr;
+			r.addr = hi;
+		}
+		r.len = end - r.addr;
+		if (r.len)
+			TRY(vec_push(&out, r));
+	}
+	if (!img->skip.n)
+		return NULL;
+	todo->n = first;
+	for (size_t i = 0; i < out.n; i++)
+		TRY(vec_push(todo, out.v[i]));
+	return NULL;
+}
+
 /* Plans the next slice: what of it is to be fetched, and what waits then to be packed. */
 static struct err *slice_plan(struct image *img, const struct ranges *asked, struct fetch *f,
 			      struct packing *k, struct unpacked_list *parts)
 {
 	uint8_t *dst = k->buf[k->turn];
 	uint64_t left = k->size;
+	size_t first;
 
 	f->todo.n = 0;
 	while (k->piece < f->fresh.n && left >= PACK_BLOCK) {
@@ -440,7 +475,9 @@ static struct err *slice_plan(struct image *img, const struct ranges *asked, str
 			part.len = left - ((part.addr + left) & (PACK_BLOCK - 1));
 			left = part.len;
 		}
+		first = f->todo.n;
 		TRY(piece_plan(img, &part, !ranges_touch(asked, p->addr, p->len), &f->todo));
+		TRY(slice_skip(img, first, &f->todo));
 		TRY(vec_push(parts, ((struct unpacked){ (struct packed *)p->data, part.addr,
 							part.len, dst })));
 		dst += part.len;
@@ -508,12 +545,34 @@ static struct err *fetch_how(struct image *img, const struct ranges *asked, stru
 {
 	struct err *err = pack ? fetch_packed(img, asked, f, pack) : fetch_todo(img, f);
 
+	vec_deinit(&img->skip);
+	img->skip = (struct ranges)VEC_INIT;
 	vec_deinit(&img->waiting); /* it points into what is gone */
 	img->waiting = (struct unpacked_list)VEC_INIT;
 	img->packed = 0;
 	img->filling = NULL;
 	img->stats.sliced = 0;
 	return err;
+}
+
+/* How much of these sorted ranges is to be skipped. */
+static uint64_t skipped(const struct image *img, const struct ranges *ranges)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0, k = 0; i < ranges->n && k < img->skip.n;) {
+		const struct range *r = &ranges->v[i], *s = &img->skip.v[k];
+		uint64_t lo = r->addr > s->addr ? r->addr : s->addr;
+		uint64_t rend = r->addr + r->len, send = s->addr + s->len,
+			 hi = rend < send ? rend : send;
+
+		n += hi > lo ? hi - lo : 0;
+		if (rend < send)
+			i++;
+		else
+			k++;
+	}
+	return n;
 }
 
 /* Makes the new pieces and fetches what they lack; counts the round, also one that failed. */
@@ -531,6 +590,13 @@ static struct err *image_fetch(struct image *img, const struct ranges *asked, st
 		img->stats.planned += pack ? image_lacks(img, f->missing.v[i]) : f->todo.v[i].len;
 	if (!pack && !img->stats.planned)
 		return NULL;
+	if (pack) {
+		uint64_t n = skipped(img, &f->missing);
+
+		img->stats.planned -= n < img->stats.planned ? n : img->stats.planned;
+		img->stats.skipped += n;
+		img->stats.needed -= n < img->stats.needed ? n : img->stats.needed;
+	}
 	img->stats.asked += img->stats.planned;
 	err = fetch_how(img, asked, f, pack);
 	if (img->stats.fetches < IMAGE_ROUNDS)

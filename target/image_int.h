@@ -38,6 +38,7 @@ struct image {
 	struct store *stores;
 	struct pack *packs;
 	bool packing;                 /* big fetches are packed */
+	struct ranges skip;           /* of the next fetch: what is not asked for */
 	struct pack *filling;         /* of the current fetch */
 	struct unpacked_list waiting; /* to be filled in, from `packed` on */
 	size_t packed;

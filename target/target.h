@@ -158,6 +158,7 @@ ERR_MUST_CHECK struct err *image_need_ahead(struct image *img, struct ranges *ra
 void image_spare_memory(struct image *img);
 /* From now on the image remembers what it is asked for. */
 void image_remember(struct image *img);
+bool image_remembers(const struct image *img);
 /* What it was asked for since, as far as it is there and not lent: sorted, apart. */
 ERR_MUST_CHECK struct err *image_remembered(const struct image *img, struct ranges *ret);
 /* All that came from the source, with the gaps that were bridged: sorted, apart. */
@@ -184,6 +185,9 @@ void image_touch(const struct image *img, const void *p);
  * copy, which is good until it was called 16 times more.
  */
 void image_set_packing(struct image *img, bool on);
+/* Of the next fetch, if it is packed: zeros will do for these, sorted and apart, which need not be
+ * asked for.  (An image that remembers has all the same.)  Taken over. */
+ERR_MUST_CHECK struct err *image_skip(struct image *img, struct ranges *ranges);
 /* The packed piece that holds addr, and how much of it follows there; NULL: it is not packed. */
 struct packed;
 const struct packed *image_packed(const struct image *img, uint64_t addr, uint64_t *left);
@@ -214,6 +218,7 @@ struct image_stats {
 	uint64_t holes;
 	uint64_t first_hole; /* address of one, if there are any */
 	uint64_t fetches;    /* image_need() calls that went to the source */
+	uint64_t skipped;    /* bytes that were not asked for, though wanted: image_skip() */
 	uint64_t sliced;     /* of the current fetch: bytes that earlier slices of it brought */
 	uint64_t planned;    /* bytes that the current or last fetch asked for */
 	uint64_t file_bytes; /* bytes in files, and how many of these may be in memory at a time */

@@ -54,21 +54,22 @@ enum { NOPTR_HEAD = 64 << 10 };
 
 /*
  * The collector finds no roots in these sections, which may be large: crypto/internal/fips140/drbg
- * alone has 32 MB of zeros there from Go 1.26 on.  Of each only the begin is fetched.  The linker
- * sorts variables by size (cmd/link/internal/ld/data.go, dodataSect@go1.17-1.27), so that the begin
- * has all small ones, among them those that are looked for without symbols, and those that
- * debuggers expect in a core.
+ * alone has 32 MB of zeros there from Go 1.26 on.  What is needed of them is found by its symbol; but
+ * without symbols, and for a core, the begin of each is fetched.  The linker sorts variables by size
+ * (cmd/link/internal/ld/data.go, dodataSect@go1.17-1.27), so that the begin has all small ones,
+ * among them those that are looked for without symbols, and those that debuggers expect in a
+ * core.
  */
 static struct err *noptr_tails(const struct proc *p, struct ranges *ret)
 {
 	static const char *const names[] = { ".noptrdata", ".noptrbss" };
+	uint64_t head = p->stripped || image_remembers(p->img) ? NOPTR_HEAD : 0;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		const struct elf_section *s = elf_section(p->exe, names[i]);
 
-		if (s && s->alloc && s->write && s->size > NOPTR_HEAD)
-			TRY(vec_push(ret, ((struct range){ s->addr + NOPTR_HEAD,
-							   s->size - NOPTR_HEAD })));
+		if (s && s->alloc && s->write && s->size > head)
+			TRY(vec_push(ret, ((struct range){ s->addr + head, s->size - head })));
 	}
 	ranges_sort(ret);
 	return NULL;
@@ -228,10 +229,12 @@ static struct err *check_threads(struct capture *k)
 
 static struct err *plan_contents(struct capture *k)
 {
+	_cleanup_vec_ struct ranges dead = VEC_INIT;
 	struct captured *c = k->c;
 
 	TRY(arenas_fetch(&c->proc, &c->spans));
-	TRY(spans_plan_contents(&c->proc, &c->spans, &k->want));
+	TRY(spans_plan_contents(&c->proc, &c->spans, &k->want, &dead));
+	TRY(image_skip(c->proc.img, &dead));
 	return roots_plan(&c->proc, &c->spans, &k->ahead);
 }
 

@@ -424,25 +424,6 @@ struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unsta
 
 /* ------------------------------------------------------------------ contents */
 
-struct err *spans_plan_contents(const struct proc *p, const struct spans *s, struct ranges *want)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		const struct span *x = &s->v[i];
-		uint32_t last = x->nelems;
-
-		if (x->ptrs == SPAN_NOSCAN || (x->ptrs == SPAN_LARGE && !x->large_type))
-			continue;
-		while (last && !span_alive(x, last - 1))
-			last--;
-		if (!last)
-			continue;
-		TRY(vec_push(want, ((struct range){ x->base, x->ptrs == SPAN_BITS ?
-								     span_bytes(x) :
-								     last * x->elemsize })));
-	}
-	return NULL;
-}
-
 /* How long the bitmap is; *off: in the span.  0: it has none. */
 static uint64_t span_bitmap(const struct proc *p, const struct span *x, uint64_t *off)
 {
@@ -452,6 +433,61 @@ static uint64_t span_bitmap(const struct proc *p, const struct span *x, uint64_t
 		return 0;
 	*off = bytes - len - (x->inline_marks ? INLINE_MARKS : 0);
 	return len;
+}
+
+/* Appends the runs of dead slots among the first n that are longer than what a request costs. */
+static struct err *plan_dead(const struct span *x, uint32_t n, struct ranges *dead)
+{
+	for (uint32_t i = 0, end; i < n; i = end + 1) {
+		uint64_t len;
+
+		for (end = i; end < n && !span_alive(x, end); end++)
+			;
+		len = (end - i) * x->elemsize;
+		if (len >= DEAD_MIN)
+			TRY(vec_push(dead, ((struct range){ span_slot(x, i), len })));
+	}
+	return NULL;
+}
+
+struct err *spans_plan_contents(const struct proc *p, struct spans *s, struct ranges *want,
+				struct ranges *dead)
+{
+	s->planned = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct span *x = &s->v[i];
+		uint32_t last = x->nelems;
+		uint64_t len;
+
+		if (x->ptrs == SPAN_NOSCAN || (x->ptrs == SPAN_LARGE && !x->large_type))
+			continue;
+		while (last && !span_alive(x, last - 1))
+			last--;
+		if (!last)
+			continue;
+		len = x->ptrs == SPAN_BITS ? span_bytes(x) : last * x->elemsize;
+		TRY(vec_push(want, ((struct range){ x->base, len })));
+		TRY(plan_dead(x, x->ptrs == SPAN_BITS ? x->nelems : last, dead));
+		s->planned += len;
+	}
+	return NULL;
+}
+
+uint64_t spans_live_contents(const struct proc *p, const struct spans *s, const uint8_t *live)
+{
+	uint64_t bytes = 0, off;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct span *x = &s->v[i];
+		uint64_t n = 0;
+
+		if (!x->data)
+			continue;
+		for (uint32_t id = x->first_id; id < x->first_id + x->nelems; id++)
+			n += live[id >> 3] >> (id & 7) & 1;
+		bytes += n * x->elemsize + (n ? span_bitmap(p, x, &off) : 0);
+	}
+	return bytes;
 }
 
 struct err *spans_attach(struct proc *p, struct spans *s)

@@ -218,3 +218,67 @@ def test_stopped_since_attached(zoo, stub):
     m = re.search(r"^stopped +since gdbserver attached, ([\d.]+) s; ([\d.]+) (ms|s) of that by grf-rsp, ", text, re.M)
     check(m and 2 <= float(m.group(1)) <= most, most, text)
     check("since gdbserver" not in profile(stub.target, zoo.exe, "-p", zoo.pid).text)
+
+
+# What is read is what is looked at
+
+FRAGMENTS = """
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+type node struct {
+	next *node
+	pad  [6]*int
+}
+
+var keep []*node
+
+func main() {
+	all := make([]*node, 0, 2<<20)
+	for i := 0; i < cap(all); i++ {
+		all = append(all, &node{})
+	}
+	for i := 0; i < len(all); i += 100 {
+		keep = append(keep, all[i])
+	}
+	all = nil
+	runtime.GC()
+	runtime.GC()
+	fmt.Println("READY")
+	time.Sleep(time.Hour)
+}
+"""
+
+
+def plan(text):
+    """MB that were asked for, and that were looked at."""
+    looked, asked = re.search(r"looked at: ([\d.]+) MB of the ([\d.]+) MB", text).groups()
+    return float(asked), float(looked)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_dead_slots_are_not_read(stub):
+    """Of a heap of 160 MB whose spans are nearly empty little is read; a core has all, and says the same."""
+    d = tmpdir()
+    with Prog([go_source(FRAGMENTS)]) as p:
+        prof = profile(stub.target, p.exe, "-p", p.pid, "-v", "--fork=no")
+        asked, looked = plan(prof.text)
+        check(asked < 15 and asked < 1.6 * looked, prof.text)
+        whole = profile(stub.target, p.exe, "-p", p.pid, "-v", "--fork=no", "-o", f"{d}/a.core")
+        check(plan(whole.text)[0] > 100, whole.text)
+        check(whole.stacks == prof.stacks == profile(f"{d}/a.core", p.exe).stacks, whole.text, prof.text)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_what_is_read_is_looked_at(zoo, stub, say):
+    prof = profile(stub.target, zoo.exe, "-p", zoo.pid, "-v")
+    asked, looked = plan(prof.text)
+    say(f"zoo: {asked} MB asked for, {looked} MB looked at")
+    check(looked <= asked <= 1.1 * looked, prof.text)

@@ -115,7 +115,7 @@ static void misses(const struct ranges *r, uint64_t addr)
 static void plans(void **state)
 {
 	for (size_t e = 0; e < fake_neras; e++) {
-		_cleanup_vec_ struct ranges want = VEC_INIT;
+		_cleanup_vec_ struct ranges want = VEC_INIT, dead = VEC_INIT;
 		struct unstable u = { NULL };
 		struct fake f;
 
@@ -143,7 +143,7 @@ static void plans(void **state)
 		ok(spans_settle(f.p, fake_spans(&f), false, &u));
 		assert_null(u.why);
 		want.n = 0;
-		ok(spans_plan_contents(f.p, fake_spans(&f), &want));
+		ok(spans_plan_contents(f.p, fake_spans(&f), &want, &dead));
 		holds(&want, fake_node(&f, NODE_ROOT), NODE_N * f.spans[FAKE_NODES].elemsize);
 		holds(&want, fake_object(&f, FAKE_HUGE, 0), 5 * GO_PAGE);
 		misses(&want, fake_leaf(&f, LEAF_ROOT));
