@@ -6,6 +6,7 @@
 #	make format	lays the C files out; make compile_commands.json for editors and clang's tools
 #	make check-quick  the unit tests and one exact run; make check K=NAME what has NAME in it (tests/README.md)
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
+#	make static	one static binary, $(OBJDIR)/grf-rsp-static, for containers with nothing else in them
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
 #	make layouts	writes heap/layout/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
 #	make check-layouts  holds it against every one of them (LAYOUTS="1.27.3": against these)
@@ -68,6 +69,16 @@ all: $(OBJDIR)/grf-rsp
 $(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+# One file that needs no other, for containers with nothing in them.  glibc looks names up by /etc/hosts and DNS then, with what is
+# in it, and loads nothing.
+$(OBJDIR)/grf-rsp-static: $(OBJDIR)/main.o $(LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(SAN) -static-pie -Wl,-z,relro,-z,now -Wl,-u,static_names $(LDFLAGS) -o $@ $^ \
+		$(shell pkg-config --static --libs $(PKGS)) -ldwarf -lelf -lz 2>$@.log || { cat $@.log >&2; exit 1; }
+	$(Q)strip $@
+
+static: $(OBJDIR)/grf-rsp-static
 
 $(LIB): $(LIB_OBJS)
 	$(call say,AR)
@@ -192,5 +203,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-format format lint check-layouts demo layouts install clean
+.PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-format format lint check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

@@ -54,10 +54,10 @@ enum { NOPTR_HEAD = 64 << 10 };
 
 /*
  * The collector finds no roots in these sections, which may be large: crypto/internal/fips140/drbg
- * alone has 32 MB of zeros there from Go 1.26 on.  What is needed of them is found by its symbol; but
- * without symbols, and for a core, the begin of each is fetched.  The linker sorts variables by size
- * (cmd/link/internal/ld/data.go, dodataSect@go1.17-1.27), so that the begin has all small ones,
- * among them those that are looked for without symbols, and those that debuggers expect in a
+ * alone has 32 MB of zeros there from Go 1.26 on.  What is needed of them is found by its symbol;
+ * but without symbols, and for a core, the begin of each is fetched.  The linker sorts variables by
+ * size (cmd/link/internal/ld/data.go, dodataSect@go1.17-1.27), so that the begin has all small
+ * ones, among them those that are looked for without symbols, and those that debuggers expect in a
  * core.
  */
 static struct err *noptr_tails(const struct proc *p, struct ranges *ret)
