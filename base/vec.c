@@ -4,6 +4,7 @@
 #include "base/vec.h"
 
 #include <stdint.h>
+#include <sys/mman.h>
 
 struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t elem)
 {
@@ -20,4 +21,15 @@ struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t elem)
 	*v = p;
 	*cap = n;
 	return NULL;
+}
+
+enum { DROP_PAGE = 4096 };
+
+void vec_drop_(void *v, size_t bytes)
+{
+	uintptr_t lo = ((uintptr_t)v + DROP_PAGE - 1) & ~(uintptr_t)(DROP_PAGE - 1),
+		  hi = ((uintptr_t)v + bytes) & ~(uintptr_t)(DROP_PAGE - 1);
+
+	if (v && lo < hi)
+		madvise((void *)lo, hi - lo, MADV_DONTNEED);
 }

@@ -32,6 +32,10 @@
 #define VEC_INIT { NULL, 0, 0 }
 /* clang-format on */
 
+/* Says that elements before i will not be looked at again: large arrays' memory goes back. */
+#define vec_drop_before(vec, i) vec_drop_((vec)->v, (i) * sizeof(*(vec)->v))
+void vec_drop_(void *v, size_t bytes);
+
 ERR_MUST_CHECK struct err *vec_grow_(void **v, size_t *cap, size_t need, size_t elem);
 
 #define vec_reserve(vec, more)             \

@@ -143,9 +143,10 @@ static struct err *local_type(struct namer *n, const struct gframe *f, const str
 	if (v->dict && r->type) {
 		/* The caller's frame has room for each argument that came in a register
 		 * (abi-internal.md, "spill space"). */
-		while (nwords < WORDS &&
-		       proc_try_word(p, f->fp + (uint64_t)p->arch->min_frame + nwords * p->fmt.word,
-				     &words[nwords]))
+		while (nwords < WORDS && proc_try_word(p,
+						       frame_fp(f) + (uint64_t)p->arch->min_frame +
+							       nwords * p->fmt.word,
+						       &words[nwords]))
 			nwords++;
 		TRY(types_instance(n->types, func, v->dict - 1, r->type, words, nwords, &real,
 				   &instance));
@@ -288,7 +289,7 @@ struct err *name_local(struct namer *n, struct mark_root *r)
 	if (r->r.kind == ROOT_REGISTER)
 		return NULL;
 	/* A defer record or the saved context is no slot of the frame. */
-	if (r->r.addr < f->sp || r->r.addr >= f->fp + ARGS_MAX)
+	if (r->r.addr < f->sp || r->r.addr >= frame_fp(f) + ARGS_MAX)
 		return NULL;
 	if (!binary_of(n, f->func)->dwarf) {
 		type_by_slot(n, r);
@@ -296,7 +297,7 @@ struct err *name_local(struct namer *n, struct mark_root *r)
 	}
 	/* A return address belongs to the call before it. */
 	TRY(locals_at(n, f->func, f->pc > f->func->entry ? f->pc - 1 : f->pc, &l));
-	off = (int64_t)(r->r.addr - f->fp);
+	off = (int64_t)(r->r.addr - frame_fp(f));
 	for (size_t i = 0; i < l->n; i++) {
 		const struct dwarf_local *v = &l->v[i];
 

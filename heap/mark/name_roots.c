@@ -36,6 +36,8 @@ static void namer_deinit(struct namer *n)
 	free(n->around);
 }
 
+enum { DROP_EVERY = 1 << 16 };
+
 static struct err *name_all(struct namer *n, struct mark_roots *roots)
 {
 	const struct roots *all = &n->h->roots;
@@ -45,9 +47,14 @@ static struct err *name_all(struct namer *n, struct mark_roots *roots)
 	for (size_t i = 0; i < all->n; i++) {
 		struct mark_root r = { .r = all->v[i] };
 
+		if (n->h->roots_once && i % DROP_EVERY == 0)
+			vec_drop_before(all, i);
+
 		TRY(name_root(n, &r));
 		TRY(vec_push(roots, r));
 	}
+	if (n->h->roots_once)
+		vec_deinit(&n->h->roots);
 	TRY(name_users(n, roots));
 	TRY(name_own(n, roots));
 	return root_order(n, roots);

@@ -89,25 +89,18 @@ struct err *stacks_plan(struct proc *p, const struct stacks *s, struct ranges *w
 
 /* ------------------------------------------------------------------ the walk */
 
-static struct err *frame_push(struct proc *p, struct stacks *s, const struct unwind *w, uint32_t g,
-			      uint64_t continpc, bool conservative)
+static struct err *frame_push(struct stacks *s, const struct unwind *w, uint32_t g,
+			      enum frame_goes_on goes_on, bool conservative)
 {
-	uint64_t word = p->fmt.word;
-	struct gframe f = { .pc = w->pc,
-			    .continpc = continpc,
-			    .sp = w->sp,
-			    .fp = w->fp,
-			    .varp = w->fp,
-			    .func = w->pi->func,
-			    .g = g,
-			    .conservative = conservative };
-
-	if (!p->arch->min_frame)
-		f.varp -= word;
-	if (p->arch->saved_fp && f.varp > f.sp)
-		f.varp -= word;
-	f.argp = f.fp + p->arch->min_frame;
-	return vec_push(&s->frames, f);
+	return vec_push(
+		&s->frames,
+		((struct gframe){ .pc = w->pc,
+				  .sp = w->sp,
+				  .func = w->pi->func,
+				  .g = g,
+				  .size = (uint32_t)((w->fp - w->sp) / FRAME_UNIT) & FRAME_SIZE_MAX,
+				  .conservative = conservative,
+				  .goes_on = (unsigned)goes_on & 3 }));
 }
 
 /* Functions whose frame holds registers of their caller, which is at no safe point: both are
@@ -177,10 +170,10 @@ static struct err *walk_push(struct stack_walk *k)
 {
 	const struct func *f = k->w.pi->func;
 	bool cons = k->conservative || k->saved || saves_registers(f);
-	uint64_t continpc = k->w.pc;
+	enum frame_goes_on goes_on = FRAME_HERE;
 
 	if (k->sigpanic) /* what panicked goes on only at its deferreturn */
-		continpc = f->deferreturn ? f->entry + f->deferreturn + 1 : 0;
+		goes_on = f->deferreturn ? FRAME_AT_DEFERRETURN : FRAME_NEVER;
 	/*
 	 * Called at an unsafe point, and running: its pointers may be only in registers, which what
 	 * it called saved in its own frame.
@@ -190,7 +183,7 @@ static struct err *walk_push(struct stack_walk *k)
 		cons = true;
 		k->s->frames.v[k->s->frames.n - 1].conservative = true;
 	}
-	TRY(frame_push(k->p, k->s, &k->w, k->gi, continpc, cons));
+	TRY(frame_push(k->s, &k->w, k->gi, goes_on, cons));
 	k->g->nframes++;
 	k->saved = saves_registers(f);
 	k->sigpanic = f->cls == FUNC_SIGPANIC;
@@ -215,7 +208,9 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 	for (ok = unwind_frame(p, &k.w); ok; ok = unwind_next(p, &k.w)) {
 		const struct func *f = k.w.pi->func;
 
-		if (g->nframes >= LIMIT_FRAMES || k.w.fp > g->hi + p->fmt.word || k.w.fp < k.w.sp)
+		if (g->nframes >= LIMIT_FRAMES || k.w.fp > g->hi + p->fmt.word || k.w.fp < k.w.sp ||
+		    (k.w.fp - k.w.sp) / FRAME_UNIT > FRAME_SIZE_MAX ||
+		    (k.w.fp - k.w.sp) % FRAME_UNIT)
 			return NULL;
 		/* A leaf has no bytes where return addresses are in a register; what calls has. */
 		if (k.still && k.w.fp == k.w.sp)

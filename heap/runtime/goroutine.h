@@ -70,12 +70,38 @@ struct machine {
 	int32_t thread; /* -1: not among the target's threads */
 };
 
+enum frame_goes_on { FRAME_HERE, FRAME_AT_DEFERRETURN, FRAME_NEVER };
+
+/* There are many: a million goroutines have some millions of frames. */
 struct gframe {
-	uint64_t pc, continpc, sp, fp, varp, argp;
+	uint64_t pc, sp;
 	const struct func *func;
-	uint32_t g; /* index of its goroutine */
-	bool conservative;
+	uint32_t g;         /* index of its goroutine */
+	uint32_t size : 29; /* fp - sp, in FRAME_UNIT bytes */
+	uint32_t conservative : 1;
+	uint32_t goes_on : 2; /* enum frame_goes_on */
 };
+enum { FRAME_UNIT = 4, FRAME_SIZE_MAX = (1 << 29) - 1 };
+
+static inline uint64_t frame_fp(const struct gframe *f)
+{
+	return f->sp + (uint64_t)f->size * FRAME_UNIT;
+}
+
+/* Where locals end (stkframe.go: varp). */
+static inline uint64_t frame_varp(const struct proc *p, const struct gframe *f)
+{
+	uint64_t varp = frame_fp(f);
+
+	if (!p->arch->min_frame)
+		varp -= p->fmt.word;
+	return p->arch->saved_fp && varp > f->sp ? varp - p->fmt.word : varp;
+}
+
+static inline uint64_t frame_argp(const struct proc *p, const struct gframe *f)
+{
+	return frame_fp(f) + p->arch->min_frame;
+}
 
 VEC_NAMED(goroutines, struct goroutine);
 VEC_NAMED(machines, struct machine);

@@ -130,7 +130,8 @@ static const uint8_t *stackmap(const struct proc *p, uint64_t map, int32_t idx, 
 static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint32_t frame,
 			      int32_t off, uint64_t size, const uint8_t *mask, uint64_t ptr_words)
 {
-	uint64_t addr = (off < 0 ? f->varp : f->argp) + (uint64_t)(int64_t)off;
+	uint64_t addr =
+		(off < 0 ? frame_varp(s->p, f) : frame_argp(s->p, f)) + (uint64_t)(int64_t)off;
 
 	if (addr < f->sp || addr >= s->g->hi || size > s->g->hi - addr)
 		return NULL;
@@ -223,7 +224,7 @@ static struct err *add_reg_args(struct stack_scan *s, const struct gframe *f, ui
 		return NULL;
 	ptrs = ints * word + p->arch->float_arg_regs * 8u;
 	size = (ptrs + ints * word + (ints + 7) / 8 + 7) & ~7ull;
-	if (f->varp < f->sp || f->varp - f->sp < size + 4 * word)
+	if (frame_varp(p, f) < f->sp || frame_varp(p, f) - f->sp < size + 4 * word)
 		return NULL;
 	return add_object(s, f, frame, -(int32_t)size, size, NULL, ptrs / word + ints);
 }
@@ -239,7 +240,7 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 	const uint8_t *mask;
 	uint8_t valid;
 
-	if (arg0 >= (p->arch->min_frame ? f->fp : f->fp - word))
+	if (arg0 >= (p->arch->min_frame ? frame_fp(f) : frame_fp(f) - word))
 		return NULL; /* not started: no locals, no arguments */
 	if (!stack_word(s, arg0, &mv) || !stack_byte(s, arg0 + 4 * word, &valid))
 		return NULL;
@@ -256,7 +257,7 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 		if (!mask)
 			return err_fault(data, "the argument map of %s was not captured",
 					 f->func->name);
-		TRY(scan_words(s, f->argp, n, mask, frame, false));
+		TRY(scan_words(s, frame_argp(p, f), n, mask, frame, false));
 	}
 	return add_reg_args(s, f, frame);
 }
@@ -264,12 +265,13 @@ static struct err *scan_reflect_stub(struct stack_scan *s, const struct gframe *
 /* All words of a frame that is no safe point. */
 static struct err *scan_conservative(struct stack_scan *s, const struct gframe *f, uint32_t frame)
 {
-	unsigned word = s->p->fmt.word;
+	uint64_t varp = frame_varp(s->p, f), word = s->p->fmt.word;
 
-	if (f->varp > f->sp)
-		TRY(scan_words(s, f->sp, (f->varp - f->sp) / word, NULL, frame, true));
+	if (varp > f->sp)
+		TRY(scan_words(s, f->sp, (varp - f->sp) / word, NULL, frame, true));
 	if (f->func->args > 0)
-		TRY(scan_words(s, f->argp, (uint64_t)f->func->args / word, NULL, frame, true));
+		TRY(scan_words(s, frame_argp(s->p, f), (uint64_t)f->func->args / word, NULL, frame,
+			       true));
 	return NULL;
 }
 
@@ -290,6 +292,7 @@ static struct err *frame_map(const struct proc *p, const struct gframe *f, unsig
 static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint32_t frame)
 {
 	struct proc *p = s->p;
+	uint64_t varp = frame_varp(p, f);
 	const struct pcinfo *pi;
 	const uint8_t *mask;
 	uint32_t nbit;
@@ -297,16 +300,18 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 
 	if (f->conservative)
 		return scan_conservative(s, f, frame);
-	if (!f->continpc)
+	if (f->goes_on == FRAME_NEVER)
 		return NULL;
-	TRY(pcinfo_find(p, f->continpc, &pi));
+	TRY(pcinfo_find(
+		p, f->goes_on == FRAME_HERE ? f->pc : f->func->entry + f->func->deferreturn + 1,
+		&pi));
 	if (!pi)
 		return NULL;
 	idx = pi->stackmap < 0 ? 0 : pi->stackmap;
-	if (f->varp > f->sp && f->varp - f->sp > p->arch->min_locals) {
+	if (varp > f->sp && varp - f->sp > p->arch->min_locals) {
 		TRY(frame_map(p, f, FUNCDATA_LOCALS, idx, "locals", &mask, &nbit));
 		if (nbit)
-			TRY(scan_words(s, f->varp - (uint64_t)nbit * p->fmt.word, nbit, mask, frame,
+			TRY(scan_words(s, varp - (uint64_t)nbit * p->fmt.word, nbit, mask, frame,
 				       false));
 	}
 	if (f->func->args == FUNC_ARGS_UNKNOWN && f->func->cls == FUNC_REFLECT_STUB)
@@ -314,7 +319,7 @@ static struct err *scan_frame(struct stack_scan *s, const struct gframe *f, uint
 	if (f->func->args > 0) {
 		TRY(frame_map(p, f, FUNCDATA_ARGS, idx, "arguments", &mask, &nbit));
 		if (nbit)
-			TRY(scan_words(s, f->argp, nbit, mask, frame, false));
+			TRY(scan_words(s, frame_argp(p, f), nbit, mask, frame, false));
 	}
 	return scan_objects(s, f, frame);
 }
@@ -389,7 +394,7 @@ static struct err *scan_pointed(struct stack_scan *s)
 static uint32_t frame_at(const struct stacks *st, const struct goroutine *g, uint64_t addr)
 {
 	for (uint32_t i = 0; i < g->nframes; i++)
-		if (addr < st->frames.v[g->first_frame + i].fp)
+		if (addr < frame_fp(&st->frames.v[g->first_frame + i]))
 			return g->first_frame + i;
 	return g->nframes ? g->first_frame + g->nframes - 1 : UINT32_MAX;
 }
