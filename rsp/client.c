@@ -172,6 +172,9 @@ static struct err *handshake(struct rsp *rsp, const struct rsp_options *opts, in
 	rsp->shared->end_stub = rsp->x.conn->child && rsp->f.monitor_exit;
 	rsp->shared->end_if_held = !attaches(opts) && rsp->f.monitor_exit;
 	TRY(ask_state(rsp));
+	/* A stub that goes with its debuggee is asked nothing after D, and forks nothing. */
+	rsp->forks = rsp->forks && rsp->f.pub.extended;
+	rsp->shared->forks = rsp->forks;
 	held = rsp->x.reply.data[0] != 'W' && rsp->x.reply.data[0] != 'X';
 	if (!held && !attaches(opts)) {
 		rsp->shared->held = 0;

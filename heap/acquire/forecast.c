@@ -119,7 +119,7 @@ static struct err *start_time(struct rsp *rsp, const char *path, uint64_t *ret)
 	return NULL;
 }
 
-struct err *forecast_held_before(struct acquire *a, int64_t connected_ns)
+static struct err *held_before(struct acquire *a, int64_t connected_ns)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	uint64_t stub, process, now;
@@ -141,5 +141,16 @@ struct err *forecast_held_before(struct acquire *a, int64_t connected_ns)
 	now -= (uint64_t)(clock_now_ns() - connected_ns);
 	if (found && now > stub && now - stub < INT64_MAX)
 		a->report->held_before_ns = now - stub;
+	return NULL;
+}
+
+struct err *forecast_held_before(struct acquire *a, int64_t connected_ns)
+{
+	struct err *err = held_before(a, connected_ns);
+
+	if (err_is(err, ERR_INTR) || err_is(err, ERR_NOMEM))
+		return err;
+	/* All is done that needs the stub: one that is gone by now is no loss. */
+	err_destroy(err);
 	return NULL;
 }

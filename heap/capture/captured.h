@@ -27,7 +27,7 @@ struct captured {
 	struct stacks stacks;
 	struct gcmasks masks; /* of the types that were asked for */
 	struct roots roots;
-	bool roots_once; /* nobody looks at them after heap/mark/name_roots.c */
+	bool roots_once;        /* nobody looks at them after heap/mark/name_roots.c */
 	struct map64 scheduler; /* object ids of gs, ms and ps */
 
 	/* Called now and then with the phase's name and what is done of it; may be NULL. */

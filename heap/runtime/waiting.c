@@ -204,8 +204,8 @@ static struct err *wait_sync(struct waiting *w, const struct goroutine *g, struc
 
 	if (!f)
 		return NULL;
-	for (uint64_t at = goroutine_sp(g) & ~(word - 1); at < f->fp && ret->kind == WAIT_ELSE;
-	     at += word)
+	for (uint64_t at = goroutine_sp(g) & ~(word - 1);
+	     at < frame_fp(f) && ret->kind == WAIT_ELSE; at += word)
 		if (proc_try_word(w->p, at, &v))
 			TRY(frame_word(w, g, v, cond, ret));
 	return NULL;
