@@ -416,7 +416,8 @@ static struct err *check_outputs(struct options *o)
 		o->acquire.save |= core;
 		o->analyse.graph |= !core && output_kind(o->outputs.v[i]) != OUTPUT_PPROF &&
 				    output_kind(o->outputs.v[i]) != OUTPUT_FOLDED;
-		o->analyse.goroutines |= output_kind(o->outputs.v[i]) == OUTPUT_JSON;
+		o->analyse.goroutines |= output_kind(o->outputs.v[i]) == OUTPUT_JSON ||
+					 output_kind(o->outputs.v[i]) == OUTPUT_TEXT;
 		if (o->save_only && !core)
 			return err_create(ERR_USAGE,
 					  "--save-only analyses nothing: -o %s cannot be written",
@@ -495,13 +496,16 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	TRY(parse_arguments(argv + optind, argc - optind, &o->acquire));
 	TRY(check_process(&o->acquire));
 	o->analyse.graph = !o->quiet || o->analyse.dominators || o->analyse.why;
+	o->analyse.goroutines |= !o->quiet;
 	o->acquire.debug = o->debug_files.v;
 	o->acquire.ndebug = o->debug_files.n;
 	if (!o->outputs.n)
 		TRY(vec_push(&o->outputs, "grf.out"));
 	if (!o->analyse.max_nodes && o->analyse.fold)
 		o->analyse.max_nodes = DEFAULT_NODES;
-	return check_outputs(o);
+	TRY(check_outputs(o));
+	o->acquire.outside = o->analyse.graph && !o->save_only;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ progress */

@@ -18,6 +18,7 @@
 #define LIMIT_CORE_SEGMENTS (1u << 24)
 #define LIMIT_CORE_NOTES (1ull << 30) /* 100000 threads with all their registers */
 #define LIMIT_MAPS (1u << 28)         /* /proc/PID/maps */
+#define LIMIT_SMAPS (1u << 28)        /* /proc/PID/smaps: some 700 bytes a mapping */
 #define LIMIT_READ (1ull << 40)       /* one range of memory */
 
 #define LIMIT_PAGE_TABLES (1u << 22) /* of a guest, held at a time: 16 GB of them map 8 TB */

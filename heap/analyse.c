@@ -15,6 +15,7 @@
 #include "heap/profile/profile_bound.h"
 #include "heap/report/account_heap.h"
 #include "heap/report/goroutine_heap.h"
+#include "heap/report/outside_heap.h"
 #include "heap/report/suspects.h"
 #include "heap/report/waste_heap.h"
 #include "heap/runtime/find.h"
@@ -351,6 +352,8 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 		TRY(graph_answers(&graph, o, profile, r, &ph));
 	TRY(fill_report(h, &mark, r));
 	TRY(account_make(c, &mark, profile, r));
+	if (o->graph)
+		TRY(outside_count(&graph, profile, r));
 	if (o->dominators && r->graph.made)
 		TRY(swap_dominators(&graph, o, profile));
 	if (o->max_nodes)

@@ -36,6 +36,8 @@ ERR_MUST_CHECK struct err *text_add_coverage_short(struct buf *b, const struct r
 /* Add the account (heap/profile/account.h): for people, and in two lines for scripts
  * (docs/OUTPUT.md). */
 ERR_MUST_CHECK struct err *memory_add(struct buf *b, const struct report *r);
+/* Adds memory that is not Go's, and live memory that is not there. */
+ERR_MUST_CHECK struct err *outside_add(struct buf *b, const struct report *r);
 /* The same in a line or two. */
 ERR_MUST_CHECK struct err *memory_add_short(struct buf *b, const struct report *r);
 ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct account *a);

@@ -102,6 +102,30 @@ static void add_memory(struct json *j, const struct report *r)
 	json_object_end(j);
 }
 
+static struct err *add_outside(struct json *j, const struct report *r)
+{
+	const struct outside *o = &r->outside;
+
+	if (!o->known)
+		return NULL;
+	json_object(j, "outside");
+	json_uint(j, o->core ? "core_bytes" : "rss_bytes", o->rss);
+	json_uint(j, "go_heap_bytes", o->heap);
+	json_uint(j, "go_runtime_bytes", o->runtime);
+	json_uint(j, "c_heap_bytes", o->c_heap);
+	json_uint(j, "anonymous_bytes", o->anonymous);
+	json_uint(j, "files_bytes", o->files);
+	json_uint(j, "stacks_bytes", o->stacks);
+	json_uint(j, "other_bytes", o->other);
+	json_uint(j, "huge_pages_bytes", o->huge);
+	json_uint(j, "live_not_resident_bytes", o->live_absent);
+	json_bool(j, "live_not_resident_exact", o->absent_known);
+	if (o->absent_root)
+		TRY(json_string(j, "live_not_resident_root", o->absent_root));
+	json_object_end(j);
+	return NULL;
+}
+
 /* "timers;time.AfterFunc" */
 static struct err *add_root_name(struct json *j, const struct profile *p, uint32_t node)
 {
@@ -186,6 +210,8 @@ static struct err *add_suspect(struct json *j, const struct suspect *x)
 		json_uint(j, "bytes", x->at.bytes);
 		json_object_end(j);
 	}
+	if (x->absent)
+		json_uint(j, "not_resident_bytes", x->absent);
 	if (x->stack_bytes)
 		json_uint(j, "stack_bytes", x->stack_bytes);
 	if (x->leaked)
@@ -392,6 +418,8 @@ static struct err *add_all(struct json *j, const struct profile *p, const struct
 	add_coverage(j, r);
 	json_line(j);
 	add_memory(j, r);
+	json_line(j);
+	TRY(add_outside(j, r));
 	json_line(j);
 	TRY(add_roots(j, p, r));
 	json_line(j);

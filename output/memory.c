@@ -198,3 +198,30 @@ struct err *memory_add_memstats(struct buf *b, const struct account *a)
 		a->live[LIVE_CLEANUPS].bytes, a->live[LIVE_QUEUED].bytes, a->live[LIVE_WEAK].bytes,
 		a->live[LIVE_TIMERS].bytes, a->live[LIVE_RUNTIME].bytes);
 }
+
+struct err *outside_add(struct buf *b, const struct report *r)
+{
+	const struct outside *o = &r->outside;
+	char s[TEXT_BYTES_SIZE], whole[TEXT_BYTES_SIZE];
+	bool first = true;
+
+	if (!o->known)
+		return NULL;
+	TRY(buf_addf(b, "outside      %s of %s in %s are not Go's",
+		     text_bytes(o->rss - o->heap - o->runtime, s), text_bytes(o->rss, whole),
+		     o->core ? "the core (used or not)" : "memory"));
+	TRY(add_part(b, &first, o->c_heap, "C heap"));
+	TRY(add_part(b, &first, o->anonymous, "anonymous mappings"));
+	TRY(add_part(b, &first, o->files, "files"));
+	TRY(add_part(b, &first, o->stacks + o->other, "other"));
+	TRY(buf_addstr(b, "\n"));
+	if (o->live_absent < r->live_bytes / 100 + 1)
+		return NULL;
+	TRY(buf_addf(b, "             of what is live %s are not in memory%s",
+		     text_bytes(o->live_absent, s), o->absent_known ? "" : ", or more"));
+	if (o->absent_root) {
+		TRY(buf_addf(b, ": %s of ", text_bytes(o->absent_root_bytes, s)));
+		TRY(text_add_clean(b, o->absent_root, false));
+	}
+	return buf_addstr(b, "\n");
+}

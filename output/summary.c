@@ -194,6 +194,7 @@ static struct err *add_details(struct buf *b, const struct profile *p, const str
 	TRY(profile_roots_make(p, &roots));
 	TRY(add_roots(b, p, r, &roots));
 	TRY(memory_add(b, r));
+	TRY(outside_add(b, r));
 	TRY(waste_add(b, r, true));
 	TRY(finalizers_add(b, r));
 	return goroutines_add(b, &r->goroutines_of, all);
@@ -203,6 +204,7 @@ static struct err *add_details(struct buf *b, const struct profile *p, const str
 static struct err *add_screen(struct buf *b, const struct report *r, bool all)
 {
 	TRY(memory_add_short(b, r));
+	TRY(outside_add(b, r));
 	TRY(waste_add(b, r, false));
 	return goroutines_add(b, &r->goroutines_of, all);
 }

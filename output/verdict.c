@@ -29,32 +29,31 @@ static struct err *add_many(struct buf *b, const struct suspect *x)
 			x->at.count == 1 ? "" : " each");
 }
 
-/* "leak/main.go:55": the file's folder is enough to find it by. */
-static struct err *add_place(struct buf *b, const struct code_line *at)
+/* "main.request (server/main.go:57)" */
+static struct err *add_call(struct buf *b, const struct code_line *at)
 {
-	const char *base = at->file;
+	const char *file = at->file, *dir;
 
-	if (!base)
+	TRY(text_add_clean(b, at->function, false));
+	if (!file || !at->line)
 		return NULL;
-	for (const char *p = base; (p = strchr(p, '/')) && strchr(p + 1, '/'); p++)
-		base = p + 1;
-	TRY(text_add_clean(b, base, false));
-	return buf_addf(b, ":%" PRIu32, at->line);
+	/* the last directory tells files of one name apart */
+	dir = strrchr(file, '/');
+	while (dir && dir > file && dir[-1] != '/')
+		dir--;
+	TRY(buf_addstr(b, " ("));
+	TRY(text_add_clean(b, dir ? dir : file, false));
+	return buf_addf(b, ":%" PRIu32 ")", at->line);
 }
 
 /* Where the goroutines are, and where they were made. */
 static struct err *add_source(struct buf *b, const struct suspect *x)
 {
-	if (!x->source.file)
-		return NULL;
-	TRY(buf_addstr(b, "\n       at "));
-	TRY(add_place(b, &x->source));
+	TRY(add_call(b, &x->source));
 	if (!x->created_by.function)
 		return NULL;
 	TRY(buf_addstr(b, ", made by "));
-	TRY(text_add_clean(b, x->created_by.function, false));
-	TRY(buf_addstr(b, " "));
-	return add_place(b, &x->created_by);
+	return add_call(b, &x->created_by);
 }
 
 static struct err *add_root(struct buf *b, const struct suspect *x)
@@ -67,13 +66,58 @@ static struct err *add_root(struct buf *b, const struct suspect *x)
 	if (x->alone < x->retained - x->retained / 10)
 		TRY(x->alone ? buf_addf(b, ", %u %% of it alone", percent(x->alone, x->retained)) :
 			       buf_addstr(b, ", though not alone"));
+	if (x->absent)
+		TRY(buf_addf(b, "\n       %s of it are not in memory: never written to, or in swap",
+			     text_bytes(x->absent, s)));
 	TRY(buf_addstr(b, "\n       "));
 	TRY(text_add_path(b, x->path, x->npath));
 	TRY(add_many(b, x));
+	if (!x->source.file)
+		return NULL;
+	TRY(buf_addstr(b, "\n       at "));
 	return add_source(b, x);
 }
 
-static struct err *add_goroutines(struct buf *b, const struct suspect *x)
+/* The largest group of goroutines that are in the function; NULL: they were not grouped. */
+static const struct goroutine_group *group_in(const struct report *r, const char *function)
+{
+	const struct goroutine_groups *v = &r->goroutines_of.groups;
+	const struct goroutine_group *best = NULL;
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->v[i].function && !strcmp(v->v[i].function, function) &&
+		    (!best || v->v[i].count > best->count))
+			best = &v->v[i];
+	return best;
+}
+
+/* Where they are, what they do there, for how long, who made them. */
+static struct err *add_group(struct buf *b, const struct goroutine_group *g)
+{
+	const struct code_line *at = NULL;
+	char t[TEXT_TIME_SIZE];
+
+	if (!g)
+		return NULL;
+	for (uint32_t i = 0; i < g->nframes; i++)
+		if (!strcmp(g->stack[i].function, g->function))
+			at = &g->stack[i];
+	TRY(buf_addf(b, "\n       %s",
+		     g->verdict == VERDICT_LEAKED ? "leaked, nothing can wake them: " : ""));
+	TRY(text_add_clean(b, g->state, false));
+	if (at) {
+		TRY(buf_addstr(b, " in "));
+		TRY(add_call(b, at));
+	}
+	if (g->wait_max_ns)
+		TRY(buf_addf(b, ", for at least %s", text_time(g->wait_max_ns, t)));
+	if (!g->created_by.function)
+		return NULL;
+	TRY(buf_addstr(b, "\n       made by "));
+	return add_call(b, &g->created_by);
+}
+
+static struct err *add_goroutines(struct buf *b, const struct suspect *x, const struct report *r)
 {
 	char n[TEXT_COUNT_SIZE], s[TEXT_BYTES_SIZE], each[TEXT_BYTES_SIZE];
 	uint64_t all = x->retained + x->stack_bytes;
@@ -84,11 +128,11 @@ static struct err *add_goroutines(struct buf *b, const struct suspect *x)
 		     percent(x->retained, x->whole)));
 	TRY(buf_addf(b, "\n       and %s of stacks: %s each", text_bytes(x->stack_bytes, s),
 		     text_bytes(x->at.count ? all / x->at.count : all, each)));
-	if (x->leaked)
+	if (x->leaked && x->leaked < x->at.count)
 		TRY(buf_addf(b, "\n       %s of them %s leaked: nothing can ever wake %s",
 			     text_count(x->leaked, n), x->leaked == 1 ? "is" : "are",
 			     x->leaked == 1 ? "it" : "them"));
-	return add_source(b, x);
+	return add_group(b, group_in(r, x->npath > 1 ? x->path[1] : x->what));
 }
 
 static struct err *add_leaked(struct buf *b, const struct suspect *x)
@@ -99,7 +143,6 @@ static struct err *add_leaked(struct buf *b, const struct suspect *x)
 		     text_count(x->leaked, n), x->leaked == 1 ? " is" : "s are",
 		     text_bytes(x->stack_bytes, s), x->leaked == 1 ? "it" : "them"));
 	TRY(buf_addf(b, "\n       %s of them in ", text_count(x->at.count, n)));
-	TRY(text_add_clean(b, x->source.function, false));
 	return add_source(b, x);
 }
 
@@ -136,7 +179,7 @@ static struct err *add_suspect(struct buf *b, const struct suspect *x, const str
 	case SUSPECT_LOCAL:
 		return add_root(b, x);
 	case SUSPECT_GOROUTINES:
-		return add_goroutines(b, x);
+		return add_goroutines(b, x, r);
 	case SUSPECT_LEAKED:
 		return add_leaked(b, x);
 	case SUSPECT_GARBAGE:
@@ -153,6 +196,11 @@ static struct err *add_suspect(struct buf *b, const struct suspect *x, const str
 			text_bytes(x->retained, s), percent(x->retained, x->whole));
 	case SUSPECT_FINALIZERS:
 		return add_finalizers(b, x, r);
+	case SUSPECT_OUTSIDE:
+		return buf_addf(b,
+				"%s are not Go's, %u %% of what is in memory\n"
+				"       C's malloc, or mmap: no heap profile of Go has it",
+				text_bytes(x->retained, s), percent(x->retained, x->whole));
 	default:
 		return text_add_clean(b, x->what, false);
 	}

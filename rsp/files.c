@@ -169,8 +169,8 @@ struct file_reading {
 /* Asks for as much as may be under way. */
 static struct err *file_ask(struct file_reading *fr)
 {
-	/* Room for escapes: random bytes need 1.6 % more. */
-	const uint64_t full = (fr->rsp->f.pub.packet_size - 48) / 16 * 15;
+	/* Room for escapes: random bytes need 1.6 % more. /proc/PID/pagemap wants whole entries. */
+	const uint64_t full = (fr->rsp->f.pub.packet_size - 48) / 16 * 15 / 8 * 8;
 
 	while (fr->under_way < fr->window && (fr->again.n || fr->next < fr->end)) {
 		uint64_t left = fr->end - fr->next;

@@ -46,6 +46,7 @@ struct acquire_options {
 	bool full;    /* all memory, not only what the analysis needs */
 	bool verbose; /* what a stub of our own has to say is shown */
 	bool force;   /* go on although exe is not what runs */
+	bool outside; /* look at memory that is not Go's, too */
 	/* Before the capture the process runs until it enters this function for the until_n-th
 	 * time; NULL: it does not. */
 	const char *until;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "heap/acquire/acquire_int.h"
+#include "heap/acquire/outside.h"
 #include "heap/acquire/save.h"
 #include "target/core.h"
 
@@ -126,5 +127,5 @@ struct err *acquire_core(struct acquire *a)
 	a->report->captured_bytes = image_stats(a->img).fetched;
 	a->report->capture_ns = clock_now_ns() - start;
 	a->report->threads = (uint32_t)a->threads.n;
-	return NULL;
+	return outside_of_core(a);
 }

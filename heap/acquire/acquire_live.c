@@ -16,6 +16,7 @@
 #include "base/intr.h"
 #include "heap/acquire/acquire_int.h"
 #include "heap/acquire/forecast.h"
+#include "heap/acquire/outside.h"
 #include "heap/acquire/process_name.h"
 #include "heap/acquire/save.h"
 #include "rsp/rsp.h"
@@ -496,5 +497,5 @@ struct err *acquire_live(struct acquire *a)
 	TRY(forecast_held_before(a, connected));
 	/* a machine lists none: as the runtime has them */
 	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n;
-	return NULL;
+	return a->o.outside ? outside_look(a) : NULL;
 }

@@ -55,6 +55,7 @@ struct suspect {
 	/* where the function is that goroutines wait in, and where they were made; function NULL:
 	 * not known, or no goroutine's */
 	struct code_line source, created_by;
+	uint64_t absent; /* of retained: not in memory, never written to or in swap */
 };
 
 VEC_NAMED(suspects, struct suspect);

@@ -124,6 +124,7 @@ void report_deinit(struct report *r)
 	graph_report_deinit(&r->graph);
 	waste_report_deinit(&r->waste);
 	why_report_deinit(&r->why);
+	outside_deinit(&r->outside);
 	profile_deinit(&r->owners);
 	lines_deinit(&r->notes);
 	lines_deinit(&r->details);

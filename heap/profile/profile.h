@@ -17,6 +17,7 @@
 #include "heap/profile/account.h"
 #include "heap/profile/goroutine_report.h"
 #include "heap/profile/graph_report.h"
+#include "heap/profile/outside.h"
 #include "heap/profile/waste.h"
 #include "heap/profile/why.h"
 
@@ -108,6 +109,7 @@ struct report {
 	struct graph_report graph;
 	struct waste_report waste;
 	struct why_report why;
+	struct outside outside;
 	/* the tree of dominators, at their owners' paths (heap/graph/domtree.h); no nodes: none */
 	struct profile owners;
 

@@ -179,7 +179,7 @@ static struct err *path_to(struct suspecting *s, uint32_t node, struct suspect *
 	return NULL;
 }
 
-static struct err *set_what(struct suspecting *s, struct suspect *x)
+static void set_what(struct suspect *x)
 {
 	bool group = x->npath > 1 &&
 		     (!strcmp(x->path[0], "timers") || !strcmp(x->path[0], "[goroutines]"));
@@ -189,7 +189,13 @@ static struct err *set_what(struct suspecting *s, struct suspect *x)
 		x->what = x->path[2];
 	else
 		x->what = group ? x->path[1] : x->path[0];
-	return NULL;
+}
+
+static void set_absent(const struct outside *o, struct suspect *x)
+{
+	if (!o->absent_root || strcmp(o->absent_root, x->what))
+		return;
+	x->absent = o->absent_root_bytes < x->retained ? o->absent_root_bytes : x->retained;
 }
 
 static enum suspect_kind kind_of(const struct suspecting *s, uint32_t node, uint32_t many)
@@ -215,7 +221,8 @@ static struct err *suspect_add(struct suspecting *s, const struct way *w)
 
 	x.alone = x.retained - s->p->more.v[holder].shared;
 	TRY(path_to(s, holder, &x));
-	TRY(set_what(s, &x));
+	set_what(&x);
+	set_absent(&s->r->outside, &x);
 	x.at.frame = keep(s, frame_of(s, at));
 	x.at.type = is_goroutines(s, at) ? "goroutine" : type_in(s, frame_of(s, at));
 	if (!x.at.frame || !x.at.type)
@@ -317,11 +324,22 @@ static struct err *add_finalizers(struct report *r)
 			 r->live_bytes);
 }
 
+/* More memory than Go's is not Go's. */
+static struct err *add_outside(struct report *r)
+{
+	const struct outside *o = &r->outside;
+	uint64_t bytes = o->c_heap + o->anonymous;
+
+	if (!o->known || o->core || bytes < FEW || bytes < o->heap + o->runtime)
+		return NULL;
+	return add_other(r, SUSPECT_OUTSIDE, "memory outside Go", bytes, o->rss);
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 static uint64_t cost(const struct suspect *x)
 {
-	return x->retained + x->stack_bytes;
+	return x->retained - x->absent + x->stack_bytes;
 }
 
 static int suspect_cmp(const void *a, const void *b)
@@ -342,6 +360,7 @@ static struct err *make(struct suspecting *s)
 	TRY(add_garbage(s->r));
 	TRY(add_holes(s->r));
 	TRY(add_finalizers(s->r));
+	TRY(add_outside(s->r));
 	TRY(suspects_of_goroutines(s->r));
 	if (v->n)
 		qsort(v->v, v->n, sizeof(*v->v), suspect_cmp);

@@ -1,7 +1,9 @@
 """What the graph of objects says: retained sizes, the tree of dominators, suspects, types, waste, why; and JSON."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -176,7 +178,7 @@ def test_leaked_is_a_suspect():
         around = [line for line in f.read().split("\n")[:leaked[0]["source"]["line"]] if line.startswith("func ")][-1]
     check(around.startswith(leaked[0]["source"]["function"].replace("main.", "func ") + "("), leaked, around)
     text = grf(a["core"], a["exe"]).out
-    check(re.search(rf"{want} goroutines are leaked.*at waits/main.go:\d+, made by main.startLost", text, re.S), text)
+    check(re.search(rf"{want} goroutines are leaked.* in main\.lost\w+ \(waits/main.go:\d+\),\s+made by main.startLost", text, re.S), text)
 
 
 @pytest.mark.timeout(120)
@@ -272,3 +274,38 @@ def test_why():
     check(len(text.splitlines()) <= 40 and max(map(len, text.splitlines())) <= 80, text)
     many = grf("--why", ".", a["core"], a["exe"]).out
     check(len(many.splitlines()) <= 45, many)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("version", versions("1.25.5 1.26.8"))
+def test_outside(version):
+    """C's memory, mappings, what is live and was never written to; the parts are what /proc says."""
+    need("gcc")
+    with Prog([build("outside", version, tag="-cgo", CGO_ENABLED="1")]) as p:
+        with open(f"/proc/{p.pid}/status") as f:
+            rss = int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) << 10
+        a = analyse(p, outputs=["json"])
+        d = tmpdir()
+        run("gcore", "-o", f"{d}/whole", str(p.pid)) if shutil.which("gcore") else None
+        text = grf("-o", f"{d}/p.out", f"| gdbserver --once --attach - {p.pid}", p.exe).out
+        core = f"{d}/whole.{p.pid}"
+        whole = grf("-o", f"{d}/w.out", core, p.exe).out if os.path.exists(core) else None
+    m = 1 << 20
+    o = a["json"]["outside"]
+    check(abs(o["rss_bytes"] - rss) < 0.03 * rss, rss, o)
+    parts = [v for k, v in o.items() if k.endswith("_bytes") and k not in ("rss_bytes", "huge_pages_bytes", "live_not_resident_bytes")]
+    check(sum(parts) == o["rss_bytes"], o)
+    check(abs(o["anonymous_bytes"] - 280 * m) < 0.03 * 300 * m, o)
+    check(20000 * 1008 <= o["c_heap_bytes"] < 22 * m, o)
+    check(50 * m < o["go_heap_bytes"] < 80 * m, o)
+    check(abs(o["live_not_resident_bytes"] - 1024 * m) < 40 * m and o["live_not_resident_root"] == "main.ballast", o)
+    check(o["live_not_resident_exact"] == (version < "1.26"), "heaps lie beyond the reach of gdbserver 13's files since 1.26")
+    first = a["json"]["suspects"][0]
+    check(first["kind"] == "outside" and first["retained_bytes"] > 290 * m, a["json"]["suspects"])
+    check("are not Go's" in text and "anonymous mappings" in text and "not in memory" in text, text)
+    # a core has no /proc, but what it holds
+    if whole:
+        check(re.search(r"outside +[\d.]+ [MG]iB of \d\.\d GiB in the core \(used or not\)", whole), whole)
+        check("of what is in memory" not in whole, whole)
+    check("outside" not in json.loads(json.dumps(again(a, outputs=["json"])["json"])), "our own cores hold Go's memory alone")

@@ -131,7 +131,8 @@ func build() {
 	}
 	h := &hub{byName: map[string]*node{}, list: nodes(64), any: nodes(32)}
 	for i := 0; i < 100; i++ {
-		h.byName[fmt.Sprint("name ", i)] = h.list[i%64]
+		// longer than what shares a slot with others
+		h.byName[fmt.Sprint("the name of the node ", i)] = h.list[i%64]
 	}
 	iface = h
 	both := &pair{own: make([]byte, 2048), shared: make([]byte, 128)}
