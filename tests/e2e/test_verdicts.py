@@ -178,7 +178,7 @@ def test_leaked_is_a_suspect():
         around = [line for line in f.read().split("\n")[:leaked[0]["source"]["line"]] if line.startswith("func ")][-1]
     check(around.startswith(leaked[0]["source"]["function"].replace("main.", "func ") + "("), leaked, around)
     text = grf(a["core"], a["exe"]).out
-    check(re.search(rf"{want} goroutines are leaked.* in main\.lost\w+ \(waits/main.go:\d+\),\s+made by main.startLost", text, re.S), text)
+    check(re.search(rf"{want} goroutines are leaked.* in main\.lost\w+ \(waits/main.go:\d+\),\s+made\s+by\s+main.startLost", text, re.S), text)
 
 
 @pytest.mark.timeout(120)
