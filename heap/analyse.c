@@ -333,6 +333,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	TRY(debug_types(h, &types));
 	TRY(places_init(&places, c, types, &profile->frames, o->fold));
 	c->roots_once = !o->goroutines;
+	places.lines = &r->lines;
 	TRY(name_roots(c, &places, &arena, &roots, &nroots));
 	binaries_locals_done(&c->proc.binaries);
 	phase_done(&ph, "stacks and roots");

@@ -10,7 +10,9 @@
  *	name		the frame, whole.
  *	system_name	left empty: pprof takes a function whose two names differ as already
  *			demangled.  With equal names it may cut what is in parentheses.
- *	filename	left empty: there is none, and pprof would print it.
+ *	filename	of frames that name functions (closures, what goroutines are in or have
+ *			locals of), with the line; pprof shows it with -lines, -files, and at a
+ *			pointer over the flame graph.  Left empty where there is none.
  * One mapping gives pprof the executable's name and build id for its heading.  No location is in
  * it: for one that is, `go tool pprof` opens that file for its page of sources, looks for code at
  * address 0, and crashes (Go 1.26.8, report/source.go).  Without any mapping it makes
@@ -216,11 +218,14 @@ static struct err *write_samples(struct writer *w, const struct profile *p, uint
 	return NULL;
 }
 
-static struct err *write_frames(struct writer *w, const struct profile *p, const uint8_t *used)
+/* Strings: frames' names, each followed by its file if that is known. */
+static struct err *write_frames(struct writer *w, const struct profile *p, const struct report *r,
+				const uint8_t *used)
 {
 	int64_t str = STR_LABELS + (int64_t)w->texts.n;
 
 	for (uint32_t i = 0; i < p->frames.n; i++) {
+		const struct code_line *at = code_lines_find(&r->lines, p->frames.str[i]);
 		Pprof__Function function = PPROF__FUNCTION__INIT, *functions[] = { &function };
 		Pprof__Location location = PPROF__LOCATION__INIT, *locations[] = { &location };
 		Pprof__Line line = PPROF__LINE__INIT, *lines[] = { &line };
@@ -230,6 +235,10 @@ static struct err *write_frames(struct writer *w, const struct profile *p, const
 			continue;
 		function.id = i + 1ull;
 		function.name = str++;
+		if (at) {
+			function.filename = str++;
+			function.start_line = line.line = at->line;
+		}
 		line.function_id = function.id;
 		location.id = function.id;
 		location.line = lines;
@@ -293,9 +302,15 @@ static struct err *write_strings(struct writer *w, const struct profile *p, cons
 	TRY(write_fixed_strings(w, r));
 	for (size_t i = 0; i < w->texts.n; i++)
 		TRY(write_string(w, w->texts.v[i]));
-	for (uint32_t i = 0; i < p->frames.n; i++)
-		if (used[i])
-			TRY(write_string(w, p->frames.str[i]));
+	for (uint32_t i = 0; i < p->frames.n; i++) {
+		const struct code_line *at = code_lines_find(&r->lines, p->frames.str[i]);
+
+		if (!used[i])
+			continue;
+		TRY(write_string(w, p->frames.str[i]));
+		if (at)
+			TRY(write_string(w, at->file));
+	}
 	return NULL;
 }
 
@@ -339,7 +354,7 @@ struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r
 	TRY(find_labels(w, p));
 	TRY(write_head(w, r));
 	TRY(write_samples(w, p, used));
-	TRY(write_frames(w, p, used));
+	TRY(write_frames(w, p, r, used));
 	TRY(write_strings(w, p, r, used));
 	return writer_deflate(w, NULL, 0, Z_FINISH);
 }

@@ -474,7 +474,7 @@ struct err *edge_seen(struct places *p, const struct edge *e, const struct seen 
 	if (s->type)
 		TRY(frames_set_dynamic(p, &out, s->type, s->any));
 	if (s->closure)
-		TRY(frames_add_closure(p, &out, s->closure->name));
+		TRY(frames_add_closure(p, &out, s->closure));
 	TRY(edge_finish(p, d, &out));
 	*ret = d;
 	return NULL;

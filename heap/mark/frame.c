@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "heap/mark/name_lines.h"
 #include "heap/types/known.h"
 #include "heap/types/type_short.h"
 
@@ -168,16 +169,18 @@ struct err *frames_add_text(struct places *p, struct frames *out, const char *te
 	return vec_push(out, f);
 }
 
-struct err *frames_add_closure(struct places *p, struct frames *out, const char *func)
+struct err *frames_add_closure(struct places *p, struct frames *out, const struct func *func)
 {
 	struct frame f = { .text = FRAME_HIDDEN };
 
 	if (p->fold) {
-		TRY(strtab_add(&p->fold_types, func, &f.type));
+		TRY(strtab_add(&p->fold_types, func->name, &f.type));
 		f.type++;
 	}
-	if (!p->fold || !known_wrapper(func))
-		TRY(frame_plain(p, func, &f.text));
+	if (!p->fold || !known_wrapper(func->name)) {
+		TRY(frame_plain(p, func->name, &f.text));
+		TRY(name_line_function(p, p->frames->str[f.text], func));
+	}
 	return vec_push(out, f);
 }
 

@@ -44,7 +44,7 @@ ERR_MUST_CHECK struct err *frames_add_unknown(struct places *p, struct frames *o
 ERR_MUST_CHECK struct err *frames_add_text(struct places *p, struct frames *out, const char *text);
 /* The function whose closure is there. */
 ERR_MUST_CHECK struct err *frames_add_closure(struct places *p, struct frames *out,
-					      const char *func);
+					      const struct func *f);
 /* The last visible step is to an interface that holds a `dyn`; any: an interface without
  * methods. */
 ERR_MUST_CHECK struct err *frames_set_dynamic(struct places *p, struct frames *out,

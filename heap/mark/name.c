@@ -4,6 +4,7 @@
  * entry, so that nothing is kept of paths.
  */
 #include "heap/mark/name.h"
+#include "heap/mark/name_lines.h"
 #include "heap/mark/borrow.h"
 #include "heap/mark/fold.h"
 #include "heap/mark/slot_use.h"
@@ -58,6 +59,20 @@ static struct err *child_str(struct naming *n, uint32_t node, const char *frame,
 	return child(n, node, id, ret);
 }
 
+/* What people read at a node. */
+static const char *text_of(const struct naming *n, uint32_t node)
+{
+	return n->p->frames.str[n->p->nodes.v[node].frame];
+}
+
+/* A step into the closure at addr. */
+static struct err *child_closure(struct naming *n, uint32_t node, const char *name, uint64_t addr,
+				 uint32_t *ret)
+{
+	TRY(child_str(n, node, name, ret));
+	return name_line_closure(n->m->places, text_of(n, *ret), addr);
+}
+
 /* One step of a path: a new node, the one it folds back to, or none for a container's inside. */
 static struct err *step_frame(struct naming *n, uint32_t node, const struct frame *f, uint32_t *ret)
 {
@@ -107,6 +122,7 @@ static struct err *call_path(struct naming *n, uint32_t frame, uint32_t *node)
 		if (i > frame && !strcmp(s->frames.v[i].func->name, "runtime.goexit"))
 			continue;
 		TRY(child_str(n, *node, s->frames.v[i].func->name, node));
+		TRY(name_line_call(n->m->places, text_of(n, *node), &s->frames.v[i]));
 	}
 	return NULL;
 }
@@ -181,9 +197,10 @@ static struct err *root_frames(struct naming *n, const struct mark_root *r, uint
 		TRY(child_str(n, *node, r->group, node));
 		n->p->nodes.v[*node].group = true;
 	}
-	if (r->label)
-		return child_str(n, *node, r->label, node);
-	return path ? NULL : child_str(n, *node, r->function, node);
+	if (!r->label && path)
+		return NULL;
+	TRY(child_str(n, *node, r->label ? r->label : r->function, node));
+	return name_line_root(n->m->places, text_of(n, *node), r);
 }
 
 static struct err *root_node(struct naming *n, uint32_t root, uint32_t *ret)
@@ -269,7 +286,7 @@ static struct err *name_untyped(struct naming *n, const struct walk_ptr *p, uint
 
 	*node = root;
 	if (closure)
-		return child_str(n, root, closure, node);
+		return child_closure(n, root, closure, p->value, node);
 	if (!ps->fold || p->sp->ptrs == SPAN_NOSCAN)
 		return NULL;
 	TRY(edge_get(ps, 0, 0, &e, &index));
@@ -287,7 +304,10 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, const
 	TRY(root_node(n, p->root, node));
 	if (r->func_value) {
 		TRY(func_resolve(n->m->places, r->r.value, p->sp, p->index, &place, &f));
-		return f ? child_str(n, *node, f->name, node) : NULL;
+		if (!f)
+			return NULL;
+		TRY(child_str(n, *node, f->name, node));
+		return name_line_function(n->m->places, text_of(n, *node), f);
 	}
 	if (!e)
 		return name_untyped(n, p, *node, node);
@@ -305,7 +325,7 @@ static struct err *name_held(struct naming *n, const struct walk_ptr *p, const s
 	if (e->unnamed) {
 		closure = closure_at(n, p);
 		if (closure)
-			return child_str(n, p->tag, closure, node);
+			return child_closure(n, p->tag, closure, p->value, node);
 		if (ps->fold && p->sp->ptrs != SPAN_NOSCAN)
 			TRY(edge_to_place(ps, e, mark_place(n->m, p->sp->first_scan + p->index),
 					  &e));

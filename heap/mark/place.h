@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "heap/profile/code_lines.h"
 #include "heap/capture/captured.h"
 #include "heap/mark/package.h"
 #include "heap/types/type.h"
@@ -46,8 +47,9 @@ struct places {
 	struct captured *h;
 	struct types *types;
 	struct packages packages;
-	struct strtab *frames; /* the profile's */
-	bool fold;             /* frames are made for folding, not each step by itself */
+	struct strtab *frames;    /* the profile's */
+	struct code_lines *lines; /* the report's; NULL: not wanted */
+	bool fold;                /* frames are made for folding, not each step by itself */
 	struct arena arena;
 	VEC(struct place) v;
 	VEC(struct edge *) edges;

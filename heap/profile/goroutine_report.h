@@ -12,16 +12,10 @@
 #include "base/err.h"
 #include "base/vec.h"
 #include "heap/profile/account.h"
+#include "heap/profile/code_lines.h"
 
 /* Leaked: nothing can ever wake it (heap/report/leaked.c). */
 enum goroutine_verdict { VERDICT_RUNNING, VERDICT_WAITING, VERDICT_LEAKED };
-
-/* A call, as the function tables have it. */
-struct code_line {
-	const char *function;
-	const char *file; /* NULL: unknown */
-	uint32_t line;    /* 0: unknown */
-};
 
 /* Goroutines that are in the same function of the program, in the same state, made at the same
  * place. */

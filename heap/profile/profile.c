@@ -121,6 +121,7 @@ struct err *report_detail(struct report *r, const char *fmt, ...)
 void report_deinit(struct report *r)
 {
 	goroutine_report_deinit(&r->goroutines_of);
+	code_lines_deinit(&r->lines);
 	graph_report_deinit(&r->graph);
 	waste_report_deinit(&r->waste);
 	why_report_deinit(&r->why);

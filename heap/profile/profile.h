@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/vec.h"
 #include "heap/profile/account.h"
+#include "heap/profile/code_lines.h"
 #include "heap/profile/goroutine_report.h"
 #include "heap/profile/graph_report.h"
 #include "heap/profile/outside.h"
@@ -106,6 +107,7 @@ struct report {
 
 	struct account account;
 	struct goroutine_report goroutines_of; /* groups and finalizers' goroutines */
+	struct code_lines lines;               /* of frames that name functions */
 	struct graph_report graph;
 	struct waste_report waste;
 	struct why_report why;

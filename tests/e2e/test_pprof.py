@@ -34,7 +34,7 @@ def test_views(zoo, stub):
     check(sum(int(b) for _, b, _ in samples) == totals["live_bytes"], "bytes in pprof")
     check(sum(int(n) for n, _, _ in samples) == totals["live_objects"], "objects in pprof")
     # The paths are those of the folded file, frame by frame, whole.
-    frames = dict(re.findall(r"^ +(\d+): 0x0 (.*) :0:0 s=0\(\)$", raw, re.M))
+    frames = dict(re.findall(r"^ +(\d+): 0x0 (.*) (?::0:0 s=0|/\S+:\d+:0 s=\d+)\(\)$", raw, re.M))
     paths = {}
     for _, b, ids in samples:
         path = ";".join(frames[i].replace(";", ":") for i in reversed(ids.split()))
@@ -85,3 +85,60 @@ def page_ok(url, p, named):
     else:
         raise Failure(f"{url}: no answer")
     check("main.zooSlice" in body or not named, f"{url}: no main.zooSlice")
+
+
+CLOSURES = """package main
+
+import (
+	"fmt"
+	"time"
+)
+
+type job struct{ load []byte }
+
+var jobs []func() int
+
+//go:noinline
+func start(n int) func() int {
+	j := &job{make([]byte, n)}
+	return func() int { // the closure
+		return len(j.load)
+	}
+}
+
+//go:noinline
+func work(j *job, in chan int) {
+	<-in // here it waits
+	fmt.Println(len(j.load))
+}
+
+func main() {
+	for i := 0; i < 100; i++ {
+		jobs = append(jobs, start(10000))
+	}
+	go work(&job{make([]byte, 1<<20)}, make(chan int))
+	time.Sleep(200 * time.Millisecond)
+	fmt.Println("READY")
+	time.Sleep(time.Hour)
+}
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("stripped", [False, True], ids=["symbols", "stripped"])
+def test_lines(stub, stripped):
+    """Functions have their files and lines: a closure's begin, and where a goroutine is; the default views show names only."""
+    src = tmpdir()
+    for name, body in ("go.mod", "module program\n\ngo 1.21\n"), ("main.go", CLOSURES):
+        with open(f"{src}/{name}", "w") as f:
+            f.write(body)
+    p = Prog([go_build(src, f"{src}/exe", *(["-ldflags=-s -w"] if stripped else []), CGO_ENABLED="0")])
+    out = f"{tmpdir()}/grf.out"
+    grf("-p", p.pid, "-o", out, stub.target, p.exe)
+    lines = pprof("-lines", "-top", "-cum", out)
+    for name, text in ("main.start.func1", "// the closure"), (r"main.work(?:\.j)?", "// here it waits"):
+        at = re.search(rf" {name} \S*/main.go:(\d+)$", lines, re.M)
+        check(at and text in CLOSURES.split("\n")[int(at.group(1)) - 1], name, lines)
+    top = pprof("-top", "-cum", out)
+    check("main.go" not in top and "main.start.func1" in top, top)
