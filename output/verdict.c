@@ -78,30 +78,14 @@ static struct err *add_root(struct buf *b, const struct suspect *x)
 	return add_source(b, x);
 }
 
-/* The largest group of goroutines that are in the function; NULL: they were not grouped. */
-static const struct goroutine_group *group_in(const struct report *r, const char *function)
-{
-	const struct goroutine_groups *v = &r->goroutines_of.groups;
-	const struct goroutine_group *best = NULL;
-
-	for (size_t i = 0; i < v->n; i++)
-		if (v->v[i].function && !strcmp(v->v[i].function, function) &&
-		    (!best || v->v[i].count > best->count))
-			best = &v->v[i];
-	return best;
-}
-
 /* Where they are, what they do there, for how long, who made them. */
 static struct err *add_group(struct buf *b, const struct goroutine_group *g)
 {
-	const struct code_line *at = NULL;
+	const struct code_line *at = g ? goroutine_group_line(g) : NULL;
 	char t[TEXT_TIME_SIZE];
 
 	if (!g)
 		return NULL;
-	for (uint32_t i = 0; i < g->nframes; i++)
-		if (!strcmp(g->stack[i].function, g->function))
-			at = &g->stack[i];
 	TRY(buf_addf(b, "\n       %s",
 		     g->verdict == VERDICT_LEAKED ? "leaked, nothing can wake them: " : ""));
 	TRY(text_add_clean(b, g->state, false));
@@ -132,7 +116,8 @@ static struct err *add_goroutines(struct buf *b, const struct suspect *x, const 
 		TRY(buf_addf(b, "\n       %s of them %s leaked: nothing can ever wake %s",
 			     text_count(x->leaked, n), x->leaked == 1 ? "is" : "are",
 			     x->leaked == 1 ? "it" : "them"));
-	return add_group(b, group_in(r, x->npath > 1 ? x->path[1] : x->what));
+	return add_group(
+		b, goroutine_group_in(&r->goroutines_of, x->npath > 1 ? x->path[1] : x->what));
 }
 
 static struct err *add_leaked(struct buf *b, const struct suspect *x)

@@ -60,6 +60,12 @@ struct goroutine_report {
 	struct arena arena;
 };
 
+/* The largest group of goroutines that are in the function; NULL: there is none. */
+const struct goroutine_group *goroutine_group_in(const struct goroutine_report *r,
+						 const char *function);
+/* Where in its function the group is; NULL: unknown. */
+const struct code_line *goroutine_group_line(const struct goroutine_group *g);
+
 void goroutine_report_deinit(struct goroutine_report *r);
 
 #endif

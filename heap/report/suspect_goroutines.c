@@ -78,8 +78,8 @@ static struct err *add_leaked(struct report *r, const bool *told)
 		most = g->count;
 		x.created_by = g->created_by;
 		x.source = (struct code_line){ .function = g->function };
-		if (call_of(g, g->function))
-			x.source = *call_of(g, g->function);
+		if (goroutine_group_line(g))
+			x.source = *goroutine_group_line(g);
 		x.at.count = g->count;
 	}
 	x.at.type = "goroutine";
