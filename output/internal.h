@@ -50,6 +50,9 @@ ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r)
 
 /* Adds what live objects do not use, where it was measured: the largest, or with `all` all rows. */
 ERR_MUST_CHECK struct err *waste_add(struct buf *b, const struct report *r, bool all);
+/* As text_add_clean(), of a function or a variable, with its package's name in the place of the
+ * import path: a screen has no room for that. */
+ERR_MUST_CHECK struct err *text_add_short(struct buf *b, const char *name);
 /* Adds the steps of a path as words: "main.sessions > byID > values". */
 ERR_MUST_CHECK struct err *text_add_path(struct buf *b, const char *const *frames, uint32_t n);
 

@@ -45,7 +45,8 @@ static struct err *add_cut(struct buf *b, const char *text, size_t room)
 	size_t n, head, tail;
 	const char *s;
 
-	TRY(text_add_clean(&clean, text, false));
+	TRY(strstr(text, ". (") ? text_add_clean(&clean, text, false) :
+				  text_add_short(&clean, text));
 	s = (const char *)clean.data;
 	n = clean.len;
 	if (n <= room || room < 12)

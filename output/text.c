@@ -168,7 +168,7 @@ struct err *text_add_coverage_short(struct buf *b, const struct report *r)
 	return buf_addstr(b, "\n");
 }
 
-enum { LABEL = 13, WRAP = 80 };
+enum { LABEL = 13, WRAP = 80 }; /* where words begin behind a label, a number */
 
 /* How many bytes of the line go on this one: all, or up to the last blank that fits. */
 static size_t line_fits(const char *s, size_t n, size_t columns)
@@ -223,6 +223,34 @@ struct err *text_add_wrapped(struct buf *b, const char *text)
 	return NULL;
 }
 
+/* Is this "v2." or the like, which stands behind a package's name? */
+static bool is_version(const char *s)
+{
+	return *s == 'v' && s[1] >= '0' && s[1] <= '9' && s[1 + strspn(s + 1, "0123456789")] == '.';
+}
+
+/* "github.com/a/b/v2.(*T).f" is "b.(*T).f"; the dots of a host are before the last slash. */
+struct err *text_add_short(struct buf *b, const char *name)
+{
+	size_t n = strcspn(name, "([ "), start = n, version = 0;
+
+	while (start && name[start - 1] != '/')
+		start--;
+	if (start && is_version(name + start)) {
+		version = start;
+		for (start--; start && name[start - 1] != '/';)
+			start--;
+	}
+	if (version) {
+		_cleanup_buf_ struct buf both = BUF_INIT;
+
+		TRY(buf_add(&both, name + start, version - start - 1));
+		TRY(buf_addstr(&both, name + version + strcspn(name + version, ".")));
+		return text_add_clean(b, (const char *)both.data, false);
+	}
+	return text_add_clean(b, name + start, false);
+}
+
 /* "$mapval. (any = *main.T)" is "values" among the steps of a sentence, "byID. (T)" is "byID". */
 static struct err *add_step(struct buf *b, const char *frame)
 {
@@ -236,7 +264,7 @@ static struct err *add_step(struct buf *b, const char *frame)
 	if (!strncmp(frame, "$elem.", 6) || !strncmp(frame, "[].", 3))
 		return buf_addstr(b, "elements");
 	TRY(buf_add(&name, frame, type ? (size_t)(type - frame) : strlen(frame)));
-	return text_add_clean(b, (const char *)name.data, false);
+	return text_add_short(b, (const char *)name.data);
 }
 
 struct err *text_add_path(struct buf *b, const char *const *frames, uint32_t n)

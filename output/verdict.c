@@ -34,7 +34,7 @@ static struct err *add_call(struct buf *b, const struct code_line *at)
 {
 	const char *file = at->file, *dir;
 
-	TRY(text_add_clean(b, at->function, false));
+	TRY(text_add_short(b, at->function));
 	if (!file || !at->line)
 		return NULL;
 	/* the last directory tells files of one name apart */
@@ -58,24 +58,31 @@ static struct err *add_source(struct buf *b, const struct suspect *x)
 
 static struct err *add_root(struct buf *b, const struct suspect *x)
 {
+	bool shared = x->alone < x->retained - x->retained / 10;
 	char s[TEXT_BYTES_SIZE];
 
-	TRY(text_add_clean(b, x->what, false));
+	TRY(text_add_short(b, x->what));
 	TRY(buf_addf(b, " keeps %s, %u %% of what is live", text_bytes(x->retained, s),
 		     percent(x->retained, x->whole)));
-	if (x->alone < x->retained - x->retained / 10)
-		TRY(x->alone ? buf_addf(b, ", %u %% of it alone", percent(x->alone, x->retained)) :
-			       buf_addstr(b, ", though not alone"));
+	if (shared && x->alone)
+		TRY(buf_addf(b, ", %u %% of it alone", percent(x->alone, x->retained)));
+	else if (shared)
+		TRY(buf_addstr(b, ", though not alone"));
 	if (x->absent)
 		TRY(buf_addf(b, "\n       %s of it are not in memory: never written to, or in swap",
 			     text_bytes(x->absent, s)));
 	TRY(buf_addstr(b, "\n       "));
 	TRY(text_add_path(b, x->path, x->npath));
 	TRY(add_many(b, x));
-	if (!x->source.file)
+	if (x->source.file) {
+		TRY(buf_addstr(b, "\n       at "));
+		TRY(add_source(b, x));
+	}
+	if (!shared || !*x->at.type || strchr(x->at.type, '\''))
 		return NULL;
-	TRY(buf_addstr(b, "\n       at "));
-	return add_source(b, x);
+	TRY(buf_addstr(b, "\n       who else does: --why '"));
+	TRY(text_add_clean(b, x->at.type, false));
+	return buf_addstr(b, "'");
 }
 
 /* Where they are, what they do there, for how long, who made them. */
@@ -107,7 +114,7 @@ static struct err *add_goroutines(struct buf *b, const struct suspect *x, const 
 	uint64_t all = x->retained + x->stack_bytes;
 
 	TRY(buf_addf(b, "%s goroutines in ", text_count(x->at.count, n)));
-	TRY(text_add_clean(b, x->what, false));
+	TRY(text_add_short(b, x->what));
 	TRY(buf_addf(b, " keep %s, %u %% of what is live", text_bytes(x->retained, s),
 		     percent(x->retained, x->whole)));
 	TRY(buf_addf(b, "\n       and %s of stacks: %s each", text_bytes(x->stack_bytes, s),
@@ -145,7 +152,7 @@ static struct err *add_finalizers(struct buf *b, const struct suspect *x, const 
 		if (!w->busy)
 			continue;
 		TRY(buf_addf(b, "\n       goroutine %" PRIu64 " is in ", w->goid));
-		TRY(text_add_clean(b, w->function, false));
+		TRY(text_add_short(b, w->function));
 		TRY(buf_addstr(b, ": "));
 		TRY(text_add_clean(b, w->state, false));
 		if (w->wait_ns)

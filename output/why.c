@@ -43,7 +43,7 @@ static uint32_t common(const struct why_way *a, const struct why_way *b)
 }
 
 static struct err *add_way(struct buf *b, const struct why_way *before, const struct why_way *way,
-			   bool example, unsigned *lines)
+			   bool example, bool full, unsigned *lines)
 {
 	char s[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE];
 
@@ -53,7 +53,8 @@ static struct err *add_way(struct buf *b, const struct why_way *before, const st
 		else
 			TRY(buf_addf(b, "%12s  %12s  %*s", text_count(way->behind.objects, n),
 				     text_bytes(way->behind.bytes, s), (int)i * 2, ""));
-		TRY(text_add_clean(b, way->path[i], false));
+		TRY(strstr(way->path[i], ". (") || full ? text_add_clean(b, way->path[i], false) :
+							  text_add_short(b, way->path[i]));
 		TRY(buf_addstr(b, "\n"));
 	}
 	if (example)
@@ -79,7 +80,7 @@ struct err *why_add(struct buf *b, const struct report *r, bool all)
 			before = NULL;
 		ways = before ? ways + 1 : 0;
 		if (all || ways < WAYS)
-			TRY(add_way(b, before, &w->ways.v[i], all && !before, &lines));
+			TRY(add_way(b, before, &w->ways.v[i], all && !before, all, &lines));
 	}
 	if (i < w->ways.n || w->ways_left || w->roots_left)
 		TRY(buf_addf(b, "%28s(%s; -v and *.json have %s)\n", "",
