@@ -7,7 +7,10 @@
 
 #include "rsp/signals.h"
 
-enum { RED_ZONE = 128 };
+enum {
+	RED_ZONE = 128,
+	SETTLE_SECONDS = 2, /* under a filter */
+};
 
 static bool refused(struct inject_port *p, int64_t ret)
 {
@@ -104,6 +107,7 @@ static bool make_snapshot(struct inject_port *p)
 
 	in->middle[0] = in->snapshot[0] = in->thread[0] = 0;
 	in->reap = in->expect = in->waiting = 0;
+	p->gone = false;
 	in->ate_chld = in->no_wait4 = in->no_waitid = false;
 	in->call = INJECT_OVER;
 	in->sigsys = 0;
@@ -142,6 +146,8 @@ static bool settle(struct inject_port *p)
 	uint32_t len;
 
 	inject_write_proc(p, inject_id_pid(in->snapshot), "/oom_score_adj", "1000");
+	if (!p->lost && in->probe && !inject_alarm(p, in->snapshot, SETTLE_SECONDS))
+		return false;
 	if (p->lost || !inject_get_regs(p, in->snapshot, &len))
 		return false;
 	/* struct sigaction, as the kernel has it, below its stack: its memory is its own. */
@@ -165,6 +171,8 @@ static bool settle(struct inject_port *p)
 	if (!inject_prepare(p, in->snapshot, p->regs, len, m->nr_close_range,
 			    (uint64_t[6]){ 0, UINT32_MAX, L_CLOSE_RANGE_UNSHARE }) ||
 	    !inject_finish(p, in->snapshot, NULL, &ret))
+		return false;
+	if (in->probe && !inject_alarm(p, in->snapshot, 0))
 		return false;
 	return inject_ask_id(p, "Hg", in->snapshot) &&
 	       (inject_is_ok(p) || inject_fail(p, "the stub does not know the snapshot"));

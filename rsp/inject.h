@@ -48,6 +48,9 @@ enum {
 	INJECT_TEXT = 4096,
 };
 
+/* Of seccomp: whether there may be one.  If so the middle tries each call first. */
+enum inject_filter { INJECT_NO_FILTER, INJECT_KNOWN, INJECT_UNKNOWN };
+
 /* What the architecture and the program say; offsets into a thread's registers as `g` has them,
  * all of fmt.word bytes. */
 struct inject_machine {
@@ -66,8 +69,7 @@ struct inject_machine {
 	uint64_t code_at;
 	/* code where a thread may be made use of that is in no system call */
 	uint64_t text, text_end;
-	/* A seccomp filter may be on: the middle tries each call first. */
-	uint8_t seccomp;
+	uint8_t seccomp; /* enum inject_filter */
 	/* The snapshot is to be the process's own child, as nobody else would reap it. */
 	uint8_t own_child;
 };
@@ -136,6 +138,7 @@ struct inject_port {
 	unsigned posted;
 	bool lost;       /* send() or next() failed */
 	bool exited;     /* the process is gone */
+	bool gone;       /* the middle or the snapshot has ended by itself */
 	bool found;      /* of the children that were ended, one was ours */
 	int64_t error;   /* a system call's, as it returned it; 0: none failed */
 	const char *why; /* what went wrong or was refused, if something did; a constant */

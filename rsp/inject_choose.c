@@ -139,6 +139,10 @@ static bool choose(struct inject_port *p, const char *id, uint64_t pid, bool in_
 		return inject_fail(p, "a thread has a seccomp filter of its own");
 	if (st.sig_blocked >> (LINUX_SIGCHLD - 1) & 1)
 		return false;
+	/* The middle, which has its mask, is to be interrupted if a call does not end. */
+	if (st.seccomp && in->m.seccomp == INJECT_UNKNOWN &&
+	    (st.sig_blocked >> (LINUX_SIGALRM - 1) & 1))
+		return false;
 	in->probe = st.seccomp != 0;
 	in->adopts = st.pids[st.levels - 1] == 1;
 	in->init = in->adopts || in->m.own_child;

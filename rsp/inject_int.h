@@ -87,6 +87,7 @@ enum {
 	L_ECHILD = 10,
 	L_P_PID = 1,
 	L_EFAULT = 14,
+	L_ERESTARTSYS = 512,
 	L_SA_RESTORER = 0x04000000,
 };
 
@@ -129,6 +130,8 @@ bool inject_kill(struct inject_port *p, uint64_t pid);
  * relies that whoever is let go exits.
  */
 bool inject_probe(struct inject_port *p);
+/* Has the middle or the snapshot interrupt itself. */
+bool inject_alarm(struct inject_port *p, const char *id, unsigned seconds);
 /* It makes a child, and takes its status. */
 bool inject_probe_clone(struct inject_port *p);
 bool inject_probe_exit(struct inject_port *p);

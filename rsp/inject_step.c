@@ -10,7 +10,7 @@
 #include "rsp/signals.h"
 
 enum {
-	L_ERESTARTSYS = 512, /* to L_ERESTART_RESTARTBLOCK: the kernel makes the call again */
+	/* from L_ERESTARTSYS on: the kernel makes the call again */
 	L_ERESTART_RESTARTBLOCK = 516,
 	L_SIGINFO_PID = 16, /* of 64-bit machines */
 };
@@ -46,7 +46,7 @@ static bool has_ended(struct inject_port *p, struct inject_stop *st)
 		p->exited = true;
 		return inject_fail(p, "the process has ended");
 	}
-	st->gone = true;
+	st->gone = p->gone = true;
 	st->signal = how > 0 ? (uint8_t)how : 0;
 	return true;
 }
@@ -203,9 +203,7 @@ bool inject_finish(struct inject_port *p, const char *id, char *child, int64_t *
 
 		if (!inject_step(p, id, 0, &st))
 			return false;
-		if (st.gone || (!st.other && (st.signal == GDB_SIGSYS ||
-					      (st.signal == GDB_SIGALRM && p->in->middle[0] &&
-					       !strcmp(id, p->in->middle)))))
+		if (st.gone || (!st.other && st.signal == GDB_SIGSYS))
 			return filtered(p, id, &st);
 		if (st.forked && child && !st.other) {
 			memcpy(child, st.child, INJECT_ID);
@@ -223,8 +221,10 @@ bool inject_finish(struct inject_port *p, const char *id, char *child, int64_t *
 		if (!inject_get_regs(p, id, &len))
 			return false;
 		pc = inject_get_word(m, p->regs, m->pc);
-		if (pc == at)
+		if (pc == at) /* an alarm that rang before, too */
 			continue;
+		if (!st.other && st.signal == GDB_SIGALRM && strcmp(id, p->in->thread) != 0)
+			return filtered(p, id, &st);
 		if (pc != at + m->call_len)
 			return inject_fail(p, "a system call in the process went astray");
 		got = (int64_t)inject_get_word(m, p->regs, m->ret);

@@ -225,13 +225,19 @@ static bool call_is_open(const struct inject_port *p, int64_t result)
 	return in->call_nr == in->m.nr_clone && inject_unfinished(&in->m, result) && p->found;
 }
 
-/* At D the stub passes on what each thread stopped with last. */
-static bool inject_drop_sigsys(struct inject_port *p)
+/*
+ * The filter trapped while the thread was stepped over its call, so that behind SIGSYS there is a
+ * SIGTRAP, which would end the program (seen): it comes with another step, which makes an
+ * instruction at most, the jump back to exit()'s beginning.  And the stub is told not to pass
+ * SIGSYS on, in case it still holds that for what the thread stopped with last.
+ */
+static bool undo_trap(struct inject_port *p)
 {
 	struct inject_out o = { p, 0 };
+	struct inject_stop st;
 
 	inject_add_str(&o, FEATURES_SIGNALS_NO_SYS);
-	return inject_post(&o);
+	return inject_post(&o) && inject_step(p, p->in->thread, 0, &st);
 }
 
 /*
@@ -258,6 +264,8 @@ static bool undo_calling(struct inject_port *p)
 		return false;
 	p->found = in->middle[0] || in->snapshot[0];
 	inject_threads(p, end_other);
+	if (in->sigsys && !undo_trap(p))
+		return false;
 	if (p->lost || !inject_get_regs(p, in->thread, &len))
 		return false;
 	pc = inject_get_word(m, p->regs, m->pc);
@@ -275,8 +283,6 @@ static bool undo_calling(struct inject_port *p)
 	if (in->waiting && !reap_child(p, in->waiting, &ret))
 		return false;
 	if (!inject_restore(p, NULL))
-		return false;
-	if (in->sigsys && !inject_drop_sigsys(p))
 		return false;
 	in->stage = INJECT_SIGNALS;
 	if (!inject_deliver(p))

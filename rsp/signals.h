@@ -16,6 +16,7 @@ enum {
 /* The same for every architecture that has such a stub or --fork. */
 enum {
 	LINUX_SIGTRAP = 5,
+	LINUX_SIGALRM = 14,
 	LINUX_SIGCHLD = 17,
 	LINUX_SIGSTOP = 19,
 };

@@ -23,6 +23,7 @@ struct fork {
 	const struct elf *exe;
 	bool force;
 	bool orphans_are_reaped;
+	enum inject_filter filter;
 	struct buf evidence;           /* of what a seccomp filter does; empty: there is none */
 	uint64_t code, text, text_end; /* link-time */
 	struct live *live;             /* a snapshot is there */
@@ -110,7 +111,10 @@ bool fork_taken(const struct fork *f)
 
 struct err *fork_check(struct fork *f, uint64_t pid, bool consent)
 {
-	TRY(seccomp_check(f->rsp, pid, consent, &f->evidence));
+	bool known;
+
+	TRY(seccomp_check(f->rsp, pid, consent, &known, &f->evidence));
+	f->filter = !f->evidence.len ? INJECT_NO_FILTER : known ? INJECT_KNOWN : INJECT_UNKNOWN;
 	TRY(reaper_reaps(f->rsp, pid, &f->orphans_are_reaped));
 	return room_check(&f->room, f->rsp, pid, f->force);
 }
@@ -197,7 +201,7 @@ struct err *fork_take(struct fork *f, struct live *l, const struct threads *thre
 		.code_at = f->code + bias,
 		.text = f->text + bias,
 		.text_end = f->text_end + bias,
-		.seccomp = f->evidence.len != 0,
+		.seccomp = f->filter,
 		.own_child = !f->orphans_are_reaped,
 	};
 

@@ -218,7 +218,7 @@ static struct err *by_consent(struct buf *evidence)
 }
 
 static struct err *check_profile(const struct oci_profile *p, const char *path, bool consent,
-				 struct buf *evidence)
+				 bool *known, struct buf *evidence)
 {
 	const struct needed *n;
 
@@ -230,6 +230,7 @@ static struct err *check_profile(const struct oci_profile *p, const char *path, 
 				  "none%s",
 				  path, BY_CONSENT);
 	n = not_allowed(p);
+	*known = !n;
 	if (!n)
 		return buf_addf(evidence,
 				"forked under a seccomp filter: its container's profile (%s) "
@@ -256,7 +257,8 @@ static uint64_t status_field(const struct buf *text, const char *name)
 	return s ? strtoull(s, NULL, 10) : 0;
 }
 
-struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent, struct buf *evidence)
+struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent, bool *known,
+			  struct buf *evidence)
 {
 	_cleanup_(cleanup_oci_profile_destroy) struct oci_profile *profile = NULL;
 	_cleanup_buf_ struct buf text = BUF_INIT, path = BUF_INIT;
@@ -264,6 +266,7 @@ struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent, struct bu
 	bool found;
 
 	buf_reset(evidence);
+	*known = false;
 	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/status", pid));
 	mode = found ? status_field(&text, "Seccomp:") : 0;
 	filters = found ? status_field(&text, "Seccomp_filters:") : 0;
@@ -280,7 +283,7 @@ struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent, struct bu
 				  filters);
 	TRY(find_profile(rsp, pid, &path, &profile));
 	if (profile)
-		return check_profile(profile, (const char *)path.data, consent, evidence);
+		return check_profile(profile, (const char *)path.data, consent, known, evidence);
 	if (consent)
 		return by_consent(evidence);
 	return err_create(ERR_UNSUPPORTED,

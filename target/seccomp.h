@@ -16,9 +16,9 @@ struct rsp;
 /*
  * ERR_UNSUPPORTED: it may not, with the reason.  consent: the user says that the filter allows it
  * (--fork=seccomp).  evidence gets a line about how it is known, or stays empty where there is no
- * filter.
+ * filter; *known: by its profile.
  */
-ERR_MUST_CHECK struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent,
+ERR_MUST_CHECK struct err *seccomp_check(struct rsp *rsp, uint64_t pid, bool consent, bool *known,
 					 struct buf *evidence);
 
 #endif

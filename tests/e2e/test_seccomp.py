@@ -4,7 +4,10 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -102,7 +105,7 @@ def fork(s, target, *how, say=None):
     return p, ms
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(240 + FORKS * 2)
 @pytest.mark.needs("gdbserver")
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_default_profiles(podman, stub, name, say):
@@ -158,3 +161,111 @@ def test_evidence(podman, stub):
     finally:
         with open(path, "w") as f:
             f.write(true)
+
+
+# Filters that do each thing to each call, made by libseccomp; the program is whole afterwards.
+
+FILTER = r"""
+#include <fcntl.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* filter CALL VALUE ACTION PROGRAM...: VALUE is the first argument of the calls that it is about; "any": of all */
+int main(int argc, char **argv)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	const char *a = argv[3];
+	uint32_t action = !strcmp(a, "trap") ? SCMP_ACT_TRAP : !strcmp(a, "trace") ? SCMP_ACT_TRACE(1) :
+			  !strcmp(a, "kill-process") ? SCMP_ACT_KILL_PROCESS : !strcmp(a, "kill-thread") ? SCMP_ACT_KILL_THREAD :
+			  !strcmp(a, "log") ? SCMP_ACT_LOG : !strcmp(a, "notify") ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(atoi(a));
+	int nr = seccomp_syscall_resolve_name(argv[1]), rc;
+
+	if (strcmp(argv[2], "any"))
+		rc = seccomp_rule_add(ctx, action, nr, 1, SCMP_A0(SCMP_CMP_EQ, strtoull(argv[2], NULL, 0)));
+	else
+		rc = seccomp_rule_add(ctx, action, nr, 0);
+	if (rc || seccomp_load(ctx))
+		return 9;
+	/* Nobody answers, but the one who could is there. */
+	if (!strcmp(a, "notify"))
+		fcntl(seccomp_notify_fd(ctx), F_SETFD, 0);
+	execv(argv[4], argv + 4);
+	return 8;
+}
+"""
+
+CALLS = {"middle": ("clone", "0x4500"), "clone": ("clone", "0x411"), "wait4": ("wait4", "any"), "waitid": ("waitid", "any"),
+         "exit": ("exit", "111"), "close_range": ("close_range", "any"), "alarm": ("alarm", "any")}
+ACTIONS = {"EPERM": "1", "ENOSYS": "38", "trace": "trace", "trap": "trap", "kill-process": "kill-process",
+           "kill-thread": "kill-thread", "notify": "notify", "log": "log"}
+# The process's own first call, before anything can be tried; and the alarm that ends all other waits for a supervisor.
+LEAPS = {("middle", "kill-process"), ("middle", "kill-thread"), ("middle", "notify"), ("alarm", "notify")}
+NEW = ["unshare", "-fp", "--kill-child", "--mount-proc"]
+IDLE = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(1e6)"
+MODES = {"reaped": [*NEW, "sh", "-c", '"$@" & wait', "sh"], "own child": [*NEW, sys.executable, "-c", IDLE], "init": NEW}
+
+
+def build_filter():
+    def make():
+        out = os.path.join(OBJDIR, "progs", "filter")
+        r = subprocess.run(["gcc", "-x", "c", "-o", out, "-", "-lseccomp"], input=FILTER, text=True, stderr=subprocess.PIPE)
+        return out if r.returncode == 0 else "no libseccomp: " + r.stderr.strip()
+    os.makedirs(os.path.join(OBJDIR, "progs"), exist_ok=True)
+    out = once("seccomp filter", make)
+    if out.startswith("no "):
+        raise Skip(out.splitlines()[0])
+    return out
+
+
+def runs(exe):
+    """Processes that run exe."""
+    out = []
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{p}/exe") == exe:
+                out.append(int(p))
+    return out
+
+
+def one(target, mode, call, action):
+    """Forks a filtered program by consent, and says what is wrong afterwards."""
+    exe = shutil.copy(build("zoo"), tmpdir())
+    p = Prog([*MODES[mode], build_filter(), *CALLS[call], ACTIONS[action], exe, "-tick"])
+    try:
+        pid, = runs(exe)
+        p.pid = pid
+        run = grf("-p", pid, "--fork=seccomp", "--timeout", 10, "-o", "x", target, exe, rc=None, timeout=60)
+        harmless = action == "log" or (call in ("alarm", "close_range") and action in ("EPERM", "ENOSYS", "trace")) or (
+            call == "close_range" and action == "notify")
+        check(run.rc == (0 if harmless else 1), run)
+        check(harmless or re.search("seccomp|refuses", run.err), run)
+        wait_free(pid, 3)
+        start = len(p.lines)
+        check("ok" in p.wait_line(r"^tick|^BAD", 5, start), p.lines[-3:])
+        zombies = [c for c in children(pid) if c[1] == "Z"]
+        # Who may not wait, as far as could be tried, has a zombie, without a signal.
+        check(len(zombies) == (call in ("wait4", "alarm") and action.startswith("kill")), "zombies:", zombies, run)
+        check(runs(exe) == [pid], "left:", runs(exe), run)
+    finally:
+        p.proc.kill()
+        p.proc.wait()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.needs("gdbserver", "gcc", "unshare")
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("mode", MODES)
+def test_matrix(stub, mode, action):
+    if subprocess.run([*NEW, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no pid namespaces here")
+    bad = []
+    for call in CALLS:
+        if (call, action) in LEAPS:
+            continue
+        try:
+            one(stub.target, mode, call, action)
+        except AssertionError as e:
+            bad.append(f"{call}: {e}")
+    check(not bad, "\n".join(bad))

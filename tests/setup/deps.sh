@@ -87,6 +87,8 @@ if [ "$tests" ]; then
 	want cppcheck cppcheck
 	want podman podman
 	want runc runc
+	# A library: scmp_sys_resolver is not in it.
+	have_header seccomp.h || wanted="$wanted libseccomp-dev"
 fi
 if [ "$tests" = machines ]; then
 	want qemu-system-arm qemu-system-aarch64

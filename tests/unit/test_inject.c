@@ -37,6 +37,8 @@ struct model {
 	uint64_t filter_nr;
 	int filter_errno, filter_signal;
 	uint64_t filter_only; /* this process alone; 0: all */
+	bool unknown;         /* nobody knows the filter */
+	bool leaves_middle;   /* as a zombie: the process must not wait for it */
 	int guess;            /* the thread that we think waits */
 	int early;            /* a signal that T reports at its first step (gdb's number) */
 	bool own_dies;        /* a child of its own dies when S does */
@@ -47,7 +49,8 @@ struct model {
 	int pending[8], npending, info_of; /* gdb's numbers; the children's pids in info[] */
 	uint64_t info[8], info_now;
 	unsigned got_chld, got_urg, steps_too_far, odd;
-	bool no_sys;      /* the stub was told not to pass SIGSYS on */
+	bool no_sys; /* the stub was told not to pass SIGSYS on */
+	bool trapped;
 	bool sys;         /* the thread stopped with it last */
 	uint64_t written; /* by siginfo:write */
 	char hg[40], path[200];
@@ -150,10 +153,14 @@ static int64_t do_call(struct model *k, struct proc *x, uint64_t self, const cha
 	case 56:
 		if (k->refuse)
 			return -k->refuse;
-		child = !(r[R_DI] & 0x4000) ? &k->s : self == P ? &k->m : &k->x;
-		*event = child == &k->m ? "vfork:p20.20" :
-			 child == &k->x ? "vfork:p22.22" :
-					  "fork:p21.21";
+		/* What M makes is to try, where T makes the snapshot. */
+		child = self == M && (k->own || (r[R_DI] & 0x4000)) ? &k->x :
+			self == P && (r[R_DI] & 0x4000)             ? &k->m :
+								      &k->s;
+		*event = child == &k->m     ? "vfork:p20.20" :
+			 child == &k->s     ? "fork:p21.21" :
+			 (r[R_DI] & 0x4000) ? "vfork:p22.22" :
+					      "fork:p22.22";
 		memcpy(child->regs, r, sizeof(child->regs));
 		child->there = true;
 		child->parent = self;
@@ -206,6 +213,7 @@ static bool filtered(struct model *k, struct inject_port *p, struct proc *x, uin
 		say(p, "X1f;process:%x", (unsigned)pid);
 	} else {
 		k->sys |= x == &k->p && k->filter_signal == 12;
+		k->trapped |= x == &k->p; /* the step's own SIGTRAP is behind it */
 		say(p, "T%02xthread:%s;", k->filter_signal, id);
 	}
 	return true;
@@ -258,6 +266,11 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 						     k->x.there || k->x.zombie ? X :
 										 S);
 		k->vforking = k->vforking && x != &k->p;
+		say(p, "T05thread:%s;", id);
+		return;
+	}
+	if (x == &k->p && k->trapped) {
+		k->trapped = false;
 		say(p, "T05thread:%s;", id);
 		return;
 	}
@@ -341,7 +354,7 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 		say(p, k->held ? "E01" : "T05thread:p10.10;");
 		k->held = true;
 	} else if (!strcmp(cmd, "D;10")) {
-		k->odd += k->held && k->sys && !k->no_sys;
+		k->odd += k->held && ((k->sys && !k->no_sys) || k->trapped);
 		say(p, k->held ? "OK" : "E01");
 		k->held = false;
 	} else if (!strcmp(cmd, "?")) {
@@ -482,7 +495,9 @@ static void begin(struct model *k)
 		.nr_sigaction = 13,
 		.nr_exit = 60,
 		.nr_alarm = 37,
-		.seccomp = k->filter,
+		.seccomp = !k->filter ? INJECT_NO_FILTER :
+			   k->unknown ? INJECT_UNKNOWN :
+					INJECT_KNOWN,
 		.own_child = k->own,
 		.code_len = sizeof(code),
 		.call_off = 10,
@@ -532,9 +547,10 @@ static void check_whole(struct model *k, const struct model *first, const char *
 		 first->at, first->after ? " done" : "", first->init, first->subreaper,
 		 first->early);
 	if (k->held || k->m.there || k->x.there || (k->x.zombie && k->x.parent != 1) ||
-	    k->s.there || k->m.zombie || k->s.zombie || k->steps_too_far || k->odd ||
-	    k->too_early || (ip != T_IP && ip != HANDLER) || k->p.regs[R_AX] != (uint64_t)-512 ||
-	    k->p.regs[R_ORIG] != 202 || k->p.regs[R_FP] != 0x123456789 ||
+	    k->s.there || k->m.zombie != first->leaves_middle || k->s.zombie || k->steps_too_far ||
+	    k->odd || k->too_early || (ip != T_IP && ip != HANDLER) ||
+	    k->p.regs[R_AX] != (uint64_t)-512 || k->p.regs[R_ORIG] != 202 ||
+	    k->p.regs[R_FP] != 0x123456789 ||
 	    (k->arm && (k->p.regs[R_8] != 98 || k->p.regs[R_DI] != 0x7777)) ||
 	    in.stage != INJECT_NONE)
 		fail_msg(
@@ -624,7 +640,7 @@ static const struct filtered {
 	{ { .filter_nr = 61, .filter_errno = 1 }, false, "refuses" },
 	{ { .filter_nr = 61, .filter_errno = 38 }, false, "refuses" },
 	{ { .filter_nr = 61, .filter_signal = 12 }, false, "traps" },
-	{ { .filter_nr = 61, .filter_signal = 9 }, false, "kills" },
+	{ { .filter_nr = 61, .filter_signal = 9, .leaves_middle = true }, false, "kills" },
 	{ { .filter_nr = 61, .filter_signal = 14 }, false, "not answer" },
 	{ { .filter_nr = 247, .filter_errno = 38 }, false, "refuses" },
 	{ { .filter_nr = 247, .filter_signal = 12 }, false, "traps" },
@@ -642,7 +658,7 @@ static void test_filters(void **state)
 		struct model k = f->k, first;
 		bool good;
 
-		k.filter = true;
+		k.filter = k.unknown = true;
 		k.init = i % 3 == 1;
 		k.own = i % 3 == 2;
 		/* The snapshot of an init that dies by itself is heard of: a SIGCHLD. */
