@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -269,3 +270,23 @@ def test_matrix(stub, mode, action):
         except AssertionError as e:
             bad.append(f"{call}: {e}")
     check(not bad, "\n".join(bad))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.needs("gdbserver")
+def test_kill_9(podman, stub):
+    """We are killed at any moment of a fork under a filter: nothing is left, no request fails."""
+    s = Service(podman)
+    rnd = random.Random(21)
+    argv = [GRF, "-p", str(s.pid), "--fork", "-o", tmpdir() + "/p.folded", stub.target, s.exe]
+    for i in range(int(os.environ.get("GRF_KILLS", "50")) // 2):
+        q = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rnd.random() * (0.4 if i % 3 == 2 else 0.08))
+        q.kill()
+        q.wait()
+        try:
+            wait_free(s.pid, 10)
+            s.check()
+        except AssertionError as e:
+            raise Failure(f"kill {i + 1}: {e}\n{stub.log[-5:]}")
+    check(s.end()[1]["failed"] == 0, "requests failed")
