@@ -147,10 +147,44 @@ static struct err *add_dirs(struct room *r, struct rsp *rsp, uint64_t pid, const
 	}
 }
 
+static const char *top_of(const struct room *r)
+{
+	return r->v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+}
+
+/* By the path that the cgroup has where the stub is. */
+static struct err *find_outside(struct room *r, struct rsp *rsp, uint64_t pid, const char *path)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	bool found;
+
+	if (strstr(path, "/.."))
+		return unknown(pid); /* outside of what the stub sees */
+	TRY(add_dirs(r, rsp, pid, top_of(r), path));
+	if (!r->v2 || r->n)
+		return NULL;
+	/* No limit anywhere, or no sight of the cgroups at all. */
+	TRY(rsp_file_text(rsp, &text, &found, "%s/cgroup.controllers", top_of(r)));
+	return found ? NULL : unknown(pid);
+}
+
+/* A container beside the stub's: it has a mount of its own cgroup, as a rule.  What is above that
+ * is not to be seen. */
+static struct err *find_inside(struct room *r, struct rsp *rsp, uint64_t pid)
+{
+	char top[64];
+
+	room_deinit(r);
+	snprintf(top, sizeof(top), "/proc/%" PRIu64 "/root%s", pid, top_of(r));
+	TRY(add_dirs(r, rsp, pid, top, ""));
+	return r->n ? NULL : unknown(pid);
+}
+
 static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *path, *top;
+	const char *path;
+	struct err *err;
 	bool found;
 
 	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/cgroup", pid));
@@ -159,15 +193,8 @@ static struct err *find_dirs(struct room *r, struct rsp *rsp, uint64_t pid)
 	path = cgroup_path((char *)text.data, "memory", &r->v2);
 	if (!path)
 		return NULL; /* a kernel without: the machine's memory is all there is */
-	if (strstr(path, "/.."))
-		return unknown(pid); /* outside of what the stub sees */
-	top = r->v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-	TRY(add_dirs(r, rsp, pid, top, path));
-	if (!r->v2 || r->n)
-		return NULL;
-	/* No limit anywhere, or no sight of the cgroups at all. */
-	TRY(rsp_file_text(rsp, &text, &found, "%s/cgroup.controllers", top));
-	return found ? NULL : unknown(pid);
+	err = find_outside(r, rsp, pid, path);
+	return err_catch(&err, ERR_UNSUPPORTED) ? find_inside(r, rsp, pid) : err;
 }
 
 static struct err *smallest(struct room *r, struct rsp *rsp, uint64_t *ret, const char **where)

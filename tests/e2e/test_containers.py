@@ -291,6 +291,20 @@ def test_profile_without_ptrace(podman, service):
     ticks(service)
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_fork_from_debug_container(service, debug):
+    """The profile cannot be seen from there: by consent; what memory is left is seen in the service's own mounts."""
+    target = debug.exec("gdbserver", "--once", "--multi", "-")
+    run = grf("-p", 1, "--fork", "-o", "x", target, build("zoo"), rc=1)
+    check("--fork=seccomp" in run.err, run)
+    p = profile(target, build("zoo"), "-p", 1, "--fork=seccomp")
+    check_sums(p.totals)
+    check("by --fork=seccomp" in p.run.out, p.run)
+    untouched(service, p.run)
+    ended(debug)
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.needs("gdbserver")
 def test_traced_already(stub, ticking):
