@@ -779,7 +779,7 @@ static uint64_t write_frame(struct fake *f, uint64_t sp, enum fake_func caller)
 }
 
 /* Where the locals of a frame end. */
-static uint64_t frame_varp(const struct fake *f, uint64_t sp)
+static uint64_t fake_varp(const struct fake *f, uint64_t sp)
 {
 	return sp + f->frame - (f->arch->saved_fp ? f->fmt.word : 0);
 }
@@ -820,8 +820,8 @@ static void write_goroutines(struct fake *f)
 	fake_set(f, sched[0], L_gobuf_sp, sp);
 	fake_set(f, sched[0], L_gobuf_pc, f->funcs[FAKE_GOPARK] + FAKE_PC);
 	sp = write_frame(f, sp, FAKE_WORKER);
-	f->local = frame_varp(f, sp) - 4 * f->fmt.word;
-	f->local_object = frame_varp(f, sp) - 2 * f->fmt.word;
+	f->local = fake_varp(f, sp) - 4 * f->fmt.word;
+	f->local_object = fake_varp(f, sp) - 2 * f->fmt.word;
 	top = write_frame(f, sp, FAKE_GOEXIT);
 	f->arg = top + f->arch->min_frame;
 	fake_set(f, f->gs[0], L_g_stktopsp, top);
@@ -833,7 +833,7 @@ static void write_goroutines(struct fake *f)
 
 	/* running: goexit, main.spin */
 	sp = f->stack[1] + 1024;
-	f->guessed = frame_varp(f, sp) - f->fmt.word;
+	f->guessed = fake_varp(f, sp) - f->fmt.word;
 	fake_word(f, f->guessed, fake_node(f, NODE_GUESSED));
 	fake_set(f, f->gs[1], L_g_stktopsp, write_frame(f, sp, FAKE_GOEXIT));
 	fake_set(f, f->gs[1], L_g_m, f->m0);
