@@ -39,6 +39,8 @@ void conn_last_words(struct conn *c)
 	c->last_deadline = clock_now_ns() + CONN_LAST_WORDS_ALL_MS * 1000000ll;
 	if (c->timeout_ms > CONN_LAST_WORDS_MS)
 		c->timeout_ms = CONN_LAST_WORDS_MS;
+	if (c->silent && c->timeout_ms > CONN_SILENT_MS)
+		c->timeout_ms = CONN_SILENT_MS;
 }
 
 /* Waits for events, at most timeout_ms, and on the way out not beyond last_deadline. */
@@ -79,6 +81,9 @@ static struct err *closed(struct conn *c)
 
 static struct err *silent(struct conn *c)
 {
+	c->silent = true;
+	if (c->shared && c->shared->silence_ms > CONN_SILENT_MS)
+		c->shared->silence_ms = CONN_SILENT_MS;
 	if (c->last_words)
 		return err_create(ERR_TIMEOUT, "the stub did not answer in time");
 	if (!c->spoken && c->junk)

@@ -24,6 +24,8 @@ enum {
 	CONN_TIMEOUT_MS = 30000,        /* default */
 	CONN_LAST_WORDS_MS = 2000,      /* silence that ends the way out */
 	CONN_LAST_WORDS_ALL_MS = 10000, /* all of the way out */
+	/* of one that was silent before: the process may be stopped all the while */
+	CONN_SILENT_MS = 500,
 };
 
 struct guardian_state;
@@ -37,6 +39,7 @@ struct conn {
 	bool ack_owed; /* it goes out with the next packet */
 	bool dead;     /* hung up, or broken beyond use */
 	bool patient;  /* silence is no error: the debuggee runs */
+	bool silent;   /* it was so for timeout_ms */
 	bool spoken;   /* one good packet came: it is a stub */
 	bool last_words;
 	int64_t last_deadline; /* ns, with last_words */

@@ -325,3 +325,31 @@ def test_stopped_by_a_signal(stub, ticking):
     check("it runs again" not in run.out and f"kill -CONT {ticking.pid}" in run.out, run)
     ticking.kill(signal.SIGCONT)
     assert_alive(ticking)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+@pytest.mark.parametrize("after", [b"vAttach;", b"$Hg", b"qfThreadInfo"])
+def test_stub_falls_silent(stub, ticking, after):
+    """No answer while it is stopped: --timeout and the time that the way out takes, never longer."""
+    state = {"silent": False}
+
+    class Swallow(Relay):
+        def _pump(self, src, dst, up):
+            with contextlib.suppress(OSError):
+                while data := src.recv(65536):
+                    state["silent"] |= up and after in data and self.first
+                    if up or not (state["silent"] and self.first):
+                        dst.sendall(data)
+            self.first = False  # the next connection is a good one
+            for s in (src, dst):
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
+    relay = Swallow.__new__(Swallow)
+    relay.first = True
+    Relay.__init__(relay, stub.port)
+    begun = time.monotonic()
+    run = grf("-p", ticking.pid, "--timeout", 2, "-o", "x", relay.target, ticking.exe, rc=1)
+    check(state["silent"] and "did not answer" in run.err, run)
+    check(time.monotonic() - begun < 7, run)
+    assert_alive(ticking, 0.5)
