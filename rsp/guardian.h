@@ -8,7 +8,8 @@
  *
  * It is forked with the socket, before that is connected, so that there is no moment without a
  * guardian; from then on it calls only what is safe in the child of a threaded process (no malloc,
- * no stdio).
+ * no stdio), but for redial(), which resolves names: where the connection is lost that is all that
+ * can still help, and grf-rsp has one thread.
  */
 #ifndef GRF_RSP_GUARDIAN_H
 #define GRF_RSP_GUARDIAN_H

@@ -33,7 +33,7 @@ struct party {
 	uint64_t pid, tracer;
 	uint64_t uid[3]; /* real, effective, saved */
 	uint64_t caps;   /* effective */
-	bool no_new_privs;
+	char state;
 };
 
 static struct err *read_party(struct rsp *rsp, const char *who, struct party *ret)
@@ -50,6 +50,8 @@ static struct err *read_party(struct rsp *rsp, const char *who, struct party *re
 	for (int i = 0; i < 3 && s; i++, s = end)
 		ret->uid[i] = strtoull(s, &end, 10);
 	ret->known = s != NULL;
+	s = text_field(t, "State:");
+	ret->state = s ? *s : 0;
 	s = text_field(t, "CapEff:");
 	ret->caps = s ? strtoull(s, NULL, 16) : UINT64_MAX;
 	s = text_field(t, "Pid:");
@@ -188,6 +190,9 @@ struct err *precheck(struct rsp *rsp, uint64_t pid)
 	TRY(read_party(rsp, who, &target));
 	if (!stub.known || !target.known)
 		return NULL;
+	if (target.state == 'Z' || target.state == 'X')
+		return err_create(ERR_EXITED, "process %" PRIu64 " has ended (it is a zombie)",
+				  pid);
 	TRY(check_tracer(rsp, &stub, &target, pid));
 	if (target.tracer)
 		return NULL; /* a run before us has left it behind */

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -353,3 +354,13 @@ def test_stub_falls_silent(stub, ticking, after):
     check(state["silent"] and "did not answer" in run.err, run)
     check(time.monotonic() - begun < 7, run)
     assert_alive(ticking, 0.5)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_zombie(stub):
+    p = subprocess.Popen([sys.executable, "-c", "pass"])
+    time.sleep(0.5)
+    run = grf("-p", p.pid, "-o", "x", stub.target, build("zoo"), rc=1)
+    check("has ended" in run.err, run)
+    p.wait()
