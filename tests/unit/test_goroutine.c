@@ -42,7 +42,7 @@ static void check_frames(struct fake *f, size_t g, const char *const *names, uin
 		assert_string_equal(fr->func->name, names[i]);
 		assert_int_equal(fr->g, g);
 		if (i + 1 < n)
-			assert_int_equal(frame_of(f, g, i + 1)->sp, fr->fp);
+			assert_int_equal(frame_of(f, g, i + 1)->sp, frame_fp(fr));
 	}
 	assert_int_equal(frame_of(f, g, n - 1)->sp, x->top_sp);
 }
@@ -112,8 +112,8 @@ static void each_era(void **state)
 		check_frames(&f, PARKED, parked, 3);
 		check_frames(&f, SPINNING, spinning, 2);
 		worker = frame_of(&f, PARKED, 1);
-		assert_int_equal(worker->varp - 4 * f.fmt.word, f.local);
-		assert_int_equal(worker->argp, f.arg);
+		assert_int_equal(frame_varp(f.p, worker) - 4 * f.fmt.word, f.local);
+		assert_int_equal(frame_argp(f.p, worker), f.arg);
 		assert_false(worker->conservative);
 		assert_true(frame_of(&f, SPINNING, 0)->conservative);
 		assert_false(frame_of(&f, SPINNING, 1)->conservative);
@@ -440,8 +440,8 @@ static void panicked(void **state)
 			fake_load(&f, true);
 			ok(fake_read_stacks(&f));
 			walk(&f, PARKED);
-			assert_int_equal(frame_of(&f, PARKED, 1)->continpc,
-					 defers ? f.funcs[FAKE_WORKER] + FAKE_PC + 1 : 0);
+			assert_int_equal(frame_of(&f, PARKED, 1)->goes_on,
+					 defers ? FRAME_AT_DEFERRETURN : FRAME_NEVER);
 			ok(stacks_scan(f.p, fake_stacks(&f), fake_spans(&f), PARKED, &roots));
 			assert_int_equal(roots.n, defers ? 3 : 0);
 			fake_free(&f);
