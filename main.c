@@ -29,6 +29,7 @@ struct options {
 	struct analyse_options analyse;
 	bool verbose, quiet;
 	bool goroutines; /* the summary has their groups */
+	bool no_graph;
 	bool save_only;
 	bool all; /* the profile has all of the process's memory, not only live objects */
 };
@@ -52,6 +53,7 @@ enum {
 	OPT_FOLD,
 	OPT_TREE,
 	OPT_WHY,
+	OPT_GRAPH,
 	OPT_NODES,
 	OPT_DEPTH,
 	OPT_NTH,
@@ -115,6 +117,8 @@ static const struct option_row {
 	{ OPT_TREE, "tree", "paths|dominators",
 	  "the profile's tree: each object at the shortest path from its owner (the default); or "
 	  "below what alone keeps it, so that a frame's cumulative value is its retained size" },
+	{ OPT_GRAPH, "graph", "yes|no",
+	  "no: no suspects, retained sizes, waste; less than half of the time and memory" },
 	{ OPT_NODES, "max-nodes", "N",
 	  "put the smallest subtrees together beyond N nodes (default 50000)" },
 	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
@@ -371,6 +375,11 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		if (strcmp(optarg, "recursion") && strcmp(optarg, "none"))
 			return err_create(ERR_USAGE, "--fold=%s: recursion or none", optarg);
 		return NULL;
+	case OPT_GRAPH:
+		o->no_graph = !strcmp(optarg, "no");
+		if (strcmp(optarg, "no") && strcmp(optarg, "yes"))
+			return err_create(ERR_USAGE, "--graph=%s: yes or no", optarg);
+		return NULL;
 	case OPT_WHY:
 		if (!*optarg)
 			return err_create(ERR_USAGE, "--why needs a type, a root or an address");
@@ -483,6 +492,18 @@ static struct err *parse_arguments(char *const *argv, int n, struct acquire_opti
 	return NULL;
 }
 
+/* Whether the graph of objects is made, and what goes with it. */
+static struct err *check_graph(struct options *o)
+{
+	if (o->no_graph && (o->analyse.dominators || o->analyse.why))
+		return err_create(ERR_USAGE, "%s needs the graph: not with --graph=no",
+				  o->analyse.why ? "--why" : "--tree=dominators");
+	o->analyse.graph &= !o->no_graph;
+	o->analyse.goroutines &= o->analyse.graph || o->goroutines;
+	o->acquire.outside = o->analyse.graph && !o->save_only;
+	return NULL;
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	char shorts[2 * OPTION_ROWS + 2];
@@ -504,8 +525,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (!o->analyse.max_nodes && o->analyse.fold)
 		o->analyse.max_nodes = DEFAULT_NODES;
 	TRY(check_outputs(o));
-	o->acquire.outside = o->analyse.graph && !o->save_only;
-	return NULL;
+	return check_graph(o);
 }
 
 /* ------------------------------------------------------------------ progress */

@@ -102,6 +102,20 @@ def test_tree_of_dominators():
 
 @pytest.mark.timeout(120)
 @pytest.mark.needs("gdbserver")
+def test_without_the_graph():
+    """--graph=no: no suspects, and the summary has its table of roots; what needs the graph says so."""
+    a = analyse(Prog([build("retain")]))
+    out = grf("--graph=no", a["core"], a["exe"]).out
+    check("suspects" not in out and "who keeps it" in out and "main.big" in out, out)
+    json_ = again(a, "--graph=no", outputs=["json"])["json"]
+    check(json_["suspects"] == [] and json_["types"] == [] and "retained_bytes" not in json_["roots"][0], json_["roots"][0])
+    for option in ["--tree=dominators"], ["--why", "main.pair"]:
+        check("needs the graph" in grf("--graph=no", *option, a["core"], a["exe"], rc=2).err)
+    check(grf("--tree=nosuch", a["core"], a["exe"], rc=2).err)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
 def test_types():
     """Counts, bytes and what their topmost objects keep."""
     a = analyse(Prog([build("retain")]))["json"]
