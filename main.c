@@ -105,7 +105,8 @@ static const struct option_row {
 	  "say which roots keep what PATTERN says, by which ways: a type, a root, an address, or a "
 	  "regular expression" },
 	{ OPT_GOROUTINES, "goroutines", NULL,
-	  "group goroutines by their stacks, and say what each group alone keeps alive" },
+	  "group goroutines by the function of the program that they are in, with files and "
+	  "lines; say which are leaked, and what each group alone keeps alive" },
 	{ OPT_ALL, "all", NULL,
 	  "in the profile also what is not live: garbage, free slots, idle spans, stacks, the "
 	  "runtime's structures" },

@@ -16,7 +16,8 @@
 
 enum {
 	REASON_LEN = 64,
-	COND_WORDS = 8, /* of a sync.Cond, before the end of its list's head */
+	COND_WORDS = 8,         /* of a sync.Cond, before the end of its list's head */
+	FRAMES_SIZE = 64 << 10, /* of the functions that wait, together; they are small */
 };
 
 void waiting_deinit(struct waiting *w)
@@ -76,13 +77,14 @@ static uint64_t sudog_pointer(const struct proc *p, uint64_t sudog, enum layout_
 	return v;
 }
 
-static struct err *wait_channels(const struct proc *p, const struct goroutine *g, struct wait *ret)
+static struct err *wait_channels(struct waiting *w, const struct goroutine *g, struct wait *ret)
 {
+	const struct proc *p = w->p;
 	uint64_t sudog = 0;
 
 	if (!proc_get_try(p, g->addr, L_g_waiting, &sudog))
 		return NULL;
-	for (uint32_t i = 0; sudog && i < LIMIT_WAITING; i++) {
+	for (uint32_t i = 0; sudog && i < LIMIT_WAITING && w->steps++ < w->spans->nids; i++) {
 		uint64_t c = sudog_pointer(p, sudog, L_sudog_c);
 
 		if (!c) /* not what it seems: nothing is known */
@@ -202,7 +204,7 @@ static struct err *wait_sync(struct waiting *w, const struct goroutine *g, struc
 	bool cond;
 	const struct gframe *f = waiting_frame(w->stacks, g, &cond);
 
-	if (!f)
+	if (!f || frame_fp(f) - goroutine_sp(g) > FRAMES_SIZE)
 		return NULL;
 	for (uint64_t at = goroutine_sp(g) & ~(word - 1);
 	     at < frame_fp(f) && ret->kind == WAIT_ELSE; at += word)
@@ -231,7 +233,7 @@ struct err *waiting_for(struct waiting *w, const struct goroutine *g, struct wai
 	if (is_one_of(reason, forever))
 		ret->kind = WAIT_FOREVER;
 	else if (is_one_of(reason, channels))
-		return wait_channels(w->p, g, ret);
+		return wait_channels(w, g, ret);
 	else if (!g->partial)
 		return wait_sync(w, g, ret);
 	return NULL;

@@ -39,8 +39,9 @@ struct waiting {
 	const struct stacks *stacks;
 	struct arena *arena;
 	const char *reasons[REASONS_MAX]; /* each is read when it is first needed */
-	struct map64 conds;               /* g -> the address of the list of a Cond that it is in */
-	struct map64 conds_seen;          /* addresses of lists that have been gone through */
+	uint64_t steps;          /* along chains of sudogs; in all no more than there are objects */
+	struct map64 conds;      /* g -> the address of the list of a Cond that it is in */
+	struct map64 conds_seen; /* addresses of lists that have been gone through */
 };
 
 void waiting_deinit(struct waiting *w);
