@@ -58,7 +58,7 @@ static struct err *ask_features(struct rsp *rsp)
 {
 	struct err *err;
 
-	TRY(exchange_command(&rsp->x, "%s", rsp->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY));
+	TRY(exchange_command(&rsp->x, "%s", FEATURES_QUERY));
 	for (int i = 0; i < GREETINGS_MAX && is_stop_reply(rsp); i++)
 		TRY(exchange_next(&rsp->x));
 	if (!strncmp(exchange_text(&rsp->x), FEATURES_QUERY, strlen(FEATURES_QUERY)))
@@ -73,7 +73,7 @@ static struct err *ask_features(struct rsp *rsp)
 	return err;
 }
 
-enum { ASK_EXTENDED, ASK_SIGNALS, ASK_FILES, ASK_STATE, ASK_N };
+enum { ASK_EXTENDED, ASK_SIGNALS, ASK_FORKS, ASK_FILES, ASK_STATE, ASK_N };
 
 static struct err *take_answer(struct rsp *rsp, int ask)
 {
@@ -86,7 +86,7 @@ static struct err *take_answer(struct rsp *rsp, int ask)
 }
 
 /*
- * Asks `!`, for signals, files, and `?`, at once where there are no acknowledgements: each way
+ * Asks `!`, for signals, forks, files, and `?`, at once where there are no acknowledgements: each way
  * there and back costs the debuggee's time.  The reply to `?` is in x.reply afterwards.  `?` comes
  * before any `m`: gdbserver has no current thread before it.
  */
@@ -95,6 +95,9 @@ static struct err *ask_state(struct rsp *rsp)
 	const char *const ask[ASK_N] = {
 		[ASK_EXTENDED] = rsp->f.stop == STOP_ATTACH ? "!" : NULL,
 		[ASK_SIGNALS] = rsp->f.program_signals ? FEATURES_SIGNALS : NULL,
+		/* Not before: it may leave a SIGSTOP with threads, and a gdbserver that loses us
+		 * then passes that on (seen: the process stays in state T). */
+		[ASK_FORKS] = rsp->forks && rsp->f.pub.fork_events ? FEATURES_QUERY_FORKS : NULL,
 		[ASK_FILES] = "vFile:setfs:0",
 		[ASK_STATE] = "?",
 	};

@@ -145,7 +145,7 @@ static bool ask(struct undo *u, const char *packet)
 
 static bool shake_hands(struct undo *u, struct guardian_state *state)
 {
-	if (!undo_say(u, state->forks ? FEATURES_QUERY_FORKS : FEATURES_QUERY))
+	if (!undo_say(u, FEATURES_QUERY))
 		return false;
 	do
 		if (!undo_hear(u))
@@ -156,7 +156,8 @@ static bool shake_hands(struct undo *u, struct guardian_state *state)
 			return false;
 		u->no_ack = !strcmp(u->frame, "OK");
 	}
-	return ask(u, "!") && ask(u, FEATURES_SIGNALS) && ask(u, "vFile:setfs:0");
+	return ask(u, "!") && ask(u, FEATURES_SIGNALS) &&
+	       (!state->forks || ask(u, FEATURES_QUERY_FORKS)) && ask(u, "vFile:setfs:0");
 }
 
 /* Over a new connection.  false: it may be worth another one. */

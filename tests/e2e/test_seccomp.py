@@ -54,7 +54,7 @@ class Service:
     def state(self):
         start = len(self.c.log().split("\n"))
         os.kill(self.pid, signal.SIGUSR1)
-        return numbers(self.c.wait_line("^state|^BAD", 10, start))
+        return numbers(self.c.wait_line("^state|^BAD", 30, start))
 
     def check(self):
         check("BAD" not in self.c.log(), self.c.log()[-300:])
