@@ -270,7 +270,10 @@ static struct err *fetch_take(struct image *img, const struct mem_range *r, stru
 enum {
 	SLICE_FIRST = 1 << 20, /* bytes that are asked for at a time, where there is a deadline */
 	SLICE_MS = 100,        /* the next ones take so long */
-	SURE_MS = 200          /* after that the rate is known */
+	/* The rate is known after this, and after this part of the time there is: others may have
+	 * the processors for a moment. */
+	SURE_MS = 200,
+	SURE_PART = 4,
 };
 
 /* How many of the n ranges have `bytes` bytes together, at least one; *len: they have. */
@@ -286,20 +289,19 @@ static size_t slice(const struct mem_range *r, size_t n, uint64_t bytes, uint64_
 static struct err *deadline_check(const struct image *img, const struct fetch *f)
 {
 	int64_t now = clock_now_ns(), spent = now - f->start;
-	uint64_t read = f->read, left = img->stats.planned - f->read;
-	double more =
-		spent > SURE_MS * 1000000 && read ? (double)left / (double)read * (double)spent : 0;
+	uint64_t left = img->stats.planned - f->read;
+	bool sure = spent > SURE_MS * 1000000 && spent > (img->deadline - f->start) / SURE_PART;
+	double more = sure && f->read ? (double)left / (double)f->read * (double)spent : 0;
 
 	if (now >= img->deadline)
 		return err_create(ERR_LIMIT,
 				  "the stop's time is over, and %.1f MB are still to be read",
 				  (double)left / 1e6);
 	if ((double)now + more > (double)img->deadline)
-		return err_create(
-			ERR_LIMIT,
-			"the stop's time will not do: %.1f MB are still to be read, at %.1f "
-			"MB/s",
-			(double)left / 1e6, (double)read * 1e3 / (double)spent);
+		return err_create(ERR_LIMIT,
+				  "the stop's time will not do: %.1f MB are still to be read, at "
+				  "%.1f MB/s",
+				  (double)left / 1e6, (double)f->read * 1e3 / (double)spent);
 	return NULL;
 }
 
