@@ -219,7 +219,7 @@ struct err *outside_add(struct buf *b, const struct report *r)
 		return NULL;
 	TRY(buf_addf(b, "             of what is live %s are not in memory%s",
 		     text_bytes(o->live_absent, s), o->absent_known ? "" : ", or more"));
-	if (o->absent_root) {
+	if (o->absent_root && o->absent_root_bytes >= o->live_absent / 2) {
 		TRY(buf_addf(b, ": %s of ", text_bytes(o->absent_root_bytes, s)));
 		TRY(text_add_clean(b, o->absent_root, false));
 	}

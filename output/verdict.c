@@ -68,7 +68,7 @@ static struct err *add_root(struct buf *b, const struct suspect *x)
 		TRY(buf_addf(b, ", %u %% of it alone", percent(x->alone, x->retained)));
 	else if (shared)
 		TRY(buf_addstr(b, ", though not alone"));
-	if (x->absent)
+	if (x->absent >= x->retained / 10 + 1)
 		TRY(buf_addf(b, "\n       %s of it are not in memory: never written to, or in swap",
 			     text_bytes(x->absent, s)));
 	TRY(buf_addstr(b, "\n       "));

@@ -337,9 +337,12 @@ static struct err *add_outside(struct report *r)
 
 /* ------------------------------------------------------------------ all of them */
 
+/* One large object that was never written to, a ballast, costs nothing. */
 static uint64_t cost(const struct suspect *x)
 {
-	return x->retained - x->absent + x->stack_bytes;
+	bool ballast = x->at.count == 1 && x->absent > x->retained - x->retained / 10;
+
+	return (ballast ? x->retained - x->absent : x->retained) + x->stack_bytes;
 }
 
 static int suspect_cmp(const void *a, const void *b)
