@@ -87,8 +87,8 @@ static struct err *take_answer(struct rsp *rsp, int ask)
 
 /*
  * Asks `!`, for signals, forks, files, and `?`, at once where there are no acknowledgements: each
- * way there and back costs the debuggee's time.  The reply to `?` is in x.reply afterwards.  `?` comes
- * before any `m`: gdbserver has no current thread before it.
+ * way there and back costs the debuggee's time.  The reply to `?` is in x.reply afterwards.  `?`
+ * comes before any `m`: gdbserver has no current thread before it.
  */
 static struct err *ask_state(struct rsp *rsp)
 {

@@ -297,11 +297,14 @@ static bool end_own_child(struct inject_port *p, bool *stopped)
 {
 	static const struct timespec nap = { 0, 2000000 };
 	struct inject *in = p->in;
-	bool others;
+	struct inject_status st;
+	bool others, attached;
 
 	for (int i = 0;; i++) {
-		/* Whatever the answer: it may be attached already, if we died just then. */
-		if (!inject_ask_num(p, "vAttach;", in->pid))
+		/* It may be attached already, if we died just then: another vAttach would fail, after
+		 * which gdbserver 13 wants acknowledgements again (docs/PROTOCOL.md). */
+		attached = inject_read_status(p, in->pid, 0, &st) && st.tracer;
+		if (p->lost || (!attached && !inject_ask_num(p, "vAttach;", in->pid)))
 			return false;
 		*stopped = true;
 		if (!inject_ask_str(p, "?")) /* as stop_attach() */

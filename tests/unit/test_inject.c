@@ -294,7 +294,7 @@ static void step(struct model *k, struct inject_port *p, const char *id, int sig
 
 static void status(struct model *k, struct inject_port *p)
 {
-	char want[2][80], text[400];
+	char want[2][80], text[500];
 	uint64_t pid = 0;
 
 	for (int i = 0; i < 3; i++) {
@@ -311,8 +311,8 @@ static void status(struct model *k, struct inject_port *p)
 	}
 	snprintf(
 		text, sizeof(text),
-		"Name:\tx\nPPid:\t%d\nNStgid:\t%d\t%d\nNSpid:\t1\t1\nSigBlk:\t%s\nSigIgn:\t0\nSigCgt:\t00000000ffffffff\nSeccomp:\t%d\nSeccomp_filters:\t1\n",
-		pid == P ? 1 : (int)by_pid(k, pid)->parent, (int)pid,
+		"Name:\tx\nTracerPid:\t%d\nPPid:\t%d\nNStgid:\t%d\t%d\nNSpid:\t1\t1\nSigBlk:\t%s\nSigIgn:\t0\nSigCgt:\t00000000ffffffff\nSeccomp:\t%d\nSeccomp_filters:\t1\n",
+		pid == P && k->held, pid == P ? 1 : (int)by_pid(k, pid)->parent, (int)pid,
 		pid == P && k->init ? 1 : NS + (int)pid, k->blocked ? "10000" : "0",
 		k->seccomp || k->filter ? 2 : 0);
 	say(p, "F%zx;%s", strlen(text), text);
@@ -351,6 +351,7 @@ static void answer(struct model *k, struct inject_port *p, const char *cmd)
 	} else if (!strncmp(cmd, "vKill;", 6)) {
 		kill_proc(k, p, strtoull(cmd + 6, NULL, 16));
 	} else if (!strncmp(cmd, "vAttach;", 8)) {
+		k->odd += k->held; /* gdbserver loses its wits */
 		say(p, k->held ? "E01" : "T05thread:p10.10;");
 		k->held = true;
 	} else if (!strcmp(cmd, "D;10")) {
