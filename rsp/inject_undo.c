@@ -301,8 +301,8 @@ static bool end_own_child(struct inject_port *p, bool *stopped)
 	bool others, attached;
 
 	for (int i = 0;; i++) {
-		/* It may be attached already, if we died just then: another vAttach would fail, after
-		 * which gdbserver 13 wants acknowledgements again (docs/PROTOCOL.md). */
+		/* It may be attached already, if we died just then.  Another vAttach would fail,
+		 * and gdbserver 13 wants acknowledgements after that (docs/PROTOCOL.md). */
 		attached = inject_read_status(p, in->pid, 0, &st) && st.tracer;
 		if (p->lost || (!attached && !inject_ask_num(p, "vAttach;", in->pid)))
 			return false;
