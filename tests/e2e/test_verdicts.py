@@ -316,7 +316,8 @@ def test_outside(version):
     check(20000 * 1008 <= o["c_heap_bytes"] < 22 * m, o)
     check(50 * m < o["go_heap_bytes"] < 80 * m, o)
     check(abs(o["live_not_resident_bytes"] - 1024 * m) < 40 * m and o["live_not_resident_root"] == "main.ballast", o)
-    check(o["live_not_resident_exact"] == (version < "1.26"), "heaps lie beyond the reach of gdbserver 13's files since 1.26")
+    # since 1.26 heaps lie anywhere, mostly where pagemap's entries are beyond the reach of gdbserver 13's files
+    check(o["live_not_resident_exact"] or version >= "1.26", o)
     first = a["json"]["suspects"][0]
     check(first["kind"] == "outside" and first["retained_bytes"] > 290 * m, a["json"]["suspects"])
     check("are not Go's" in text and "anonymous mappings" in text and "not in memory" in text, text)
