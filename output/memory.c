@@ -217,8 +217,8 @@ struct err *outside_add(struct buf *b, const struct report *r)
 	TRY(buf_addstr(b, "\n"));
 	if (o->live_absent < r->live_bytes / 100 + 1)
 		return NULL;
-	TRY(buf_addf(b, "             of what is live %s are not in memory%s",
-		     text_bytes(o->live_absent, s), o->absent_known ? "" : ", or more"));
+	TRY(buf_addf(b, "             of what is live %s%s are not in memory",
+		     o->absent_known ? "" : "at least ", text_bytes(o->live_absent, s)));
 	if (o->absent_root && o->absent_root_bytes >= o->live_absent / 2) {
 		TRY(buf_addf(b, ": %s of ", text_bytes(o->absent_root_bytes, s)));
 		TRY(text_add_clean(b, o->absent_root, false));

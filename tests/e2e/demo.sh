@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make demo`: builds a Go service that leaks (tests/progs/leak), starts it, attaches gdbserver,
-# profiles it with grf-rsp, shows what came out, and cleans up.
+# `make demo`: builds a Go service that leaks (tests/progs/leak), starts it, profiles it with
+# grf-rsp, shows what came out, and cleans up.
 #
 #	OBJDIR=dir	where things were built (build)
 set -eu
@@ -13,9 +13,8 @@ go=$(tests/setup/go.sh "$GO_VERSION")
 export GOTOOLCHAIN=local GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0
 
 dir=$(mktemp -d)
-leak= server=
+leak=
 cleanup() {
-	[ -z "$server" ] || kill "$server" 2>/dev/null || true
 	[ -z "$leak" ] || kill "$leak" 2>/dev/null || true
 	rm -rf "$dir"
 }
@@ -45,16 +44,9 @@ leak=$!
 wait_for "$dir/leak.log" READY "$leak"
 echo "pid $leak, $(awk '/VmRSS/ { printf "%.0f MB", $2 / 1024 }' "/proc/$leak/status") resident"
 
-say "gdbserver --once --attach localhost:0 $leak &"
-gdbserver --once --attach localhost:0 "$leak" >"$dir/server.log" 2>&1 &
-server=$!
-wait_for "$dir/server.log" 'Listening on port' "$server"
-port=$(sed -n 's/.*Listening on port \([0-9]*\).*/\1/p' "$dir/server.log")
-echo "listening on port $port"
-
-say "grf-rsp localhost:$port ./leak"
+say "grf-rsp $leak"
 grf=$(cd "$OBJDIR" && pwd)/grf-rsp
-(cd "$dir" && "$grf" "localhost:$port" ./leak)
+(cd "$dir" && "$grf" "$leak" ./leak)
 
 say "go tool pprof -top -cum grf.out"
 (cd "$dir" && PPROF_TMPDIR=$dir "$go" tool pprof -top -cum -nodecount=12 grf.out 2>/dev/null)
