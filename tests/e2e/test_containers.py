@@ -265,7 +265,13 @@ def test_same_user_without_capabilities(podman, other_user):
 @pytest.mark.parametrize("where", ["node", "debug"])
 def test_paused(podman, service, debug, stub, where):
     """Frozen: refused before anything is touched."""
-    podman("pause", service.name)
+    # On a busy machine runc gives up ("unable to freeze").
+    for _ in range(10):
+        podman("pause", service.name, rc=None)
+        if podman("inspect", "-f", "{{.State.Status}}", service.name) == "paused":
+            break
+    else:
+        pytest.skip("runc cannot freeze a container here just now")
     begun = time.monotonic()
     target, pid = (stub.target, service.pid) if where == "node" else (debug.exec("gdbserver", "--once", "--multi", "-"), 1)
     run = grf("-p", pid, "-o", "x", target, build("zoo"), rc=1)
