@@ -53,6 +53,8 @@ ERR_MUST_CHECK struct err *waste_add(struct buf *b, const struct report *r, bool
 /* As text_add_clean(), of a function or a variable, with its package's name in the place of the
  * import path: a screen has no room for that. */
 ERR_MUST_CHECK struct err *text_add_short(struct buf *b, const char *name);
+/* Adds " (server/main.go:57)"; nothing where the place is not known. */
+ERR_MUST_CHECK struct err *text_add_place(struct buf *b, const struct code_line *at);
 /* Adds the steps of a path as words: "main.sessions > byID > values". */
 ERR_MUST_CHECK struct err *text_add_path(struct buf *b, const char *const *frames, uint32_t n);
 

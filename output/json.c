@@ -375,11 +375,12 @@ static struct err *add_why(struct json *j, const struct report *r)
 }
 
 /* A node's parent is its index in the array; -1: it is a root. */
-static struct err *add_tree(struct json *j, const struct profile *p)
+static struct err *add_tree(struct json *j, const struct profile *p, const struct report *r)
 {
 	json_array(j, "tree");
 	for (size_t i = 1; i < p->nodes.n; i++) {
 		const struct profile_node *v = &p->nodes.v[i];
+		const struct code_line *at = code_lines_find(&r->lines, p->frames.str[v->frame]);
 
 		if (i % NODES_PER_CHECK == 0)
 			TRY(intr_check());
@@ -391,6 +392,10 @@ static struct err *add_tree(struct json *j, const struct profile *p)
 		json_uint(j, "objects", v->objects);
 		if (i < p->more.n)
 			json_uint(j, "retained_bytes", p->more.v[i].retained);
+		if (at) {
+			TRY(json_string(j, "file", at->file));
+			json_uint(j, "line", at->line);
+		}
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -435,7 +440,7 @@ static struct err *add_all(struct json *j, const struct profile *p, const struct
 	json_line(j);
 	TRY(add_notes(j, r));
 	json_line(j);
-	TRY(add_tree(j, p));
+	TRY(add_tree(j, p, r));
 	json_object_end(j);
 	return json_finish(j);
 }

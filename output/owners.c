@@ -23,7 +23,8 @@ enum {
 struct owners {
 	struct buf *b;
 	const struct profile *p;
-	uint32_t *first, *next; /* children by node; 0: none */
+	const struct code_lines *lines_of; /* the report's */
+	uint32_t *first, *next;            /* children by node; 0: none */
 	uint64_t live;
 	unsigned lines;
 };
@@ -62,6 +63,21 @@ static struct err *add_cut(struct buf *b, const char *text, size_t room)
 	return buf_addstr(b, s + tail);
 }
 
+/* The frame's name and, where it is a function's and there is room, the place of that. */
+static struct err *add_name(struct owners *o, const char *frame, size_t room)
+{
+	const struct code_line *at = code_lines_find(o->lines_of, frame);
+	_cleanup_buf_ struct buf place = BUF_INIT;
+	size_t before = o->b->len;
+
+	TRY(add_cut(o->b, frame, room));
+	if (at)
+		TRY(text_add_place(&place, at));
+	if (!place.len || o->b->len - before + place.len > room)
+		return NULL;
+	return buf_addstr(o->b, (const char *)place.data);
+}
+
 static struct err *add_node(struct owners *o, uint32_t node, unsigned indent)
 {
 	char s[TEXT_BYTES_SIZE], n[TEXT_COUNT_SIZE];
@@ -81,8 +97,8 @@ static struct err *add_node(struct owners *o, uint32_t node, unsigned indent)
 		TRY(buf_addstr(o->b, strcmp(group, "[goroutines]") ? ";" : " "));
 		room -= (int)strlen(word) + 1;
 	}
-	TRY(add_cut(o->b, o->p->frames.str[o->p->nodes.v[node].frame],
-		    room < 20 ? 20 : (size_t)room));
+	TRY(add_name(o, o->p->frames.str[o->p->nodes.v[node].frame],
+		     room < 20 ? 20 : (size_t)room));
 	if (instances > 1)
 		TRY(buf_addf(o->b, "  × %s", text_count(instances, n)));
 	return buf_addstr(o->b, "\n");
@@ -184,7 +200,7 @@ static struct err *find_children(struct owners *o)
 
 struct err *owners_add(struct buf *b, const struct report *r)
 {
-	struct owners o = { .b = b, .p = &r->owners, .live = r->live_bytes };
+	struct owners o = { .b = b, .p = &r->owners, .lines_of = &r->lines, .live = r->live_bytes };
 	struct err *err;
 
 	TRY(buf_addstr(b, "\n       keeps         who\n"));

@@ -251,6 +251,21 @@ struct err *text_add_short(struct buf *b, const char *name)
 	return text_add_clean(b, name + start, false);
 }
 
+struct err *text_add_place(struct buf *b, const struct code_line *at)
+{
+	const char *file = at->file, *dir;
+
+	if (!file || !at->line)
+		return NULL;
+	/* the last directory tells files of one name apart */
+	dir = strrchr(file, '/');
+	while (dir && dir > file && dir[-1] != '/')
+		dir--;
+	TRY(buf_addstr(b, " ("));
+	TRY(text_add_clean(b, dir ? dir : file, false));
+	return buf_addf(b, ":%" PRIu32 ")", at->line);
+}
+
 /* "$mapval. (any = *main.T)" is "values" among the steps of a sentence, "byID. (T)" is "byID". */
 static struct err *add_step(struct buf *b, const char *frame)
 {

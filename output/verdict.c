@@ -32,18 +32,8 @@ static struct err *add_many(struct buf *b, const struct suspect *x)
 /* "main.request (server/main.go:57)" */
 static struct err *add_call(struct buf *b, const struct code_line *at)
 {
-	const char *file = at->file, *dir;
-
 	TRY(text_add_short(b, at->function));
-	if (!file || !at->line)
-		return NULL;
-	/* the last directory tells files of one name apart */
-	dir = strrchr(file, '/');
-	while (dir && dir > file && dir[-1] != '/')
-		dir--;
-	TRY(buf_addstr(b, " ("));
-	TRY(text_add_clean(b, dir ? dir : file, false));
-	return buf_addf(b, ":%" PRIu32 ")", at->line);
+	return text_add_place(b, at);
 }
 
 /* Where the goroutines are, and where they were made. */

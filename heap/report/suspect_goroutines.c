@@ -95,6 +95,10 @@ struct err *suspects_of_goroutines(struct report *r)
 
 	if (!told)
 		return err_nomem();
+	for (size_t i = 0; i < groups->n; i++)
+		if (goroutine_group_line(&groups->v[i]))
+			TRY(code_lines_add(&r->lines, groups->v[i].function,
+					   *goroutine_group_line(&groups->v[i])));
 	for (size_t i = 0; i < r->graph.suspects.n; i++)
 		suspect_locate(&r->graph.suspects.v[i], groups, told);
 	return add_leaked(r, told);

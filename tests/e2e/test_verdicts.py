@@ -168,6 +168,8 @@ def test_first_suspect_is_the_leak(mode, stripped):
         check(first["leaked"] >= 1990, first)
         check(first["source"]["file"].endswith("/leaks/main.go") and first["source"]["line"] == 55, first)
         check((first["created_by"]["function"], first["created_by"]["line"]) == ("main.request", 61), first)
+        rows = [t for t in a["json"]["tree"] if t["frame"] == "main.fetch"]
+        check(rows and all(t["file"].endswith("/leaks/main.go") and t["line"] == 55 for t in rows), rows)
     if mode == "cache" and stripped:
         check("(main." in first["what"] and first["at"]["type"] == "*main.session", first)
     text = grf(a["core"], a["exe"]).out
