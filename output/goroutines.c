@@ -55,7 +55,8 @@ static struct err *add_group(struct buf *b, const struct goroutine_group *g)
 
 struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool all)
 {
-	uint64_t left = 0;
+	uint64_t left = 0, own = 0;
+	size_t shown = 0;
 	char n[TEXT_COUNT_SIZE];
 
 	if (!r->grouped || r->hidden)
@@ -66,13 +67,18 @@ struct err *goroutines_add(struct buf *b, const struct goroutine_report *r, bool
 		TRY(buf_addf(b, "             %s leaked: nothing can wake %s\n",
 			     text_count(r->leaked, n), r->leaked == 1 ? "it" : "them"));
 	for (size_t i = 0; i < r->groups.n; i++) {
-		if (i >= SHOWN && !all)
+		if (r->groups.v[i].own && !all)
+			own += r->groups.v[i].count;
+		else if (shown >= SHOWN && !all)
 			left += r->groups.v[i].count;
 		else
 			TRY(add_group(b, &r->groups.v[i]));
+		shown += all || !r->groups.v[i].own;
 	}
 	if (left)
 		TRY(buf_addf(b, "\n(%s more goroutines; *.txt has all)\n", text_count(left, n)));
+	if (own)
+		TRY(buf_addf(b, "\n(%s of the runtime's own; -v has them)\n", text_count(own, n)));
 	return NULL;
 }
 

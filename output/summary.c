@@ -221,7 +221,7 @@ static struct err *add_summary(struct buf *b, const struct profile *p, const str
 		TRY(verdict_add(b, r));
 	if (r->graph.made && (!r->why.pattern || details))
 		TRY(owners_add(b, r));
-	TRY(details ? add_details(b, p, r, all) : add_screen(b, r, all));
+	TRY(details ? add_details(b, p, r, all || verbose) : add_screen(b, r, all));
 	if (details)
 		TRY(buf_addstr(b, "\n"));
 	TRY(add_stop(b, r));

@@ -23,6 +23,7 @@ struct goroutine_group {
 	uint64_t count;
 	uint64_t goid;        /* the lowest */
 	const char *function; /* the innermost of the program; else what it began with */
+	bool own;             /* the runtime's: in no function of the program or the library */
 	const char *state;    /* "running", "chan receive", "in a system call" */
 	enum goroutine_verdict verdict;
 	const struct code_line *stack; /* of the one with the lowest id, outermost first; inlined

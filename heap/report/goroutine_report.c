@@ -157,7 +157,8 @@ static struct err *place_find(struct grouping *x, const struct goroutine *g, uin
 }
 
 /* The innermost function of the program, else of the library, else what it began with. */
-static struct err *function_of(struct grouping *x, const struct goroutine *g, const char **ret)
+static struct err *function_of(struct grouping *x, const struct goroutine *g, const char **ret,
+			       bool *own)
 {
 	const char *library = NULL;
 	struct place_at at;
@@ -171,6 +172,7 @@ static struct err *function_of(struct grouping *x, const struct goroutine *g, co
 	}
 	if (!*ret)
 		*ret = library;
+	*own = !*ret && g->nframes;
 	for (uint32_t i = 0; i < g->nframes && (!*ret || !strcmp(*ret, "runtime.goexit")); i++)
 		*ret = frame_func(x->h, g, i)->name;
 	return NULL;
@@ -282,7 +284,7 @@ static struct err *add_goroutine(struct grouping *x, size_t i)
 
 	if (!like.state)
 		return err_nomem();
-	TRY(function_of(x, g, &like.function));
+	TRY(function_of(x, g, &like.function, &like.own));
 	TRY(creator(x, g, &like.created_by));
 	TRY(find_group(x, &like, &at));
 	gg = &x->r->groups.v[at];

@@ -8,7 +8,7 @@ import pytest
 
 from exactness import within
 from lib import *
-from matrix import releases
+from matrix import cell, releases
 
 
 def run_leaks(version, mode, *args):
@@ -188,8 +188,23 @@ def test_leaked_stripped(stub, version):
     check_verdicts(p, profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_own_groups(stub):
+    """The runtime's idle goroutines are counted on a terminal, and shown by -v and in files."""
+    p = Prog([build("waits")])
+    d = tmpdir()
+    grf("-q", "-p", p.pid, "-o", f"{d}/p.core", stub.target, p.exe)
+    short = grf("--goroutines", "-o", f"{d}/p.out", f"{d}/p.core", p.exe).out
+    own = re.search(r"^\((\d+) of the runtime's own; -v has them\)$", short, re.M)
+    assert own and int(own.group(1)) >= 3 and "force gc" not in short, short
+    for text in grf("-v", "--goroutines", "-o", f"{d}/p.out", f"{d}/p.core", p.exe).out, profile(f"{d}/p.core", p.exe, "--goroutines").text:
+        assert "force gc (idle)" in text and "runtime's own" not in text, text
+
+
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("arch", ["arm64", "386", "s390x", "mips", "riscv64"])
+@pytest.mark.parametrize("arch", [cell(a, id=a, mark="arch", sample=a in ("arm64", "386", "s390x", "mips", "riscv64"))
+                                  for a in ("arm64 386 s390x mips riscv64 arm loong64 ppc64 ppc64le mipsle mips64 mips64le".split())])
 def test_leaked_arch(arch):
     from stubs import QemuUser, cpu
     p = QemuUser(arch, build("waits", GOARCH=arch, tag=f"-{arch}"), options=cpu(arch, GO_VERSION))
