@@ -91,8 +91,9 @@ def test_exe_from_the_stub(zoo):
     with multi() as g:
         second = profile(g.target, None, "-p", zoo.pid)  # now from the cache
         given = profile(g.target, zoo.exe, "-p", zoo.pid)
-    check(second.stacks == given.stacks, "without EXE the profile is another one:",
-          sorted(set(second.stacks) ^ set(given.stacks))[:6])
+    # threads, and what the runtime has of them, come and go between two stops
+    fetched, named = ([(s, n) for s, n in prof.stacks if s.startswith("main.")] for prof in (second, given))
+    check(fetched and fetched == named, "without EXE the profile is another one:", sorted(set(fetched) ^ set(named))[:6])
     assert first.totals["unnamed_bytes"] < PAGE
 
 
