@@ -198,6 +198,8 @@ struct err *frames_set_dynamic(struct places *p, struct frames *out, struct go_t
 {
 	struct frame *f = NULL;
 
+	if (p->fold && known_inside(dyn->name))
+		return NULL;
 	for (size_t i = 0; i < out->n; i++)
 		if (out->v[i].text != FRAME_HIDDEN && out->v[i].name)
 			f = &out->v[i];

@@ -106,6 +106,11 @@ const char *known_element(const char *type)
 	return NULL;
 }
 
+bool known_inside(const char *type)
+{
+	return !strcmp(type, "sync.readOnly"); /* until 1.19 in sync.Map.read, an atomic.Value */
+}
+
 bool known_wrapper(const char *func)
 {
 	return !strncmp(func, "sync.OnceValue", 14) || !strncmp(func, "sync.OnceFunc", 13);

@@ -29,6 +29,8 @@ const struct known_pointer *known_field(const char *strct, const char *field);
 const char *known_step(const char *strct, const char *field);
 const char *known_element(const char *type);
 bool known_wrapper(const char *func);
+/* What a container keeps in an interface of its own: no type that people should read. */
+bool known_inside(const char *type);
 
 /* The type that really lies behind a pointer to `type`; NULL: just that. */
 const char *known_pointee(const char *type);

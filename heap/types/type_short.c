@@ -109,7 +109,8 @@ struct err *type_short(const char *name, struct buf *out)
 {
 	static const char strct[] = "struct {";
 
-	if (!strcmp(name, "interface {}"))
+	/* What generic code has of type `any` (sync.Map since 1.27) is of its shape. */
+	if (!strcmp(name, "interface {}") || !strcmp(name, "go.shape.interface {}"))
 		return buf_addstr(out, "any");
 	while (*name) {
 		size_t len = 0;

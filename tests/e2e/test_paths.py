@@ -57,7 +57,7 @@ def test_recursion(stub, version, say):
 
 @pytest.mark.timeout(180)
 @pytest.mark.needs("gdbserver")
-@pytest.mark.parametrize("version", releases(SOME[1:]))
+@pytest.mark.parametrize("version", releases([*SOME[1:], "1.27.3"], " ".join(f"1.{m}" for m in range(19, 40))))
 def test_containers(stub, version, say):
     """sync.Map, container/list, generic caches, contexts, JSON: what they hold, not what they are made of.  Since 1.19, as
     the program has an atomic.Pointer."""
