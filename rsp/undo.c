@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "rsp/conn.h"
 #include "rsp/features.h"
 #include "rsp/packet.h"
@@ -44,8 +45,11 @@ static int undo_wait(struct undo *u, short events)
 static int undo_byte(struct undo *u)
 {
 	while (u->pos == u->len) {
-		ssize_t n = recv(u->fd, u->in, sizeof(u->in), MSG_DONTWAIT);
+		ssize_t n;
 
+		if (clock_now_ns() >= u->deadline) /* it may speak without end */
+			return -1;
+		n = recv(u->fd, u->in, sizeof(u->in), MSG_DONTWAIT);
 		u->pos = 0;
 		u->len = n > 0 ? (size_t)n : 0;
 		if (n > 0)
@@ -68,7 +72,7 @@ static int undo_byte(struct undo *u)
 bool undo_send(struct undo *u, const char *p, size_t len)
 {
 	while (len) {
-		ssize_t n = send(u->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = u->ended ? 0 : send(u->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		int events;
 
 		if (n > 0) {
@@ -76,6 +80,8 @@ bool undo_send(struct undo *u, const char *p, size_t len)
 			len -= (size_t)n;
 			continue;
 		}
+		if (u->ended)
+			return false;
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
 			return false;
 		events = undo_wait(u, POLLIN | POLLOUT);
@@ -113,14 +119,17 @@ bool undo_say(struct undo *u, const char *payload)
 
 bool undo_hear(struct undo *u)
 {
+	uint32_t n = 0;
 	int c;
 
 	do
 		c = undo_byte(u);
-	while (c >= 0 && c != '$');
+	while (c >= 0 && c != '$' && ++n <= LIMIT_PACKET);
 	u->frame_len = 0;
 	for (;;) {
-		c = undo_byte(u);
+		if (++n > LIMIT_PACKET) /* no stub's: nothing that is said will be heard */
+			u->ended = true;
+		c = u->ended ? -1 : undo_byte(u);
 		if (c < 0)
 			return false;
 		if (c == '#')
