@@ -189,6 +189,15 @@ static const char *suspect_kind_name(enum suspect_kind kind)
 	return names[kind];
 }
 
+static struct err *add_path(struct json *j, const char *const *path, uint32_t n)
+{
+	json_array(j, "path");
+	for (uint32_t i = 0; i < n; i++)
+		TRY(json_string(j, NULL, path[i]));
+	json_array_end(j);
+	return NULL;
+}
+
 static struct err *add_suspect(struct json *j, const struct suspect *x)
 {
 	json_line(j);
@@ -198,10 +207,7 @@ static struct err *add_suspect(struct json *j, const struct suspect *x)
 	json_double(j, "share", x->whole ? (double)x->retained / (double)x->whole : 0);
 	json_uint(j, "retained_bytes", x->retained);
 	json_uint(j, "alone_bytes", x->alone);
-	json_array(j, "path");
-	for (uint32_t i = 0; i < x->npath; i++)
-		TRY(json_string(j, NULL, x->path[i]));
-	json_array_end(j);
+	TRY(add_path(j, x->path, x->npath));
 	if (x->at.count) {
 		json_object(j, "at");
 		TRY(json_string(j, "frame", x->at.frame));
@@ -299,10 +305,7 @@ static struct err *add_waste_rows(struct json *j, const char *key, const struct 
 
 		json_line(j);
 		json_object(j, NULL);
-		json_array(j, "path");
-		for (uint32_t k = 0; k < w->npath; k++)
-			TRY(json_string(j, NULL, w->path[k]));
-		json_array_end(j);
+		TRY(add_path(j, w->path, w->npath));
 		json_uint(j, "count", w->count);
 		if (maps)
 			json_uint(j, "entries", w->entries);
@@ -358,10 +361,7 @@ static struct err *add_why(struct json *j, const struct report *r)
 
 		json_line(j);
 		json_object(j, NULL);
-		json_array(j, "path");
-		for (uint32_t k = 0; k < v->npath; k++)
-			TRY(json_string(j, NULL, v->path[k]));
-		json_array_end(j);
+		TRY(add_path(j, v->path, v->npath));
 		json_uint(j, "root", v->root);
 		json_uint(j, "objects", v->behind.objects);
 		json_uint(j, "bytes", v->behind.bytes);

@@ -40,15 +40,6 @@ struct err *name_line_call(struct places *p, const char *frame, const struct gfr
 	return add(p, frame, calls.v[calls.n - 1]);
 }
 
-/* "main.f" is what "main.f.x" is a local of. */
-static bool is_of(const char *function, const char *frame)
-{
-	size_t n = strlen(function);
-
-	return !strncmp(frame, function, n) &&
-	       (!frame[n] || (frame[n] == '.' && !strchr(frame + n + 1, '.')));
-}
-
 struct err *name_line_root(struct places *p, const char *frame, const struct mark_root *r)
 {
 	_cleanup_vec_ struct source_lines calls = VEC_INIT;
@@ -65,7 +56,7 @@ struct err *name_line_root(struct places *p, const char *frame, const struct mar
 	for (uint32_t i = r->r.frame; i < end; i++) {
 		TRY(calls_at(p, &s->frames.v[i], &calls));
 		for (size_t k = 0; k < calls.n; k++)
-			if (is_of(calls.v[k].function, frame))
+			if (code_line_is_of(calls.v[k].function, frame))
 				return add(p, frame, calls.v[k]);
 	}
 	return NULL;

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "heap/mark/namer.h"
+#include "heap/runtime/source.h"
 
 #define SEVERAL UINT64_MAX
 
@@ -50,12 +51,6 @@ static void crowds_deinit(struct crowds *c)
 	map64_deinit(&c->kinds);
 }
 
-/* "f.gowrap1", "f.func2·dwrap·1" (before 1.22): what a go statement with arguments makes. */
-static bool is_wrapper(const struct func *f)
-{
-	return strstr(f->name, ".gowrap") || strstr(f->name, "dwrap\302\267");
-}
-
 /* The functions that a goroutine began with: those of its outermost two frames before
  * runtime.goexit, NULL where there are less. */
 static void began_with(const struct stacks *s, const struct goroutine *g, const struct func *f[2])
@@ -66,7 +61,7 @@ static void began_with(const struct stacks *s, const struct goroutine *g, const 
 	for (uint32_t i = g->first_frame + g->nframes; i-- > g->first_frame && n < 2;) {
 		const struct func *at = s->frames.v[i].func;
 
-		if ((n || !at->in_runtime) && !is_wrapper(at))
+		if ((n || !at->in_runtime) && !source_is_gowrap(at->name))
 			f[n++] = at;
 	}
 }

@@ -8,6 +8,14 @@ static uint64_t frame_key(const char *frame)
 	return hash_str(frame, strlen(frame));
 }
 
+bool code_line_is_of(const char *function, const char *frame)
+{
+	size_t n = strlen(function);
+
+	return !strncmp(frame, function, n) &&
+	       (!frame[n] || (frame[n] == '.' && !strchr(frame + n + 1, '.')));
+}
+
 struct err *code_lines_add(struct code_lines *l, const char *frame, struct code_line at)
 {
 	struct code_line_of x = { .at = at };

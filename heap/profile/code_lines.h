@@ -5,6 +5,7 @@
 #ifndef GRF_HEAP_PROFILE_CODE_LINES_H
 #define GRF_HEAP_PROFILE_CODE_LINES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -30,6 +31,9 @@ struct code_lines {
 	VEC(struct code_line_of) v;
 	struct arena arena;
 };
+
+/* Whether the frame names the function, or a local of it: "main.f", "main.f.x". */
+bool code_line_is_of(const char *function, const char *frame);
 
 /* Does nothing if the frame has a line. */
 ERR_MUST_CHECK struct err *code_lines_add(struct code_lines *l, const char *frame,

@@ -113,12 +113,6 @@ static bool returns_there(const struct goroutine *g, uint32_t outer)
 	return g->status != G_RUNNING || outer + 1 < g->nframes;
 }
 
-/* "main.serve.gowrap1": what the compiler makes of `go f(x)`. */
-static bool is_wrapper(const char *name)
-{
-	return strstr(name, ".gowrap") || strstr(name, "dwrap\302\267");
-}
-
 static struct err *place_make(struct grouping *x, const struct goroutine *g, uint32_t outer,
 			      struct place_at *ret)
 {
@@ -131,7 +125,7 @@ static struct err *place_make(struct grouping *x, const struct goroutine *g, uin
 		const char *name = lines.v[i].function;
 		enum package_layer layer = package_layer(&x->packages, name);
 
-		if (is_wrapper(name))
+		if (source_is_gowrap(name))
 			continue;
 		if (!ret->program && layer >= LAYER_DEPENDENCY)
 			ret->program = name;

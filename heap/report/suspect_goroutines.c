@@ -7,20 +7,11 @@
 
 #include <string.h>
 
-/* "main.fetch.buf" is a local of "main.fetch". */
-static bool is_function_of(const char *function, const char *what)
-{
-	size_t n = strlen(function);
-
-	return !strncmp(what, function, n) &&
-	       (!what[n] || (what[n] == '.' && !strchr(what + n + 1, '.')));
-}
-
 /* The innermost call of the group's stack that `what` is, or is a local of; NULL: none. */
 static const struct code_line *call_of(const struct goroutine_group *g, const char *what)
 {
 	for (uint32_t i = g->nframes; i-- > 0;)
-		if (is_function_of(g->stack[i].function, what))
+		if (code_line_is_of(g->stack[i].function, what))
 			return &g->stack[i];
 	return NULL;
 }
@@ -64,6 +55,7 @@ static struct err *add_leaked(struct report *r, const bool *told)
 {
 	const struct goroutine_groups *groups = &r->goroutines_of.groups;
 	struct suspect x = { .kind = SUSPECT_LEAKED, .what = "leaked goroutines" };
+	const struct code_line *at;
 	uint64_t most = 0;
 
 	for (size_t i = 0; i < groups->n; i++) {
@@ -77,9 +69,8 @@ static struct err *add_leaked(struct report *r, const bool *told)
 			continue;
 		most = g->count;
 		x.created_by = g->created_by;
-		x.source = (struct code_line){ .function = g->function };
-		if (goroutine_group_line(g))
-			x.source = *goroutine_group_line(g);
+		at = goroutine_group_line(g);
+		x.source = at ? *at : (struct code_line){ .function = g->function };
 		x.at.count = g->count;
 	}
 	x.at.type = "goroutine";
@@ -95,10 +86,12 @@ struct err *suspects_of_goroutines(struct report *r)
 
 	if (!told)
 		return err_nomem();
-	for (size_t i = 0; i < groups->n; i++)
-		if (goroutine_group_line(&groups->v[i]))
-			TRY(code_lines_add(&r->lines, groups->v[i].function,
-					   *goroutine_group_line(&groups->v[i])));
+	for (size_t i = 0; i < groups->n; i++) {
+		const struct code_line *at = goroutine_group_line(&groups->v[i]);
+
+		if (at)
+			TRY(code_lines_add(&r->lines, groups->v[i].function, *at));
+	}
 	for (size_t i = 0; i < r->graph.suspects.n; i++)
 		suspect_locate(&r->graph.suspects.v[i], groups, told);
 	return add_leaked(r, told);

@@ -101,6 +101,11 @@ const char *source_inlined(const struct proc *p, const struct func *f, uint64_t 
 	return pc > f->entry && inlined_at(p, f, pc - 1, &name, &parent) ? name : NULL;
 }
 
+bool source_is_gowrap(const char *function)
+{
+	return strstr(function, ".gowrap") || strstr(function, "dwrap\302\267");
+}
+
 struct source_line source_of(const struct proc *p, const struct func *f)
 {
 	return line_at(p, f, f->name, f->entry);

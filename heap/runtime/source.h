@@ -28,6 +28,9 @@ ERR_MUST_CHECK struct err *source_at(const struct proc *p, const struct func *f,
  * stands; NULL: none is. */
 const char *source_inlined(const struct proc *p, const struct func *f, uint64_t pc);
 
+/* "f.gowrap1", "f·dwrap·2" (1.17): what the compiler makes of a go statement with arguments. */
+bool source_is_gowrap(const char *function);
+
 /* Where f begins. */
 struct source_line source_of(const struct proc *p, const struct func *f);
 
