@@ -27,6 +27,8 @@ struct grouping {
 	struct packages packages;
 	struct map64 at_pc; /* pc -> index of what is there */
 	VEC(struct place_at) places;
+	struct map64 by_gopc; /* pc of a go statement -> index of where it is */
+	VEC(struct code_line) creators;
 	struct map64 by_hash; /* hash of state, creator and function -> a group's index */
 	struct map64 of_g;    /* index of a goroutine -> index of its group */
 };
@@ -37,6 +39,8 @@ static void grouping_deinit(struct grouping *x)
 	leaked_deinit(&x->leaked);
 	map64_deinit(&x->at_pc);
 	vec_deinit(&x->places);
+	map64_deinit(&x->by_gopc);
+	vec_deinit(&x->creators);
 	map64_deinit(&x->by_hash);
 	map64_deinit(&x->of_g);
 }
@@ -172,23 +176,38 @@ static struct err *function_of(struct grouping *x, const struct goroutine *g, co
 	return NULL;
 }
 
-/* Where the go statement is that made g. */
-static struct err *creator(struct grouping *x, const struct goroutine *g, struct code_line *ret)
+/* Where the go statement at pc is; no function: nobody's. */
+static struct err *creator_at(struct grouping *x, uint64_t pc, struct code_line *ret)
 {
 	_cleanup_vec_ struct source_lines lines = VEC_INIT;
 	struct proc *p = &x->h->proc;
 	const struct func *f = NULL;
-	uint64_t pc;
 
 	*ret = (struct code_line){ 0 };
-	if (!proc_get_try(p, g->addr, L_g_gopc, &pc) || !pc)
-		return NULL;
 	err_destroy(func_find(p, pc, &f));
 	/* The main goroutine and the runtime's first ones were made before there were any. */
 	if (!f || !strcmp(f->name, "runtime.newproc"))
 		return NULL;
 	TRY(source_at(p, f, pc, true, &lines));
 	*ret = (struct code_line){ lines.v[0].function, lines.v[0].file, lines.v[0].line };
+	return NULL;
+}
+
+/* Where g was made; looked up once per go statement: a million goroutines come from a few. */
+static struct err *creator(struct grouping *x, const struct goroutine *g, struct code_line *ret)
+{
+	uint64_t pc, *slot;
+	bool is_new;
+
+	*ret = (struct code_line){ 0 };
+	if (!proc_get_try(&x->h->proc, g->addr, L_g_gopc, &pc) || !pc)
+		return NULL;
+	TRY(map64_put(&x->by_gopc, pc, x->creators.n, &slot, &is_new));
+	if (is_new) {
+		TRY(creator_at(x, pc, ret));
+		return vec_push(&x->creators, *ret);
+	}
+	*ret = x->creators.v[*slot];
 	return NULL;
 }
 
