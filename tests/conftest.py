@@ -109,6 +109,14 @@ class UnitTest(pytest.Item):
 # Programs and stubs.  Those of other kinds are started by the tests (lib.py, stubs.py, guest.py).
 
 @pytest.fixture
+def podman():
+    """Containers, which end with the test; a loud skip where there can be none."""
+    from containers import Podman
+    with Podman() as p:
+        yield p
+
+
+@pytest.fixture
 def zoo():
     """A running zoo, which does nothing until it is asked."""
     with lib.start_zoo() as p:

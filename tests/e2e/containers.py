@@ -41,17 +41,18 @@ class Podman(Stopped):
         check(rc is None or r.returncode == rc, f"podman {' '.join(map(str, args))}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r.stdout.strip()
 
-    def image(self, name, files, entry):
-        """An image from scratch: files {path in it: path here}, and what runs."""
+    def image(self, name, files, entry=None, *lines):
+        """An image from scratch: files {path in it: path here}, what runs, and more lines of its Containerfile."""
         d = tempfile.mkdtemp(dir=self.top)
-        lines = ["FROM scratch"]
+        text = ["FROM scratch"]
         for i, (to, source) in enumerate(files.items()):
             shutil.copy(os.path.realpath(source), f"{d}/{i}")
             os.chmod(f"{d}/{i}", 0o755)
-            lines.append(f"COPY {i} {to}")
-        lines.append(f"ENTRYPOINT {json.dumps(entry)}")
+            text.append(f"COPY {i} {to}")
+        if entry:
+            text.append(f"ENTRYPOINT {json.dumps(entry)}")
         with open(f"{d}/Containerfile", "w") as f:
-            f.write("\n".join(lines) + "\n")
+            f.write("\n".join([*text, *lines]) + "\n")
         self("build", "-q", "-t", name, d)
         return name
 
@@ -125,14 +126,18 @@ def static_c(name, body, *flags):
     return out
 
 
-def gdbserver_files():
-    """gdbserver and what it is linked with, for an image."""
-    path = need("gdbserver")
-    out = subprocess.run(["ldd", path], stdout=subprocess.PIPE, text=True, check=True).stdout
-    files = {"/usr/bin/gdbserver": path}
-    for lib in re.findall(r"(/\S+) \(0x", out):
-        files[lib] = lib
+def with_libraries(**commands):
+    """Programs {path in an image: command here}, and what they are linked with."""
+    files = {}
+    for path, command in commands.items():
+        files[path] = need(command)
+        out = subprocess.run(["ldd", files[path]], stdout=subprocess.PIPE, text=True, check=True).stdout
+        files.update({lib: lib for lib in re.findall(r"(/\S+) \(0x", out)})
     return files
+
+
+def gdbserver_files():
+    return with_libraries(**{"/usr/bin/gdbserver": "gdbserver"})
 
 
 def stat_of(pid, field):

@@ -20,12 +20,6 @@ from test_fork import Server, children, copies
 
 
 @pytest.fixture
-def podman():
-    with Podman() as p:
-        yield p
-
-
-@pytest.fixture
 def service(podman):
     """A ticking zoo, the first process of its container."""
     c = podman.run(podman.program("zoo", build("zoo"), "-tick"))

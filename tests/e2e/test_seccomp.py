@@ -21,12 +21,6 @@ from test_fork import children, numbers
 FORKS = int(os.environ.get("GRF_FORKS", "30"))
 
 
-@pytest.fixture
-def podman():
-    with Podman() as p:
-        yield p
-
-
 class Service:
     """The server, first process of a container, under load, as test_fork.Server has it."""
 
