@@ -18,6 +18,7 @@
 #include "rsp/rsp.h"
 #include "target/cgroup.h"
 #include "target/oci_profile.h"
+#include "target/process_start.h"
 
 enum { ID_MAX = 128 };
 
@@ -79,24 +80,6 @@ static struct err *read_cgroup(struct rsp *rsp, uint64_t pid, struct buf *text, 
 	return rsp_file_text(rsp, text, found, "/proc/%" PRIu64 "/cgroup", pid);
 }
 
-/* Field 22 of /proc/PID/stat; the second one is a name in brackets, which may hold anything. */
-static struct err *start_time(struct rsp *rsp, uint64_t pid, uint64_t *ret)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *s;
-	bool found;
-
-	*ret = 0;
-	TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/stat", pid));
-	s = found ? strrchr((const char *)text.data, ')') : NULL;
-	for (int field = 2; s && field < 22; field++) {
-		s = strchr(s, ' ');
-		s = s ? s + 1 : NULL;
-	}
-	*ret = s ? strtoull(s, NULL, 10) : 0;
-	return NULL;
-}
-
 /* Is the container whose first process was `first` the one that the process is in? */
 static struct err *same_container(struct rsp *rsp, uint64_t pid, uint64_t first, uint64_t start,
 				  bool *ret)
@@ -112,7 +95,7 @@ static struct err *same_container(struct rsp *rsp, uint64_t pid, uint64_t first,
 	TRY(read_cgroup(rsp, pid, &ours, &found));
 	if (!found || strcmp((const char *)ours.data, (const char *)its.data) != 0)
 		return NULL;
-	TRY(start_time(rsp, first, &t));
+	TRY(process_start(rsp, first, &t));
 	*ret = !start || t == start;
 	return NULL;
 }

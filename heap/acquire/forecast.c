@@ -15,11 +15,11 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "rsp/rsp.h"
+#include "target/process_start.h"
 
 enum {
-	RATE = 100000000,      /* bytes a second: gdbserver 13's on one core */
-	RATE_FROM = 4 << 20,   /* bytes of EXE that tell the link's rate */
-	TICKS_PER_SECOND = 100 /* of /proc/PID/stat: USER_HZ, the same everywhere */
+	RATE = 100000000,    /* bytes a second: gdbserver 13's on one core */
+	RATE_FROM = 4 << 20, /* bytes of EXE that tell the link's rate */
 };
 
 /* ------------------------------------------------------------------ before the stop */
@@ -101,21 +101,11 @@ struct err *forecast_refuse(const struct acquire *a)
 
 /* ------------------------------------------------------------------ after it */
 
-/* Field 22 of /proc/PID/stat, in nanoseconds since the machine's start; 0: unknown. */
-static struct err *start_time(struct rsp *rsp, const char *path, uint64_t *ret)
+/* In nanoseconds since the machine's start; 0: unknown. */
+static struct err *start_time(struct rsp *rsp, uint64_t pid, uint64_t *ret)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *s;
-	bool found;
-
-	*ret = 0;
-	TRY(rsp_file_text(rsp, &text, &found, "%s", path));
-	/* The second field is a name, and may have anything in it. */
-	s = found ? strrchr((const char *)text.data, ')') : NULL;
-	for (int field = 2; s && field < 22; field++)
-		s = (s = strchr(s, ' ')) ? s + 1 : NULL;
-	if (s)
-		*ret = strtoull(s, NULL, 10) * (1000000000ull / TICKS_PER_SECOND);
+	TRY(process_start(rsp, pid, ret));
+	*ret *= 1000000000ull / TICKS_PER_SECOND;
 	return NULL;
 }
 
@@ -123,15 +113,13 @@ static struct err *held_before(struct acquire *a, int64_t connected_ns)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	uint64_t stub, process, now;
-	char path[40];
 	bool found;
 
 	if (a->o.pid || a->guest || !rsp_features(a->rsp)->extended ||
 	    !rsp_features(a->rsp)->vfile || !rsp_pid(a->rsp))
 		return NULL;
-	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", rsp_pid(a->rsp));
-	TRY(start_time(a->rsp, "/proc/self/stat", &stub));
-	TRY(start_time(a->rsp, path, &process));
+	TRY(start_time(a->rsp, 0, &stub));
+	TRY(start_time(a->rsp, rsp_pid(a->rsp), &process));
 	/* Started by the stub itself, it had not run before. */
 	if (!stub || !process || process >= stub)
 		return NULL;
