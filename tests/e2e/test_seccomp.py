@@ -36,12 +36,14 @@ class Service:
         self.before = self.state()
 
     def others(self):
-        """Its namespace's other processes."""
-        ns = os.readlink(f"/proc/{self.pid}/ns/pid")
+        """The processes that were started in its namespace from outside. Those that one of it has started, short children that
+        have not called exec yet among them, are not."""
+        def ns(pid):
+            return os.readlink(f"/proc/{pid}/ns/pid")
         out = []
         for p in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{p}/ns/pid") == ns and os.readlink(f"/proc/{p}/exe") == "/app" and int(p) != self.pid:
+                if int(p) != self.pid and ns(p) == ns(self.pid) != ns(stat_of(p, "PPid")) and os.readlink(f"/proc/{p}/exe") == "/app":
                     out.append(int(p))
         return out
 
