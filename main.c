@@ -499,6 +499,7 @@ static struct err *check_graph(struct options *o)
 	if (o->no_graph && (o->analyse.dominators || o->analyse.why))
 		return err_create(ERR_USAGE, "%s needs the graph: not with --graph=no",
 				  o->analyse.why ? "--why" : "--tree=dominators");
+	o->analyse.sizes = o->analyse.graph;
 	o->analyse.graph &= !o->no_graph;
 	o->analyse.goroutines &= o->analyse.graph || o->goroutines;
 	o->acquire.outside = o->analyse.graph && !o->save_only;

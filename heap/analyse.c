@@ -277,7 +277,8 @@ static struct err *graph_answers(struct graph *g, const struct analyse_options *
 	TRY(graph_roots(g, p, o->stack_paths));
 	phase_done(ph, "roots of the graph");
 	if (o->why) {
-		struct name_options names = { o->max_depth, o->stack_paths, NULL, NULL };
+		struct name_options names = { .max_depth = o->max_depth,
+					      .stack_paths = o->stack_paths };
 
 		TRY(why_make(g, o->why, p, &names, &r->why));
 		phase_done(ph, "ways");
@@ -315,7 +316,9 @@ static struct err *swap_dominators(const struct graph *g, const struct analyse_o
 static struct err *analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
 			   struct report *r)
 {
-	struct name_options names = { o->max_depth, o->stack_paths, NULL, NULL };
+	struct name_options names = { .max_depth = o->max_depth,
+				      .stack_paths = o->stack_paths,
+				      .sizes = o->sizes };
 	struct captured *c = &h->captured;
 	_cleanup_(cleanup_types_destroy) struct types *types = NULL;
 	_cleanup_(places_deinit) struct places places = { 0 };

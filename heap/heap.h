@@ -90,6 +90,7 @@ struct analyse_options {
 	unsigned max_nodes; /* of the profile; beyond, the smallest subtrees are put together */
 	bool fold;          /* recursion is folded, containers read as what they are */
 	bool graph;         /* the graph of objects: retained sizes, suspects */
+	bool sizes;         /* what size classes cost (heap/mark/slot_use.h) */
 	const char *why;    /* which objects' ways are asked for (heap/graph/why.h); NULL: none */
 	bool dominators;    /* the profile is the tree of dominators, not that of paths */
 	bool goroutines;    /* what each group of goroutines alone keeps alive */

@@ -27,6 +27,7 @@ struct naming {
 	struct map64 steps;   /* node and edge -> node */
 	uint32_t *root_nodes; /* by root; 0: not made yet */
 	struct slot_use use;
+	bool sizes;                     /* use is wanted */
 	const struct name_watch *watch; /* NULL: none */
 };
 
@@ -360,7 +361,8 @@ static struct err *name_new(struct naming *n, const struct walk_ptr *p)
 		TRY(name_rooted(n, p, e, &node));
 	else
 		TRY(name_held(n, p, e, index, &node));
-	slot_use_add(&n->use, p, e);
+	if (n->sizes)
+		slot_use_add(&n->use, p, e);
 	n->p->nodes.v[node].bytes += p->sp->elemsize;
 	n->p->nodes.v[node].objects++;
 	if (n->watch && n->watch->nodes)
@@ -491,6 +493,7 @@ struct err *name_objects(struct mark *m, const struct name_options *o, struct pr
 						     .p = p,
 						     .max_depth = o->max_depth,
 						     .stack_paths = o->stack_paths,
+						     .sizes = o->sizes,
 						     .watch = o->watch };
 
 	TRY(naming_init(&n));

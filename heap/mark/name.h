@@ -32,6 +32,7 @@ struct name_watch {
 struct name_options {
 	unsigned max_depth;             /* frames of a path before "[deeper]" */
 	bool stack_paths;               /* a local's path begins with its goroutine's call path */
+	bool sizes;                     /* what size classes cost is wanted */
 	const struct name_watch *watch; /* NULL: nothing more is wanted */
 	/* NULL, or: objects that paths do not go through (walk.h).  Then not all is named. */
 	const uint8_t *closed;
@@ -41,7 +42,7 @@ struct name_options {
 uint8_t root_live_kind(const struct mark_root *r);
 
 /* Goes the way that marking went once more, with the types that it has found.  Of r:
- * unnamed_bytes, what size classes cost; NULL: they are not asked for. */
+ * unnamed_bytes, what size classes cost if wanted; NULL: they are not asked for. */
 ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct name_options *o,
 					struct profile *p, struct report *r);
 
