@@ -323,12 +323,11 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	_cleanup_(cleanup_types_destroy) struct types *types = NULL;
 	_cleanup_(places_deinit) struct places places = { 0 };
 	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
-	_cleanup_free_ struct mark_root *roots = NULL;
+	_cleanup_(root_list_deinit) struct root_list roots = ROOT_LIST_INIT;
 	_cleanup_(mark_deinit) struct mark mark = { 0 };
 	_cleanup_(graph_deinit) struct graph graph = { 0 };
 	_cleanup_(waste_deinit) struct waste waste = { 0 };
 	struct phases ph = { 0 };
-	size_t nroots;
 
 	phase_done(&ph, "capture");
 	TRY(find_roots(c));
@@ -337,10 +336,10 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	TRY(places_init(&places, c, types, &profile->frames, o->fold));
 	c->roots_once = !o->goroutines;
 	places.lines = &r->lines;
-	TRY(name_roots(c, &places, &arena, &roots, &nroots));
+	TRY(name_roots(c, &places, &arena, &roots));
 	binaries_locals_done(&c->proc.binaries);
 	phase_done(&ph, "stacks and roots");
-	TRY(mark_run(&mark, c, &places, roots, nroots));
+	TRY(mark_run(&mark, c, &places, &roots));
 	phase_done(&ph, "marking");
 	r->folded = o->fold;
 	if (o->graph) {

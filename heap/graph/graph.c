@@ -60,7 +60,7 @@ static struct err *graph_observe(void *arg, const struct walk_ptr *v, size_t n)
 static struct err *find_timer_arrays(struct graph *g)
 {
 	for (size_t i = 0; i < g->m->nroots; i++) {
-		const struct root *r = &g->m->roots[i].r;
+		const struct mark_root *r = &g->m->roots[i];
 		const struct span *sp;
 
 		if (r->kind != ROOT_TIMER)

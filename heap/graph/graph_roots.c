@@ -41,17 +41,18 @@ static void rooting_deinit(struct rooting *x)
 static const char *first_frame(const struct rooting *x, const struct mark_root *r)
 {
 	const struct stacks *s = &x->g->h->stacks;
+	const struct root_name *name = mark_root_name(x->g->m, r);
 	const struct goroutine *g;
 
-	if (r->r.frame == UINT32_MAX)
-		return r->label ? r->label : "goroutine";
+	if (r->frame == UINT32_MAX)
+		return name->label ? name->label : "goroutine";
 	if (!x->stack_paths)
-		return r->label ? r->label : r->function;
-	g = &s->gs.v[s->frames.v[r->r.frame].g];
-	for (uint32_t i = g->first_frame + g->nframes; i-- > r->r.frame;)
-		if (i == r->r.frame || strcmp(s->frames.v[i].func->name, "runtime.goexit"))
+		return name->label ? name->label : name->function;
+	g = &s->gs.v[s->frames.v[r->frame].g];
+	for (uint32_t i = g->first_frame + g->nframes; i-- > r->frame;)
+		if (i == r->frame || strcmp(s->frames.v[i].func->name, "runtime.goexit"))
 			return s->frames.v[i].func->name;
-	return r->label;
+	return name->label;
 }
 
 static struct err *class_of_name(struct rooting *x, uint64_t name, uint8_t kind, uint32_t *ret)
@@ -69,18 +70,20 @@ static struct err *class_of_name(struct rooting *x, uint64_t name, uint8_t kind,
 
 static struct err *class_of(struct rooting *x, const struct mark_root *r, uint32_t *ret)
 {
+	const struct root_name *name = mark_root_name(x->g->m, r);
 	struct places *places = x->g->m->places;
+	const struct go_type *t = name->type;
 	uint32_t frame, group = 0;
 
 	TRY(frame_plain(places, first_frame(x, r), &frame));
-	if (r->group) {
-		TRY(frame_plain(places, r->group, &group));
+	if (name->group) {
+		TRY(frame_plain(places, name->group, &group));
 		group++;
 	}
 	TRY(class_of_name(x, (uint64_t)group << 32 | frame, root_live_kind(r), ret));
-	if (r->type && !r->var_off && r->type->kind != KIND_STRUCT && r->type->kind != KIND_ARRAY &&
-	    r->type->kind != KIND_INTERFACE && !r->func_value)
-		x->g->classes.v[*ret].type = r->type;
+	if (t && !r->var_off && t->kind != KIND_STRUCT && t->kind != KIND_ARRAY &&
+	    t->kind != KIND_INTERFACE && !name->func_value)
+		x->g->classes.v[*ret].type = t;
 	return NULL;
 }
 
@@ -127,7 +130,7 @@ static struct err *root_leads(struct rooting *x, uint32_t from, uint64_t value, 
 
 static struct err *add_goroutine(struct rooting *x, const struct mark_root *r)
 {
-	uint64_t *index = map64_get(&x->by_addr, r->r.value);
+	uint64_t *index = map64_get(&x->by_addr, r->value);
 	uint32_t class, vertex;
 
 	if (!index)
@@ -139,7 +142,7 @@ static struct err *add_goroutine(struct rooting *x, const struct mark_root *r)
 	if (!goroutine_is_dead(&x->g->h->stacks.gs.v[*index]))
 		x->g->classes.v[class].stacks +=
 			x->g->h->stacks.gs.v[*index].hi - x->g->h->stacks.gs.v[*index].lo;
-	return root_leads(x, vertex, r->r.value, true);
+	return root_leads(x, vertex, r->value, true);
 }
 
 static struct err *add_root(struct rooting *x, const struct mark_root *r)
@@ -148,12 +151,12 @@ static struct err *add_root(struct rooting *x, const struct mark_root *r)
 
 	TRY(class_of(x, r, &class));
 	x->g->class_of[r - x->g->m->roots] = class;
-	if (r->r.frame != UINT32_MAX) {
-		goroutine = x->g->h->stacks.frames.v[r->r.frame].g;
+	if (r->frame != UINT32_MAX) {
+		goroutine = x->g->h->stacks.frames.v[r->frame].g;
 		above = x->of_g[goroutine];
 	}
 	TRY(vertex_of(x, class, goroutine, false, above, &vertex));
-	return root_leads(x, vertex, r->r.value, false);
+	return root_leads(x, vertex, r->value, false);
 }
 
 /* An m or a p is its table's, by whatever path it was named. */
@@ -245,10 +248,10 @@ static struct err *collect(struct rooting *x)
 		return err_nomem();
 	memset(x->g->class_of, 0xff, (m->nroots + 1) * sizeof(*x->g->class_of));
 	for (size_t i = 0; i < m->nroots; i++)
-		if (m->roots[i].r.kind == ROOT_G)
+		if (m->roots[i].kind == ROOT_G)
 			TRY(add_goroutine(x, &m->roots[i]));
 	for (size_t i = 0; i < m->nroots; i++)
-		if (m->roots[i].r.kind != ROOT_G)
+		if (m->roots[i].kind != ROOT_G)
 			TRY(add_root(x, &m->roots[i]));
 	TRY(add_schedulers(x));
 	return write_edges(x);

@@ -307,7 +307,7 @@ static struct err *keep_ways(struct ways *w)
 
 /* Naming from the roots of one class, through what leads to the objects; it shares its frames with
  * the profile, as places do. */
-static struct err *name_ways(struct ways *w, const uint8_t *closed, struct mark_root *roots,
+static struct err *name_ways(struct ways *w, const uint8_t *closed, const struct mark_root *roots,
 			     size_t nroots)
 {
 	struct asking *a = w->a;
@@ -376,8 +376,8 @@ static struct err *find_classes(struct asking *a)
 	if (!a->class_of_root)
 		return err_nomem();
 	for (size_t i = 0; i < m->nroots; i++) {
-		const struct span *sp = spans_find(&a->g->h->spans, m->roots[i].r.value);
-		uint32_t id = sp ? sp->first_id + span_index(sp, m->roots[i].r.value) : 0;
+		const struct span *sp = spans_find(&a->g->h->spans, m->roots[i].value);
+		uint32_t id = sp ? sp->first_id + span_index(sp, m->roots[i].value) : 0;
 
 		a->class_of_root[i] =
 			sp && rank_has(&a->g->ids, id) && a->leads[1 + rank_of(&a->g->ids, id)] ?

@@ -130,7 +130,9 @@ static struct err *edge_of_ptr(struct marking *k, const struct walk_ptr *p, cons
 	if (p->holder == WALK_ROOT) {
 		const struct mark_root *root = &m->roots[p->root];
 
-		return root->type ? edge_of_type(m->places, root->type, root->var_off, ret) : NULL;
+		struct go_type *type = mark_root_name(m, root)->type;
+
+		return type ? edge_of_type(m->places, type, root->var_off, ret) : NULL;
 	}
 	if (p->first)
 		k->place = mark_place(m, p->holder);
@@ -161,12 +163,13 @@ static bool seen_before(struct marking *k, const struct walk_ptr *p, const struc
 static bool is_untyped(const struct marking *k, const struct walk_ptr *p)
 {
 	const struct mark_root *root = &k->m->roots[p->root];
+	const struct root_name *name = mark_root_name(k->m, root);
 
 	if (p->kept)
 		return false;
 	if (p->holder != WALK_ROOT)
 		return !k->place;
-	return !root->type && !root->func_value && root->r.frame == UINT32_MAX;
+	return !name->type && !name->func_value && root->frame == UINT32_MAX;
 }
 
 /*
@@ -180,7 +183,7 @@ static struct err *look(struct marking *k, const struct walk_ptr *p, const struc
 	struct seen seen = { 0 };
 
 	*place = 0;
-	if (p->holder == WALK_ROOT && m->roots[p->root].func_value)
+	if (p->holder == WALK_ROOT && mark_root_name(m, &m->roots[p->root])->func_value)
 		return settled ? NULL :
 				 func_resolve(m->places, p->value, p->sp, p->index, place,
 					      &seen.closure);
@@ -246,18 +249,22 @@ static struct err *retype(struct walk *w)
 }
 
 struct err *mark_run(struct mark *m, struct captured *h, struct places *places,
-		     struct mark_root *roots, size_t nroots)
+		     const struct root_list *list)
 {
 	struct marking k = { .walk = { .h = h,
-				       .roots = roots,
-				       .nroots = nroots,
+				       .roots = list->roots.v,
+				       .nroots = list->roots.n,
 				       .phase = "marking",
 				       .visit = mark_visit_all,
 				       .level_done = retype },
 			     .m = m };
 	struct err *err;
 
-	*m = (struct mark){ .h = h, .places = places, .roots = roots, .nroots = nroots };
+	*m = (struct mark){ .h = h,
+			    .places = places,
+			    .list = list,
+			    .roots = list->roots.v,
+			    .nroots = list->roots.n };
 	m->place = calloc(h->spans.nscan + 1, sizeof(uint32_t));
 	if (!m->place)
 		return err_nomem();

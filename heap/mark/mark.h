@@ -19,7 +19,8 @@
 struct mark {
 	struct captured *h;
 	struct places *places;
-	struct mark_root *roots; /* sorted by pass, address */
+	const struct root_list *list;
+	const struct mark_root *roots; /* list's, or some of them; sorted by pass, address */
 	size_t nroots;
 	uint32_t *place; /* by scan id, of the object; PLACE_FINAL: nothing better will come */
 	uint8_t *seen;   /* a bit per object id: live */
@@ -37,9 +38,15 @@ static inline uint32_t mark_place(const struct mark *m, uint32_t scan_id)
 	return m->place[scan_id] & ~PLACE_FINAL;
 }
 
-/* roots: sorted and owned by the caller.  places must be fresh. */
+static inline const struct root_name *mark_root_name(const struct mark *m,
+						     const struct mark_root *r)
+{
+	return root_name_of(m->list, r);
+}
+
+/* list is borrowed.  places must be fresh. */
 ERR_MUST_CHECK struct err *mark_run(struct mark *m, struct captured *h, struct places *places,
-				    struct mark_root *roots, size_t nroots);
+				    const struct root_list *list);
 void mark_deinit(struct mark *m);
 
 #endif

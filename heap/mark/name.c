@@ -142,7 +142,7 @@ uint8_t root_live_kind(const struct mark_root *r)
 	default:
 		return LIVE_GOROUTINES;
 	}
-	switch (r->r.kind) {
+	switch (r->kind) {
 	case ROOT_FIN_OBJ:
 	case ROOT_FIN_FN:
 		return LIVE_FINALIZERS;
@@ -190,17 +190,18 @@ static struct err *goroutine_label(struct naming *n, uint32_t g, uint32_t *ret)
 /* The frames that a path from this root begins with. */
 static struct err *root_frames(struct naming *n, const struct mark_root *r, uint32_t *node)
 {
-	bool path = r->r.frame == UINT32_MAX ? !r->label : n->stack_paths;
+	const struct root_name *name = mark_root_name(n->m, r);
+	bool path = r->frame == UINT32_MAX ? !name->label : n->stack_paths;
 
 	if (path)
-		TRY(call_path(n, r->r.frame, node));
-	if (r->group) {
-		TRY(child_str(n, *node, r->group, node));
+		TRY(call_path(n, r->frame, node));
+	if (name->group) {
+		TRY(child_str(n, *node, name->group, node));
 		n->p->nodes.v[*node].group = true;
 	}
-	if (!r->label && path)
+	if (!name->label && path)
 		return NULL;
-	TRY(child_str(n, *node, r->label ? r->label : r->function, node));
+	TRY(child_str(n, *node, name->label ? name->label : name->function, node));
 	return name_line_root(n->m->places, text_of(n, *node), r);
 }
 
@@ -211,8 +212,8 @@ static struct err *root_node(struct naming *n, uint32_t root, uint32_t *ret)
 
 	if (!n->root_nodes[root]) {
 		n->label = 0;
-		if (r->r.frame != UINT32_MAX)
-			TRY(goroutine_label(n, n->m->h->stacks.frames.v[r->r.frame].g, &n->label));
+		if (r->frame != UINT32_MAX)
+			TRY(goroutine_label(n, n->m->h->stacks.frames.v[r->frame].g, &n->label));
 		TRY(root_frames(n, r, &node));
 		set_kind(n, node, root_live_kind(r));
 		n->root_nodes[root] = node;
@@ -258,9 +259,11 @@ static struct err *edge_of_word(struct naming *n, const struct walk_ptr *p, cons
 	if (p->holder == WALK_ROOT) {
 		const struct mark_root *r = &n->m->roots[p->root];
 
-		if (r->func_value || !r->type)
+		const struct root_name *name = mark_root_name(n->m, r);
+
+		if (name->func_value || !name->type)
 			return NULL;
-		return edge_of_type(ps, r->type, r->var_off, e);
+		return edge_of_type(ps, name->type, r->var_off, e);
 	}
 	return edge_get(ps, mark_place(n->m, p->holder), p->off, e, index);
 }
@@ -303,8 +306,8 @@ static struct err *name_rooted(struct naming *n, const struct walk_ptr *p, const
 	uint32_t place;
 
 	TRY(root_node(n, p->root, node));
-	if (r->func_value) {
-		TRY(func_resolve(n->m->places, r->r.value, p->sp, p->index, &place, &f));
+	if (mark_root_name(n->m, r)->func_value) {
+		TRY(func_resolve(n->m->places, r->value, p->sp, p->index, &place, &f));
 		if (!f)
 			return NULL;
 		TRY(child_str(n, *node, f->name, node));

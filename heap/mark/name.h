@@ -48,9 +48,9 @@ ERR_MUST_CHECK struct err *name_objects(struct mark *m, const struct name_option
 
 /*
  * Roots as marking wants them: the variable or local each lies in, its pass, its order.
- * *ret is malloc'd; labels live in `arena`.
+ * Some labels live in `arena`.
  */
 ERR_MUST_CHECK struct err *name_roots(struct captured *h, struct places *places,
-				      struct arena *arena, struct mark_root **ret, size_t *n);
+				      struct arena *arena, struct root_list *list);
 
 #endif

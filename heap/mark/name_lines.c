@@ -47,13 +47,13 @@ struct err *name_line_root(struct places *p, const char *frame, const struct mar
 	const struct goroutine *g;
 	uint32_t end;
 
-	if (!p->lines || r->r.frame == UINT32_MAX || code_lines_find(p->lines, frame))
+	if (!p->lines || r->frame == UINT32_MAX || code_lines_find(p->lines, frame))
 		return NULL;
-	g = &s->gs.v[s->frames.v[r->r.frame].g];
+	g = &s->gs.v[s->frames.v[r->frame].g];
 	end = g->first_frame + g->nframes;
-	if (end - r->r.frame > FRAMES_MAX)
-		end = r->r.frame + FRAMES_MAX;
-	for (uint32_t i = r->r.frame; i < end; i++) {
+	if (end - r->frame > FRAMES_MAX)
+		end = r->frame + FRAMES_MAX;
+	for (uint32_t i = r->frame; i < end; i++) {
 		TRY(calls_at(p, &s->frames.v[i], &calls));
 		for (size_t k = 0; k < calls.n; k++)
 			if (code_line_is_of(calls.v[k].function, frame))

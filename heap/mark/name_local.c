@@ -90,13 +90,13 @@ static bool slot_behind(const void *arg, size_t i)
 	return k->n->slots.v[i].addr > k->addr;
 }
 
-static void type_by_slot(const struct namer *n, struct mark_root *r)
+static void type_by_slot(const struct namer *n, struct named_root *r)
 {
 	size_t lo = search_first(n->slots.n, slot_behind, &(struct namer_key){ n, r->r.addr });
 
 	if (!lo || r->r.addr - n->slots.v[lo - 1].addr >= n->slots.v[lo - 1].type->size)
 		return;
-	r->type = n->slots.v[lo - 1].type;
+	r->name.type = n->slots.v[lo - 1].type;
 	r->var_off = r->r.addr - n->slots.v[lo - 1].addr;
 }
 
@@ -105,12 +105,12 @@ static void type_by_slot(const struct namer *n, struct mark_root *r)
  * frame where it knows the type: then nobody knows it here.
  */
 static struct err *drop_lone_data(struct namer *n, const struct locals *l,
-				  const struct dwarf_local *v, struct mark_root *r)
+				  const struct dwarf_local *v, struct named_root *r)
 {
 	uint64_t word = n->h->proc.fmt.word;
 	const struct edge *e;
 
-	if (!r->type || v->var_off < word || r->var_off != v->var_off)
+	if (!r->name.type || v->var_off < word || r->var_off != v->var_off)
 		return NULL;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct dwarf_local *o = &l->v[i];
@@ -120,16 +120,16 @@ static struct err *drop_lone_data(struct namer *n, const struct locals *l,
 		    o->var_off + o->size == v->var_off)
 			return NULL;
 	}
-	TRY(edge_of_type(n->places, r->type, r->var_off, &e));
+	TRY(edge_of_type(n->places, r->name.type, r->var_off, &e));
 	if (e->target == EDGE_LEAF && e->leaf_off == word &&
 	    (e->type->kind == KIND_INTERFACE || e->type->kind == KIND_STRUCT))
-		r->type = NULL;
+		r->name.type = NULL;
 	return NULL;
 }
 
 /* The local's name and type; in generic code those of the instance. */
 static struct err *local_type(struct namer *n, const struct gframe *f, const struct dwarf_local *v,
-			      struct mark_root *r)
+			      struct named_root *r)
 {
 	enum { WORDS = 8 }; /* a receiver of some words comes before the dictionary */
 	const struct proc *p = &n->h->proc;
@@ -139,8 +139,9 @@ static struct err *local_type(struct namer *n, const struct gframe *f, const str
 	size_t nwords = 0;
 
 	if (v->type)
-		TRY(types_from_die(n->types, binary_of(n, f->func)->module, v->type, &r->type));
-	if (v->dict && r->type) {
+		TRY(types_from_die(n->types, binary_of(n, f->func)->module, v->type,
+				   &r->name.type));
+	if (v->dict && r->name.type) {
 		/* The caller's frame has room for each argument that came in a register
 		 * (abi-internal.md, "spill space"). */
 		while (nwords < WORDS && proc_try_word(p,
@@ -148,15 +149,14 @@ static struct err *local_type(struct namer *n, const struct gframe *f, const str
 							       nwords * p->fmt.word,
 						       &words[nwords]))
 			nwords++;
-		TRY(types_instance(n->types, func, v->dict - 1, r->type, words, nwords, &real,
+		TRY(types_instance(n->types, func, v->dict - 1, r->name.type, words, nwords, &real,
 				   &instance));
 	}
 	if (real) {
-		r->type = real;
+		r->name.type = real;
 		func = instance;
 	}
-	r->label = arena_printf(n->arena, "%s.%s", func, v->name);
-	return r->label ? NULL : err_nomem();
+	return root_list_label(n->list, func, v->name, &r->name.label);
 }
 
 /* Arguments lie above a frame: what is further up than this is no slot of it. */
@@ -235,7 +235,7 @@ struct err *name_function_around(struct namer *n, uint32_t frame, const char **r
  * A closure that the compiler has put into the frame itself: some words before the slot is its
  * function's entry.  What it captures are variables of this frame's function.
  */
-static struct err *name_captured(struct namer *n, const struct gframe *f, struct mark_root *r)
+static struct err *name_captured(struct namer *n, const struct gframe *f, struct named_root *r)
 {
 	enum { WORDS = 16 }; /* more captured variables than that are rare */
 	struct proc *p = &n->h->proc;
@@ -258,18 +258,17 @@ static struct err *name_captured(struct namer *n, const struct gframe *f, struct
 			if (!c->type || back * word < c->offset ||
 			    back * word - c->offset >= c->type->size)
 				continue;
-			r->type = c->type;
+			r->name.type = c->type;
 			r->var_off = back * word - c->offset;
-			r->label = arena_printf(n->arena, "%s.%s", f->func->name,
-						c->name + (*c->name == '&'));
-			return r->label ? NULL : err_nomem();
+			return root_list_label(n->list, f->func->name, c->name + (*c->name == '&'),
+					       &r->name.label);
 		}
 		return NULL;
 	}
 	return NULL;
 }
 
-struct err *name_local(struct namer *n, struct mark_root *r)
+struct err *name_local(struct namer *n, struct named_root *r)
 {
 	const struct gframe *f;
 	const struct locals *l;
@@ -280,7 +279,7 @@ struct err *name_local(struct namer *n, struct mark_root *r)
 	if (r->r.frame == UINT32_MAX)
 		return NULL;
 	f = &n->h->stacks.frames.v[r->r.frame];
-	TRY(name_function_around(n, r->r.frame, &r->function));
+	TRY(name_function_around(n, r->r.frame, &r->name.function));
 	if (f->func->in_runtime)
 		r->pass = PASS_GOROUTINES_RUNTIME;
 	own = r->pass;
@@ -307,24 +306,24 @@ struct err *name_local(struct namer *n, struct mark_root *r)
 		r->pass = own;
 		TRY(local_type(n, f, v, r));
 		if (f->func->in_runtime)
-			r->label = NULL; /* what it works on belongs to who called it */
+			r->name.label = NULL; /* what it works on belongs to who called it */
 		return drop_lone_data(n, l, v, r);
 	}
 	type_by_slot(n, r);
-	return r->type ? NULL : name_captured(n, f, r);
+	return r->name.type ? NULL : name_captured(n, f, r);
 }
 
-struct err *name_defer(struct namer *n, struct mark_root *r)
+struct err *name_defer(struct namer *n, struct named_root *r)
 {
 	struct go_type *record;
 
 	r->pass = PASS_GOROUTINES;
 	if (r->r.frame != UINT32_MAX)
-		TRY(name_function_around(n, r->r.frame, &r->function));
+		TRY(name_function_around(n, r->r.frame, &r->name.function));
 	if (r->r.kind == ROOT_DEFER_FN) {
-		r->func_value = true;
+		r->name.func_value = true;
 		return NULL;
 	}
 	TRY(types_by_name(n->types, "runtime._defer", &record));
-	return record ? types_pointer_to(n->types, record, &r->type) : NULL;
+	return record ? types_pointer_to(n->types, record, &r->name.type) : NULL;
 }

@@ -50,20 +50,20 @@ static const char *timer_label(struct namer *n, uint64_t timer)
 	return f ? f->name : "timer";
 }
 
-static struct err *name_timer(struct namer *n, uint64_t slot, struct mark_roots *roots)
+static struct err *name_timer(struct namer *n, uint64_t slot)
 {
-	struct mark_root r = { .r = { .addr = slot, .frame = UINT32_MAX, .kind = ROOT_TIMER },
-			       .pass = PASS_TIMERS,
-			       .group = "timers" };
+	struct named_root r = { .r = { .addr = slot, .frame = UINT32_MAX, .kind = ROOT_TIMER },
+				.pass = PASS_TIMERS,
+				.name.group = "timers" };
 	struct go_type *t = NULL;
 
 	if (!proc_try_word(&n->h->proc, slot, &r.r.value) || !r.r.value)
 		return NULL;
-	r.label = timer_label(n, r.r.value);
+	r.name.label = timer_label(n, r.r.value);
 	TRY(types_by_name(n->types, "runtime.timer", &t));
 	if (t)
-		TRY(types_pointer_to(n->types, t, &r.type));
-	return vec_push(roots, r);
+		TRY(types_pointer_to(n->types, t, &r.name.type));
+	return root_list_push(n->list, &r);
 }
 
 /* A slice at `at` whose array of so many bytes an element lies in one object. */
@@ -83,7 +83,7 @@ static bool slice_at(const struct namer *n, uint64_t at, uint64_t stride, uint64
 
 /* p.timers is []*timer; since 1.23 a struct with a []timerWhen{*timer, when int64} in it behind a
  * lock (runtime/time.go). */
-static struct err *name_timers_of(struct namer *n, uint64_t pp, struct mark_roots *roots)
+static struct err *name_timers_of(struct namer *n, uint64_t pp)
 {
 	const struct proc *p = &n->h->proc;
 	const struct layout *l = &p->layout;
@@ -101,11 +101,11 @@ static struct err *name_timers_of(struct namer *n, uint64_t pp, struct mark_root
 		return NULL;
 	}
 	for (uint64_t i = 0; i < len; i++)
-		TRY(name_timer(n, ptr + i * stride, roots));
+		TRY(name_timer(n, ptr + i * stride));
 	return NULL;
 }
 
-static struct err *name_timers(struct namer *n, struct mark_roots *roots)
+static struct err *name_timers(struct namer *n)
 {
 	const struct proc *p = &n->h->proc;
 	uint64_t ptr, len, pp;
@@ -113,37 +113,36 @@ static struct err *name_timers(struct namer *n, struct mark_roots *roots)
 	TRY(proc_slice(p, p->var.allp, &ptr, &len));
 	for (uint64_t i = 0; i < len; i++)
 		if (proc_try_word(p, ptr + i * p->fmt.word, &pp))
-			TRY(name_timers_of(n, pp, roots));
+			TRY(name_timers_of(n, pp));
 	return NULL;
 }
 
 /* ------------------------------------------------------------------ goroutines */
 
-static struct err *name_goroutine(struct namer *n, const struct goroutine *g,
-				  struct mark_roots *roots)
+static struct err *name_goroutine(struct namer *n, const struct goroutine *g)
 {
-	struct mark_root r = {
+	struct named_root r = {
 		.r = { .addr = g->addr, .value = g->addr, .frame = UINT32_MAX, .kind = ROOT_G },
 		.pass = PASS_OWN,
-		.group = "[goroutines]",
-		.label = "[ended]"
+		.name.group = "[goroutines]",
+		.name.label = "[ended]"
 	};
 	struct go_type *t = NULL;
 
 	if (!goroutine_is_dead(g) && !g->nframes)
-		r.label = "[unknown]";
+		r.name.label = "[unknown]";
 	else if (!goroutine_is_dead(g))
-		TRY(name_function_around(n, g->first_frame, &r.label));
+		TRY(name_function_around(n, g->first_frame, &r.name.label));
 	TRY(types_by_name(n->types, "runtime.g", &t));
 	if (t)
-		TRY(types_pointer_to(n->types, t, &r.type));
-	return vec_push(roots, r);
+		TRY(types_pointer_to(n->types, t, &r.name.type));
+	return root_list_push(n->list, &r);
 }
 
-struct err *name_own(struct namer *n, struct mark_roots *roots)
+struct err *name_own(struct namer *n)
 {
-	TRY(name_timers(n, roots));
+	TRY(name_timers(n));
 	for (size_t i = 0; i < n->h->stacks.gs.n; i++)
-		TRY(name_goroutine(n, &n->h->stacks.gs.v[i], roots));
+		TRY(name_goroutine(n, &n->h->stacks.gs.v[i]));
 	return NULL;
 }

@@ -6,7 +6,7 @@
 #include "heap/mark/name.h"
 #include "heap/mark/namer.h"
 
-static struct err *name_root(struct namer *n, struct mark_root *r)
+static struct err *name_root(struct namer *n, struct named_root *r)
 {
 	switch (r->r.kind) {
 	case ROOT_DATA:
@@ -34,44 +34,39 @@ static void namer_deinit(struct namer *n)
 	map64_deinit(&n->locals);
 	map64_deinit(&n->functions);
 	free(n->around);
+	free(n->ages);
 }
 
 enum { DROP_EVERY = 1 << 16 };
 
-static struct err *name_all(struct namer *n, struct mark_roots *roots)
+static struct err *name_all(struct namer *n)
 {
 	const struct roots *all = &n->h->roots;
 
 	TRY(name_variables_read(n));
 	TRY(name_locals_read(n));
 	for (size_t i = 0; i < all->n; i++) {
-		struct mark_root r = { .r = all->v[i] };
+		struct named_root r = { .r = all->v[i] };
 
 		if (n->h->roots_once && i % DROP_EVERY == 0)
 			vec_drop_before(all, i);
 
 		TRY(name_root(n, &r));
-		TRY(vec_push(roots, r));
+		TRY(root_list_push(n->list, &r));
 	}
 	if (n->h->roots_once)
 		vec_deinit(&n->h->roots);
-	TRY(name_users(n, roots));
-	TRY(name_own(n, roots));
-	return root_order(n, roots);
+	TRY(name_users(n));
+	TRY(name_own(n));
+	return root_order(n);
 }
 
 struct err *name_roots(struct captured *h, struct places *places, struct arena *arena,
-		       struct mark_root **ret, size_t *nret)
+		       struct root_list *list)
 {
 	_cleanup_(namer_deinit) struct namer n = {
-		.h = h, .places = places, .types = places->types, .arena = arena
+		.h = h, .places = places, .types = places->types, .arena = arena, .list = list
 	};
-	_cleanup_vec_ struct mark_roots roots = VEC_INIT;
-	struct err *err = name_all(&n, &roots);
 
-	if (err)
-		return err_wrapf(err, "naming roots");
-	*nret = roots.n;
-	*ret = TAKE_PTR(roots.v);
-	return NULL;
+	return err_wrapf(name_all(&n), "naming roots");
 }

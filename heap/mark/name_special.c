@@ -2,7 +2,7 @@
 #include "heap/mark/namer.h"
 
 /* A cleanup's argument is a copy on the heap, of the type that the cleanup function takes. */
-static struct err *name_cleanup_arg(struct namer *n, struct mark_root *r)
+static struct err *name_cleanup_arg(struct namer *n, struct named_root *r)
 {
 	const struct func *f = NULL;
 	struct go_type *t = NULL;
@@ -15,24 +15,24 @@ static struct err *name_cleanup_arg(struct namer *n, struct mark_root *r)
 				      &die));
 	if (die)
 		TRY(types_from_die(n->types, binary_of(n, f)->module, die, &t));
-	return t ? types_pointer_to(n->types, t, &r->type) : NULL;
+	return t ? types_pointer_to(n->types, t, &r->name.type) : NULL;
 }
 
 /* A word of an object that has a finalizer, which is given the object as a *T. */
-static struct err *name_finalized(struct namer *n, struct mark_root *r, struct go_type *ptr)
+static struct err *name_finalized(struct namer *n, struct named_root *r, struct go_type *ptr)
 {
-	r->label = "runtime.SetFinalizer.obj";
+	r->name.label = "runtime.SetFinalizer.obj";
 	if (!ptr)
 		return NULL;
 	TRY(types_expand(n->types, ptr));
 	if (ptr->elem && r->r.addr - r->r.object < ptr->elem->size) {
-		r->type = ptr->elem;
+		r->name.type = ptr->elem;
 		r->var_off = r->r.addr - r->r.object;
 	}
 	return NULL;
 }
 
-struct err *name_special(struct namer *n, struct mark_root *r)
+struct err *name_special(struct namer *n, struct named_root *r)
 {
 	struct go_type *ptr = NULL;
 
@@ -43,33 +43,33 @@ struct err *name_special(struct namer *n, struct mark_root *r)
 	case ROOT_FIN_OBJ:
 		return name_finalized(n, r, ptr);
 	case ROOT_FIN_FN:
-		r->label = "runtime.SetFinalizer.fn";
-		r->func_value = true;
+		r->name.label = "runtime.SetFinalizer.fn";
+		r->name.func_value = true;
 		return NULL;
 	case ROOT_CLEANUP:
-		r->label = "runtime.AddCleanup.fn";
-		r->func_value = true;
+		r->name.label = "runtime.AddCleanup.fn";
+		r->name.func_value = true;
 		return NULL;
 	case ROOT_CLEANUP_ARG:
-		r->label = "runtime.AddCleanup.arg";
+		r->name.label = "runtime.AddCleanup.arg";
 		return name_cleanup_arg(n, r);
 	case ROOT_CLEANUP_QUEUE_ARG:
-		r->label = "runtime.AddCleanup.queued";
+		r->name.label = "runtime.AddCleanup.queued";
 		return name_cleanup_arg(n, r);
 	case ROOT_WEAK:
-		r->label = "weak.Pointer.handle";
+		r->name.label = "weak.Pointer.handle";
 		return NULL;
 	case ROOT_FIN_QUEUE:
-		r->label = "runtime.SetFinalizer.queued";
-		r->type = ptr;
-		r->func_value = !ptr;
+		r->name.label = "runtime.SetFinalizer.queued";
+		r->name.type = ptr;
+		r->name.func_value = !ptr;
 		return NULL;
 	case ROOT_CLEANUP_QUEUE:
-		r->label = "runtime.AddCleanup.queued";
-		r->func_value = true;
+		r->name.label = "runtime.AddCleanup.queued";
+		r->name.func_value = true;
 		return NULL;
 	default:
-		r->label = "runtime.mcache.tiny";
+		r->name.label = "runtime.mcache.tiny";
 		r->pass = PASS_RUNTIME;
 		return NULL;
 	}

@@ -269,13 +269,17 @@ static bool is_runtimes(const struct namer *n, const struct func *f)
 
 static struct err *name_after(struct users *u, struct mark_root *r, const struct func *f)
 {
+	struct root_list *list = u->n->list;
+	struct root_name user = *root_name_of(list, r);
 	_cleanup_buf_ struct buf name = BUF_INIT;
 
 	TRY(type_short(f->name, &name));
-	r->label = arena_printf(u->n->arena, "%s (%s)", r->label, (const char *)name.data);
+	user.label = arena_printf(u->n->arena, "%s (%s)", user.label, (const char *)name.data);
+	if (!user.label)
+		return err_nomem();
 	if (is_runtimes(u->n, f))
 		r->pass = PASS_RUNTIME;
-	return r->label ? NULL : err_nomem();
+	return root_list_name(list, &user, &r->name);
 }
 
 static struct err *name_all_users(struct users *u)
@@ -338,19 +342,19 @@ static void follow_links(struct users *u)
 
 /* ------------------------------------------------------------------ all */
 
-struct err *name_users(struct namer *n, struct mark_roots *roots)
+struct err *name_users(struct namer *n)
 {
 	_cleanup_(users_deinit) struct users u = { .n = n };
 	struct proc *p = &n->h->proc;
 	uint64_t lo, hi;
 	bool known;
 
-	for (size_t i = 0; i < roots->n; i++) {
-		struct mark_root *r = &roots->v[i];
+	for (size_t i = 0; i < n->list->roots.n; i++) {
+		struct mark_root *r = &n->list->roots.v[i];
+		const char *label = root_name_of(n->list, r)->label;
 
-		if (r->r.kind == ROOT_DATA && r->label && *r->label == '.')
-			TRY(vec_push(&u.roots,
-				     ((struct nameless){ .addr = r->r.addr, .root = r })));
+		if (r->kind == ROOT_DATA && label && *label == '.')
+			TRY(vec_push(&u.roots, ((struct nameless){ .addr = r->addr, .root = r })));
 	}
 	if (!u.roots.n || !p->stripped)
 		return NULL;

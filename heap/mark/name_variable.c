@@ -127,7 +127,7 @@ static const char *found_variable(const struct proc *p, uint64_t addr)
 	return NULL;
 }
 
-struct err *name_variable(struct namer *n, struct mark_root *r)
+struct err *name_variable(struct namer *n, struct named_root *r)
 {
 	struct static_var *v = static_vars_at(&n->vars, r->r.addr);
 
@@ -135,22 +135,22 @@ struct err *name_variable(struct namer *n, struct mark_root *r)
 	if (!v)
 		v = static_vars_at(&n->nameless, r->r.addr);
 	if (!v) {
-		r->label = found_variable(&n->h->proc, r->r.addr);
-		if (!r->label)
-			TRY(symbol_label(n, r->r.addr, &r->label));
-		if (is_assert_cache(r->label))
-			r->label = "runtime.typeAssert";
-		if (runtime_variable(r->label))
+		r->name.label = found_variable(&n->h->proc, r->r.addr);
+		if (!r->name.label)
+			TRY(symbol_label(n, r->r.addr, &r->name.label));
+		if (is_assert_cache(r->name.label))
+			r->name.label = "runtime.typeAssert";
+		if (runtime_variable(r->name.label))
 			r->pass = PASS_RUNTIME;
 		return NULL;
 	}
 	if (runtime_variable(v->name))
 		r->pass = PASS_RUNTIME;
-	r->label = v->name;
+	r->name.label = v->name;
 	r->var_off = r->r.addr - v->addr;
-	TRY(static_var_type(n->types, v, &r->type));
-	if (r->type && r->type->size)
-		r->var_off %= r->type->size;
+	TRY(static_var_type(n->types, v, &r->name.type));
+	if (r->name.type && r->name.type->size)
+		r->var_off %= r->name.type->size;
 	return NULL;
 }
 

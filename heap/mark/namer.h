@@ -35,6 +35,8 @@ struct namer {
 	struct captured *h;
 	struct types *types;
 	struct arena *arena;
+	struct root_list *list; /* what is made */
+	uint32_t *ages;         /* of goroutines, as struct mark_root has them */
 	struct places *places;
 	struct static_vars vars;     /* by DWARF */
 	struct static_vars nameless; /* what they lead to */
@@ -61,23 +63,23 @@ static inline const struct binary *binary_of(const struct namer *n, const struct
 
 /* Each fills in r's pass, label and type from r->r, as far as they can be known. */
 ERR_MUST_CHECK struct err *name_variables_read(struct namer *n);
-ERR_MUST_CHECK struct err *name_variable(struct namer *n, struct mark_root *r);
+ERR_MUST_CHECK struct err *name_variable(struct namer *n, struct named_root *r);
 
 /* Gives variables without a name that of who uses them. */
-ERR_MUST_CHECK struct err *name_users(struct namer *n, struct mark_roots *roots);
+ERR_MUST_CHECK struct err *name_users(struct namer *n);
 
 ERR_MUST_CHECK struct err *name_locals_read(struct namer *n);
-ERR_MUST_CHECK struct err *name_local(struct namer *n, struct mark_root *r);
-ERR_MUST_CHECK struct err *name_defer(struct namer *n, struct mark_root *r);
+ERR_MUST_CHECK struct err *name_local(struct namer *n, struct named_root *r);
+ERR_MUST_CHECK struct err *name_defer(struct namer *n, struct named_root *r);
 /* The innermost function of the program at or around this frame of its goroutine. */
 ERR_MUST_CHECK struct err *name_function_around(struct namer *n, uint32_t frame, const char **ret);
 
-ERR_MUST_CHECK struct err *name_special(struct namer *n, struct mark_root *r);
+ERR_MUST_CHECK struct err *name_special(struct namer *n, struct named_root *r);
 
 /* Appends timers, and goroutines for what they cost by themselves. */
-ERR_MUST_CHECK struct err *name_own(struct namer *n, struct mark_roots *roots);
+ERR_MUST_CHECK struct err *name_own(struct namer *n);
 
 /* Sorts roots as naming takes them: by pass, and within a pass as people expect an owner. */
-ERR_MUST_CHECK struct err *root_order(struct namer *n, struct mark_roots *roots);
+ERR_MUST_CHECK struct err *root_order(struct namer *n);
 
 #endif

@@ -28,11 +28,13 @@
  */
 static const char *local_name(const struct namer *n, const struct mark_root *r)
 {
-	if (r->pass != PASS_GOROUTINES || r->r.frame == UINT32_MAX)
+	const struct root_name *name = root_name_of(n->list, r);
+
+	if (r->pass != PASS_GOROUTINES || r->frame == UINT32_MAX)
 		return NULL;
-	if (r->label)
-		return r->label;
-	return binary_of(n, n->h->stacks.frames.v[r->r.frame].func)->dwarf ? NULL : r->function;
+	if (name->label)
+		return name->label;
+	return binary_of(n, n->h->stacks.frames.v[r->frame].func)->dwarf ? NULL : name->function;
 }
 
 static uint64_t name_key(const char *name)
@@ -100,16 +102,17 @@ static struct err *place_in_goroutine(struct namer *n, struct mark_root *r, stru
 	uint64_t *slot;
 	bool is_new;
 
-	if (r->r.frame == UINT32_MAX) {
-		r->layer = r->label ? (uint8_t)package_layer(&n->places->packages, r->label) :
-				      LAYER_MAIN;
+	if (r->frame == UINT32_MAX) {
+		const char *label = root_name_of(n->list, r)->label;
+
+		r->layer = label ? (uint8_t)package_layer(&n->places->packages, label) : LAYER_MAIN;
 		r->foreign = r->layer < LAYER_MAIN;
 		return NULL;
 	}
-	f = &s->frames.v[r->r.frame];
+	f = &s->frames.v[r->frame];
 	g = &s->gs.v[f->g];
-	r->goid = g->goid;
-	r->outer = g->first_frame + g->nframes - 1 - r->r.frame;
+	r->age = n->ages[f->g];
+	r->outer = g->first_frame + g->nframes - 1 - r->frame;
 	r->layer = (uint8_t)package_layer(&n->places->packages, f->func->name);
 	r->foreign = r->layer < LAYER_MAIN;
 	if (!local_name(n, r))
@@ -126,7 +129,7 @@ static bool one_of_a_kind(const struct namer *n, const struct mark_root *r, cons
 	const struct stacks *s = &n->h->stacks;
 	const struct func *f[2];
 
-	began_with(s, &s->gs.v[s->frames.v[r->r.frame].g], f);
+	began_with(s, &s->gs.v[s->frames.v[r->frame].g], f);
 	return !f[0] || !map64_get(&c->kinds, f[0]->entry);
 }
 
@@ -135,7 +138,7 @@ static void pass_of_local(const struct namer *n, struct mark_root *r, const stru
 {
 	const char *name = local_name(n, r);
 
-	if (r->pass != PASS_GOROUTINES || r->r.frame == UINT32_MAX)
+	if (r->pass != PASS_GOROUTINES || r->frame == UINT32_MAX)
 		return;
 	if (!name)
 		r->pass = PASS_GOROUTINES_UNLABELLED;
@@ -162,28 +165,66 @@ static int root_cmp(const void *a, const void *b)
 		COMPARE(x->outer, y->outer);
 	}
 	if (x->pass >= PASS_GOROUTINES && x->pass <= PASS_GOROUTINES_MANY) {
-		COMPARE(x->goid, y->goid);
+		COMPARE(x->age, y->age);
 		COMPARE(x->outer, y->outer);
 	}
-	COMPARE(x->r.addr, y->r.addr);
+	COMPARE(x->addr, y->addr);
 	/* the same word by its variable's map and by a conservative look: the map first */
-	COMPARE(x->r.conservative, y->r.conservative);
-	COMPARE(x->r.value, y->r.value);
-	COMPARE(x->r.kind, y->r.kind);
-	COMPARE(x->r.frame, y->r.frame);
+	COMPARE(x->conservative, y->conservative);
+	COMPARE(x->value, y->value);
+	COMPARE(x->kind, y->kind);
+	COMPARE(x->frame, y->frame);
 	return 0;
 }
 
-struct err *root_order(struct namer *n, struct mark_roots *roots)
+/* ------------------------------------------------------------------ ages */
+
+struct age {
+	uint64_t goid;
+	uint32_t g;
+};
+
+static int age_cmp(const void *a, const void *b)
+{
+	const struct age *x = a, *y = b;
+
+	COMPARE(x->goid, y->goid);
+	COMPARE(x->g, y->g);
+	return 0;
+}
+
+/* Ids are given in the order in which goroutines start, and are longer than a root has room for. */
+static struct err *rank_ages(struct namer *n)
+{
+	const struct goroutines *gs = &n->h->stacks.gs;
+	_cleanup_free_ struct age *ages = malloc((gs->n + 1) * sizeof(*ages));
+
+	n->ages = malloc((gs->n + 1) * sizeof(*n->ages));
+	if (!ages || !n->ages)
+		return err_nomem();
+	for (uint32_t i = 0; i < gs->n; i++)
+		ages[i] = (struct age){ gs->v[i].goid, i };
+	qsort(ages, gs->n, sizeof(*ages), age_cmp);
+	for (uint32_t i = 0, age = 0; i < gs->n; i++) {
+		age += !i || ages[i].goid != ages[i - 1].goid;
+		n->ages[ages[i].g] = age;
+	}
+	return NULL;
+}
+
+struct err *root_order(struct namer *n)
 {
 	_cleanup_(crowds_deinit) struct crowds c = { MAP64_INIT, MAP64_INIT };
+	struct mark_root *v = n->list->roots.v;
+	size_t nroots = n->list->roots.n;
 
 	TRY(count_kinds(&n->h->stacks, &c));
-	for (size_t i = 0; i < roots->n; i++)
-		TRY(place_in_goroutine(n, &roots->v[i], &c));
-	for (size_t i = 0; i < roots->n; i++)
-		pass_of_local(n, &roots->v[i], &c);
-	if (roots->n > 1)
-		qsort(roots->v, roots->n, sizeof(*roots->v), root_cmp);
+	TRY(rank_ages(n));
+	for (size_t i = 0; i < nroots; i++)
+		TRY(place_in_goroutine(n, &v[i], &c));
+	for (size_t i = 0; i < nroots; i++)
+		pass_of_local(n, &v[i], &c);
+	if (nroots > 1)
+		qsort(v, nroots, sizeof(*v), root_cmp);
 	return NULL;
 }

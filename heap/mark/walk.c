@@ -277,8 +277,8 @@ static struct err *walk_pass(struct walk *w, size_t *at, uint8_t pass)
 	for (; *at < w->nroots && w->roots[*at].pass == pass; ++*at) {
 		const struct mark_root *r = &w->roots[*at];
 
-		TRY(pend(w, &(struct walk_ptr){ .value = r->r.value,
-						.addr = r->r.addr,
+		TRY(pend(w, &(struct walk_ptr){ .value = r->value,
+						.addr = r->addr,
 						.holder = WALK_ROOT,
 						.root = (uint32_t)*at,
 						.first = true }));

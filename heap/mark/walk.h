@@ -10,6 +10,7 @@
 #define GRF_HEAP_MARK_WALK_H
 
 #include "heap/capture/captured.h"
+#include "heap/mark/root_list.h"
 
 /* Roots are taken pass by pass (root_order.c). */
 enum mark_pass {
@@ -29,24 +30,6 @@ enum mark_pass {
 	PASS_RUNTIME,
 	PASS_N
 };
-
-/* A root, as the walk orders it. */
-struct mark_root {
-	struct root r;
-	uint8_t pass;
-	uint8_t layer;        /* enum package_layer, of the frame's function or the label */
-	bool foreign;         /* it is not the main module's */
-	bool func_value;      /* it holds a func value, whatever the type */
-	uint32_t outer;       /* frames between its own and the goroutine's outermost */
-	uint64_t goid;        /* of its goroutine; 0: none */
-	const char *group;    /* the frame before the label ("timers"); NULL: none */
-	const char *label;    /* its first frame; NULL: `function` is */
-	const char *function; /* of a slot without a variable: the innermost of the program */
-	struct go_type *type; /* of the variable it is in; NULL: unknown */
-	uint64_t var_off;     /* its offset in that variable */
-};
-
-VEC_NAMED(mark_roots, struct mark_root);
 
 #define WALK_ROOT UINT32_MAX
 
@@ -83,7 +66,7 @@ VEC_NAMED(walk_runs, struct walk_run);
 
 struct walk {
 	struct captured *h;
-	struct mark_root *roots; /* sorted by pass, address */
+	const struct mark_root *roots; /* sorted by pass, address */
 	size_t nroots;
 	const char *phase;
 

@@ -26,8 +26,7 @@ struct scene {
 	struct strtab frames;
 	struct arena arena;
 	struct report report;
-	struct mark_root *roots;
-	size_t nroots;
+	struct root_list list;
 };
 
 static void scene_make(struct scene *s, const struct fake_era *era)
@@ -50,12 +49,12 @@ static void scene_make(struct scene *s, const struct fake_era *era)
 	ok(debug_open(s->f.heap, &s->report));
 	ok(debug_types(s->f.heap, &s->types));
 	ok(places_init(&s->places, h, s->types, &s->frames, false));
-	ok(name_roots(h, &s->places, &s->arena, &s->roots, &s->nroots));
+	ok(name_roots(h, &s->places, &s->arena, &s->list));
 }
 
 static void scene_free(struct scene *s)
 {
-	free(s->roots);
+	root_list_deinit(&s->list);
 	places_deinit(&s->places);
 	types_destroy(s->types);
 	arena_deinit(&s->arena);
@@ -210,9 +209,9 @@ static void resolves(void **state)
 
 static const struct mark_root *root_to(const struct scene *s, uint64_t value)
 {
-	for (size_t i = 0; i < s->nroots; i++)
-		if (s->roots[i].r.value == value)
-			return &s->roots[i];
+	for (size_t i = 0; i < s->list.roots.n; i++)
+		if (s->list.roots.v[i].value == value)
+			return &s->list.roots.v[i];
 	fail_msg("%s %s: 0x%lx is no root", s->f.era.version, s->f.era.goarch,
 		 (unsigned long)value);
 	return NULL;
@@ -222,11 +221,13 @@ static void check_name(const struct scene *s, uint64_t value, uint8_t pass, cons
 {
 	const struct mark_root *r = root_to(s, value);
 
+	const char *got = root_name_of(&s->list, r)->label;
+
 	assert_int_equal(r->pass, pass);
 	if (label)
-		assert_string_equal(r->label, label);
+		assert_string_equal(got, label);
 	else
-		assert_null(r->label);
+		assert_null(got);
 }
 
 static void names(void **state)
@@ -249,12 +250,12 @@ static void names(void **state)
 			   "runtime.SetFinalizer.obj");
 		check_name(&s, fake_leaf(&s.f, LEAF_TINY), PASS_RUNTIME, "runtime.mcache.tiny");
 		r = root_to(&s, fake_node(&s.f, NODE_OF_FINALIZED));
-		assert_ptr_equal(r->type, type_of(&s, FAKE_T_NODE));
+		assert_ptr_equal(root_name_of(&s.list, r)->type, type_of(&s, FAKE_T_NODE));
 		assert_int_equal(r->var_off, 0);
-		for (size_t i = 1; i < s.nroots; i++)
-			assert_true(s.roots[i - 1].pass < s.roots[i].pass ||
-				    (s.roots[i - 1].pass == s.roots[i].pass &&
-				     s.roots[i - 1].r.addr <= s.roots[i].r.addr));
+		for (size_t i = 1; i < s.list.roots.n; i++)
+			assert_true(s.list.roots.v[i - 1].pass < s.list.roots.v[i].pass ||
+				    (s.list.roots.v[i - 1].pass == s.list.roots.v[i].pass &&
+				     s.list.roots.v[i - 1].addr <= s.list.roots.v[i].addr));
 		scene_free(&s);
 	}
 }
@@ -305,8 +306,8 @@ static void walks(void **state)
 		scene_make(&s, &fake_eras[e]);
 		by_scan = calloc(fake_spans(&s.f)->nscan + 1, sizeof(*by_scan));
 		c.walk.h = fake_captured(&s.f);
-		c.walk.roots = s.roots;
-		c.walk.nroots = s.nroots;
+		c.walk.roots = s.list.roots.v;
+		c.walk.nroots = s.list.roots.n;
 		c.walk.visit = visit;
 		c.walk.by_scan = by_scan;
 		ok(walk_run(&c.walk));
