@@ -39,6 +39,7 @@
 #define LIMIT_GCMASK_DEPTH 64       /* nesting of arrays and structs when a mask is built */
 #define LIMIT_TYPE_DEPTH 64         /* nesting when a type is named or walked */
 #define LIMIT_TYPE_FIELDS 65536u
-#define LIMIT_NAME 65536u /* a type's or field's name, bytes */
+#define LIMIT_SHAPE_PARTS 65536u /* parts of a type in its first 64 words, at all depths */
+#define LIMIT_NAME 65536u        /* a type's or field's name, bytes */
 
 #endif

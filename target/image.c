@@ -69,10 +69,31 @@ static int piece_cmp(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-void pieces_sort(struct pieces *pieces)
+/* What is behind the n sorted pieces goes to where it belongs among them. */
+static struct err *pieces_merge(struct pieces *pieces, size_t n)
 {
-	if (pieces->n > 1)
-		qsort(pieces->v, pieces->n, sizeof(struct piece), piece_cmp);
+	size_t more = pieces->n - n, to = pieces->n;
+	_cleanup_free_ struct piece *tail = malloc(more * sizeof(*tail));
+
+	if (!tail)
+		return err_nomem();
+	memcpy(tail, pieces->v + n, more * sizeof(*tail));
+	qsort(tail, more, sizeof(*tail), piece_cmp);
+	while (more)
+		if (n && piece_cmp(&pieces->v[n - 1], &tail[more - 1]) > 0)
+			pieces->v[--to] = pieces->v[--n];
+		else
+			pieces->v[--to] = tail[--more];
+	return NULL;
+}
+
+struct err *pieces_sort(struct pieces *pieces)
+{
+	size_t sorted = 1;
+
+	while (sorted < pieces->n && piece_cmp(&pieces->v[sorted - 1], &pieces->v[sorted]) < 0)
+		sorted++;
+	return sorted < pieces->n ? pieces_merge(pieces, sorted) : NULL;
 }
 
 void pieces_deinit(struct pieces *pieces)
@@ -240,8 +261,7 @@ struct err *image_lend(struct image *img, uint64_t addr, const void *data, uint6
 		return err_create(ERR_BADDATA, "segments overlap at 0x%" PRIx64, addr);
 	TRY(vec_push(&img->pieces,
 		     ((struct piece){ addr, len, (uint8_t *)(uintptr_t)data, PIECE_LENT })));
-	pieces_sort(&img->pieces);
-	return NULL;
+	return pieces_sort(&img->pieces);
 }
 
 void image_forget(struct image *img)

@@ -691,7 +691,7 @@ static struct err *image_insert(struct image *img, struct fetch *f)
 
 	ranges_merge(&f->holes, 0);
 	ranges_merge(&f->missed, 0);
-	pieces_sort(&f->fresh);
+	TRY(pieces_sort(&f->fresh));
 	for (size_t i = 0; i < f->fresh.n; i++)
 		TRY(piece_split(&f->fresh.v[i], f, &hole, &out));
 	TRY(vec_reserve(&img->pieces, out.n));
@@ -707,8 +707,7 @@ static struct err *image_insert(struct image *img, struct fetch *f)
 		memcpy(img->pieces.v + n, out.v, out.n * sizeof(*out.v));
 	img->pieces.n = n + out.n;
 	out.n = 0;
-	pieces_sort(&img->pieces);
-	return NULL;
+	return pieces_sort(&img->pieces);
 }
 
 /* Bytes of the holes that were asked for (bridged gaps do not count). */

@@ -60,7 +60,7 @@ uint8_t *piece_alloc(uint64_t len);
 /* Frees the data, if the piece owns it. */
 void piece_free(const struct piece *p);
 
-void pieces_sort(struct pieces *pieces);
+ERR_MUST_CHECK struct err *pieces_sort(struct pieces *pieces);
 /* Of sorted pieces: the first that ends behind addr (pieces->n: none). */
 size_t pieces_lookup(const struct pieces *pieces, uint64_t addr);
 /* Frees them with their data. */

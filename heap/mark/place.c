@@ -52,15 +52,17 @@ static bool points_off_heap(struct places *p, struct go_type *t)
 	       !strcmp(name, "runtime/internal/sys.NotInHeap");
 }
 
-/* The pointer words among the first 64 of a type: by shape, where its descriptor is unknown. */
-static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_t *mask, int depth)
+/* The pointer words among the first 64 of a type: by shape, where its descriptor is unknown.  A
+ * real type has few parts in 64 words; one whose parts take no room could have 2^depth. */
+static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_t *mask, int depth,
+		       unsigned *parts)
 {
 	uint64_t word = p->h->proc.fmt.word, w = at / word;
 	struct err *err;
 
 	if (w >= 64 || !t->size)
 		return true;
-	if (depth > LIMIT_TYPE_DEPTH)
+	if (depth > LIMIT_TYPE_DEPTH || ++*parts > LIMIT_SHAPE_PARTS)
 		return false;
 	err = types_expand(p->types, t);
 	if (err) {
@@ -72,14 +74,14 @@ static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_
 		for (uint32_t i = 0; i < t->nfields; i++)
 			if (!t->fields[i].type ||
 			    !shape_mask(p, t->fields[i].type, at + t->fields[i].offset, mask,
-					depth + 1))
+					depth + 1, parts))
 				return false;
 		return true;
 	case KIND_ARRAY:
 		if (!t->elem)
 			return false;
 		for (uint64_t i = 0; i < t->len && (at + i * t->elem->size) / word < 64; i++)
-			if (!shape_mask(p, t->elem, at + i * t->elem->size, mask, depth + 1))
+			if (!shape_mask(p, t->elem, at + i * t->elem->size, mask, depth + 1, parts))
 				return false;
 		return true;
 	/* its first word is none to the collector (cmd/compile, typebits.set) */
@@ -115,7 +117,7 @@ static struct err *type_mask(struct places *p, struct go_type *t, struct place *
 			pl->mask |= (uint64_t)(m->bits[w >> 3] >> (w & 7) & 1) << w;
 		pl->mask_known = true;
 	} else {
-		pl->mask_known = shape_mask(p, t, 0, &pl->mask, 0);
+		pl->mask_known = shape_mask(p, t, 0, &pl->mask, 0, &(unsigned){ 0 });
 	}
 	return NULL;
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/search.h"
+#include "target/ranges.h"
 
 static bool was_seen(const struct mark *m, const struct span *sp, uint32_t i)
 {
@@ -116,12 +118,24 @@ static struct err *manual_spans(const struct proc *p, struct ranges *ret)
 	return NULL;
 }
 
+struct among_key {
+	const struct ranges *r;
+	uint64_t addr;
+};
+
+static bool range_is_behind(const void *arg, size_t i)
+{
+	const struct among_key *k = arg;
+
+	return k->r->v[i].addr > k->addr;
+}
+
+/* r is sorted. */
 static bool among(const struct ranges *r, uint64_t addr)
 {
-	for (size_t i = 0; i < r->n; i++)
-		if (addr - r->v[i].addr < r->v[i].len)
-			return true;
-	return false;
+	size_t i = search_first(r->n, range_is_behind, &(struct among_key){ r, addr });
+
+	return i && addr - r->v[i - 1].addr < r->v[i - 1].len;
 }
 
 static enum stack_state stack_state(uint64_t status)
@@ -281,6 +295,7 @@ static struct err *account_fill(struct captured *h, const struct mark *m, const 
 	read_counters(&h->proc, a);
 	if (!a->counters) /* then the work buffers are taken for stacks, too */
 		a->stack_inuse = a->manual;
+	ranges_merge(&manual, 0);
 	count_stacks(h, &manual, a);
 	return a->counters ? compare(&h->proc, a, r) : NULL;
 }

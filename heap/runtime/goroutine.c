@@ -13,6 +13,7 @@ void stacks_deinit(struct stacks *s)
 {
 	vec_deinit(&s->gs);
 	vec_deinit(&s->ms);
+	map64_deinit(&s->by_curg);
 	vec_deinit(&s->frames);
 }
 
@@ -128,11 +129,9 @@ struct stack_walk {
 /* Notes which m runs the goroutine; NULL: none. */
 static const struct machine *find_machine(const struct stacks *s, struct goroutine *g)
 {
-	const struct machine *m = NULL;
+	const uint64_t *i = map64_get(&s->by_curg, g->addr);
+	const struct machine *m = i ? &s->ms.v[*i] : NULL;
 
-	for (size_t i = 0; i < s->ms.n; i++)
-		if (s->ms.v[i].curg == g->addr)
-			m = &s->ms.v[i];
 	if (m) {
 		g->m = m->addr;
 		g->thread = m->thread;

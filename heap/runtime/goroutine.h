@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/vec.h"
 #include "heap/runtime/proc.h"
 #include "heap/runtime/span.h"
@@ -146,6 +147,7 @@ VEC_NAMED(roots, struct root);
 struct stacks {
 	struct goroutines gs; /* all of allgs, dead ones too */
 	struct machines ms;
+	struct map64 by_curg; /* a g's address -> index of the m that runs it */
 	struct gframes frames;
 	const struct threads *threads; /* borrowed */
 };
@@ -156,7 +158,9 @@ void stacks_deinit(struct stacks *s);
  * stacks_one_deinit(). */
 static inline struct stacks stacks_one(const struct stacks *all, struct goroutine *g)
 {
-	return (struct stacks){ .gs = { g, 1, 1 }, .ms = all->ms, .threads = all->threads };
+	return (struct stacks){
+		.gs = { g, 1, 1 }, .ms = all->ms, .by_curg = all->by_curg, .threads = all->threads
+	};
 }
 
 static inline void stacks_one_deinit(struct stacks *one)

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/search.h"
 #include "heap/runtime/goroutine.h"
+#include "heap/runtime/ring.h"
 
 /* ------------------------------------------------------------------ whose thread it is */
 
@@ -70,40 +71,59 @@ static void match_by_g(const struct proc *p, struct stacks *s)
 
 /* ------------------------------------------------------------------ allm */
 
-static struct err *need_object(struct proc *p, const struct spans *spans, uint64_t addr,
-			       uint64_t len)
+/* Fetches and reads the m at addr; its gs are for later. */
+static struct err *machine_load(struct proc *p, const struct spans *spans, uint64_t addr,
+				struct machine *m)
 {
-	struct range r = spans_around(spans, addr, len);
-
-	return image_need1(p->img, r.addr, r.len);
-}
-
-/* Fetches and reads the g at addr; *g stays as it is where there is none. */
-static struct err *need_g(struct proc *p, const struct spans *spans, uint64_t addr,
-			  struct goroutine *g)
-{
-	if (!addr)
-		return NULL;
-	TRY(need_object(p, spans, addr, layout_size(&p->layout, LS_g)));
-	return goroutine_load(p, addr, g);
-}
-
-static struct err *machine_load(struct proc *p, const struct spans *spans,
-				const struct threads *threads, uint64_t addr, struct machine *m)
-{
-	struct goroutine g0 = { 0 }, gsignal = { 0 }, curg = { 0 };
+	struct range r = spans_around(spans, addr, layout_size(&p->layout, LS_m));
 
 	*m = (struct machine){ .addr = addr };
-	TRY(need_object(p, spans, addr, layout_size(&p->layout, LS_m)));
+	TRY(image_need1(p->img, r.addr, r.len));
 	TRY(proc_get(p, addr, L_m_procid, &m->procid));
 	TRY(proc_get(p, addr, L_m_curg, &m->curg));
 	TRY(proc_get(p, addr, L_m_vdsoSP, &m->vdso_sp));
 	TRY(proc_get(p, addr, L_m_vdsoPC, &m->vdso_pc));
 	TRY(proc_get(p, addr, L_m_g0, &m->g0));
-	TRY(proc_get(p, addr, L_m_gsignal, &m->gsignal));
-	TRY(need_g(p, spans, m->g0, &g0));
-	TRY(need_g(p, spans, m->gsignal, &gsignal));
-	TRY(need_g(p, spans, m->curg, &curg));
+	return proc_get(p, addr, L_m_gsignal, &m->gsignal);
+}
+
+/* Plans the g at addr, if there is one. */
+static struct err *want_g(const struct proc *p, const struct spans *spans, uint64_t addr,
+			  struct ranges *want)
+{
+	uint64_t len = layout_size(&p->layout, LS_g);
+
+	return addr ? vec_push(want, spans_around(spans, addr, len)) : NULL;
+}
+
+/* All gs of ms, in one round. */
+static struct err *fetch_gs(struct proc *p, const struct spans *spans, const struct machines *ms)
+{
+	_cleanup_vec_ struct ranges want = VEC_INIT;
+
+	for (size_t i = 0; i < ms->n; i++) {
+		TRY(want_g(p, spans, ms->v[i].g0, &want));
+		TRY(want_g(p, spans, ms->v[i].gsignal, &want));
+		TRY(want_g(p, spans, ms->v[i].curg, &want));
+	}
+	return image_need(p->img, &want, 0);
+}
+
+/* Reads the g at addr; *g stays as it is where there is none. */
+static struct err *load_g(const struct proc *p, uint64_t addr, struct goroutine *g)
+{
+	return addr ? goroutine_load(p, addr, g) : NULL;
+}
+
+/* Which stacks m has, and which thread it is. */
+static struct err *machine_stacks(const struct proc *p, const struct threads *threads,
+				  struct machine *m)
+{
+	struct goroutine g0 = { 0 }, gsignal = { 0 }, curg = { 0 };
+
+	TRY(load_g(p, m->g0, &g0));
+	TRY(load_g(p, m->gsignal, &gsignal));
+	TRY(load_g(p, m->curg, &curg));
 	m->g0_lo = g0.lo;
 	m->g0_hi = g0.hi;
 	m->g0_sched_sp = g0.sched_sp;
@@ -117,6 +137,7 @@ static struct err *machine_load(struct proc *p, const struct spans *spans,
 
 static struct err *allm_load(struct proc *p, const struct spans *spans, struct stacks *s)
 {
+	struct ring ring = { 0 };
 	struct machine m;
 	uint64_t addr;
 
@@ -125,9 +146,18 @@ static struct err *allm_load(struct proc *p, const struct spans *spans, struct s
 		if (s->ms.n >= LIMIT_MS)
 			return err_create(ERR_LIMIT, "more than %u threads in runtime.allm",
 					  LIMIT_MS);
-		TRY(machine_load(p, spans, s->threads, addr, &m));
+		TRY(ring_check(&ring, addr, "runtime.allm"));
+		TRY(machine_load(p, spans, addr, &m));
 		TRY(vec_push(&s->ms, m));
 		TRY(proc_get(p, addr, L_m_alllink, &addr));
+	}
+	TRY(fetch_gs(p, spans, &s->ms));
+	for (size_t i = 0; i < s->ms.n; i++) {
+		uint64_t *slot;
+
+		TRY(machine_stacks(p, s->threads, &s->ms.v[i]));
+		TRY(map64_put(&s->by_curg, s->ms.v[i].curg, i, &slot, NULL));
+		*slot = i;
 	}
 	return NULL;
 }
@@ -137,6 +167,7 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 {
 	s->threads = threads;
 	s->ms.n = 0;
+	map64_deinit(&s->by_curg);
 	TRY(err_wrapf(allm_load(p, spans, s), "reading runtime.allm"));
 	match_by_g(p, s);
 	return NULL;

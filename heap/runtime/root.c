@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "heap/runtime/ring.h"
 
 /*
  * Special kinds (mheap.go: _KindSpecialFinalizer, _KindSpecialWeakHandle, _KindSpecialCleanup) are
@@ -37,22 +38,6 @@ enum { SPECIAL_BYTES = 64 }; /* no special is larger */
 enum { PAGE = 4096, WIDE = 64 << 10 };
 
 /* ------------------------------------------------------------------ fetching */
-
-/* A chain on its way: what was passed at the last power of two, met again, closes a ring
- * (Brent). */
-struct ring {
-	uint64_t mark, steps;
-};
-
-static struct err *ring_check(struct ring *r, uint64_t addr, const char *what)
-{
-	if (addr == r->mark)
-		return err_create(ERR_BADDATA, "%s leads back to 0x%" PRIx64, what, addr);
-	if (!(r->steps & (r->steps + 1)))
-		r->mark = addr;
-	r->steps++;
-	return NULL;
-}
 
 enum chase_kind { CHASE_SPECIAL, CHASE_FINBLOCK, CHASE_CLEANUPBLOCK };
 

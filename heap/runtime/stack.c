@@ -390,13 +390,28 @@ static struct err *scan_pointed(struct stack_scan *s)
 
 /* ------------------------------------------------------------------ defers and registers */
 
-/* The frame whose part of the stack holds addr; else the outermost. */
+struct frame_key {
+	const struct gframe *frames;
+	uint64_t addr;
+};
+
+static bool frame_is_above(const void *arg, size_t i)
+{
+	const struct frame_key *k = arg;
+
+	return k->addr < frame_fp(&k->frames[i]);
+}
+
+/* The frame whose part of the stack holds addr; else the outermost.  Frames go up the stack: each
+ * begins where the one before it ends. */
 static uint32_t frame_at(const struct stacks *st, const struct goroutine *g, uint64_t addr)
 {
-	for (uint32_t i = 0; i < g->nframes; i++)
-		if (addr < frame_fp(&st->frames.v[g->first_frame + i]))
-			return g->first_frame + i;
-	return g->nframes ? g->first_frame + g->nframes - 1 : UINT32_MAX;
+	struct frame_key k = { &st->frames.v[g->first_frame], addr };
+	size_t i = search_first(g->nframes, frame_is_above, &k);
+
+	if (!g->nframes)
+		return UINT32_MAX;
+	return g->first_frame + (i < g->nframes ? (uint32_t)i : g->nframes - 1);
 }
 
 /*

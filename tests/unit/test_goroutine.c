@@ -644,7 +644,7 @@ static void ring_of_machines(void **state)
 	fake_make(&f, &fake_eras[0]);
 	fake_set(&f, f.m0, L_m_alllink, f.m0);
 	fake_load(&f, true);
-	bad(fake_read_stacks(&f), ERR_LIMIT);
+	bad(fake_read_stacks(&f), ERR_BADDATA);
 	fake_free(&f);
 }
 

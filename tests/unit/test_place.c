@@ -205,6 +205,40 @@ static void resolves(void **state)
 	}
 }
 
+/* A type whose fields all begin at its start and are of one type, and so on: no program has it. */
+static void shape_without_end(void **state)
+{
+	enum { LEVELS = 60 };
+	struct go_type leaf = {
+		.name = "leaf", .kind = KIND_UNSAFE_POINTER, .size = 8, .expanded = true, .id = 1000
+	};
+	struct go_type levels[LEVELS];
+	struct go_field fields[LEVELS][2];
+	struct scene s;
+	uint32_t place;
+
+	scene_make(&s, &fake_eras[0]);
+	for (int i = 0; i < LEVELS; i++) {
+		struct go_type *below = i ? &levels[i - 1] : &leaf;
+
+		fields[i][0] = (struct go_field){ .name = "a", .type = below };
+		fields[i][1] = (struct go_field){ .name = "b", .type = below };
+		levels[i] = (struct go_type){ .name = "level",
+					      .kind = KIND_STRUCT,
+					      .size = 8,
+					      .expanded = true,
+					      .id = (uint32_t)(1001 + i),
+					      .nfields = 2,
+					      .fields = fields[i] };
+	}
+	ok(place_get(&s.places, PLACE_ONE, &levels[4], 0, &place));
+	assert_true(s.places.v.v[place].mask_known);
+	assert_int_equal(s.places.v.v[place].mask, 1);
+	ok(place_get(&s.places, PLACE_ONE, &levels[LEVELS - 1], 0, &place));
+	assert_false(s.places.v.v[place].mask_known);
+	scene_free(&s);
+}
+
 /* ------------------------------------------------------------------ roots by name */
 
 static const struct mark_root *root_to(const struct scene *s, uint64_t value)
@@ -338,7 +372,8 @@ static void walks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(places), cmocka_unit_test(fits),  cmocka_unit_test(resolves),
+		cmocka_unit_test(places), cmocka_unit_test(shape_without_end),
+		cmocka_unit_test(fits),   cmocka_unit_test(resolves),
 		cmocka_unit_test(names),  cmocka_unit_test(walks),
 	};
 
