@@ -239,7 +239,7 @@ def test_waste(version):
     pinned, slack, maps = by_path(w["pinned"]), by_path(w["slack"]), by_path(w["maps"])
     m = 100 * (256 << 10)
     want = {"main.heads;[];head": (100, m - 100 * 16), "main.records;byID;$mapval;head": (100, m - 100 * 64),
-            "main.pointers;[]": (100, m - 100 * 80), "main.names;[];name": (200, 200 * ((128 << 10) - 60))}
+            "main.pointers;[]": (100, m - 100 * 80), "main.names;[];name": (200, 200 * ((128 << 10) - 70))}
     check({k: (r["count"], r["wasted_bytes"]) for k, r in pinned.items()} == want, pinned)
     check([r["wasted_bytes"] for r in w["pinned"]] == sorted((b for _, b in want.values()), reverse=True), "most first")
     check(w["pinned_bytes"] == sum(b for _, b in want.values()), w["pinned_bytes"])

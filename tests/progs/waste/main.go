@@ -47,7 +47,8 @@ func fill() {
 	}
 	for i := 0; i < 200; i++ {
 		s := strings.Repeat("x", 128<<10)
-		names = append(names, &record{id: i, name: s[500:530]}, &record{id: i, name: s[9000:9030]})
+		names = append(names, &record{id: i, name: s[500:530]}, &record{id: i, name: s[9000:9030]},
+			&record{id: i, name: s[510:540]}) // 20 bytes of it are of the first one, too
 		text := strings.Repeat("a line of text\n", 128<<10/15)
 		lines = append(lines, strings.Split(text, "\n")...)
 	}
