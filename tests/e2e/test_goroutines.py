@@ -175,6 +175,8 @@ def test_leaked_as_go_says(stub, version, env):
     start = len(p.lines)
     p.ask(signal.SIGUSR1, "^go end")
     own = {line.split()[1]: {"leaked": int(line.split()[2])} for line in p.lines[start:] if line.startswith("go main.")}
+    if version.startswith("1.26"):
+        assert own.pop("main.main") == {"leaked": 1}  # in `select {}`: 1.27 does not call that a leak, and neither do we
     assert len(own) == 16
     ours = verdicts(profile(stub.target, p.exe, "--goroutines", "-p", p.pid).text)
     assert own == {k: {"leaked": v["leaked"]} for k, v in ours.items() if "leaked" in v}
