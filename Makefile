@@ -101,6 +101,14 @@ $(OBJDIR)/output/profile.pb-c.o: $(OBJDIR)/output/profile.pb-c.c
 
 $(OBJDIR)/output/pprof.o: $(OBJDIR)/output/profile.pb-c.h
 
+# The page that *.html is: its modules, style and markup as bytes.
+PAGE_SRCS := output/html/build.sh output/html/page.html output/html/page.css $(sort $(wildcard output/html/*.mjs))
+$(OBJDIR)/output/html_page.inc: $(PAGE_SRCS)
+	$(call say,PAGE)
+	$(Q)sh output/html/build.sh $(OBJDIR)
+
+$(OBJDIR)/output/html.o: $(OBJDIR)/output/html_page.inc
+
 $(UNIT_BINS): $(OBJDIR)/%: %.c $(UNIT_OBJS) $(LIB)
 	$(call say,LD)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(HARDEN_LD) $(LDFLAGS) -o $@ $< $(UNIT_OBJS) $(LIB) $(ALL_LIBS) -lcmocka

@@ -92,8 +92,8 @@ static const struct option_row {
 	{ 0, "Output", NULL, NULL },
 	{ 'o', "output", "FILE",
 	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json all that "
-	  "is known, *.core what was captured, as a core file, everything else a pprof profile "
-	  "(default grf.out); - is standard output" },
+	  "is known, *.html a page to look at, *.core what was captured, as a core file, "
+	  "everything else a pprof profile (default grf.out); - is standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
@@ -427,6 +427,7 @@ static struct err *check_outputs(struct options *o)
 		o->analyse.graph |= !core && output_kind(o->outputs.v[i]) != OUTPUT_PPROF &&
 				    output_kind(o->outputs.v[i]) != OUTPUT_FOLDED;
 		o->analyse.goroutines |= output_kind(o->outputs.v[i]) == OUTPUT_JSON ||
+					 output_kind(o->outputs.v[i]) == OUTPUT_HTML ||
 					 output_kind(o->outputs.v[i]) == OUTPUT_TEXT;
 		if (o->save_only && !core)
 			return err_create(ERR_USAGE,

@@ -17,7 +17,12 @@ enum { NODES_PER_CHECK = 4096 };
 /* The formats.  They write to f and leave it open: a full disk is an error here, or when the caller
  * closes f. */
 ERR_MUST_CHECK struct err *folded_write(FILE *f, const struct profile *p);
+ERR_MUST_CHECK struct err *html_write(FILE *f, const struct profile *p, const struct report *r);
 ERR_MUST_CHECK struct err *json_write(FILE *f, const struct profile *p, const struct report *r);
+/* Adds the members of JSON's object but for the tree. */
+struct json;
+ERR_MUST_CHECK struct err *json_add_report(struct json *j, const struct profile *p,
+					   const struct report *r);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
 
 /*
@@ -63,7 +68,14 @@ ERR_MUST_CHECK struct err *why_add(struct buf *b, const struct report *r, bool a
 
 /* Add the suspects, and who keeps what as a small tree; where there is a graph of objects. */
 ERR_MUST_CHECK struct err *verdict_add(struct buf *b, const struct report *r);
+/* Adds what is said of one of the suspects: lines, the first of which is its headline. */
+ERR_MUST_CHECK struct err *verdict_add_suspect(struct buf *b, const struct report *r, size_t i);
 ERR_MUST_CHECK struct err *owners_add(struct buf *b, const struct report *r);
+
+/* Adds the line about the stop, or about the core file, and all that a terminal shows. */
+ERR_MUST_CHECK struct err *summary_add_stop(struct buf *b, const struct report *r);
+ERR_MUST_CHECK struct err *summary_add(struct buf *b, const struct profile *p,
+				       const struct report *r);
 
 /* Adds the text with its long lines broken at blanks; what follows begins where the line's words
  * did. */

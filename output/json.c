@@ -411,9 +411,8 @@ static struct err *add_notes(struct json *j, const struct report *r)
 	return NULL;
 }
 
-static struct err *add_all(struct json *j, const struct profile *p, const struct report *r)
+struct err *json_add_report(struct json *j, const struct profile *p, const struct report *r)
 {
-	json_object(j, NULL);
 	TRY(json_string(j, "schema", "grf-rsp/1"));
 	json_line(j);
 	TRY(add_process(j, r));
@@ -438,7 +437,13 @@ static struct err *add_all(struct json *j, const struct profile *p, const struct
 	json_line(j);
 	TRY(add_why(j, r));
 	json_line(j);
-	TRY(add_notes(j, r));
+	return add_notes(j, r);
+}
+
+static struct err *add_all(struct json *j, const struct profile *p, const struct report *r)
+{
+	json_object(j, NULL);
+	TRY(json_add_report(j, p, r));
 	json_line(j);
 	TRY(add_tree(j, p, r));
 	json_object_end(j);

@@ -284,6 +284,7 @@ enum output_kind output_kind(const char *path)
 	return ends_with(path, ".folded") ? OUTPUT_FOLDED :
 	       ends_with(path, ".txt")    ? OUTPUT_TEXT :
 	       ends_with(path, ".json")   ? OUTPUT_JSON :
+	       ends_with(path, ".html")   ? OUTPUT_HTML :
 	       ends_with(path, ".core")   ? OUTPUT_CORE :
 					    OUTPUT_PPROF;
 }
@@ -302,6 +303,8 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 		return finished(o, folded_write(o->f, p));
 	case OUTPUT_JSON:
 		return finished(o, json_write(o->f, p, r));
+	case OUTPUT_HTML:
+		return finished(o, html_write(o->f, p, r));
 	case OUTPUT_TEXT:
 		return finished(o, output_summary(o->f, p, r, NULL, true));
 	default:

@@ -105,7 +105,7 @@ static struct err *add_core(struct buf *b, const struct report *r)
 	return buf_addf(b, "%s; %s read\n", when, text_bytes(r->captured_bytes, bytes));
 }
 
-static struct err *add_stop(struct buf *b, const struct report *r)
+struct err *summary_add_stop(struct buf *b, const struct report *r)
 {
 	char t[TEXT_TIME_SIZE], bytes[TEXT_BYTES_SIZE];
 
@@ -224,13 +224,21 @@ static struct err *add_summary(struct buf *b, const struct profile *p, const str
 	TRY(details ? add_details(b, p, r, all || verbose) : add_screen(b, r, all));
 	if (details)
 		TRY(buf_addstr(b, "\n"));
-	TRY(add_stop(b, r));
+	TRY(summary_add_stop(b, r));
 	TRY(add_lines(b, "note", (const char *const *)r->notes.v, r->notes.n));
 	if (!verbose)
 		return NULL;
 	TRY(add_lines(b, "detail", (const char *const *)r->details.v, r->details.n));
 	TRY(add_totals(b, r));
 	return memory_add_memstats(b, &r->account);
+}
+
+struct err *summary_add(struct buf *b, const struct profile *p, const struct report *r)
+{
+	_cleanup_buf_ struct buf whole = BUF_INIT;
+
+	TRY(add_summary(&whole, p, r, false, false));
+	return text_add_wrapped(b, (const char *)whole.data);
 }
 
 struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
@@ -252,7 +260,7 @@ struct err *output_saved(FILE *f, const struct report *r, const char *const *pat
 	_cleanup_buf_ struct buf b = BUF_INIT;
 
 	TRY(add_lines(&b, "saved", paths, n));
-	TRY(add_stop(&b, r));
+	TRY(summary_add_stop(&b, r));
 	TRY(add_lines(&b, "note", (const char *const *)r->notes.v, r->notes.n));
 	return write_all(f, &b);
 }

@@ -188,6 +188,11 @@ static struct err *add_suspect(struct buf *b, const struct suspect *x, const str
 	}
 }
 
+struct err *verdict_add_suspect(struct buf *b, const struct report *r, size_t i)
+{
+	return add_suspect(b, &r->graph.suspects.v[i], r);
+}
+
 struct err *verdict_add(struct buf *b, const struct report *r)
 {
 	const struct suspects *v = &r->graph.suspects;

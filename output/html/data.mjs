@@ -1,0 +1,29 @@
+// The page's data: base64 of a deflated JSON text in an element that is no script.
+
+import { Tree } from "./tree.mjs";
+
+function fromBase64(text) {
+	const raw = atob(text.replace(/\s+/g, ""));
+	const out = new Uint8Array(raw.length);
+	for (let i = 0; i < raw.length; i++)
+		out[i] = raw.charCodeAt(i);
+	return out;
+}
+
+export async function unpack(text) {
+	const stream = new Blob([fromBase64(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
+	return JSON.parse(await new Response(stream).text());
+}
+
+// { report, words, version, paths, owners, frames, places }; owners: null where there is no graph.
+export function readData(raw) {
+	return {
+		report: raw.report,
+		words: raw.words,
+		version: raw.version,
+		frames: raw.frames,
+		places: new Map(raw.places.map(([frame, file, line]) => [raw.frames[frame], `${file}:${line}`])),
+		paths: new Tree(raw.paths, raw.frames),
+		owners: raw.owners ? new Tree(raw.owners, raw.frames) : null,
+	};
+}
