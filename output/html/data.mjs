@@ -15,15 +15,27 @@ export async function unpack(text) {
 	return JSON.parse(await new Response(stream).text());
 }
 
-// { report, words, version, paths, owners, frames, places }; owners: null where there is no graph.
+// { report, words, version, paths, owners, frames, places }; owners: null where there is no graph. Trees are
+// made when they are wanted.
 export function readData(raw) {
+	const tree = (columns) => {
+		let made = null;
+		return () => (made ||= columns ? new Tree(columns, raw.frames) : null);
+	};
+	const paths = tree(raw.paths);
+	const owners = tree(raw.owners);
 	return {
 		report: raw.report,
 		words: raw.words,
 		version: raw.version,
 		frames: raw.frames,
 		places: new Map(raw.places.map(([frame, file, line]) => [raw.frames[frame], `${file}:${line}`])),
-		paths: new Tree(raw.paths, raw.frames),
-		owners: raw.owners ? new Tree(raw.owners, raw.frames) : null,
+		hasOwners: Boolean(raw.owners),
+		get paths() {
+			return paths();
+		},
+		get owners() {
+			return owners();
+		},
 	};
 }

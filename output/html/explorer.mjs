@@ -37,7 +37,11 @@ export class Explorer {
 	}
 
 	get tree() {
-		return this.state.view === "retained" && this.data.owners ? this.data.owners : this.data.paths;
+		return this.isOwners ? this.data.owners : this.data.paths;
+	}
+
+	get isOwners() {
+		return this.state.view === "retained" && this.data.hasOwners;
 	}
 
 	build() {
@@ -45,7 +49,7 @@ export class Explorer {
 			autocomplete: "off", "aria-describedby": "found", oninput: () => this.searchSoon() });
 		this.found = el("output", { id: "found", for: "search" });
 		this.views = el("div", { class: "segments", role: "radiogroup", "aria-label": "What a frame's width is" },
-			Object.entries(VIEW_WORDS).filter(([view]) => view !== "retained" || this.data.owners).map(([view, [label, title]]) =>
+			Object.entries(VIEW_WORDS).filter(([view]) => view !== "retained" || this.data.hasOwners).map(([view, [label, title]]) =>
 				el("label", { title }, el("input", { type: "radio", name: "view", value: view,
 					onchange: () => this.setView(view) }), el("span", null, label))));
 		this.crumbs = el("nav", { class: "crumbs", "aria-label": "The way to what is shown" });
@@ -124,7 +128,7 @@ export class Explorer {
 
 	// From elsewhere in the page: shows the path in the tree that has it.
 	go(view, path) {
-		this.state.view = view === "retained" && !this.data.owners ? "bytes" : view;
+		this.state.view = view === "retained" && !this.data.hasOwners ? "bytes" : view;
 		this.state.hide = [];
 		this.state.q = "";
 		this.state.at = this.tree.find(path);
@@ -140,6 +144,17 @@ export class Explorer {
 		this.apply();
 		this.changed(true);
 		this.reveal();
+	}
+
+	goType(type) {
+		this.goSearch(typeOrClosure(this.tree, type));
+	}
+
+	// What goroutines keep that are in the function.
+	goGoroutines(name) {
+		if (this.data.hasOwners && this.data.owners.find(["[goroutines]", name], true) > 0)
+			return this.go("retained", ["[goroutines]", name]);
+		return this.goSearch(`^${plainText(name)}(\\.|$)`);
 	}
 
 	reveal() {
@@ -189,25 +204,19 @@ export class Explorer {
 		return this.layout.size[0];
 	}
 
-	retainedOf(node) {
-		if (!node)
-			return 0;
-		return this.tree === this.data.owners ? this.tree.bytes[node] : this.tree.retained ? this.tree.retained[node] : 0;
-	}
-
 	// [word, value] of what is known of the node.
 	facts(node) {
 		const { tree } = this;
 		const all = (n, whole) => `${bytesText(n)}, ${shareText(n, whole)} of what is live`;
 		const out = [];
-		if (tree === this.data.owners)
+		if (this.isOwners)
 			out.push(["keeps", all(tree.bytes[node], tree.bytes[0])]);
 		else
 			out.push(["holds", all(tree.bytes[node], tree.bytes[0])]);
 		out.push(["objects", countText(tree.objects[node])]);
 		if (tree.instances && tree.instances[node] > 1)
 			out.push(["of its own", manyText(tree.instances[node], "object")]);
-		if (tree !== this.data.owners && node && tree.retained)
+		if (!this.isOwners && node && tree.retained)
 			out.push(["retains", all(tree.retained[node], tree.bytes[0])]);
 		const place = this.data.places.get(tree.name(node));
 		if (place)
@@ -223,7 +232,7 @@ export class Explorer {
 		if (node < 0 || !event)
 			return hideTip();
 		const { field, type } = node ? frameParts(this.tree.name(node)) : { field: this.tree.name(0), type: "" };
-		const path = this.tree.path(node).map((f) => f.replace(/^(.*?)(\.)? \(.+\)$/, "$1"));
+		const path = this.tree.path(node).map((f) => frameParts(f).field);
 		showTip([
 			el("div", { class: "tip-name" }, breakable(field)),
 			type && el("div", { class: "tip-type" }, breakable(type)),
@@ -253,7 +262,7 @@ export class Explorer {
 				el("div", { class: "buttons" }, buttons.map(([label, onclick]) => el("button", { type: "button", onclick }, label)))),
 			el("dl", { class: "facts" }, this.facts(node).map(([word, text]) =>
 				el("div", null, el("dt", null, word), el("dd", { class: word === "at" ? "mono" : null }, text)))),
-			path.length > 1 ? el("ol", { class: "path" }, path.map((frame) => el("li", null, breakable(frame)))) : "");
+			path.length > 1 ? el("ol", { class: "path", tabindex: "0", "aria-label": "The whole path" }, path.map((frame) => el("li", null, breakable(frame)))) : "");
 	}
 
 	searchSoon() {
@@ -307,7 +316,20 @@ export class Explorer {
 // What finds a type in the frames' texts, behind pointers and interfaces, too.
 export function typeSearch(type) {
 	const bare = (/ = (.+)$/.exec(type) || [null, type])[1].replace(/^\*+/, "");
-	return `[(* ]${bare.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}\\)$`;
+	return `[(* ]${plainText(bare)}\\)$`;
+}
+
+// The text as a regular expression that matches it alone.
+export function plainText(text) {
+	return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+// A closure's type is its function, and that is its frame.
+function typeOrClosure(tree, type) {
+	const closure = /^closure (.+)$/.exec(type);
+	const found = closure ? `^${plainText(closure[1])}$` : typeSearch(type);
+	const expression = new RegExp(found);
+	return tree.frames.some((f) => expression.test(f)) ? found : plainText(type);
 }
 
 function copyText(text, button) {

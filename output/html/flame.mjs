@@ -192,10 +192,12 @@ export class Flame {
 			if (v === this.hover)
 				lit = [x, y, w];
 			const hit = found && found.nodes[v];
-			c.globalAlpha = found && !found.inside[v] ? 0.45 : 1;
+			const away = found && !found.inside[v];
+			c.globalAlpha = away ? 0.4 : 1;
 			c.fillStyle = hit ? this.hit_fill : this.fill(v);
 			c.fillRect(x, y, w > 2 ? w - 1 : w, ROW - 1);
 			if (w > 24) {
+				c.globalAlpha = away ? 0.8 : 1;
 				c.fillStyle = hit ? this.hit_ink : this.ink;
 				this.write(v, x, y, w);
 			}

@@ -18,13 +18,16 @@ class Page {
 		this.tables = new Tables(data, this.explorer, this.state, changed);
 		this.theme = el("button", { type: "button", class: "theme", onclick: () => this.turnTheme() });
 		const page = document.getElementById("page");
-		page.prepend(header(data, this.theme), el("div", { class: "first" }, verdict(data, this.explorer), memoryBar(data)),
+		page.prepend(header(data, this.theme), el("div", { class: "first" }, verdict(data, this.explorer, this.tables), memoryBar(data)),
 			growth(data, this.explorer), this.explorer.root, this.tables.root);
 		page.append(el("footer", null, `grf-rsp ${data.version}. This file asks nothing of any network.`));
 		document.getElementById("terminal").open = false;
 		darkly.addEventListener("change", () => this.showTheme());
 		addEventListener("popstate", () => this.moved());
-		addEventListener("beforeprint", () => this.explorer.setTheme(false));
+		addEventListener("beforeprint", () => {
+			this.tables.makeAll();
+			this.explorer.setTheme(false);
+		});
 		addEventListener("afterprint", () => this.showTheme());
 		this.showTheme();
 		this.apply();

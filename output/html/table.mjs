@@ -26,7 +26,6 @@ export class Table {
 		this.more = el("button", { type: "button", class: "more", onclick: () => this.showAll() });
 		this.table = el("table", null, el("caption", { class: "unseen" }, caption), el("thead", null, el("tr", null, this.heads)), this.body);
 		this.root = el("div", { class: "table" }, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, this.table), this.more);
-		this.draw();
 	}
 
 	turn(column) {
@@ -36,13 +35,10 @@ export class Table {
 		this.onsort(this.sort);
 	}
 
-	setSort(sort) {
+	// sort: null: as it is; matches: null: all rows
+	show(sort, matches) {
 		if (sort && this.columns.some((c) => c.key === sort.column))
 			this.sort = sort;
-		this.draw();
-	}
-
-	setFilter(matches) {
 		this.matches = matches;
 		this.draw();
 	}

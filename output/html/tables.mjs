@@ -1,11 +1,12 @@
 // The tables below the graph, one behind each tab; a row's name leads to its place in the graph.
 
 import { breakable, el } from "./dom.mjs";
-import { makeMatcher, typeSearch } from "./explorer.mjs";
+import { makeMatcher } from "./explorer.mjs";
 import { bytesText, countText, shareText, timeText } from "./format.mjs";
-import { shortName } from "./names.mjs";
+import { frameParts, shortName } from "./names.mjs";
 import { Table } from "./table.mjs";
 
+// The whole name is in the title.
 function link(text, title, onclick) {
 	return el("button", { type: "button", class: "link", title, onclick }, breakable(text));
 }
@@ -34,7 +35,7 @@ export function callText(at) {
 }
 
 export function pathText(path) {
-	return path.map((frame) => frame.replace(/^(.*?)(\.)? \(.+\)$/, "$1")).join(" › ");
+	return path.map((frame) => shortName(frameParts(frame).field)).join(" › ");
 }
 
 // Suspects that are in a tree, by the path that leads there; what is no one's (garbage) is in none.
@@ -50,13 +51,13 @@ function suspectsTable({ report, words }, explorer) {
 		columns: [
 			{ key: "n", label: "#", num: true, value: (s) => s.n },
 			{ key: "what", label: "what", value: (s) => s.what,
-				cell: (s) => (suspectPath(s) ? link(s.what, "Show it in the graph", () => explorer.go("retained", s.path)) : el("span", { class: "mono" }, s.what)) },
+				cell: (s) => (suspectPath(s) ? link(shortName(s.what), s.what, () => explorer.go("retained", s.path)) : el("span", { class: "mono" }, s.what)) },
 			{ key: "kind", label: "kind", value: (s) => s.kind },
 			{ key: "share", label: "share", num: true, value: (s) => s.share, cell: (s) => shareText(s.share, 1) },
 			sized("retained", "keeps", (s) => s.retained_bytes, most(rows, (s) => s.retained_bytes)),
 			{ key: "alone", label: "alone", num: true, value: (s) => s.alone_bytes, cell: (s) => bytesText(s.alone_bytes),
 				title: "What its root keeps by itself" },
-			{ key: "path", label: "path", value: (s) => s.path.join(";"), cell: (s) => el("span", { class: "mono" }, breakable(pathText(s.path))) },
+			{ key: "path", label: "path", value: (s) => s.path.join(";"), cell: (s) => el("span", { class: "mono", title: s.path.join("\n") }, breakable(pathText(s.path))) },
 		],
 	};
 }
@@ -68,7 +69,7 @@ function rootsTable({ report }, explorer) {
 		id: "roots", label: "Roots", rows, sort: { column: "live", up: false }, text: (r) => `${r.name} ${r.kind}`,
 		columns: [
 			{ key: "name", label: "root", value: (r) => r.name,
-				cell: (r) => link(r.name, "Show it in the graph", () => explorer.go("bytes", rootPath(explorer.data.paths, r.name))) },
+				cell: (r) => link(rootText(r.name), r.name, () => explorer.go("bytes", rootPath(explorer.data.paths, r.name))) },
 			{ key: "kind", label: "kind", value: (r) => r.kind },
 			sized("live", "live", (r) => r.live_bytes, most(rows, (r) => r.live_bytes)),
 			counted("objects", "objects", (r) => r.objects),
@@ -76,6 +77,10 @@ function rootsTable({ report }, explorer) {
 				"What would be free without it"),
 		].filter(Boolean),
 	};
+}
+
+function rootText(name) {
+	return name.startsWith("[") ? name.split(";").map(shortName).join(" › ") : shortName(name);
 }
 
 // A root's name is a frame, or a group's and its child's with a semicolon between.
@@ -96,19 +101,12 @@ function typesTable({ report }, explorer) {
 		id: "types", label: "Types", rows, sort: { column: "retained", up: false }, text: (t) => t.type,
 		columns: [
 			{ key: "type", label: "type", value: (t) => t.type,
-				cell: (t) => link(t.type, "Find it in the graph", () => explorer.goSearch(findType(explorer.tree, t.type))) },
+				cell: (t) => link(t.type, t.type, () => explorer.goType(t.type)) },
 			counted("objects", "objects", (t) => t.objects),
 			sized("bytes", "bytes", (t) => t.bytes, most(rows, (t) => t.bytes)),
 			sized("retained", "retained", (t) => t.retained_bytes, most(rows, (t) => t.retained_bytes), "What would be free without them"),
 		],
 	};
-}
-
-function findType(tree, type) {
-	const closure = /^closure (.+)$/.exec(type);
-	const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-	const found = closure ? `^${plain(closure[1])}$` : typeSearch(type);
-	return tree.frames.some((f) => new RegExp(found).test(f)) ? found : plain(type);
 }
 
 function goroutinesTable({ report }, explorer) {
@@ -136,15 +134,8 @@ function goroutineCell(g, explorer) {
 	if (g.created_by)
 		frames.push(el("li", null, "made by ", el("span", { class: "mono" }, breakable(g.created_by.function)),
 			g.created_by.file && el("span", { class: "place" }, ` ${g.created_by.file}:${g.created_by.line}`)));
-	return el("div", null, link(g.function, "Show what they keep", () => showGoroutines(g.function, explorer)),
+	return el("div", null, link(shortName(g.function), g.function, () => explorer.goGoroutines(g.function)),
 		el("details", null, el("summary", null, `stack, ${countText(g.stack.length)} calls`), el("ol", { class: "stack" }, frames)));
-}
-
-function showGoroutines(name, explorer) {
-	const owners = explorer.data.owners;
-	if (owners && owners.find(["[goroutines]", name], true) > 0)
-		return explorer.go("retained", ["[goroutines]", name]);
-	return explorer.goSearch(`^${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(\\.|$)`);
 }
 
 const WASTE = {
@@ -188,18 +179,11 @@ export class Tables {
 			oninput: () => this.filterSoon() });
 		this.list = el("div", { class: "tabs", role: "tablist", "aria-label": "Tables", onkeydown: (e) => this.key(e) });
 		const panels = this.tabs.map((tab) => {
-			tab.made = tab.tables.map((t) => new Table({ ...t, caption: t.label,
-				onsort: (sort) => {
-					this.state.sort = { table: t.id, ...sort };
-					this.changed(false);
-				} }));
 			const rows = tab.tables.reduce((n, t) => n + t.rows.length, 0);
 			tab.button = el("button", { type: "button", role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`,
 				onclick: () => this.open(tab) }, tab.label, el("span", { class: "count" }, ` ${countText(rows)}`));
 			this.list.append(tab.button);
-			tab.panel = el("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}` },
-				tab.made.map((t, i) => (tab.made.length > 1 ? [el("h3", null, tab.tables[i].label), t.root] : [t.root])));
-			return tab.panel;
+			return (tab.panel = el("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, hidden: true }));
 		});
 		this.root = el("section", { class: "card", id: "tables", "aria-labelledby": "tables-title" },
 			el("h2", { id: "tables-title", class: "unseen" }, "Tables"),
@@ -207,18 +191,38 @@ export class Tables {
 				el("div", null, el("label", { for: "only", class: "unseen" }, "Filter rows"), this.only)), panels);
 	}
 
+	// A tab's tables are made when they are first to be seen, or printed.
+	make(tab) {
+		if (tab.made)
+			return;
+		tab.made = tab.tables.map((t) => new Table({ ...t, caption: t.label,
+			onsort: (sort) => {
+				this.state.sort = { table: t.id, ...sort };
+				this.changed(false);
+			} }));
+		tab.panel.append(...tab.made.flatMap((t, i) => (tab.made.length > 1 ? [el("h3", null, tab.tables[i].label), t.root] : [t.root])));
+		this.update(tab);
+	}
+
+	makeAll() {
+		this.tabs.forEach((tab) => this.make(tab));
+	}
+
+	update(tab) {
+		const { sort, only } = this.state;
+		for (const table of tab.made || [])
+			table.show(sort && sort.table === table.id ? sort : null, only ? makeMatcher(only).matches : null);
+	}
+
 	apply() {
-		const { sort, only, tab } = this.state;
+		const { only, tab } = this.state;
 		this.only.value = only;
-		for (const t of this.tabs)
-			for (const table of t.made) {
-				table.setSort(sort && sort.table === table.id ? sort : null);
-				table.setFilter(only ? makeMatcher(only).matches : null);
-			}
+		this.tabs.forEach((t) => this.update(t));
 		this.show(this.tabs.find((t) => t.id === tab) || this.tabs[this.tabs[0].rows.length ? 0 : 1]);
 	}
 
 	show(tab) {
+		this.make(tab);
 		for (const t of this.tabs) {
 			t.button.setAttribute("aria-selected", String(t === tab));
 			t.button.tabIndex = t === tab ? 0 : -1;
@@ -231,6 +235,15 @@ export class Tables {
 		this.show(tab);
 		this.state.tab = tab.id;
 		this.changed(false);
+	}
+
+	// From elsewhere in the page: the tab, with the rows that match.
+	go(id, only) {
+		Object.assign(this.state, { tab: id, only });
+		this.apply();
+		this.changed(true);
+		this.root.scrollIntoView({ block: "start" });
+		this.shown.button.focus({ preventScroll: true });
 	}
 
 	key(event) {

@@ -3,6 +3,7 @@
 import { breakable, el } from "./dom.mjs";
 import { bytesText, manyText, shareText, whenText } from "./format.mjs";
 import { memoryParts } from "./memory.mjs";
+import { plainText } from "./explorer.mjs";
 import { suspectPath } from "./tables.mjs";
 import { tipFor } from "./tip.mjs";
 
@@ -18,7 +19,7 @@ export function header({ report, words }, themeButton) {
 	return el("header", { class: "top" },
 		el("div", { class: "top-head" },
 			el("h1", null, breakable(baseName(p.exe || p.target))), themeButton),
-		el("p", { class: "facts-line" }, facts.map((text, i) => [i ? el("span", { class: "dot", "aria-hidden": "true" }, " · ") : "", el("span", null, text)])),
+		el("p", { class: "facts-line" }, facts.map((text) => el("span", null, text))),
 		el("dl", { class: "lines" },
 			linesOf(words.coverage), linesOf(words.stop),
 			report.notes.map((note) => factLine("note", note))));
@@ -34,18 +35,27 @@ function factLine(label, text) {
 	return el("div", null, el("dt", null, label), el("dd", null, text));
 }
 
-export function verdict({ report, words }, explorer) {
+// With --fold=none a path can have hundreds of steps.
+const LONG = 320;
+
+function shorter(line) {
+	return line.length > LONG ? `${line.slice(0, LONG / 2)} … ${line.slice(-LONG / 2)}` : line;
+}
+
+export function verdict({ report, words }, explorer, tables) {
 	const items = report.suspects.map((s, i) => {
 		const [first, ...more] = words.suspects[i] || [s.what];
 		const path = suspectPath(s);
 		return el("li", { class: "suspect" },
-			el("div", { class: "share", "aria-hidden": "true" }, `${Math.round(100 * s.share)} %`),
+			el("div", { class: "share", "aria-hidden": "true" }, bytesText(s.retained_bytes + (s.stack_bytes || 0))),
 			el("div", null,
 				el("p", { class: "suspect-head" }, breakable(first)),
-				more.map((line) => el("p", { class: "suspect-more" }, breakable(line))),
-				path && el("button", { type: "button", class: "show", onclick: () => explorer.go("retained", path) }, "Show in the graph")));
+				more.map((line) => el("p", { class: "suspect-more", title: line.length > LONG ? line : null }, breakable(shorter(line)))),
+				path && el("button", { type: "button", class: "show", onclick: () => explorer.go("retained", path) }, "Show in the graph"),
+				["goroutines", "leaked"].includes(s.kind) && el("button", { type: "button", class: "show",
+					onclick: () => tables.go("goroutines", s.kind === "leaked" ? "leaked" : plainText(s.what)) }, "Show the goroutines")));
 	});
-	const none = explorer.data.owners ? "None: nothing keeps a large part of the heap." : "Not looked for: there is no graph of objects (--graph=no).";
+	const none = explorer.data.hasOwners ? "None: nothing keeps a large part of the heap." : "Not looked for: there is no graph of objects (--graph=no).";
 	return el("section", { class: "card verdict", "aria-labelledby": "verdict-title" },
 		el("h2", { id: "verdict-title" }, "Suspects"),
 		items.length ? el("ol", { class: "suspects" }, items) : el("p", null, none));
