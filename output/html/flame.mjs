@@ -52,10 +52,12 @@ export class Flame {
 		this.font = `12px ${style.getPropertyValue("--mono")}`;
 		this.ink = style.getPropertyValue("--ink");
 		this.rest = style.getPropertyValue("--rest");
-		this.hit_fill = style.getPropertyValue("--match");
-		this.hit_ink = style.getPropertyValue("--match-ink");
+		this.hitFill = style.getPropertyValue("--match");
+		this.hitInk = style.getPropertyValue("--match-ink");
 		this.ring = style.getPropertyValue("--accent");
 		this.widths.clear();
+		this.context.font = this.font;
+		this.letter = this.context.measureText("m".repeat(100)).width / 100;
 		this.draw();
 	}
 
@@ -179,12 +181,18 @@ export class Flame {
 		if (!this.layout || !this.font)
 			return;
 		const c = this.context;
-		c.clearRect(0, 0, this.width, this.height);
-		c.font = this.font;
-		c.textBaseline = "middle";
 		const found = this.search;
+		const boxes = new Map();
+		const texts = [];
 		let ring = null;
 		let lit = null;
+		const put = (fill, away, x, y, w) => {
+			const key = away ? `${fill} away` : fill;
+			let list = boxes.get(key);
+			if (!list)
+				boxes.set(key, (list = { fill, away, at: [] }));
+			list.at.push(x, y, w);
+		};
 		this.visit(this.view, base, this.width, (v, x, w, row) => {
 			const y = row * ROW;
 			if (v === this.focus)
@@ -193,19 +201,24 @@ export class Flame {
 				lit = [x, y, w];
 			const hit = found && found.nodes[v];
 			const away = found && !found.inside[v];
+			put(hit ? this.hitFill : this.fill(v), away, x, y, w > 2 ? w - 1 : w);
+			if (w > 24)
+				texts.push([v, x, y, w, hit ? this.hitInk : this.ink, away]);
+		}, (x, w, row) => put(this.rest, false, x, row * ROW, w));
+		c.clearRect(0, 0, this.width, this.height);
+		for (const { fill, away, at } of boxes.values()) {
+			c.fillStyle = fill;
 			c.globalAlpha = away ? 0.4 : 1;
-			c.fillStyle = hit ? this.hit_fill : this.fill(v);
-			c.fillRect(x, y, w > 2 ? w - 1 : w, ROW - 1);
-			if (w > 24) {
-				c.globalAlpha = away ? 0.8 : 1;
-				c.fillStyle = hit ? this.hit_ink : this.ink;
-				this.write(v, x, y, w);
-			}
-		}, (x, w, row) => {
-			c.globalAlpha = 1;
-			c.fillStyle = this.rest;
-			c.fillRect(x, row * ROW, w, ROW - 1);
-		});
+			for (let i = 0; i < at.length; i += 3)
+				c.fillRect(at[i], at[i + 1], at[i + 2], ROW - 1);
+		}
+		c.font = this.font;
+		c.textBaseline = "middle";
+		for (const [v, x, y, w, ink, away] of texts) {
+			c.globalAlpha = away ? 0.8 : 1;
+			c.fillStyle = ink;
+			this.write(v, x, y, w);
+		}
 		c.globalAlpha = 1;
 		if (lit)
 			this.outline(lit, this.ink, 1);
@@ -249,7 +262,10 @@ export class Flame {
 		return labels.find((text) => this.widthOf(text) <= room);
 	}
 
+	// The font's letters are equally wide; what is no ASCII is measured.
 	widthOf(text) {
+		if (!/[^\x20-\x7e]/.test(text))
+			return text.length * this.letter;
 		let w = this.widths.get(text);
 		if (w === undefined)
 			this.widths.set(text, (w = this.context.measureText(text).width));

@@ -195,7 +195,7 @@ export class Tables {
 	make(tab) {
 		if (tab.made)
 			return;
-		tab.made = tab.tables.map((t) => new Table({ ...t, caption: t.label,
+		tab.made = tab.tables.map((t) => new Table({ ...t, caption: `Table: ${t.label}`,
 			onsort: (sort) => {
 				this.state.sort = { table: t.id, ...sort };
 				this.changed(false);

@@ -77,7 +77,7 @@ function flameOf(layout, width) {
 	};
 	const canvas = { getContext: () => ({ measureText: (s) => ({ width: s.length * 7 }) }), addEventListener() {}, parentElement: {} };
 	const flame = new Flame(canvas, {});
-	Object.assign(flame, { layout, width });
+	Object.assign(flame, { layout, width, letter: 7 });
 	return flame;
 }
 
