@@ -3,6 +3,7 @@
 #	make deps	installs what is missing (check and demo call it)
 #	make unit	the unit tests alone
 #	make check-source  the tree's own rules: layers, circles, lengths; make check-format, make lint
+#	make check-page  the tests of output/html/'s modules, with node
 #	make format	lays the C files out; make compile_commands.json for editors and clang's tools
 #	make check-quick  the unit tests and one exact run; make check K=NAME what has NAME in it (tests/README.md)
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
@@ -167,6 +168,9 @@ check-guest: deps-machines
 check-source check-layers: all
 	$(Q)CC="$(CC)" python3 tests/check_source.py $(OBJDIR)
 
+check-page:
+	$(Q)node --test output/html/test/page.test.mjs
+
 # Layout is clang-format 14's (Debian 12); other versions differ in places.
 CLANG_FORMAT ?= clang-format-14
 C_FILES = $(shell git ls-files '*.c' '*.h')
@@ -211,5 +215,5 @@ install: all
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-format format lint check-layouts demo layouts install clean
+.PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts install clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

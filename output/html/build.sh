@@ -3,7 +3,7 @@
 #
 # The modules become one script, in an order in which each comes after those that it imports, without
 # their import and export words: so names are unique across modules, and an import is one line
-# (`make check-page` holds both). The style and the script are put into page.html, with their hashes
+# (test/page.test.mjs holds both). The style and the script are put into page.html, with their hashes
 # in its security policy; what comes out is OBJDIR/output/page.html, and, cut at @TITLE@, @SUMMARY@ and
 # @DATA@, OBJDIR/output/html_page.inc for output/html.c.
 #

@@ -18,11 +18,14 @@ export async function unpack(text) {
 // { report, words, version, paths, owners, frames, places }; owners: null where there is no graph. Trees are
 // made when they are wanted.
 export function readData(raw) {
-	const tree = (columns) => {
+	// With --all the tree of paths has what is not live, too.
+	const all = raw.paths.bytes.reduce((sum, n) => sum + n, 0);
+	const top = all > raw.report.coverage.live_bytes ? "all memory" : undefined;
+	const tree = (columns, name) => {
 		let made = null;
-		return () => (made ||= columns ? new Tree(columns, raw.frames) : null);
+		return () => (made ||= columns ? new Tree(columns, raw.frames, name) : null);
 	};
-	const paths = tree(raw.paths);
+	const paths = tree(raw.paths, top);
 	const owners = tree(raw.owners);
 	return {
 		report: raw.report,

@@ -11,7 +11,7 @@ import { hideTip, showTip } from "./tip.mjs";
 import { layTree, searchTree } from "./tree.mjs";
 
 const VIEW_WORDS = {
-	bytes: ["Live bytes", "Each object at the shortest path from its owner."],
+	bytes: ["Live bytes", "Each object once: at the shortest path from its owner."],
 	objects: ["Objects", "The same paths, by the number of objects."],
 	retained: ["Retained", "Each object below what alone keeps it: a frame's width is what would be free without it."],
 };
@@ -186,7 +186,7 @@ export class Explorer {
 			nodes.push(v);
 		nodes.push(0);
 		this.crumbs.replaceChildren(...nodes.reverse().map((v) => {
-			const labels = v ? frameLabels(this.tree.name(v)) : ["all that is live"];
+			const labels = v ? frameLabels(this.tree.name(v)) : [this.tree.top];
 			const text = labels.find((t) => t.length <= 48) || labels[labels.length - 1];
 			return v === at ? el("span", { class: "crumb", "aria-current": "location", title: this.tree.name(v) }, text) :
 				el("button", { class: "crumb", type: "button", title: this.tree.name(v), onclick: () => this.zoom(v) }, text);
@@ -207,7 +207,7 @@ export class Explorer {
 	// [word, value] of what is known of the node.
 	facts(node) {
 		const { tree } = this;
-		const all = (n, whole) => `${bytesText(n)}, ${shareText(n, whole)} of what is live`;
+		const all = (n, whole) => `${bytesText(n)}, ${shareText(n, whole)} of ${tree.top.replace("all that", "what")}`;
 		const out = [];
 		if (this.isOwners)
 			out.push(["keeps", all(tree.bytes[node], tree.bytes[0])]);
@@ -308,7 +308,7 @@ export class Explorer {
 	showLegend() {
 		const { legend } = this.colours.get(this.tree);
 		const least = this.tree.bytes[0] / 200;
-		this.legend.replaceChildren(...legend.filter((p, i) => i < 4 || p.size > least).map((p) =>
+		this.legend.replaceChildren(...legend.filter((p, i) => !i || p.size > least).map((p) =>
 			el("li", null, el("span", { class: "swatch", style: { background: swatchOf(p.colour, this.dark) } }), p.name)));
 	}
 }

@@ -8,6 +8,8 @@ import { frameLabels } from "./names.mjs";
 export const ROW = 22;
 const MOST_ROWS = 64;
 const LEAST_PIXELS = 1;
+// While it moves nobody sees the smallest frames.
+const LEAST_MOVING = 4;
 const PADDING = 5;
 const ZOOM_MS = 220;
 
@@ -68,7 +70,7 @@ export class Flame {
 
 	// Calls each(node, x, width, row) for what is to be seen, and rest(x, width, row) for what is too
 	// small; below `base` alone.
-	visit(view, base, width, each, rest) {
+	visit(view, base, width, each, rest, least = LEAST_PIXELS) {
 		const { tree, size, start, kids } = this.layout;
 		const scale = width / (view.to - view.from);
 		const todo = [base];
@@ -93,7 +95,7 @@ export class Flame {
 					k = mid + 1;
 			}
 			for (; k < last && start[kids[k]] < view.to; k++) {
-				if (size[kids[k]] * scale < LEAST_PIXELS) {
+				if (size[kids[k]] * scale < least) {
 					const left = Math.max(0, (start[kids[k]] - view.from) * scale);
 					const right = Math.min(width, (start[kids[last - 1]] + size[kids[last - 1]] - view.from) * scale);
 					if (right - left >= 0.5 && row + 1 > -1)
@@ -120,6 +122,11 @@ export class Flame {
 	}
 
 	setHeight(rows) {
+		this.size(rows);
+		this.draw();
+	}
+
+	size(rows) {
 		const ratio = globalThis.devicePixelRatio || 1;
 		const height = Math.max(rows, 3) * ROW;
 		if (this.canvas.width !== Math.round(this.width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
@@ -130,7 +137,6 @@ export class Flame {
 			this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
 		}
 		this.height = height;
-		this.draw();
 	}
 
 	// Goes to the node, by a short way that the eye can follow.
@@ -156,7 +162,7 @@ export class Flame {
 			return;
 		}
 		if (rows * ROW > this.height)
-			this.setHeight(rows);
+			this.size(rows);
 		const begin = performance.now();
 		const step = (now) => {
 			const t = Math.min(1, Math.max(0, (now - begin) / ZOOM_MS));
@@ -168,16 +174,15 @@ export class Flame {
 			const s = Math.abs(a - b) > 1e-9 * a ? (width - a) / (b - a) : e;
 			this.view = t < 1 ? { from: from.from + (to.from - from.from) * s, to: from.to + (to.to - from.to) * s,
 				row: from.row + (to.row - from.row) * e } : to;
-			this.draw(t < 1 ? base : node);
-			if (t < 1)
-				this.frame = requestAnimationFrame(step);
-			else
-				this.setHeight(rows);
+			if (t === 1)
+				return this.setHeight(rows);
+			this.draw(base, LEAST_MOVING);
+			this.frame = requestAnimationFrame(step);
 		};
-		this.frame = requestAnimationFrame(step);
+		step(begin);
 	}
 
-	draw(base = this.at) {
+	draw(base = this.at, least = LEAST_PIXELS) {
 		if (!this.layout || !this.font)
 			return;
 		const c = this.context;
@@ -204,7 +209,7 @@ export class Flame {
 			put(hit ? this.hitFill : this.fill(v), away, x, y, w > 2 ? w - 1 : w);
 			if (w > 24)
 				texts.push([v, x, y, w, hit ? this.hitInk : this.ink, away]);
-		}, (x, w, row) => put(this.rest, false, x, row * ROW, w));
+		}, (x, w, row) => put(this.rest, false, x, row * ROW, w), least);
 		c.clearRect(0, 0, this.width, this.height);
 		for (const { fill, away, at } of boxes.values()) {
 			c.fillStyle = fill;

@@ -26,7 +26,7 @@ class Page {
 		addEventListener("popstate", () => this.moved());
 		addEventListener("beforeprint", () => {
 			this.tables.makeAll();
-			this.explorer.setTheme(false);
+			this.setTheme(false);
 		});
 		addEventListener("afterprint", () => this.showTheme());
 		this.showTheme();
@@ -70,7 +70,10 @@ class Page {
 	}
 
 	showTheme() {
-		const dark = this.isDark();
+		this.setTheme(this.isDark());
+	}
+
+	setTheme(dark) {
 		document.documentElement.dataset.theme = dark ? "dark" : "light";
 		this.theme.textContent = dark ? "Light" : "Dark";
 		this.explorer.setTheme(dark);

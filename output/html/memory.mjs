@@ -11,7 +11,7 @@ const KINDS = {
 	"the runtime": ["runtime-live", "Objects that the runtime keeps for itself, in sync.Pools among others."],
 };
 
-// [{ key, label, bytes, what }], in the order of the bar; what takes nothing is left out.
+// [{ key, label, bytes, what, live, outside }], in the order of the bar; what takes nothing is left out.
 export function memoryParts(report) {
 	const m = report.memory;
 	const o = report.outside;
@@ -21,7 +21,7 @@ export function memoryParts(report) {
 		const [key, what] = KINDS[kind] || ["other", ""];
 		return { key, label: kind, bytes, what, live: true };
 	});
-	const add = (key, label, bytes, what) => parts.push({ key, label, bytes, what, live: false });
+	const add = (key, label, bytes, what, outside) => parts.push({ key, label, bytes, what, live: false, outside: Boolean(outside) });
 	add("garbage", "garbage", m.garbage_bytes + m.unswept_bytes + m.waiting_for_finalizers_bytes,
 		"Nothing keeps it: the next collections free it.");
 	add("holes", "holes", m.free_slots_bytes + m.span_ends_bytes,
@@ -33,10 +33,10 @@ export function memoryParts(report) {
 		add("runtime", "of the runtime", m.gc_bytes + m.mspan_bytes + m.mcache_bytes + m.buckhash_bytes + m.other_bytes + m.thread_stacks_bytes,
 			"The runtime's own structures: bitmaps, span tables, profiling buckets.");
 	if (o) {
-		add("c-heap", "C heap", o.c_heap_bytes, "Not Go's: the C library's malloc.");
-		add("anonymous", "anonymous mappings", o.anonymous_bytes, "Not Go's: mmap, and large blocks of the C library's malloc.");
-		add("files", "files", o.files_bytes, "Not Go's: mapped files in memory, the program itself among them.");
-		add("outside", "other", o.stacks_bytes + o.other_bytes, "Not Go's: the first thread's stack, and the like.");
+		add("c-heap", "C heap", o.c_heap_bytes, "Not Go's: the C library's malloc.", true);
+		add("anonymous", "anonymous mappings", o.anonymous_bytes, "Not Go's: mmap, and large blocks of the C library's malloc.", true);
+		add("files", "files", o.files_bytes, "Not Go's: mapped files in memory, the program itself among them.", true);
+		add("outside", "other", o.stacks_bytes + o.other_bytes, "Not Go's: the first thread's stack, and the like.", true);
 	}
 	return parts.filter((p) => p.bytes > 0);
 }

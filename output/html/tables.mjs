@@ -159,12 +159,32 @@ function wasteTable({ report }, explorer, kind) {
 	};
 }
 
+// The ways of --why: which roots lead to what was asked for.
+function whyTable({ report }, explorer) {
+	const rows = report.why.ways;
+	return {
+		id: "why", label: `Why ${report.why.pattern}`, rows, sort: { column: "n", up: true }, text: (w) => w.path.join(" "),
+		columns: [
+			{ key: "n", label: "#", num: true, value: (w) => rows.indexOf(w) + 1 },
+			{ key: "path", label: "way", value: (w) => w.path.join(";"),
+				cell: (w) => link(pathText(w.path), w.path.join("\n"), () => explorer.go("bytes", w.path)) },
+			counted("objects", "objects behind it", (w) => w.objects),
+			sized("bytes", "bytes", (w) => w.bytes, most(rows, (w) => w.bytes)),
+			{ key: "example", label: "example", value: (w) => w.example, cell: (w) => el("span", { class: "mono" }, w.example) },
+		],
+	};
+}
+
 export class Tables {
 	constructor(data, explorer, state, changed) {
 		this.state = state;
 		this.changed = changed;
 		const { report } = data;
 		this.tabs = [suspectsTable, rootsTable, typesTable].map((make) => make(data, explorer)).map((t) => ({ ...t, tables: [t] }));
+		if (report.why) {
+			const t = whyTable(data, explorer);
+			this.tabs.unshift({ ...t, tables: [t] });
+		}
 		if (report.goroutines) {
 			const t = goroutinesTable(data, explorer);
 			this.tabs.push({ ...t, tables: [t] });
@@ -218,7 +238,7 @@ export class Tables {
 		const { only, tab } = this.state;
 		this.only.value = only;
 		this.tabs.forEach((t) => this.update(t));
-		this.show(this.tabs.find((t) => t.id === tab) || this.tabs[this.tabs[0].rows.length ? 0 : 1]);
+		this.show(this.tabs.find((t) => t.id === tab) || this.tabs.find((t) => t.tables[0].rows.length) || this.tabs[0]);
 	}
 
 	show(tab) {

@@ -73,7 +73,8 @@ export function memoryBar({ report, words }) {
 	const item = (p) => el("li", null, tipFor(el("button", { type: "button", class: "part-name", "aria-label": `${p.label}: ${bytesText(p.bytes)}. ${p.what}` },
 		el("span", { class: `swatch ${p.key}` }), el("span", null, p.label), el("span", { class: "num" }, bytesText(p.bytes))), () => said(p)));
 	const live = parts.filter((p) => p.live);
-	const rest = parts.filter((p) => !p.live);
+	const rest = parts.filter((p) => !p.live && !p.outside);
+	const others = parts.filter((p) => p.outside);
 	const outside = words.outside.map((line) => line.replace(/^outside {2,}/, ""));
 	return el("section", { class: "card memory", "aria-labelledby": "memory-title" },
 		el("div", { class: "card-head" }, el("h2", { id: "memory-title" }, "Memory"),
@@ -81,6 +82,7 @@ export function memoryBar({ report, words }) {
 		bar,
 		el("div", { class: "parts" },
 			el("div", null, el("h3", null, `Live, ${bytesText(live.reduce((s, p) => s + p.bytes, 0))}`), el("ul", null, live.map(item))),
-			el("div", null, el("h3", null, "Not live"), el("ul", { class: "wide" }, rest.map(item)))),
-		outside.length ? el("p", { class: "note" }, outside.join(" ")) : "");
+			el("div", null, el("h3", null, "Go's, not live"), el("ul", null, rest.map(item)),
+				others.length ? [el("h3", { class: "next" }, "Not Go's"), el("ul", null, others.map(item))] : "")),
+		outside.length ? el("p", { class: "note" }, outside.join("; ")) : "");
 }

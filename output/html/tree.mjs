@@ -3,7 +3,8 @@
 
 export class Tree {
 	// data: { up[], frame[], bytes[], objects[], retained[]?, instances[]? }, of the nodes from 1 on
-	constructor(data, frames) {
+	constructor(data, frames, top = "all that is live") {
+		this.top = top;
 		const n = data.up.length + 1;
 		this.n = n;
 		this.frames = frames;
@@ -58,7 +59,7 @@ export class Tree {
 	}
 
 	name(node) {
-		return node ? this.frames[this.frame[node]] : "all that is live";
+		return node ? this.frames[this.frame[node]] : this.top;
 	}
 
 	// Frames from the root's to the node's.

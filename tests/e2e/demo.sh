@@ -44,9 +44,10 @@ leak=$!
 wait_for "$dir/leak.log" READY "$leak"
 echo "pid $leak, $(awk '/VmRSS/ { printf "%.0f MB", $2 / 1024 }' "/proc/$leak/status") resident"
 
-say "grf-rsp $leak"
+say "grf-rsp -o grf.out -o leak.html $leak"
 grf=$(cd "$OBJDIR" && pwd)/grf-rsp
-(cd "$dir" && "$grf" "$leak" ./leak)
+(cd "$dir" && "$grf" -o grf.out -o leak.html "$leak" ./leak)
+mv "$dir/leak.html" "$OBJDIR/leak.html"
 
 say "go tool pprof -top -cum grf.out"
 (cd "$dir" && PPROF_TMPDIR=$dir "$go" tool pprof -top -cum -nodecount=12 grf.out 2>/dev/null)
@@ -60,3 +61,4 @@ case $state in
 	exit 1
 	;;
 esac
+echo "The same as a page to look at: $OBJDIR/leak.html"

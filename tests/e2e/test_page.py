@@ -184,7 +184,7 @@ def test_can_be_used():
 @pytest.mark.timeout(120)
 @needs_browser
 def test_looks(say):
-    """Light and dark, on a phone, on paper, for a screen reader; and no request goes out."""
+    """Light and dark, on a phone, on paper; and no request goes out."""
     d = leak()
     got = []
     # For a frame Chromium makes a connection before it asks the policy, and sends nothing.
@@ -192,8 +192,6 @@ def test_looks(say):
     with Browser() as b:
         b.show(f"{d}/leak.html")
         light = b.js("return getComputedStyle(document.body).backgroundColor")
-        faults = b.faults()
-        check(not faults, faults)
         b.dark(True)
         b.until("return document.documentElement.dataset.theme === 'dark'", "the system's dark mode")
         check(b.js("return getComputedStyle(document.body).backgroundColor") != light, light)
@@ -226,11 +224,30 @@ def test_looks(say):
             b.click(f"#tab-{tab}")
             wide = b.js("return document.documentElement.scrollWidth")
             check(wide <= 390, tab, "is", wide, "wide")
-        faults = b.faults()
-        check(not faults, faults)
         pdf = b.cdp("Page.printToPDF")["data"]
         check(len(pdf) > 20000, len(pdf))
         check(len(b.texts("#panel-types tbody tr")) > 10 and len(b.texts("#panel-waste table")) == 3, "on paper tables are missing")
+
+
+@pytest.mark.timeout(120)
+@needs_browser
+def test_no_faults():
+    """axe-core finds nothing serious: contrast, names, roles, what a keyboard can reach."""
+    d = leak()
+    data = read_data(f"{d}/leak.html")
+    with open(os.path.join(TOP, "output/html/test/growth.json")) as f:
+        data["report"]["growth"] = json.load(f)
+    path = f"{tmpdir()}/growth.html"
+    write_data(f"{d}/leak.html", path, data)
+    with Browser() as b:
+        for width, dark, tab in (1280, False, "goroutines"), (390, True, "waste"):
+            b.show(path, width=width, dark=dark)
+            check(len(b.texts(".multiples li")) > 10, "growth")
+            b.click("#tab-goroutines")
+            b.click("#panel-goroutines .link", "main.notify")
+            b.click(f"#tab-{tab}")
+            faults = b.faults()
+            check(not faults, width, "dark" if dark else "light", faults)
 
 
 HOSTILE = """package main
@@ -329,10 +346,12 @@ def test_fifty_thousand_nodes(say):
                 const step = (now) => { gaps.push(now - last); last = now; now < end ? requestAnimationFrame(step) : done(gaps) };
                 requestAnimationFrame(step);
                 for (let i = 0; i < 6; i++) setTimeout(i % 3 == 2 ? out : click, 50 + 350 * i)""")
-            each = (b.cpu() - before) / len(gaps)
+            zoom = (b.cpu() - before) / 6
+            each = 6 * zoom / len(gaps)
             gaps.sort()
             say(f"page of {nodes} nodes ({name}): {kib} KiB, shown after {first:.0f} ms, {cpu:.2f} s of CPU; zooming {1000 * each:.1f} ms "
                 f"of CPU a frame, {len(gaps)} frames, half within {gaps[len(gaps) // 2]:.0f} ms, nine in ten within {gaps[len(gaps) * 9 // 10]:.0f} ms")
-            # Of the page's own thread, which a busy machine makes half as slow again, not twenty times.
+            # Of the page's own thread, which a busy machine makes half as slow again, not twenty times. Where that gets few
+            # frames out, it is the whole zoom, of 220 ms, that must fit.
             check(cpu < 1, f"{cpu:.2f} s of CPU to show it")
-            check(each < 1.5 / 60, f"{1000 * each:.1f} ms of CPU a frame")
+            check(each < 1 / 60 or zoom < 0.22, f"{1000 * each:.1f} ms of CPU a frame, {1000 * zoom:.0f} ms a zoom")

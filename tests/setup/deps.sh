@@ -5,8 +5,8 @@
 # The tests' Go release is fetched as well (go.sh); Debian's own, whatever its age, does that.
 #
 #	deps.sh			to build, and for the demo
-#	deps.sh tests		and pytest, emulators, debuggers, other compilers: where the last three cannot be had, their tests
-#				are skipped and say so
+#	deps.sh tests		and pytest, emulators, debuggers, other compilers, a browser: where these but the first cannot be
+#				had, their tests are skipped and say so
 #	deps.sh machines	and what the other architectures want: compilers, whole machines
 set -eu
 
@@ -85,6 +85,11 @@ if [ "$tests" ]; then
 	want clang clang
 	want clang-format-14 clang-format-14
 	want cppcheck cppcheck
+	want chromium chromium
+	want chromium-driver chromedriver
+	/usr/bin/python3 -c "import selenium" 2>/dev/null || wanted="$wanted python3-selenium"
+	want nodejs node
+	want npm npm
 	want podman podman
 	want runc runc
 	# A library: scmp_sys_resolver is not in it.
@@ -130,4 +135,5 @@ for package in $wanted; do
 		echo "deps: $package could not be installed: its tests will be skipped" >&2
 done
 
+[ -z "$tests" ] || ./axe.sh >/dev/null || echo "deps: axe-core could not be fetched: its test will be skipped" >&2
 ./go.sh "$GO_VERSION" >/dev/null

@@ -214,10 +214,13 @@ test("growth has a chart for each row, what grew in every interval first", () =>
 });
 
 test("the data is read as it is packed", async () => {
-	const raw = { report: { x: 1 }, words: {}, version: "1", paths: COLUMNS, frames: FRAMES, places: [[6, "main.go", 7]] };
+	const raw = { report: { coverage: { live_bytes: 158 } }, words: {}, version: "1", paths: COLUMNS, frames: FRAMES, places: [[6, "main.go", 7]] };
 	const data = readData(await unpack(deflateSync(JSON.stringify(raw)).toString("base64").replace(/.{10}/g, "$&\n")));
 	assert.equal(data.paths.bytes[0], 158);
 	assert.equal(data.owners, null);
+	assert.equal(data.paths.name(0), "all that is live");
+	raw.report.coverage.live_bytes = 100;
+	assert.equal(readData(raw).paths.name(0), "all memory");
 	assert.equal(data.places.get("main.tick"), "main.go:7");
 });
 
