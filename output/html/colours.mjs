@@ -7,21 +7,31 @@ const HUES = [214, 150, 32, 272, 350, 184, 60, 316, 110, 244, 14, 84];
 const GREY = 255;
 const PLAIN = new Set(["runtime", "$runtime", ""]);
 
-// { of: by node, the number of a colour; legend: [{ name, size, colour }] }
+// { of: by node, the number of a colour; pkg: by node, its package }
 export function colourTree(tree) {
 	const names = tree.frames.map(framePackage);
 	const pkg = new Array(tree.n).fill("");
-	const sizes = new Map();
-	for (let i = 1; i < tree.n; i++) {
+	for (let i = 1; i < tree.n; i++)
 		pkg[i] = names[tree.frame[i]] || pkg[tree.parent[i]];
-		sizes.set(pkg[i], (sizes.get(pkg[i]) || 0) + tree.ownBytes[i]);
-	}
-	const ranked = [...sizes].filter(([name]) => !PLAIN.has(name)).sort((a, b) => b[1] - a[1]);
-	const number = new Map(ranked.map(([name], i) => [name, i % HUES.length]));
-	const of = new Uint8Array(tree.n);
-	for (let i = 0; i < tree.n; i++)
-		of[i] = number.has(pkg[i]) ? number.get(pkg[i]) : GREY;
-	return { of, pkg, legend: ranked.slice(0, HUES.length).map(([name, size], i) => ({ name, size, colour: i })) };
+	const number = new Map(packageSizes(tree, pkg, 0).filter(([name]) => !PLAIN.has(name)).map(([name], i) => [name, i % HUES.length]));
+	return { of: Uint8Array.from(pkg, (name) => (number.has(name) ? number.get(name) : GREY)), pkg };
+}
+
+// [package, bytes] of what is at the node or below, the largest first.
+function packageSizes(tree, pkg, top) {
+	const inside = tree.below([top]);
+	const sizes = new Map();
+	for (let i = top; i < tree.n; i++)
+		if (inside[i])
+			sizes.set(pkg[i], (sizes.get(pkg[i]) || 0) + tree.ownBytes[i]);
+	return [...sizes].sort((a, b) => b[1] - a[1]);
+}
+
+// [{ name, colour }] of what can be seen below the node.
+export function legendOf(tree, { of, pkg }, top) {
+	const least = tree.bytes[top] / 200;
+	return packageSizes(tree, pkg, top).filter(([name, size]) => !PLAIN.has(name) && size > least).slice(0, HUES.length)
+		.map(([name]) => ({ name, colour: of[pkg.indexOf(name)] }));
 }
 
 // A frame's fill. shade: 0 to 2, so that neighbours differ a little.

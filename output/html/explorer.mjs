@@ -1,7 +1,7 @@
 // The graph with all that is around it: what it measures, search, the way down, what is hidden, and
 // what is known of the frame that is looked at.
 
-import { colourTree, swatchOf } from "./colours.mjs";
+import { colourTree, legendOf, swatchOf } from "./colours.mjs";
 import { breakable, el } from "./dom.mjs";
 import { Flame } from "./flame.mjs";
 import { bytesText, countText, manyText, shareText } from "./format.mjs";
@@ -93,7 +93,6 @@ export class Explorer {
 		this.flame.show(this.layout, this.colours.get(tree), this.state.at);
 		this.showFound();
 		this.showHidden();
-		this.showLegend();
 		this.showAt();
 	}
 
@@ -191,6 +190,7 @@ export class Explorer {
 			return v === at ? el("span", { class: "crumb", "aria-current": "location", title: this.tree.name(v) }, text) :
 				el("button", { class: "crumb", type: "button", title: this.tree.name(v), onclick: () => this.zoom(v) }, text);
 		}));
+		this.showLegend();
 		this.outline.say(at);
 		this.showDetail(at);
 	}
@@ -306,9 +306,7 @@ export class Explorer {
 	}
 
 	showLegend() {
-		const { legend } = this.colours.get(this.tree);
-		const least = this.tree.bytes[0] / 200;
-		this.legend.replaceChildren(...legend.filter((p, i) => !i || p.size > least).map((p) =>
+		this.legend.replaceChildren(...legendOf(this.tree, this.colours.get(this.tree), this.state.at).map((p) =>
 			el("li", null, el("span", { class: "swatch", style: { background: swatchOf(p.colour, this.dark) } }), p.name)));
 	}
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { deflateSync } from "node:zlib";
 
-import { colourTree } from "../colours.mjs";
+import { colourTree, legendOf } from "../colours.mjs";
 import { readData, unpack } from "../data.mjs";
 import { makeMatcher, plainText, typeSearch } from "../explorer.mjs";
 import { Flame } from "../flame.mjs";
@@ -150,9 +150,10 @@ test("frames are of packages", () => {
 	assert.deepEqual(frameParts("val. (any = *main.T)"), { field: "val", type: "any = *main.T" });
 	assert.equal(shortName("github.com/a/b/v2.(*T).f"), "b.(*T).f");
 	assert.equal(pathText(["github.com/a/b.cache", "$mapval. (*b.T)"]), "b.cache › $mapval");
-	const { of, legend } = colourTree(tree());
-	assert.equal(legend[0].name, "main");
-	assert.equal(of[3], of[1]);
+	const colours = colourTree(tree());
+	assert.equal(colours.of[3], colours.of[1]);
+	assert.deepEqual(legendOf(tree(), colours, 0), [{ name: "main", colour: 0 }]);
+	assert.deepEqual(legendOf(tree(), colours, 7), [{ name: "main", colour: 0 }]);
 	// What a hostile program calls its own.
 	for (const frame of ["", ".", "/", "..", "%", "%zz/%2e.x", "<img src=x onerror=alert(1)>. (x)", " (", "a. ()", "x".repeat(200)])
 		frameLabels(frame), framePackage(frame), shortName(frame);
