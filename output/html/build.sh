@@ -69,10 +69,12 @@ printf '%s' "$(cat "$out/page.css")" >"$out/page.css.tmp" && mv "$out/page.css.t
 awk -v script="$(hash "$out/page.js")" -v style="$(hash "$out/page.css")" -v js="$out/page.js" -v css="$out/page.css" '
 	function put(f,   line, first) {
 		first = 1
+		ORS = ""
 		while ((getline line < f) > 0) {
-			printf "%s%s", first ? "" : "\n", line
+			print (first ? "" : "\n") line
 			first = 0
 		}
+		ORS = "\n"
 	}
 	{
 		gsub(/@SCRIPT_HASH@/, "sha256-" script)
@@ -90,8 +92,8 @@ mv "$out/page.html.tmp" "$out/page.html"
 	i=0
 	for part in 1 2 3 4; do
 		awk -v part=$part '
-			BEGIN { RS = "@(TITLE|SUMMARY|DATA)@" }
-			NR == part { printf "%s", $0 }' "$out/page.html" >"$out/part.tmp"
+			{ page = page $0 "\n" }
+			END { ORS = ""; split(page, parts, /@(TITLE|SUMMARY|DATA)@/); print parts[part] }' "$out/page.html" >"$out/part.tmp"
 		echo "static const unsigned char html_part_$i[] = {"
 		od -An -v -tx1 "$out/part.tmp" | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'
 		echo "};"

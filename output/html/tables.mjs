@@ -159,6 +159,12 @@ function wasteTable({ report }, explorer, kind) {
 	};
 }
 
+function wasteNote(w) {
+	const measured = w.large_bytes ? `${shareText(w.measured_bytes, w.large_bytes)} of large objects' bytes were measured` : "there are no large objects";
+	return `Pinned ${bytesText(w.pinned_bytes)}, slices' slack ${bytesText(w.slack_bytes)}, maps ${bytesText(w.maps_bytes)}; ${measured}. ` +
+		`Size classes cost ${bytesText(w.size_classes_bytes)}, known of ${bytesText(w.size_classes_measured_bytes)}.`;
+}
+
 // The ways of --why: which roots lead to what was asked for.
 function whyTable({ report }, explorer) {
 	const rows = report.why.ways;
@@ -190,7 +196,7 @@ export class Tables {
 			this.tabs.push({ ...t, tables: [t] });
 		}
 		if (report.waste)
-			this.tabs.push({ id: "waste", label: "Waste", tables: Object.keys(WASTE).map((kind) => wasteTable(data, explorer, kind)) });
+			this.tabs.push({ id: "waste", label: "Waste", note: wasteNote(report.waste), tables: Object.keys(WASTE).map((kind) => wasteTable(data, explorer, kind)) });
 		this.build();
 	}
 
@@ -220,6 +226,8 @@ export class Tables {
 				this.state.sort = { table: t.id, ...sort };
 				this.changed(false);
 			} }));
+		if (tab.note)
+			tab.panel.append(el("p", { class: "note" }, tab.note));
 		tab.panel.append(...tab.made.flatMap((t, i) => (tab.made.length > 1 ? [el("h3", null, tab.tables[i].label), t.root] : [t.root])));
 		this.update(tab);
 	}
