@@ -48,10 +48,13 @@ export class Explorer {
 		this.search = el("input", { type: "search", id: "search", placeholder: "Search: a regular expression", spellcheck: "false",
 			autocomplete: "off", "aria-describedby": "found", oninput: () => this.searchSoon() });
 		this.found = el("output", { id: "found", for: "search" });
+		const { rules } = this.data.report;
+		const dominators = rules && rules.tree === "dominators";
 		this.views = el("div", { class: "segments", role: "radiogroup", "aria-label": "What a frame's width is" },
 			Object.entries(VIEW_WORDS).filter(([view]) => view !== "retained" || this.data.hasOwners).map(([view, [label, title]]) =>
-				el("label", { title }, el("input", { type: "radio", name: "view", value: view,
-					onchange: () => this.setView(view) }), el("span", null, label))));
+				el("label", { title: view !== "retained" && dominators ? "Each object once: below what alone keeps it (--tree=dominators)." : title },
+					el("input", { type: "radio", name: "view", value: view,
+						onchange: () => this.setView(view) }), el("span", null, label))));
 		this.crumbs = el("nav", { class: "crumbs", "aria-label": "The way to what is shown" });
 		this.hidden = el("div", { class: "hidden-frames" });
 		this.canvas = el("canvas", { "aria-hidden": "true" });

@@ -51,7 +51,8 @@ function suspectsTable({ report, words }, explorer) {
 		columns: [
 			{ key: "n", label: "#", num: true, value: (s) => s.n },
 			{ key: "what", label: "what", value: (s) => s.what,
-				cell: (s) => (suspectPath(s) ? link(shortName(s.what), s.what, () => explorer.go("retained", s.path)) : el("span", { class: "mono" }, s.what)) },
+				cell: (s) => (suspectPath(s) ? link(shortName(s.what), s.what, () => explorer.go("retained", s.path)) :
+					s.source ? link(s.what, s.source.function, () => explorer.goGoroutines(s.source.function)) : el("span", { class: "mono" }, s.what)) },
 			{ key: "kind", label: "kind", value: (s) => s.kind },
 			{ key: "share", label: "share", num: true, value: (s) => s.share, cell: (s) => shareText(s.share, 1) },
 			sized("retained", "keeps", (s) => s.retained_bytes, most(rows, (s) => s.retained_bytes)),
