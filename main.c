@@ -31,7 +31,8 @@ struct options {
 	bool goroutines; /* the summary has their groups */
 	bool no_graph;
 	bool save_only;
-	bool all; /* the profile has all of the process's memory, not only live objects */
+	unsigned top; /* rows of a list that machines read; 0: the usual */
+	bool all;     /* the profile has all of the process's memory, not only live objects */
 };
 
 /* ------------------------------------------------------------------ the options */
@@ -54,6 +55,7 @@ enum {
 	OPT_TREE,
 	OPT_WHY,
 	OPT_GRAPH,
+	OPT_TOP,
 	OPT_NODES,
 	OPT_DEPTH,
 	OPT_NTH,
@@ -91,9 +93,10 @@ static const struct option_row {
 
 	{ 0, "Output", NULL, NULL },
 	{ 'o', "output", "FILE",
-	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json all that "
-	  "is known, *.html a page to look at, *.core what was captured, as a core file, "
-	  "everything else a pprof profile (default grf.out); - is standard output" },
+	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json "
+	  "all that is known, *.html a page to look at, *.core what was captured, as a "
+	  "core file, *.prom for Prometheus, everything else a pprof profile (default "
+	  "grf.out); - is standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
@@ -120,6 +123,7 @@ static const struct option_row {
 	  "below what alone keeps it, so that a frame's cumulative value is its retained size" },
 	{ OPT_GRAPH, "graph", "yes|no",
 	  "no: no suspects, retained sizes, waste; less than half of the time and memory" },
+	{ OPT_TOP, "top", "N", "rows of each list of a *.prom (default 20)" },
 	{ OPT_NODES, "max-nodes", "N",
 	  "put the smallest subtrees together beyond N nodes (default 50000)" },
 	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
@@ -391,6 +395,8 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		if (strcmp(optarg, "dominators") && strcmp(optarg, "paths"))
 			return err_create(ERR_USAGE, "--tree=%s: paths or dominators", optarg);
 		return NULL;
+	case OPT_TOP:
+		return parse_count("--top", "", 1000, &o->top);
 	case OPT_NODES:
 		return parse_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
 	case OPT_DEPTH:
@@ -618,6 +624,7 @@ static struct err *run_analyse(struct run *r)
 	uint64_t start = clock_now_ns();
 
 	r->report.goroutines_of.hidden = !o->goroutines;
+	r->report.top = o->top;
 	TRY(heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report));
 	r->report.analyse_ns = clock_now_ns() - start;
 	if (o->all)

@@ -24,6 +24,7 @@ struct json;
 ERR_MUST_CHECK struct err *json_add_report(struct json *j, const struct profile *p,
 					   const struct report *r);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
+ERR_MUST_CHECK struct err *prom_write(FILE *f, const struct profile *p, const struct report *r);
 
 /*
  * Adds a string that came from the target, made safe for terminals and for readers that insist on

@@ -286,6 +286,7 @@ enum output_kind output_kind(const char *path)
 	       ends_with(path, ".json")   ? OUTPUT_JSON :
 	       ends_with(path, ".html")   ? OUTPUT_HTML :
 	       ends_with(path, ".core")   ? OUTPUT_CORE :
+	       ends_with(path, ".prom")   ? OUTPUT_PROM :
 					    OUTPUT_PPROF;
 }
 
@@ -305,6 +306,8 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 		return finished(o, json_write(o->f, p, r));
 	case OUTPUT_HTML:
 		return finished(o, html_write(o->f, p, r));
+	case OUTPUT_PROM:
+		return finished(o, prom_write(o->f, p, r));
 	case OUTPUT_TEXT:
 		return finished(o, output_summary(o->f, p, r, NULL, true));
 	default:

@@ -1,7 +1,8 @@
 /*
  * Output files, chosen by name: *.folded (FlameGraph's collapsed stacks, bytes), *.txt (the
  * summary), *.json (all that is known), *.html (the same as a page to look at), *.core (what was
- * captured, as a core file), everything else pprof (gzipped profile.proto).
+ * captured, as a core file), *.prom (for Prometheus), everything else pprof (gzipped
+ * profile.proto).
  *
  * output_open() makes the temporary file beside the final one, so that a path that cannot be
  * written shows before the target is stopped.  output_write() fills and renames it, whole or not at
@@ -24,7 +25,8 @@ enum output_kind {
 	OUTPUT_TEXT,
 	OUTPUT_JSON,
 	OUTPUT_HTML,
-	OUTPUT_CORE
+	OUTPUT_CORE,
+	OUTPUT_PROM,
 };
 enum output_kind output_kind(const char *path);
 bool output_is_stdout(const char *path);

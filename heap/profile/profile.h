@@ -96,7 +96,8 @@ struct report {
 	uint64_t unreachable_bytes, unreachable_objects;
 	/* the sum of allocCount * elemsize over the spans, which is counted apart */
 	uint64_t allocated_bytes, allocated_objects;
-	bool folded; /* --fold=recursion */
+	bool folded;  /* --fold=recursion */
+	unsigned top; /* --top: of a list, so many at most where machines read it; 0: the usual */
 	/* on steps that say "something", where nothing below them is known either */
 	uint64_t unnamed_bytes;
 	uint64_t opaque_bytes;          /* the same, where only an unsafe.Pointer leads there */

@@ -91,6 +91,7 @@ if [ "$tests" ]; then
 	want nodejs node
 	want npm npm
 	want podman podman
+	want prometheus promtool
 	want runc runc
 	# A library: scmp_sys_resolver is not in it.
 	have_header seccomp.h || wanted="$wanted libseccomp-dev"
