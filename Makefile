@@ -16,6 +16,7 @@
 #	OBJDIR=dir	where everything built goes (default: build)
 #	DEVELOPER=1	warnings are errors
 #	SANITIZE=address,undefined
+#	SQLITE=no	without *.sqlite, and without libsqlite3
 #	CC=gcc | clang
 PREFIX ?= /usr/local
 OBJDIR ?= build
@@ -41,8 +42,12 @@ endif
 
 PKGS := libelf zlib expat libprotobuf-c json-c
 DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(DWARF_CFLAGS)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c) -ldwarf
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(SQLITE_PKG) 2>/dev/null) $(DWARF_CFLAGS)
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c) -ldwarf
+
+# *.sqlite, where the library is; SQLITE=no: without it.
+SQLITE ?= $(shell pkg-config --exists sqlite3 && echo yes || echo no)
+SQLITE_PKG := $(if $(filter yes,$(SQLITE)),sqlite3)
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(HARDEN) $(SAN) $(CFLAGS)
 ALL_LIBS = $(PKG_LIBS)
@@ -50,7 +55,7 @@ ALL_LIBS = $(PKG_LIBS)
 # Folder by folder, upwards; tests/check_source.py holds the order.
 HEAP_ROOMS := layout types profile runtime capture mark graph report . acquire
 LAYERS := base rsp target $(HEAP_ROOMS:%=heap/%) output
-LIB_SRCS := $(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c)))
+LIB_SRCS := $(filter-out $(if $(SQLITE_PKG),output/sqlite_none.c,output/sqlite.c),$(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c))))
 LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o
 LIB := $(OBJDIR)/libgrf.a
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
@@ -72,8 +77,8 @@ $(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
 	$(Q)$(CC) $(SAN) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 # One file that needs no other, for containers with nothing in them.  glibc looks names up by /etc/hosts and DNS then, with what is
-# in it, and loads nothing.
-$(OBJDIR)/grf-rsp-static: $(OBJDIR)/main.o $(LIB)
+# in it, and loads nothing.  Without SQLite, which alone is more than half of the rest.
+$(OBJDIR)/grf-rsp-static: $(OBJDIR)/main.o $(OBJDIR)/output/sqlite_none.o $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) -static-pie -Wl,-z,relro,-z,now -Wl,-u,static_names $(LDFLAGS) -o $@ $^ \
 		$(shell pkg-config --static --libs $(PKGS)) -ldwarf -lelf -lz 2>$@.log || { cat $@.log >&2; exit 1; }
@@ -216,4 +221,4 @@ clean:
 	rm -rf $(OBJDIR)
 
 .PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts install clean
--include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)
+-include $(LIB_OBJS:.o=.d) $(OBJDIR)/output/sqlite_none.d $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

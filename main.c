@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
 #include "base/oom.h"
@@ -31,8 +32,9 @@ struct options {
 	bool goroutines; /* the summary has their groups */
 	bool no_graph;
 	bool save_only;
-	unsigned top; /* rows of a list that machines read; 0: the usual */
-	bool all;     /* the profile has all of the process's memory, not only live objects */
+	const char *all_objects; /* an output that hands them on; NULL: there is none */
+	unsigned top;            /* rows of a list that machines read; 0: the usual */
+	bool all; /* the profile has all of the process's memory, not only live objects */
 };
 
 /* ------------------------------------------------------------------ the options */
@@ -95,8 +97,8 @@ static const struct option_row {
 	{ 'o', "output", "FILE",
 	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json "
 	  "all that is known, *.html a page to look at, *.core what was captured, as a "
-	  "core file, *.prom for Prometheus, everything else a pprof profile (default "
-	  "grf.out); - is standard output" },
+	  "core file, *.prom for Prometheus; with all objects *.sqlite tables; everything "
+	  "else a pprof profile (default grf.out); - is standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
@@ -435,6 +437,8 @@ static struct err *check_outputs(struct options *o)
 		o->analyse.goroutines |= output_kind(o->outputs.v[i]) == OUTPUT_JSON ||
 					 output_kind(o->outputs.v[i]) == OUTPUT_HTML ||
 					 output_kind(o->outputs.v[i]) == OUTPUT_TEXT;
+		if (output_wants_objects(output_kind(o->outputs.v[i])))
+			o->all_objects = o->outputs.v[i];
 		if (o->save_only && !core)
 			return err_create(ERR_USAGE,
 					  "--save-only analyses nothing: -o %s cannot be written",
@@ -506,6 +510,9 @@ static struct err *check_graph(struct options *o)
 	if (o->no_graph && (o->analyse.dominators || o->analyse.why))
 		return err_create(ERR_USAGE, "%s needs the graph: not with --graph=no",
 				  o->analyse.why ? "--why" : "--tree=dominators");
+	if (o->no_graph && o->all_objects)
+		return err_create(ERR_USAGE, "-o %s needs the graph: not with --graph=no",
+				  o->all_objects);
 	o->analyse.sizes = o->analyse.graph;
 	o->analyse.graph &= !o->no_graph;
 	o->analyse.goroutines &= o->analyse.graph || o->goroutines;
@@ -596,6 +603,7 @@ struct run {
 	struct profile profile;
 	struct report report;
 	struct progress progress;
+	struct err *failed; /* of writing all objects */
 };
 
 /* Makes the outputs' files, so that one that cannot be written shows before the process is
@@ -618,6 +626,38 @@ static struct err *run_open(struct run *r)
 	return NULL;
 }
 
+/* While the objects are there. An error of writing is no error of the analysis: it is kept. */
+static struct err *write_objects(void *arg, const struct objects *objects, const struct profile *p,
+				 const struct report *report)
+{
+	struct run *r = arg;
+	const struct options *o = r->o;
+
+	progress_clear(&r->progress);
+	for (size_t i = 0; i < o->outputs.n && !r->failed; i++)
+		if (output_wants_objects(output_kind(o->outputs.v[i])))
+			r->failed = output_write_objects(r->outputs[i], objects, p, report);
+	return NULL;
+}
+
+static struct err *run_heap(struct run *r)
+{
+	struct analyse_options analyse = r->o->analyse;
+
+	if (r->o->all_objects) {
+		analyse.objects = write_objects;
+		analyse.objects_arg = r;
+	}
+	TRY(heap_analyse(r->acquire.heap, &analyse, &r->profile, &r->report));
+	TRY(TAKE_PTR(r->failed));
+	if (r->o->all_objects && !r->report.graph.made)
+		return err_create(ERR_LIMIT,
+				  "cannot write '%s': the heap has too many objects or pointers "
+				  "for their graph",
+				  r->o->all_objects);
+	return NULL;
+}
+
 static struct err *run_analyse(struct run *r)
 {
 	const struct options *o = r->o;
@@ -625,13 +665,14 @@ static struct err *run_analyse(struct run *r)
 
 	r->report.goroutines_of.hidden = !o->goroutines;
 	r->report.top = o->top;
-	TRY(heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report));
+	TRY(run_heap(r));
 	r->report.analyse_ns = clock_now_ns() - start;
 	if (o->all)
 		TRY(profile_add_account(&r->profile, &r->report.account));
 	TRY(acquire_details(&r->acquire));
 	for (size_t i = 0; i < o->outputs.n; i++)
-		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE)
+		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE &&
+		    !output_wants_objects(output_kind(o->outputs.v[i])))
 			TRY(output_write(r->outputs[i], &r->profile, &r->report));
 	progress_clear(&r->progress);
 	return o->quiet ?

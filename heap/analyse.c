@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "heap/graph/domtree.h"
+#include "heap/graph/objects_graph.h"
 #include "heap/graph/why.h"
 #include "heap/heap_int.h"
 #include "heap/mark/mark.h"
@@ -268,7 +269,8 @@ static struct err *find_roots(struct captured *c)
 
 /* What the graph says, once it is whole. */
 static struct err *graph_answers(struct graph *g, const struct analyse_options *o,
-				 struct profile *p, struct report *r, struct phases *ph)
+				 struct profile *p, struct report *r, struct phases *ph,
+				 struct objects_graph *objects)
 {
 	if (g->limit)
 		return report_note(r,
@@ -292,12 +294,23 @@ static struct err *graph_answers(struct graph *g, const struct analyse_options *
 	TRY(domtree_make(g, p, false, o->max_depth, &r->owners));
 	phase_done(ph, "retained sizes");
 	r->graph.made = true;
-	return NULL;
+	return o->objects ? objects_graph_init(objects, g, p) : NULL;
 }
 
-/* The tree of dominators takes the place of that of paths. */
+/* What naming fills for the graph. */
+static struct err *graph_begin(struct graph *g, struct captured *c, const struct mark *m,
+			       const struct analyse_options *o, struct waste *waste)
+{
+	TRY(graph_init(g, c, m));
+	if (o->objects)
+		TRY(graph_keep(g));
+	return waste_init(waste, g);
+}
+
+/* The tree of dominators takes the place of that of paths, which goes to *paths, since frames are
+ * numbered there. */
 static struct err *swap_dominators(const struct graph *g, const struct analyse_options *o,
-				   struct profile *p)
+				   struct profile *p, struct profile *paths)
 {
 	struct profile tree;
 	struct err *err;
@@ -308,9 +321,21 @@ static struct err *swap_dominators(const struct graph *g, const struct analyse_o
 		profile_deinit(&tree);
 		return err;
 	}
-	profile_deinit(p);
+	*paths = *p;
 	*p = tree;
+	g->m->places->frames = &paths->frames;
 	return NULL;
+}
+
+/* Suspects, from the whole tree of owners. */
+static struct err *judge(const struct analyse_options *o, struct report *r)
+{
+	if (!r->graph.made)
+		return NULL;
+	TRY(suspects_make(r));
+	return o->max_nodes ?
+		       profile_bound(&r->owners, o->max_nodes, &(struct profile_smaller){ 0 }) :
+		       NULL;
 }
 
 static struct err *analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,
@@ -326,7 +351,9 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	_cleanup_(root_list_deinit) struct root_list roots = ROOT_LIST_INIT;
 	_cleanup_(mark_deinit) struct mark mark = { 0 };
 	_cleanup_(graph_deinit) struct graph graph = { 0 };
+	_cleanup_(profile_deinit) struct profile paths = { 0 };
 	_cleanup_(waste_deinit) struct waste waste = { 0 };
+	_cleanup_(objects_graph_deinit) struct objects_graph objects = { 0 };
 	struct phases ph = { 0 };
 
 	phase_done(&ph, "capture");
@@ -343,8 +370,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	phase_done(&ph, "marking");
 	r->folded = o->fold;
 	if (o->graph) {
-		TRY(graph_init(&graph, c, &mark));
-		TRY(waste_init(&waste, &graph));
+		TRY(graph_begin(&graph, c, &mark, o, &waste));
 		names.watch = &graph.watch;
 	}
 	TRY(name_objects(&mark, &names, profile, r));
@@ -352,13 +378,13 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	if (o->graph)
 		TRY(waste_make(&waste, profile, r));
 	if (o->graph)
-		TRY(graph_answers(&graph, o, profile, r, &ph));
+		TRY(graph_answers(&graph, o, profile, r, &ph, &objects));
 	TRY(fill_report(h, &mark, r));
 	TRY(account_make(c, &mark, profile, r));
 	if (o->graph)
 		TRY(outside_count(&graph, profile, r));
 	if (o->dominators && r->graph.made)
-		TRY(swap_dominators(&graph, o, profile));
+		TRY(swap_dominators(&graph, o, profile, &paths));
 	if (o->max_nodes)
 		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
 	TRY(goroutine_report_make(c,
@@ -366,11 +392,10 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 				  o->graph      ? GOROUTINES_GROUPS :
 						  GOROUTINES_WORKERS,
 				  r->time_mono_ns, &r->goroutines_of));
-	if (r->graph.made)
-		TRY(suspects_make(r));
-	if (r->graph.made && o->max_nodes)
-		TRY(profile_bound(&r->owners, o->max_nodes, &(struct profile_smaller){ 0 }));
-	return report_costs(c, &mark, profile, &ph, r);
+	TRY(judge(o, r));
+	TRY(report_costs(c, &mark, profile, &ph, r));
+	return o->objects && r->graph.made ? o->objects(o->objects_arg, &objects.o, profile, r) :
+					     NULL;
 }
 
 struct err *heap_analyse(struct heap *h, const struct analyse_options *o, struct profile *profile,

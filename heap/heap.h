@@ -13,6 +13,7 @@
 #define GRF_HEAP_HEAP_H
 
 #include "base/err.h"
+#include "heap/profile/objects.h"
 #include "heap/profile/profile.h"
 #include "heap/runtime/unstable.h"
 #include "target/elf.h"
@@ -95,6 +96,11 @@ struct analyse_options {
 	bool dominators;    /* the profile is the tree of dominators, not that of paths */
 	bool goroutines;    /* what each group of goroutines alone keeps alive */
 	bool stack_paths;   /* a local's path begins with its goroutine's call path */
+	/* NULL, or: called at the end, once, with all objects (heap/profile/objects.h); it wants
+	 * the graph, and is not called where that is too large */
+	struct err *(*objects)(void *arg, const struct objects *o, const struct profile *p,
+			       const struct report *r);
+	void *objects_arg;
 };
 
 /* Fills the heap's part of r. */

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "heap/profile/objects.h"
 #include "heap/profile/profile.h"
 
 /* Nodes that are written between two looks whether a signal asks to stop. */
@@ -24,6 +25,10 @@ struct json;
 ERR_MUST_CHECK struct err *json_add_report(struct json *j, const struct profile *p,
 					   const struct report *r);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
+/* Of a *.sqlite, at the path of an empty file. */
+ERR_MUST_CHECK struct err *sqlite_write(const char *path, const struct objects *o,
+					const struct profile *p, const struct report *r);
+bool sqlite_is_built(void);
 ERR_MUST_CHECK struct err *prom_write(FILE *f, const struct profile *p, const struct report *r);
 
 /*

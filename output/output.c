@@ -63,7 +63,10 @@ static struct err *open_temp(struct output *o, int *ret)
 
 	if (!dir)
 		return err_nomem();
-	fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	/* SQLite opens it by a name */
+	fd = output_kind(o->path) == OUTPUT_SQLITE ?
+		     -1 :
+		     open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
 	if (fd >= 0 && can_link(fd)) {
 		*ret = fd;
 		return NULL;
@@ -156,10 +159,27 @@ static struct err *open_copy(struct output *o, int *ret)
 	return NULL;
 }
 
+/* SQLite writes files only. */
+static struct err *check_sqlite(const struct output *o)
+{
+	struct stat st;
+
+	if (output_kind(o->path) != OUTPUT_SQLITE)
+		return NULL;
+	if (!sqlite_is_built())
+		return err_create(ERR_UNSUPPORTED, "cannot write '%s': built without SQLite",
+				  o->path);
+	if (stat(o->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return err_create(ERR_USAGE, "cannot write '%s': SQLite wants a regular file",
+				  o->path);
+	return NULL;
+}
+
 static struct err *open_fd(struct output *o, int *ret)
 {
 	struct stat st;
 
+	TRY(check_sqlite(o));
 	if (output_is_stdout(o->path))
 		return open_copy(o, ret);
 	if (stat(o->path, &st) == 0)
@@ -287,6 +307,7 @@ enum output_kind output_kind(const char *path)
 	       ends_with(path, ".html")   ? OUTPUT_HTML :
 	       ends_with(path, ".core")   ? OUTPUT_CORE :
 	       ends_with(path, ".prom")   ? OUTPUT_PROM :
+	       ends_with(path, ".sqlite") ? OUTPUT_SQLITE :
 					    OUTPUT_PPROF;
 }
 
@@ -313,6 +334,17 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 	default:
 		return finished(o, pprof_write(o->f, p, r));
 	}
+}
+
+bool output_wants_objects(enum output_kind kind)
+{
+	return kind == OUTPUT_SQLITE;
+}
+
+struct err *output_write_objects(struct output *o, const struct objects *objects,
+				 const struct profile *p, const struct report *r)
+{
+	return finished(o, sqlite_write(o->temp, objects, p, r));
 }
 
 struct err *output_fill(struct output *o, struct err *(*write)(void *arg, FILE *f), void *arg)

@@ -1,8 +1,8 @@
 /*
  * Output files, chosen by name: *.folded (FlameGraph's collapsed stacks, bytes), *.txt (the
  * summary), *.json (all that is known), *.html (the same as a page to look at), *.core (what was
- * captured, as a core file), *.prom (for Prometheus), everything else pprof (gzipped
- * profile.proto).
+ * captured, as a core file), *.prom (for Prometheus), *.sqlite (all objects, as tables), everything
+ * else pprof (gzipped profile.proto).
  *
  * output_open() makes the temporary file beside the final one, so that a path that cannot be
  * written shows before the target is stopped.  output_write() fills and renames it, whole or not at
@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "heap/profile/objects.h"
 #include "heap/profile/profile.h"
 
 struct output;
@@ -27,6 +28,7 @@ enum output_kind {
 	OUTPUT_HTML,
 	OUTPUT_CORE,
 	OUTPUT_PROM,
+	OUTPUT_SQLITE,
 };
 enum output_kind output_kind(const char *path);
 bool output_is_stdout(const char *path);
@@ -34,6 +36,10 @@ bool output_is_stdout(const char *path);
 ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
 ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,
 					const struct report *r);
+/* Whether it hands on all objects: output_write_objects() writes it then. */
+bool output_wants_objects(enum output_kind kind);
+ERR_MUST_CHECK struct err *output_write_objects(struct output *o, const struct objects *objects,
+						const struct profile *p, const struct report *r);
 /* As output_write(), with what the caller writes: a *.core. */
 ERR_MUST_CHECK struct err *output_fill(struct output *o, struct err *(*write)(void *arg, FILE *f),
 				       void *arg);

@@ -93,8 +93,22 @@ struct err *graph_init(struct graph *g, struct captured *h, const struct mark *m
 	return NULL;
 }
 
+struct err *graph_keep(struct graph *g)
+{
+	g->from = calloc(g->ids.n + 1, sizeof(*g->from));
+	g->vertex_of = calloc(g->m->nroots + 1, sizeof(*g->vertex_of));
+	if (!g->from || !g->vertex_of)
+		return err_nomem();
+	huge_empty(g->from, g->ids.n * sizeof(*g->from));
+	g->watch.from = g->from;
+	return NULL;
+}
+
 void graph_deinit(struct graph *g)
 {
+	free(g->from);
+	free(g->vertex_of);
+	vec_deinit(&g->root_edges);
 	rank_deinit(&g->ids);
 	digraph_deinit(&g->rows);
 	free(g->nodes);

@@ -22,6 +22,12 @@
 #include "heap/mark/name.h"
 #include "heap/profile/profile.h"
 
+struct graph_edge {
+	uint32_t from, to;
+};
+
+VEC_NAMED(graph_edges, struct graph_edge);
+
 /* A root, as a vertex. */
 struct graph_root {
 	uint32_t class; /* index in classes */
@@ -49,6 +55,10 @@ struct graph {
 	VEC(struct graph_root) roots;
 	VEC(struct graph_class) classes;
 	uint32_t *class_of; /* by root of marking */
+	/* for who goes over all objects afterwards (graph_keep()); else NULL and none */
+	struct name_from *from;        /* by number: naming's */
+	uint32_t *vertex_of;           /* by root of marking */
+	struct graph_edges root_edges; /* from the top and the roots, by vertex */
 	struct dominators dom;
 	uint64_t *retained; /* by position of dom: bytes */
 
@@ -63,6 +73,9 @@ struct graph {
 
 ERR_MUST_CHECK struct err *graph_init(struct graph *g, struct captured *h, const struct mark *m);
 void graph_deinit(struct graph *g);
+
+/* Before naming: keeps what objects_graph.h wants, 8 bytes an object. */
+ERR_MUST_CHECK struct err *graph_keep(struct graph *g);
 
 /* After naming, which has had graph.watch.  Fills classes. */
 ERR_MUST_CHECK struct err *graph_roots(struct graph *g, struct profile *p, bool stack_paths);

@@ -9,10 +9,6 @@
 #include "heap/graph/graph.h"
 #include "heap/mark/frame.h"
 
-struct rooted {
-	uint32_t from, to;
-};
-
 struct rooting {
 	struct graph *g;
 	struct profile *p;
@@ -22,7 +18,7 @@ struct rooting {
 	struct map64 by_addr; /* of a g -> its index */
 	struct map64 g_ids;   /* object ids of gs */
 	uint32_t *of_g;       /* by goroutine: its vertex; 0: none */
-	VEC(struct rooted) edges;
+	struct graph_edges edges;
 };
 
 static void rooting_deinit(struct rooting *x)
@@ -91,7 +87,7 @@ static struct err *class_of(struct rooting *x, const struct mark_root *r, uint32
 
 static struct err *rooted_push(struct rooting *x, uint32_t from, uint32_t to)
 {
-	return vec_push(&x->edges, ((struct rooted){ from, to }));
+	return vec_push(&x->edges, ((struct graph_edge){ from, to }));
 }
 
 /* The vertex of these roots, below `above`.  own: the goroutine itself. */
@@ -139,6 +135,8 @@ static struct err *add_goroutine(struct rooting *x, const struct mark_root *r)
 	x->g->class_of[r - x->g->m->roots] = class;
 	TRY(vertex_of(x, class, (uint32_t)*index, true, 0, &vertex));
 	x->of_g[*index] = vertex;
+	if (x->g->vertex_of)
+		x->g->vertex_of[r - x->g->m->roots] = vertex;
 	if (!goroutine_is_dead(&x->g->h->stacks.gs.v[*index]))
 		x->g->classes.v[class].stacks +=
 			x->g->h->stacks.gs.v[*index].hi - x->g->h->stacks.gs.v[*index].lo;
@@ -156,6 +154,8 @@ static struct err *add_root(struct rooting *x, const struct mark_root *r)
 		above = x->of_g[goroutine];
 	}
 	TRY(vertex_of(x, class, goroutine, false, above, &vertex));
+	if (x->g->vertex_of)
+		x->g->vertex_of[r - x->g->m->roots] = vertex;
 	return root_leads(x, vertex, r->value, false);
 }
 
@@ -200,7 +200,7 @@ static struct err *add_schedulers(struct rooting *x)
 
 static int rooted_cmp(const void *a, const void *b)
 {
-	const struct rooted *x = a, *y = b;
+	const struct graph_edge *x = a, *y = b;
 
 	if (x->from != y->from)
 		return x->from < y->from ? -1 : 1;
@@ -235,6 +235,10 @@ static struct err *write_edges(struct rooting *x)
 	TRY(digraph_grow(rows, x->g->roots.n));
 	for (size_t i = 0; i < x->edges.n; i++)
 		TRY(digraph_edge(rows, x->edges.v[i].from, x->edges.v[i].to));
+	if (x->g->from) {
+		x->g->root_edges = x->edges;
+		x->edges = (struct graph_edges)VEC_INIT;
+	}
 	return NULL;
 }
 

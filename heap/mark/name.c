@@ -368,9 +368,13 @@ static struct err *name_new(struct naming *n, const struct walk_ptr *p)
 		slot_use_add(&n->use, p, e);
 	n->p->nodes.v[node].bytes += p->sp->elemsize;
 	n->p->nodes.v[node].objects++;
-	if (n->watch && n->watch->nodes)
-		n->watch->nodes[rank_of(n->watch->ids, p->sp->first_id + p->index)] =
-			node | (is_hidden(p, e) ? NAME_HIDDEN : 0);
+	if (n->watch && n->watch->nodes) {
+		uint64_t rank = rank_of(n->watch->ids, p->sp->first_id + p->index);
+
+		n->watch->nodes[rank] = node | (is_hidden(p, e) ? NAME_HIDDEN : 0);
+		if (n->watch->from)
+			n->watch->from[rank] = (struct name_from){ p->holder, p->root };
+	}
 	if (n->watch && n->watch->refer)
 		TRY(n->watch->refer(n->watch->referrer, p, e, node));
 	return walk_enter(&n->walk, p, node);

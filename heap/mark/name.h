@@ -10,12 +10,19 @@
 #include "heap/mark/mark.h"
 #include "heap/profile/profile.h"
 
+/* Where the first pointer to an object is. */
+struct name_from {
+	uint32_t holder; /* scan id of an object, or WALK_ROOT */
+	uint32_t root;   /* index of the root that the path begins with */
+};
+
 /* What else is told of each object while it is named, for what needs more than the profile. */
 struct name_watch {
 	struct err *(*observe)(void *arg, const struct walk_ptr *v, size_t n); /* walk.h */
 	void *observer;
 	const struct rank *ids; /* of live objects, by object id */
 	uint32_t *nodes;        /* by rank: the profile's node, and NAME_HIDDEN */
+	struct name_from *from; /* by rank; NULL: not wanted */
 	/* NULL, or: each pointer to a live object with the edge that it is (NULL: not known), and
 	 * the object's node if it is the first that leads there, else 0 */
 	struct err *(*refer)(void *arg, const struct walk_ptr *p, const struct edge *e,

@@ -1,10 +1,11 @@
-"""Files for other people's tools, each opened by a reader that is not ours: promtool and Prometheus. docs/EXPORTS.md"""
+"""Files for other people's tools, each opened by a reader that is not ours: promtool, Prometheus, SQLite. docs/EXPORTS.md"""
 
 import contextlib
 import http.server
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -196,3 +197,153 @@ scrape_configs:
         p.kill()
         p.wait()
         server.shutdown()
+
+
+# SQLite
+
+@contextlib.contextmanager
+def database(*args):
+    """The zoo's *.sqlite, opened by Python's own SQLite, and JSON."""
+    path, js = export("zoo.sqlite", *args)
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        yield db, js
+
+
+def dominators(n, edges):
+    """Immediate dominators of vertices 0 .. n-1 from 0, by another algorithm than ours: Cooper, Harvey and Kennedy's."""
+    order, number, seen = [], [0] * n, [False] * n
+    stack = [(0, iter(edges[0]))]
+    seen[0] = True
+    while stack:
+        v, rest = stack[-1]
+        for w in rest:
+            if not seen[w]:
+                seen[w] = True
+                stack.append((w, iter(edges[w])))
+                break
+        else:
+            number[v] = len(order)
+            order.append(v)
+            stack.pop()
+    check(all(seen), f"{seen.count(False)} vertices that no root leads to")
+    back = [[] for _ in range(n)]
+    for v in range(n):
+        for w in edges[v]:
+            back[w].append(v)
+    dom = [None] * n
+    dom[0], changed = 0, True
+    while changed:
+        changed = False
+        for v in reversed(order[:-1]):
+            new = None
+            for u in back[v]:
+                if dom[u] is None:
+                    continue
+                a, b = u, u if new is None else new
+                while a != b:
+                    while number[a] < number[b]:
+                        a = dom[a]
+                    while number[b] < number[a]:
+                        b = dom[b]
+                new = a
+            if dom[v] != new:
+                dom[v], changed = new, True
+    return dom, list(reversed(order))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_sqlite_is_the_graph():
+    """Totals and types are JSON's; dominators and retained sizes are those of the edges, by another algorithm."""
+    with database() as (db, js):
+        ask = lambda q: db.execute(q).fetchall()
+        check(ask("PRAGMA integrity_check") == [("ok",)], "integrity")
+        c = js["coverage"]
+        check(ask("SELECT count(*), sum(bytes) FROM objects") == [(c["live_objects"], c["live_bytes"])], "totals", c)
+        of = {name: row for name, *row in ask("SELECT t.name, count(*), sum(o.bytes), t.retained FROM objects o JOIN types t "
+                                              "ON t.id = o.type GROUP BY t.id")}
+        check(of == {t["type"]: [t["objects"], t["bytes"], t["retained_bytes"]] for t in js["types"]}, "types")
+        check(ask("SELECT sum(bytes) FROM root_names") == [(c["live_bytes"],)], "root_names")
+        check(dict(ask("SELECT name, retained FROM root_names WHERE retained NOT NULL")) ==
+              {r["name"]: r["retained_bytes"] for r in js["roots"] if "retained_bytes" in r}, "roots")
+        check(ask("SELECT count(*), sum(count) FROM goroutines") == [(len(js["goroutines"]),
+                                                                     sum(g["count"] for g in js["goroutines"]))], "goroutines")
+        check(ask("SELECT count(*), sum(bytes) FROM tree") == [(len(js["tree"]), c["live_bytes"])], "tree")
+        # the graph
+        (n, roots), = ask("SELECT (SELECT count(*) FROM objects), (SELECT count(*) FROM roots)")
+        edges = [[] for _ in range(1 + n + roots)]
+        for source, target in ask("SELECT source, target FROM edges UNION ALL SELECT coalesce(parent, 0), id FROM roots"):
+            edges[source].append(target)
+        dom, order = dominators(1 + n + roots, edges)
+        retained = [0] * (1 + n + roots)
+        ours = {i: (d, r) for i, d, r in ask("SELECT id, dominator, retained FROM objects UNION ALL "
+                                             "SELECT id, coalesce(parent, 0), retained FROM roots")}
+        for i, size in ask("SELECT id, bytes FROM objects"):
+            retained[i] = size
+        # a dominator comes before what it dominates in reverse postorder
+        for v in reversed(order[1:]):
+            retained[dom[v]] += retained[v]
+        check(retained[0] == c["live_bytes"], retained[0])
+        wrong = [(v, dom[v], retained[v], ours[v]) for v in range(1, 1 + n + roots) if ours[v] != (dom[v], retained[v])]
+        check(not wrong, f"{len(wrong)} of {n + roots}:", wrong[:5])
+        # a path's parent has a pointer to it
+        check(not ask("SELECT o.id FROM objects o WHERE NOT EXISTS (SELECT 1 FROM edges e WHERE e.source = o.parent AND e.target = o.id)"),
+              "a parent without a pointer")
+
+
+@pytest.mark.needs("gdbserver", "sqlite3")
+def test_sqlite_questions():
+    """Each query of docs/SQL.md runs in SQLite's own shell, and says something."""
+    path, _ = export("zoo.sqlite")
+    with open(os.path.join(TOP, "docs/SQL.md")) as f:
+        queries = re.findall(r"```sql\n(.*?)```", f.read(), re.S)
+    assert len(queries) >= 14
+    for q in queries:
+        r = subprocess.run(["sqlite3", "-bail", "-header", path, q], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           timeout=60)
+        check(r.returncode == 0 and len(r.stdout.splitlines()) >= 2, q, r.stdout)
+    tables = subprocess.run(["sqlite3", path, "SELECT name FROM sqlite_schema WHERE type = 'view'"], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout.split()
+    check(len(tables) == 10 and all(any(v in q for q in queries) for v in tables), tables)
+
+
+@pytest.mark.needs("gdbserver")
+def test_sqlite_is_whole_or_not_there():
+    """What ends a run leaves an old file as it was, and nothing else; what is no file is refused first."""
+    core, exe = captured()
+    d = tmpdir()
+    path = f"{d}/old.sqlite"
+    with open(path, "w") as f:
+        f.write("old")
+    os.chmod(path, 0o640)
+    p = subprocess.Popen([GRF, "-q", "-o", path, core, exe])
+    while not any(n.startswith(".grf") and os.path.getsize(f"{d}/{n}") > 0 for n in os.listdir(d)) and p.poll() is None:
+        time.sleep(0.001)
+    p.terminate()
+    if p.wait() == 143:
+        check(open(path).read() == "old", "the old file was damaged")
+    assert os.listdir(d) == ["old.sqlite"]
+    grf("-q", "-o", path, core, exe)
+    check(open(path, "rb").read(15) == b"SQLite format 3" and os.stat(path).st_mode & 0o777 == 0o640, "mode")
+    os.mkfifo(f"{d}/pipe.sqlite")
+    r = grf("-o", f"{d}/pipe.sqlite", core, exe, rc=2)
+    check("regular file" in r.err, r)
+    r = grf("--graph=no", "-o", path, core, exe, rc=2)
+    check("--graph=no" in r.err, r)
+    assert sorted(os.listdir(d)) == ["old.sqlite", "pipe.sqlite"]
+
+
+@pytest.mark.needs("gdbserver")
+def test_no_contents():
+    """None of the exports holds a byte of what the program stores."""
+    core, exe = captured()
+    d = tmpdir()
+    with open(core, "rb") as f:
+        data = f.read()
+    # words that a zoo has in strings, and in its code nowhere
+    words = {w for w in re.findall(rb"[a-z]{6,}-[0-9]{4,}", data)}
+    grf("-q", "-o", f"{d}/x.sqlite", "-o", f"{d}/x.prom", core, exe)
+    for name in os.listdir(d):
+        with open(f"{d}/{name}", "rb") as f:
+            text = f.read()
+        check(not [w for w in words if w in text], name)

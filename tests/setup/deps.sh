@@ -45,6 +45,7 @@ need libdwarf-dev have_header libdwarf.h libdwarf/libdwarf.h libdwarf-0/libdwarf
 need zlib1g-dev have_header zlib.h
 need libexpat1-dev have_header expat.h
 need libjson-c-dev have_header json-c/json.h
+need libsqlite3-dev have_header sqlite3.h
 need libprotobuf-c-dev have_header protobuf-c/protobuf-c.h
 need protobuf-c-compiler command -v protoc-c
 # cmocka.h wants others before it.
@@ -92,6 +93,7 @@ if [ "$tests" ]; then
 	want npm npm
 	want podman podman
 	want prometheus promtool
+	want sqlite3 sqlite3
 	want runc runc
 	# A library: scmp_sys_resolver is not in it.
 	have_header seccomp.h || wanted="$wanted libseccomp-dev"
