@@ -97,8 +97,9 @@ static const struct option_row {
 	{ 'o', "output", "FILE",
 	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json "
 	  "all that is known, *.html a page to look at, *.core what was captured, as a "
-	  "core file, *.prom for Prometheus; with all objects *.sqlite tables; everything "
-	  "else a pprof profile (default grf.out); - is standard output" },
+	  "core file, *.prom for Prometheus; with all objects *.sqlite tables, "
+	  "*.heapsnapshot for Chrome's DevTools; everything else a pprof profile (default "
+	  "grf.out); - is standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },
@@ -603,7 +604,8 @@ struct run {
 	struct profile profile;
 	struct report report;
 	struct progress progress;
-	struct err *failed; /* of writing all objects */
+	struct err *failed;  /* of writing all objects */
+	uint64_t objects_ns; /* how long that took */
 };
 
 /* Makes the outputs' files, so that one that cannot be written shows before the process is
@@ -626,18 +628,21 @@ static struct err *run_open(struct run *r)
 	return NULL;
 }
 
-/* While the objects are there. An error of writing is no error of the analysis: it is kept. */
+/* While the objects are there.  An error of writing is no error of the analysis: it is kept, and
+ * the other outputs are written. */
 static struct err *write_objects(void *arg, const struct objects *objects, const struct profile *p,
 				 const struct report *report)
 {
 	struct run *r = arg;
 	const struct options *o = r->o;
+	uint64_t start = clock_now_ns();
 
 	progress_clear(&r->progress);
 	for (size_t i = 0; i < o->outputs.n && !r->failed; i++)
 		if (output_wants_objects(output_kind(o->outputs.v[i])))
 			r->failed = output_write_objects(r->outputs[i], objects, p, report);
-	return NULL;
+	r->objects_ns = clock_now_ns() - start;
+	return err_is(r->failed, ERR_INTR) ? TAKE_PTR(r->failed) : NULL;
 }
 
 static struct err *run_heap(struct run *r)
@@ -649,12 +654,11 @@ static struct err *run_heap(struct run *r)
 		analyse.objects_arg = r;
 	}
 	TRY(heap_analyse(r->acquire.heap, &analyse, &r->profile, &r->report));
-	TRY(TAKE_PTR(r->failed));
 	if (r->o->all_objects && !r->report.graph.made)
-		return err_create(ERR_LIMIT,
-				  "cannot write '%s': the heap has too many objects or pointers "
-				  "for their graph",
-				  r->o->all_objects);
+		r->failed = err_create(ERR_LIMIT,
+				       "cannot write '%s': the heap has too many objects or "
+				       "pointers for their graph",
+				       r->o->all_objects);
 	return NULL;
 }
 
@@ -666,7 +670,7 @@ static struct err *run_analyse(struct run *r)
 	r->report.goroutines_of.hidden = !o->goroutines;
 	r->report.top = o->top;
 	TRY(run_heap(r));
-	r->report.analyse_ns = clock_now_ns() - start;
+	r->report.analyse_ns = clock_now_ns() - start - r->objects_ns;
 	if (o->all)
 		TRY(profile_add_account(&r->profile, &r->report.account));
 	TRY(acquire_details(&r->acquire));
@@ -675,9 +679,9 @@ static struct err *run_analyse(struct run *r)
 		    !output_wants_objects(output_kind(o->outputs.v[i])))
 			TRY(output_write(r->outputs[i], &r->profile, &r->report));
 	progress_clear(&r->progress);
-	return o->quiet ?
-		       NULL :
-		       output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose);
+	if (!o->quiet)
+		TRY(output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose));
+	return TAKE_PTR(r->failed);
 }
 
 static struct err *write_core(void *acquire, FILE *f)
@@ -710,6 +714,7 @@ static void run_deinit(struct run *r)
 	for (size_t i = 0; r->outputs && i < r->o->outputs.n; i++)
 		output_destroy(r->outputs[i]);
 	free(r->outputs);
+	err_destroy(r->failed);
 }
 
 /* Says what went wrong; returns the exit status. */

@@ -301,21 +301,24 @@ static bool ends_with(const char *s, const char *end)
 
 enum output_kind output_kind(const char *path)
 {
-	return ends_with(path, ".folded") ? OUTPUT_FOLDED :
-	       ends_with(path, ".txt")    ? OUTPUT_TEXT :
-	       ends_with(path, ".json")   ? OUTPUT_JSON :
-	       ends_with(path, ".html")   ? OUTPUT_HTML :
-	       ends_with(path, ".core")   ? OUTPUT_CORE :
-	       ends_with(path, ".prom")   ? OUTPUT_PROM :
-	       ends_with(path, ".sqlite") ? OUTPUT_SQLITE :
-					    OUTPUT_PPROF;
+	return ends_with(path, ".folded")       ? OUTPUT_FOLDED :
+	       ends_with(path, ".txt")          ? OUTPUT_TEXT :
+	       ends_with(path, ".json")         ? OUTPUT_JSON :
+	       ends_with(path, ".html")         ? OUTPUT_HTML :
+	       ends_with(path, ".core")         ? OUTPUT_CORE :
+	       ends_with(path, ".prom")         ? OUTPUT_PROM :
+	       ends_with(path, ".sqlite")       ? OUTPUT_SQLITE :
+	       ends_with(path, ".heapsnapshot") ? OUTPUT_HEAPSNAPSHOT :
+						  OUTPUT_PPROF;
 }
 
 static struct err *finished(struct output *o, struct err *err)
 {
 	if (!err)
 		err = finish(o);
-	return err_is(err, ERR_OS) ? err_wrapf(err, "cannot write '%s'", o->path) : err;
+	return err_is(err, ERR_OS) || err_is(err, ERR_LIMIT) ?
+		       err_wrapf(err, "cannot write '%s'", o->path) :
+		       err;
 }
 
 struct err *output_write(struct output *o, const struct profile *p, const struct report *r)
@@ -338,13 +341,18 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 
 bool output_wants_objects(enum output_kind kind)
 {
-	return kind == OUTPUT_SQLITE;
+	return kind == OUTPUT_SQLITE || kind == OUTPUT_HEAPSNAPSHOT;
 }
 
 struct err *output_write_objects(struct output *o, const struct objects *objects,
 				 const struct profile *p, const struct report *r)
 {
-	return finished(o, sqlite_write(o->temp, objects, p, r));
+	switch (output_kind(o->path)) {
+	case OUTPUT_HEAPSNAPSHOT:
+		return finished(o, heapsnapshot_write(o->f, objects));
+	default:
+		return finished(o, sqlite_write(o->temp, objects, p, r));
+	}
 }
 
 struct err *output_fill(struct output *o, struct err *(*write)(void *arg, FILE *f), void *arg)

@@ -30,10 +30,9 @@ const char sqlite_tables[] =
 	" frame TEXT NOT NULL, bytes INTEGER NOT NULL, objects INTEGER NOT NULL,"
 	" retained INTEGER);";
 
-const char sqlite_indexes[] =
-	"CREATE INDEX objects_type ON objects (type);"
-	"CREATE INDEX objects_dominator ON objects (dominator);"
-	"CREATE INDEX edges_target ON edges (target);";
+const char sqlite_indexes[] = "CREATE INDEX objects_type ON objects (type);"
+			      "CREATE INDEX objects_dominator ON objects (dominator);"
+			      "CREATE INDEX edges_target ON edges (target);";
 
 const char sqlite_views[] =
 	/* what there is most of */

@@ -160,8 +160,7 @@ static uint32_t vertex_at(const struct graph *g, uint64_t value)
 		return 0;
 	index = span_index(sp, value);
 	id = sp->first_id + index;
-	if (!span_alive(sp, index) || !rank_has(&g->ids, id) ||
-	    is_scheduler(g, sp, index))
+	if (!span_alive(sp, index) || !rank_has(&g->ids, id) || is_scheduler(g, sp, index))
 		return 0;
 	return 1 + (uint32_t)rank_of(&g->ids, id);
 }

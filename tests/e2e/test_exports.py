@@ -1,4 +1,5 @@
-"""Files for other people's tools, each opened by a reader that is not ours: promtool, Prometheus, SQLite. docs/EXPORTS.md"""
+"""Files for other people's tools, each opened by a reader that is not ours: promtool, Prometheus, SQLite, VS Code's reader of heap
+snapshots. docs/EXPORTS.md"""
 
 import contextlib
 import http.server
@@ -331,6 +332,57 @@ def test_sqlite_is_whole_or_not_there():
     r = grf("--graph=no", "-o", path, core, exe, rc=2)
     check("--graph=no" in r.err, r)
     assert sorted(os.listdir(d)) == ["old.sqlite", "pipe.sqlite"]
+
+
+# V8's heap snapshots
+
+V8_PARSER = "@vscode/v8-heap-parser@0.1.0"
+V8_READ = """
+const parser = require("@vscode/v8-heap-parser");
+const graph = parser.decode_bytes(require("fs").readFileSync(process.argv[2]));
+console.log(JSON.stringify(graph.get_class_groups(0, 100000, false).map(
+    g => [g.name(), g.children_len, Number(g.self_size), Number(g.retained_size)])));
+"""
+
+
+def v8_parser():
+    """The directory with VS Code's reader, fetched from npm's registry if need be."""
+    need("node")
+
+    def fetch():
+        d = os.path.join(OBJDIR, "npm")
+        if not os.path.exists(f"{d}/node_modules/@vscode/v8-heap-parser"):
+            need("npm")
+            r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", d, V8_PARSER], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, timeout=90)
+            if r.returncode:
+                raise Skip(f"no {V8_PARSER}: {r.stdout.strip().splitlines()[-1:]}")
+        return d
+    return once(V8_PARSER, fetch)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_heapsnapshot_is_the_graph():
+    """VS Code's reader has our types, sizes and retained sizes, to the byte."""
+    parser = v8_parser()
+    path, js = export("zoo.heapsnapshot")
+    with open(path) as f:
+        text = f.read()
+    check(text.startswith('{"snapshot":{') and '\n"nodes":[' in text and '"locations":[]' in text, text[:100])
+    snap = json.loads(text)
+    head, nodes, edges = snap["snapshot"], snap["nodes"], snap["edges"]
+    check(len(nodes) == 7 * head["node_count"] and len(edges) == 3 * head["edge_count"] == 3 * sum(nodes[4::7]), "counts")
+    check(len(set(nodes[2::7])) == head["node_count"], "ids are not unique")
+    check(all(n % 7 == 0 for n in edges[2::3]) and max(edges[2::3]) < len(nodes), "to_node")
+    check(max(nodes[1::7]) < len(snap["strings"]), "strings")
+    with open(f"{parser}/read.js", "w") as f:
+        f.write(V8_READ)
+    r = subprocess.run(["node", f"{parser}/read.js", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    check(r.returncode == 0, r.stdout[-2000:])
+    theirs = {name: row for name, *row in json.loads(r.stdout) if name != "(synthetic)"}
+    ours = {t["type"]: [t["objects"], t["bytes"], t["retained_bytes"]] for t in js["types"]}
+    check(theirs == ours, [(t, theirs.get(t), ours.get(t)) for t in {*theirs, *ours} if theirs.get(t) != ours.get(t)][:5])
 
 
 @pytest.mark.needs("gdbserver")

@@ -199,6 +199,67 @@ static struct err *write_report(FILE *f, void *arg)
 	return err;
 }
 
+/* A graph in which all names are hostile, of `nobjects` objects, of which the first alone is told. */
+struct fake {
+	struct objects o;
+	const char *name;
+};
+
+static const char *fake_field(const struct objects *o, uint32_t id)
+{
+	return ((const struct fake *)o)->name;
+}
+
+static struct err *fake_walk(const struct objects *o, const struct objects_visitor *v)
+{
+	const char *s = ((const struct fake *)o)->name;
+
+	if (v->object)
+		TRY(v->object(v->arg, &(struct object){ .id = 1, .root = 2, .bytes = 16 }));
+	if (v->edge)
+		TRY(v->edge(v->arg, &(struct object_edge){ 1, 1, 0, 8 }));
+	if (v->root)
+		TRY(v->root(v->arg, &(struct object_root){ .id = 2, s, s, s, .goroutine = 7 }));
+	return v->edge ? v->edge(v->arg, &(struct object_edge){ 2, 1, 0, 0 }) : NULL;
+}
+
+static struct err *write_snapshot(FILE *f, void *arg)
+{
+	const char *s = arg;
+	struct fake x = { { .n = 1,
+			    .nroots = 1,
+			    .types = &s,
+			    .ntypes = 1,
+			    .word = 8,
+			    .walk = fake_walk,
+			    .field = fake_field },
+			  s };
+
+	return heapsnapshot_write(f, &x.o);
+}
+
+static void snapshots(void **state)
+{
+	for (size_t i = 0; i < HOSTILE; i++)
+		written(write_snapshot, (void *)hostile[i]);
+}
+
+/* More nodes than readers take: nothing is written, and it says what else there is. */
+static void snapshot_of_too_much(void **state)
+{
+	struct fake x = { { .n = 1 << 24, .walk = fake_walk, .field = fake_field }, "" };
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	struct err *err = heapsnapshot_write(f, &x.o);
+
+	fclose(f);
+	assert_int_equal(len, 0);
+	assert_non_null(err);
+	assert_non_null(strstr(err->msg, "*.sqlite"));
+	bad(err, ERR_LIMIT);
+}
+
 static void reports(void **state)
 {
 	for (size_t i = 0; i < HOSTILE; i++)
@@ -211,6 +272,8 @@ int main(void)
 		cmocka_unit_test(the_reader_refuses),
 		cmocka_unit_test(strings),
 		cmocka_unit_test(reports),
+		cmocka_unit_test(snapshots),
+		cmocka_unit_test(snapshot_of_too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
