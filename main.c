@@ -98,8 +98,8 @@ static const struct option_row {
 	  "write FILE (repeatable): *.folded collapsed stacks, *.txt the summary, *.json "
 	  "all that is known, *.html a page to look at, *.core what was captured, as a "
 	  "core file, *.prom for Prometheus; with all objects *.sqlite tables, "
-	  "*.heapsnapshot for Chrome's DevTools; everything else a pprof profile (default "
-	  "grf.out); - is standard output" },
+	  "*.heapsnapshot for Chrome's DevTools, *.hprof for VisualVM; everything else a "
+	  "pprof profile (default grf.out); - is standard output" },
 	{ OPT_SAVE_ONLY, "save-only", NULL, "write the *.core, and analyse nothing" },
 	{ OPT_SCRUB, "scrub", NULL, "a *.core with every word zeroed that is no pointer" },
 	{ OPT_FULL, "full", NULL, "a *.core with all of the process's memory" },

@@ -25,6 +25,8 @@ struct json;
 ERR_MUST_CHECK struct err *json_add_report(struct json *j, const struct profile *p,
 					   const struct report *r);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
+ERR_MUST_CHECK struct err *hprof_write(FILE *f, bool gzip, const struct objects *o,
+				       const struct report *r);
 ERR_MUST_CHECK struct err *heapsnapshot_write(FILE *f, const struct objects *o);
 /* Of a *.sqlite, at the path of an empty file. */
 ERR_MUST_CHECK struct err *sqlite_write(const char *path, const struct objects *o,

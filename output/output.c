@@ -301,15 +301,16 @@ static bool ends_with(const char *s, const char *end)
 
 enum output_kind output_kind(const char *path)
 {
-	return ends_with(path, ".folded")       ? OUTPUT_FOLDED :
-	       ends_with(path, ".txt")          ? OUTPUT_TEXT :
-	       ends_with(path, ".json")         ? OUTPUT_JSON :
-	       ends_with(path, ".html")         ? OUTPUT_HTML :
-	       ends_with(path, ".core")         ? OUTPUT_CORE :
-	       ends_with(path, ".prom")         ? OUTPUT_PROM :
-	       ends_with(path, ".sqlite")       ? OUTPUT_SQLITE :
-	       ends_with(path, ".heapsnapshot") ? OUTPUT_HEAPSNAPSHOT :
-						  OUTPUT_PPROF;
+	return ends_with(path, ".folded")                                ? OUTPUT_FOLDED :
+	       ends_with(path, ".txt")                                   ? OUTPUT_TEXT :
+	       ends_with(path, ".json")                                  ? OUTPUT_JSON :
+	       ends_with(path, ".html")                                  ? OUTPUT_HTML :
+	       ends_with(path, ".core")                                  ? OUTPUT_CORE :
+	       ends_with(path, ".prom")                                  ? OUTPUT_PROM :
+	       ends_with(path, ".sqlite")                                ? OUTPUT_SQLITE :
+	       ends_with(path, ".heapsnapshot")                          ? OUTPUT_HEAPSNAPSHOT :
+	       ends_with(path, ".hprof") || ends_with(path, ".hprof.gz") ? OUTPUT_HPROF :
+									   OUTPUT_PPROF;
 }
 
 static struct err *finished(struct output *o, struct err *err)
@@ -341,7 +342,7 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 
 bool output_wants_objects(enum output_kind kind)
 {
-	return kind == OUTPUT_SQLITE || kind == OUTPUT_HEAPSNAPSHOT;
+	return kind == OUTPUT_SQLITE || kind == OUTPUT_HEAPSNAPSHOT || kind == OUTPUT_HPROF;
 }
 
 struct err *output_write_objects(struct output *o, const struct objects *objects,
@@ -350,6 +351,8 @@ struct err *output_write_objects(struct output *o, const struct objects *objects
 	switch (output_kind(o->path)) {
 	case OUTPUT_HEAPSNAPSHOT:
 		return finished(o, heapsnapshot_write(o->f, objects));
+	case OUTPUT_HPROF:
+		return finished(o, hprof_write(o->f, ends_with(o->path, ".gz"), objects, r));
 	default:
 		return finished(o, sqlite_write(o->temp, objects, p, r));
 	}

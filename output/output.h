@@ -2,7 +2,8 @@
  * Output files, chosen by name: *.folded (FlameGraph's collapsed stacks, bytes), *.txt (the
  * summary), *.json (all that is known), *.html (the same as a page to look at), *.core (what was
  * captured, as a core file), *.prom (for Prometheus), *.sqlite (all objects, as tables),
- * *.heapsnapshot (the same for V8's viewers), everything else pprof (gzipped profile.proto).
+ * *.heapsnapshot (the same for V8's viewers), *.hprof and *.hprof.gz (for Java's), everything else
+ * pprof (gzipped profile.proto).
  *
  * output_open() makes the temporary file beside the final one, so that a path that cannot be
  * written shows before the target is stopped.  output_write() fills and renames it, whole or not at
@@ -30,6 +31,7 @@ enum output_kind {
 	OUTPUT_PROM,
 	OUTPUT_SQLITE,
 	OUTPUT_HEAPSNAPSHOT,
+	OUTPUT_HPROF,
 };
 enum output_kind output_kind(const char *path);
 bool output_is_stdout(const char *path);

@@ -145,17 +145,33 @@ static bool span_behind(const void *arg, size_t i)
 	return k->s->v[i].first_id > k->id;
 }
 
-uint64_t graph_size(const struct graph *g, uint32_t number)
+static const struct span *span_of(const struct graph *g, uint32_t number, uint32_t *index)
 {
 	const struct spans *s = &g->h->spans;
 	struct number_key key = { &g->ids, number };
 	uint64_t word = search_first(g->ids.nwords, word_behind, &key) - 1;
 	uint64_t bits = g->ids.v[word].bits, id;
+	const struct span *sp;
 
 	for (uint64_t skip = number - g->ids.v[word].before; skip; skip--)
 		bits &= bits - 1;
 	id = word * 64 + (uint64_t)__builtin_ctzll(bits);
-	return s->v[search_first(s->n, span_behind, &(struct id_key){ s, id }) - 1].elemsize;
+	sp = &s->v[search_first(s->n, span_behind, &(struct id_key){ s, id }) - 1];
+	*index = (uint32_t)(id - sp->first_id);
+	return sp;
+}
+
+uint64_t graph_size(const struct graph *g, uint32_t number)
+{
+	return span_of(g, number, &(uint32_t){ 0 })->elemsize;
+}
+
+uint64_t graph_address(const struct graph *g, uint32_t number)
+{
+	uint32_t index;
+	const struct span *sp = span_of(g, number, &index);
+
+	return span_slot(sp, index);
 }
 
 struct err *graph_each(const struct graph *g,

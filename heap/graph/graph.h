@@ -93,8 +93,9 @@ static inline bool graph_is_object(const struct graph *g, uint32_t vertex)
 	return vertex && vertex < graph_first_root(g);
 }
 
-/* Of an object, by its number: bytes. */
+/* Of an object, by its number: bytes; address. */
 uint64_t graph_size(const struct graph *g, uint32_t number);
+uint64_t graph_address(const struct graph *g, uint32_t number);
 
 /* Calls f for every live object, in the order of addresses: its number, and where it is. */
 ERR_MUST_CHECK struct err *graph_each(const struct graph *g,

@@ -150,8 +150,8 @@ static struct err *tell_object(const struct streaming *s, uint32_t number, const
 	return s->v->object(s->v->arg, &o);
 }
 
-/* Which object a word leads to, as the graph sees it; 0: to none. */
-static uint32_t vertex_at(const struct graph *g, uint64_t value)
+/* Which object a word leads to, as the graph sees it; 0: to none.  *address: where it is. */
+static uint32_t vertex_at(const struct graph *g, uint64_t value, uint64_t *address)
 {
 	const struct span *sp = spans_find(&g->h->spans, value);
 	uint32_t index, id;
@@ -162,19 +162,18 @@ static uint32_t vertex_at(const struct graph *g, uint64_t value)
 	id = sp->first_id + index;
 	if (!span_alive(sp, index) || !rank_has(&g->ids, id) || is_scheduler(g, sp, index))
 		return 0;
+	*address = span_slot(sp, index);
 	return 1 + (uint32_t)rank_of(&g->ids, id);
 }
 
-static struct err *tell_edge(const struct streaming *s, uint32_t source, uint32_t place,
-			     uint64_t off, uint32_t target)
+static struct err *tell_edge(const struct streaming *s, uint32_t place, struct object_edge *out)
 {
-	struct object_edge out = { source, target, 0, off };
 	const struct edge *e;
 	int64_t index;
 
-	TRY(edge_get(s->x->g->m->places, place, off, &e, &index));
-	TRY(field_of(s->x, e, index >= 0, &out.field));
-	return s->v->edge(s->v->arg, &out);
+	TRY(edge_get(s->x->g->m->places, place, out->offset, &e, &index));
+	TRY(field_of(s->x, e, index >= 0, &out->field));
+	return s->v->edge(s->v->arg, out);
 }
 
 static struct err *tell_edges(const struct streaming *s, uint32_t number, const struct span *sp,
@@ -182,6 +181,7 @@ static struct err *tell_edges(const struct streaming *s, uint32_t number, const 
 {
 	const struct graph *g = s->x->g;
 	const struct proc *p = &g->h->proc;
+	struct object_edge out = { .source = 1 + number };
 	uint64_t word, steps = 0;
 	struct ptr_iter it;
 	bool bad = false;
@@ -191,16 +191,15 @@ static struct err *tell_edges(const struct streaming *s, uint32_t number, const 
 		return NULL;
 	while (ptr_iter_next(&it, &word)) {
 		uint64_t value;
-		uint32_t target;
 
 		if (!(++steps % CHECK_EVERY))
 			TRY(intr_check());
 		ptr_iter_touch(&it, p->img, word * p->fmt.word);
 		value = ptr_iter_value(&it, p->fmt, word);
-		target = value < MIN_LEGAL_POINTER ? 0 : vertex_at(g, value);
-		if (target)
-			TRY(tell_edge(s, 1 + number, mark_place(g->m, sp->first_scan + index),
-				      word * p->fmt.word, target));
+		out.offset = word * p->fmt.word;
+		out.target = value < MIN_LEGAL_POINTER ? 0 : vertex_at(g, value, &out.address);
+		if (out.target)
+			TRY(tell_edge(s, mark_place(g->m, sp->first_scan + index), &out));
 	}
 	return NULL;
 }
@@ -256,6 +255,7 @@ static struct err *tell_root_edges(const struct streaming *s, uint32_t i)
 		out.target = g->root_edges.v[k].to;
 		if (!graph_is_object(g, out.target))
 			continue;
+		out.address = graph_address(g, out.target - 1);
 		TRY(s->v->edge(s->v->arg, &out));
 		out.offset++;
 	}

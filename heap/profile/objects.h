@@ -40,8 +40,9 @@ struct object {
 /* A pointer from an object or a root; one word each. */
 struct object_edge {
 	uint32_t source, target;
-	uint32_t field;  /* objects_field() */
-	uint64_t offset; /* in the source; of a root: 0, 1, ... */
+	uint32_t field;   /* objects_field() */
+	uint64_t offset;  /* in the source; of a root: 0, 1, ... */
+	uint64_t address; /* of the target */
 };
 
 struct object_root {

@@ -1,7 +1,8 @@
 """Files for other people's tools, each opened by a reader that is not ours: promtool, Prometheus, SQLite, VS Code's reader of heap
-snapshots. docs/EXPORTS.md"""
+snapshots, VisualVM's heap library. docs/EXPORTS.md"""
 
 import contextlib
+import gzip
 import http.server
 import json
 import os
@@ -383,6 +384,78 @@ def test_heapsnapshot_is_the_graph():
     theirs = {name: row for name, *row in json.loads(r.stdout) if name != "(synthetic)"}
     ours = {t["type"]: [t["objects"], t["bytes"], t["retained_bytes"]] for t in js["types"]}
     check(theirs == ours, [(t, theirs.get(t), ours.get(t)) for t in {*theirs, *ours} if theirs.get(t) != ours.get(t)][:5])
+
+
+# HPROF
+
+VISUALVM = "/usr/share/visualvm/visualvm/modules/org-graalvm-visualvm-lib-jfluid-heap.jar"
+OURS = 0x7f << 48  # ids from here on are no objects of Go's
+
+
+def java_class(type, shape):
+    """The class that objects of a type are of, without its size."""
+    if shape == "array":
+        return type.replace("/", ".").removeprefix("[]") + "[]"
+    return ("row " if type.startswith("[") else "") + type.replace("/", ".")
+
+
+def read_hprof(path):
+    need("java")
+    if not os.path.exists(VISUALVM):
+        raise Skip(f"no VisualVM: {VISUALVM}")
+    r = subprocess.run(["java", "-cp", VISUALVM, os.path.join(TOP, "tests/tools/HprofRead.java"), path], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, timeout=150)
+    check(r.returncode == 0, r.stderr[-2000:])
+    out = {}
+    for line in r.stdout.splitlines():
+        what, _, rest = line.partition(" ")
+        out.setdefault(what, []).append(rest)
+    return out
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.needs("gdbserver", "java")
+def test_hprof_is_the_graph():
+    """VisualVM's heap library has each object's size, references and retained size as we do, to the byte."""
+    core, exe = captured()
+    d = tmpdir()
+    grf("-q", "-o", f"{d}/zoo.hprof", "-o", f"{d}/zoo.hprof.gz", "-o", f"{d}/zoo.sqlite", core, exe)
+    with open(f"{d}/zoo.hprof", "rb") as f, gzip.open(f"{d}/zoo.hprof.gz") as g:
+        check(f.read() == g.read(), "the two differ")
+    theirs = read_hprof(f"{d}/zoo.hprof")
+    with contextlib.closing(sqlite3.connect(f"{d}/zoo.sqlite")) as db:
+        ask = lambda q: db.execute(q).fetchall()
+        ours = {a: row for a, *row in ask("SELECT o.address, o.bytes, o.retained, (SELECT coalesce(sum(t.address), 0) FROM edges e "
+                                          "JOIN objects t ON t.id = e.target WHERE e.source = o.id), y.name "
+                                          "FROM objects o JOIN types y ON y.id = o.type")}
+        variables = {n.replace("/", ".") for n, in ask("SELECT name FROM roots WHERE kind = 'package variables' "
+                                                       "AND id IN (SELECT source FROM edges)")}
+        goroutines = {g for g, in ask("SELECT goroutine FROM roots WHERE goroutine NOT NULL AND parent IS NULL")}
+    seen, names, wrong = 0, 0, []
+    for line in theirs["object"]:
+        i, size, retained, references, name = line.split(" ", 4)
+        if int(i) >= OURS:
+            names += int(size)
+            continue
+        seen += 1
+        bytes_, retained_, references_, type_ = ours[int(i)]
+        base = name.partition(" (")[0]
+        if [int(size), int(retained), int(references)] != [bytes_, retained_, references_] or base not in (
+                java_class(type_, "array").partition(" (")[0], java_class(type_, "one").partition(" (")[0]) and not (
+                    re.fullmatch("(byte|short|char|int|long|float|double|boolean)\\[\\]", name)):
+            wrong.append((line, ours[int(i)]))
+    check(not wrong and seen == len(ours), f"{len(wrong)} of {seen} ({len(ours)}):", wrong[:4])
+    live = sum(row[0] for row in ours.values())
+    check(int(theirs["total"][0].split()[1]) == live + names and names < 4096, theirs["total"], live, names)
+    # statics by package, goroutines as threads with their stacks
+    statics = dict(line.rsplit(" ", 1) for line in theirs["static"])
+    missing = [n for n in variables if not {n, "(no package)." + n} & set(statics)]
+    check(variables and not missing, missing[:4])
+    threads = {int(line.split(" ")[0]): line.split(" ")[1:] for line in theirs["thread"]}
+    check(set(threads) == goroutines, set(threads) ^ goroutines)
+    check(any(f.startswith("main.main:") and not f.endswith(":0") for f in threads[1]), threads[1])
+    local = [line.split(" ") for line in theirs["local"]]
+    check(any(int(g) == 1 and int(frame) >= 0 and threads[1][int(frame)].startswith("main.") for g, frame, _ in local), local[:4])
 
 
 @pytest.mark.needs("gdbserver")

@@ -93,6 +93,7 @@ if [ "$tests" ]; then
 	want npm npm
 	want podman podman
 	want prometheus promtool
+	want visualvm visualvm
 	want sqlite3 sqlite3
 	want runc runc
 	# A library: scmp_sys_resolver is not in it.
