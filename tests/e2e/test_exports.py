@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -18,8 +19,6 @@ import urllib.request
 import pytest
 
 from lib import *
-
-DOC = os.path.join(TOP, "docs/EXPORTS.md")
 
 
 def captured():
@@ -41,9 +40,9 @@ def export(name, *args, **kw):
         return f"{d}/{name}", json.load(f)
 
 
-def doc_block(language, word):
-    """The block of docs/EXPORTS.md in that language that has the word in it."""
-    with open(DOC) as f:
+def doc_block(language, word, doc="EXPORTS.md"):
+    """The block of a page of docs/ in that language that has the word in it."""
+    with open(os.path.join(TOP, "docs", doc)) as f:
         blocks = re.findall(rf"```{language}\n(.*?)```", f.read(), re.S)
     found = [b for b in blocks if word in b]
     check(len(found) == 1, f"{len(found)} blocks of {language} with {word}")
@@ -307,6 +306,43 @@ def test_sqlite_questions():
     tables = subprocess.run(["sqlite3", path, "SELECT name FROM sqlite_schema WHERE type = 'view'"], stdout=subprocess.PIPE, text=True,
                             check=True).stdout.split()
     check(len(tables) == 10 and all(any(v in q for q in queries) for v in tables), tables)
+
+
+SPARK = """
+import sys
+{code}
+d, *captures = sys.argv[1:]
+for i, path in enumerate(captures):
+    to_parquet(path, d, f"app{{i // 2}}", i % 2)
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+print("histogram", histogram(spark, d).where("name = 'string'").first().objects)
+for row in who_grew(spark, d).collect():
+    print("grew", row.name, row.processes, row.bytes)
+"""
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.needs("gdbserver", "java")
+def test_parquet_and_spark():
+    """The code of docs/SQL.md: four captures of two processes, of which a root grew in both."""
+    python = os.environ.get("GRF_SPARK_PYTHON", "python3")
+    r = subprocess.run([python, "-c", "import duckdb, pyarrow, pyspark"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if r.returncode:
+        raise Skip(f"{python} has no duckdb, pyarrow, pyspark (GRF_SPARK_PYTHON: one that has): {r.stdout.strip().splitlines()[-1:]}")
+    path, _ = export("zoo.sqlite")
+    d = tmpdir()
+    captures = [f"{d}/{i}.sqlite" for i in range(4)]
+    for i, c in enumerate(captures):
+        shutil.copy(path, c)
+        with contextlib.closing(sqlite3.connect(c)) as db, db:
+            db.execute("INSERT INTO root_names VALUES ('main.leak', 'package variables', 1, ?, NULL)", (1000 * (1 + i % 2),))
+            strings, = db.execute("SELECT sum(objects) FROM types WHERE name = 'string'").fetchone()
+    with open(f"{d}/spark.py", "w") as f:
+        f.write(SPARK.format(code=doc_block("python", "to_parquet", "SQL.md") + doc_block("python", "who_grew", "SQL.md")))
+    r = subprocess.run([python, f"{d}/spark.py", f"{d}/parquet", *captures], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                       timeout=200)
+    check(r.returncode == 0, r.stderr[-3000:])
+    check(r.stdout.splitlines() == [f"histogram {4 * strings}", "grew main.leak 2 2000"], r.stdout)
 
 
 @pytest.mark.needs("gdbserver")
