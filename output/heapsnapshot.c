@@ -320,7 +320,7 @@ static struct err *edge_edge(void *arg, const struct object_edge *e)
 	else if (!*field)
 		put_edge(s, EDGE_INTERNAL, s->string_fields + e->field, e->target);
 	else if (!strcmp(field, "[]") && s->object.shape == OBJECT_ROW)
-		put_edge(s, EDGE_ELEMENT, e->offset / unit, e->target);
+		put_edge(s, EDGE_ELEMENT, (e->offset - s->object.start) / unit, e->target);
 	else
 		put_edge(s, EDGE_PROPERTY, s->string_fields + e->field, e->target);
 	return NULL;

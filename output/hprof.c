@@ -41,14 +41,10 @@ static const struct builtin_field {
 	enum hprof_type type;
 	const char *name;
 } builtin_fields[] = {
-	{ CLASS_STRING, HPROF_OBJECT, "value" },
-	{ CLASS_THREAD, HPROF_OBJECT, "name" },
-	{ CLASS_THREAD, HPROF_LONG, "tid" },
-	{ CLASS_THREAD, HPROF_BOOLEAN, "daemon" },
-	{ CLASS_THREAD, HPROF_INT, "priority" },
-	{ CLASS_THREAD, HPROF_INT, "threadStatus" },
-	{ CLASS_THREAD, HPROF_OBJECT, "g" },
-	{ CLASS_REFERENCE, HPROF_OBJECT, "referent" },
+	{ CLASS_STRING, HPROF_OBJECT, "value" }, { CLASS_THREAD, HPROF_OBJECT, "name" },
+	{ CLASS_THREAD, HPROF_LONG, "tid" },     { CLASS_THREAD, HPROF_BOOLEAN, "daemon" },
+	{ CLASS_THREAD, HPROF_INT, "priority" }, { CLASS_THREAD, HPROF_INT, "threadStatus" },
+	{ CLASS_THREAD, HPROF_OBJECT, "g" },     { CLASS_REFERENCE, HPROF_OBJECT, "referent" },
 };
 
 enum { BUILTIN_FIELDS = sizeof(builtin_fields) / sizeof(*builtin_fields) };
@@ -76,8 +72,8 @@ struct hprof {
 	const struct objects *o;
 	const struct report *r;
 	VEC(struct hprof_frame) frames;
-	VEC(struct hprof_trace) traces; /* by function */
-	uint32_t empty;                  /* string */
+	VEC(struct hprof_trace) traces;   /* by function */
+	uint32_t empty;                   /* string */
 	uint32_t builtin[BUILTIN_FIELDS]; /* strings */
 	/* what is being told of */
 	enum { NOTHING, INSTANCE, ROW, THREAD } telling;
@@ -360,9 +356,10 @@ static struct err *row_begin(struct hprof *h, const struct object *o)
 static struct err *put_zeros(struct hprof *h, const struct object *o, enum hprof_type type)
 {
 	static const uint8_t zeros[CHUNK];
-	static const uint8_t sizes[] = { [HPROF_BOOLEAN] = 1, [HPROF_CHAR] = 2,  [HPROF_FLOAT] = 4,
-					 [HPROF_DOUBLE] = 8,  [HPROF_BYTE] = 1,  [HPROF_SHORT] = 2,
-					 [HPROF_INT] = 4,     [HPROF_LONG] = 8 };
+	static const uint8_t sizes[] = {
+		[HPROF_BOOLEAN] = 1, [HPROF_CHAR] = 2,  [HPROF_FLOAT] = 4, [HPROF_DOUBLE] = 8,
+		[HPROF_BYTE] = 1,    [HPROF_SHORT] = 2, [HPROF_INT] = 4,   [HPROF_LONG] = 8
+	};
 	uint64_t bytes = o->bytes - HPROF_ARRAY;
 	bool is_long = bytes > SHORT_MOST;
 

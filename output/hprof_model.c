@@ -146,7 +146,7 @@ enum hprof_shape hprof_shape_of(const struct hprof_model *m, const struct object
 	if (o->bytes / m->o->word > WORDS_MOST)
 		return HPROF_AS_OBJECTS;
 	return o->shape == OBJECT_ROW && o->bytes >= HPROF_ROW_LEAST ? HPROF_AS_OBJECTS :
-								      HPROF_AS_INSTANCE;
+								       HPROF_AS_INSTANCE;
 }
 
 static uint64_t shape_key(const struct object *o, enum hprof_shape shape)
@@ -165,7 +165,7 @@ uint32_t hprof_class_of(const struct hprof_model *m, const struct object *o)
 	if (shape == HPROF_AS_BYTES)
 		return CLASS_BOOLEANS + (primitive - HPROF_BOOLEAN);
 	class = map64_get(&m->by_shape, shape_key(o, shape));
-	return class ? (uint32_t)*class : CLASS_OBJECT;
+	return class ? (uint32_t) * class : CLASS_OBJECT;
 }
 
 /* A name that begins with '[' would be an array's.  A type's second size is told in its name. */
@@ -266,8 +266,8 @@ static struct err *model_edge(void *arg, const struct object_edge *e)
 		return m->local ? NULL : model_static(m, e->address);
 	if (m->shape != HPROF_AS_INSTANCE)
 		return NULL;
-	TRY(map64_put(&m->by_field, (uint64_t)m->class << 32 | e->offset, 1,
-		      &(uint64_t *){ NULL }, &is_new));
+	TRY(map64_put(&m->by_field, (uint64_t)m->class << 32 | e->offset, 1, &(uint64_t *){ NULL },
+		      &is_new));
 	if (!is_new)
 		return NULL;
 	TRY(hprof_string(m, objects_field(m->o, e->field), &f.name));

@@ -39,9 +39,9 @@ struct hprof_static {
 };
 
 struct hprof_class {
-	uint32_t name;  /* string */
-	uint32_t super; /* class + 1; 0: none */
-	uint32_t size;  /* bytes of an instance */
+	uint32_t name;                  /* string */
+	uint32_t super;                 /* class + 1; 0: none */
+	uint32_t size;                  /* bytes of an instance */
 	VEC(struct hprof_field) fields; /* by offset */
 	VEC(struct hprof_static) statics;
 };
@@ -82,10 +82,10 @@ struct hprof_model {
 	const struct objects *o;
 	struct strtab strings;
 	VEC(struct hprof_class) classes;
-	struct map64 by_shape;   /* of objects -> class */
-	struct map64 by_field;   /* class and offset -> 1 */
-	struct map64 by_package; /* string -> class whose statics there is room in */
-	struct map64 sizes;      /* type -> how many classes it has */
+	struct map64 by_shape;            /* of objects -> class */
+	struct map64 by_field;            /* class and offset -> 1 */
+	struct map64 by_package;          /* string -> class whose statics there is room in */
+	struct map64 sizes;               /* type -> how many classes it has */
 	VEC(struct hprof_thread) threads; /* by id */
 	VEC(uint32_t) functions;          /* strings: goroutines' names, each once */
 	struct map64 by_function;         /* string -> index in functions */

@@ -140,6 +140,7 @@ static struct err *tell_object(const struct streaming *s, uint32_t number, const
 		.address = span_slot(sp, index),
 		.bytes = sp->elemsize,
 		.retained = g->retained[at],
+		.start = place->off,
 		.unit = place->unit,
 	};
 

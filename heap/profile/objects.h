@@ -34,7 +34,9 @@ struct object {
 	uint64_t address;
 	uint64_t bytes;    /* its slot's */
 	uint64_t retained; /* with it */
-	uint64_t unit;     /* of OBJECT_ROW: bytes after which it repeats; 0: not known */
+	/* of OBJECT_ROW: where the first value begins, and bytes after which they repeat; 0: not
+	 * known */
+	uint64_t start, unit;
 };
 
 /* A pointer from an object or a root; one word each. */
