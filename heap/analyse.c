@@ -297,7 +297,7 @@ static struct err *graph_answers(struct graph *g, const struct analyse_options *
 
 /* The tree of dominators takes the place of that of paths. */
 static struct err *swap_dominators(const struct graph *g, const struct analyse_options *o,
-				   struct profile *p)
+				   struct profile *p, struct report *r)
 {
 	struct profile tree;
 	struct err *err;
@@ -310,6 +310,7 @@ static struct err *swap_dominators(const struct graph *g, const struct analyse_o
 	}
 	profile_deinit(p);
 	*p = tree;
+	r->dominators = true;
 	return NULL;
 }
 
@@ -342,6 +343,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	TRY(mark_run(&mark, c, &places, &roots));
 	phase_done(&ph, "marking");
 	r->folded = o->fold;
+	r->stack_paths = o->stack_paths;
 	if (o->graph) {
 		TRY(graph_init(&graph, c, &mark));
 		TRY(waste_init(&waste, &graph));
@@ -358,7 +360,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	if (o->graph)
 		TRY(outside_count(&graph, profile, r));
 	if (o->dominators && r->graph.made)
-		TRY(swap_dominators(&graph, o, profile));
+		TRY(swap_dominators(&graph, o, profile, r));
 	if (o->max_nodes)
 		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
 	TRY(goroutine_report_make(c,

@@ -25,6 +25,10 @@ ERR_MUST_CHECK struct err *json_add_report(struct json *j, const struct profile 
 					   const struct report *r);
 ERR_MUST_CHECK struct err *pprof_write(FILE *f, const struct profile *p, const struct report *r);
 
+/* JSON's part about growth (output/json_growth.c). */
+struct json;
+ERR_MUST_CHECK struct err *json_add_growth(struct json *j, const struct report *r);
+
 /*
  * Adds a string that came from the target, made safe for terminals and for readers that insist on
  * UTF-8: control characters and bytes that are no UTF-8 become '?'.  With `folded`, characters that
