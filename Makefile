@@ -67,13 +67,16 @@ endif
 
 all: $(OBJDIR)/grf-rsp
 
-$(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
+# The command line.
+MAIN_OBJS := $(patsubst %.c,$(OBJDIR)/%.o,$(wildcard *.c))
+
+$(OBJDIR)/grf-rsp: $(MAIN_OBJS) $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 # One file that needs no other, for containers with nothing in them.  glibc looks names up by /etc/hosts and DNS then, with what is
 # in it, and loads nothing.
-$(OBJDIR)/grf-rsp-static: $(OBJDIR)/main.o $(LIB)
+$(OBJDIR)/grf-rsp-static: $(MAIN_OBJS) $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) -static-pie -Wl,-z,relro,-z,now -Wl,-u,static_names $(LDFLAGS) -o $@ $^ \
 		$(shell pkg-config --static --libs $(PKGS)) -ldwarf -lelf -lz 2>$@.log || { cat $@.log >&2; exit 1; }
@@ -181,11 +184,11 @@ format:
 lint:
 	$(Q)cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--error-exitcode=1 --suppressions-list=tests/cppcheck.suppress -D__linux__ -I. \
-		base rsp target heap output main.c
+		base rsp target heap output $(wildcard *.c)
 
 compile_commands.json: Makefile
 	$(Q)python3 tests/tools/compile_commands.py '$(CC) $(ALL_CFLAGS)' \
-		$(LIB_SRCS) main.c $(UNIT_SRCS) $(TOOL_SRCS) >$@.tmp && mv $@.tmp $@
+		$(LIB_SRCS) $(wildcard *.c) $(UNIT_SRCS) $(TOOL_SRCS) >$@.tmp && mv $@.tmp $@
 
 check-format:
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
@@ -216,4 +219,4 @@ clean:
 	rm -rf $(OBJDIR)
 
 .PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts install clean
--include $(LIB_OBJS:.o=.d) $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)
+-include $(LIB_OBJS:.o=.d) $(MAIN_OBJS:.o=.d) $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

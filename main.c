@@ -2,7 +2,8 @@
  * grf-rsp: who keeps a Go process's memory alive, through a debug stub.
  *
  * The command line, and the order in which the parts are called.  Only this file prints errors and
- * sets the exit status: 0, 1 (it failed), 2 (usage), 128 + the signal that ended it.
+ * sets the exit status: 0, 1 (it failed), 2 (usage), 3 (a --limit is exceeded), 128 + the signal
+ * that ended it.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -16,17 +17,19 @@
 #include "base/intr.h"
 #include "base/oom.h"
 #include "base/similar.h"
+#include "growth_options.h"
 #include "heap/acquire/acquire.h"
 #include "heap/acquire/save.h"
 #include "output/output.h"
 #include "target/core.h"
 
-enum { DEFAULT_DEPTH = 256, DEFAULT_NODES = 50000 };
+enum { DEFAULT_DEPTH = 256, DEFAULT_NODES = 50000, STATUS_EXCEEDED = 3 };
 
 struct options {
 	struct acquire_options acquire;
 	VEC(const char *) outputs, debug_files;
 	struct analyse_options analyse;
+	struct growth_options growth;
 	bool verbose, quiet;
 	bool goroutines; /* the summary has their groups */
 	bool no_graph;
@@ -56,6 +59,10 @@ enum {
 	OPT_GRAPH,
 	OPT_NODES,
 	OPT_DEPTH,
+	OPT_BASE,
+	OPT_EVERY,
+	OPT_TIMES,
+	OPT_LIMIT,
 	OPT_NTH,
 	OPT_TIMEOUT,
 	OPT_FORCE,
@@ -123,6 +130,18 @@ static const struct option_row {
 	{ OPT_NODES, "max-nodes", "N",
 	  "put the smallest subtrees together beyond N nodes (default 50000)" },
 	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
+
+	{ 0, "Growth", NULL, NULL },
+	{ OPT_BASE, "base", "FILE",
+	  "say what grew since FILE, a *.json or *.core of this process (repeatable, the oldest "
+	  "first); a pprof profile is the difference then" },
+	{ OPT_EVERY, "every", "TIME",
+	  "look again every 30s (5m, 1h), and say what grew each time; ^C ends it; best with "
+	  "--fork" },
+	{ OPT_TIMES, "times", "N", "so many times (default 4)" },
+	{ OPT_LIMIT, "limit", "NAME=MOST",
+	  "exit with status 3 if live, growth, unreachable, rss or outside (2G), growth-rate "
+	  "(1M/min), goroutines or leaked-goroutines (0) is more (repeatable)" },
 
 	{ 0, "Rarely needed", NULL, NULL },
 	{ OPT_NTH, "nth", "N", "of a QEMU guest's processes that run EXE, the Nth" },
@@ -395,6 +414,16 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		return parse_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
 	case OPT_DEPTH:
 		return parse_count("--max-depth", "", 1000000, &o->analyse.max_depth);
+	case OPT_BASE:
+		return vec_push(&o->growth.bases, optarg);
+	case OPT_EVERY:
+		return growth_parse_every(optarg, &o->growth);
+	case OPT_TIMES:
+		TRY(parse_count("--times", "", 100, &o->growth.times));
+		return o->growth.times > 1 ? NULL :
+					     err_create(ERR_USAGE, "--times 1: nothing to compare");
+	case OPT_LIMIT:
+		return limits_add(&o->growth.limits, optarg);
 	case OPT_NTH:
 		return parse_count("--nth", "", 1000000, &o->acquire.nth);
 	case OPT_TIMEOUT:
@@ -528,7 +557,8 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (!o->analyse.max_nodes && o->analyse.fold)
 		o->analyse.max_nodes = DEFAULT_NODES;
 	TRY(check_outputs(o));
-	return check_graph(o);
+	TRY(check_graph(o));
+	return growth_options_check(&o->growth, &o->acquire, &o->analyse, o->save_only);
 }
 
 /* ------------------------------------------------------------------ progress */
@@ -587,8 +617,10 @@ struct run {
 	FILE *say;                /* where the summary goes */
 	const char *profile_path; /* of the first of them that is a profile; NULL: none is */
 	struct acquire acquire;
+	struct series series;
 	struct profile profile;
 	struct report report;
+	bool exceeded; /* a --limit is */
 	struct progress progress;
 };
 
@@ -612,7 +644,21 @@ static struct err *run_open(struct run *r)
 	return NULL;
 }
 
-static struct err *run_analyse(struct run *r)
+static struct err *write_core(void *acquire, FILE *f)
+{
+	return save_write(acquire, f);
+}
+
+static struct err *write_cores(struct run *r)
+{
+	for (size_t i = 0; i < r->o->outputs.n; i++)
+		if (output_kind(r->o->outputs.v[i]) == OUTPUT_CORE)
+			TRY(output_fill(r->outputs[i], write_core, &r->acquire));
+	return NULL;
+}
+
+/* *more: it is one of a series, and not the last one. */
+static struct err *run_analyse(struct run *r, bool *more)
 {
 	const struct options *o = r->o;
 	uint64_t start = clock_now_ns();
@@ -620,6 +666,16 @@ static struct err *run_analyse(struct run *r)
 	r->report.goroutines_of.hidden = !o->goroutines;
 	TRY(heap_analyse(r->acquire.heap, &o->analyse, &r->profile, &r->report));
 	r->report.analyse_ns = clock_now_ns() - start;
+	*more = false;
+	return series_wanted(&r->series.o) ?
+		       series_next(&r->series, &r->acquire, &r->profile, &r->report, more) :
+		       NULL;
+}
+
+static struct err *run_answer(struct run *r)
+{
+	const struct options *o = r->o;
+
 	if (o->all)
 		TRY(profile_add_account(&r->profile, &r->report.account));
 	TRY(acquire_details(&r->acquire));
@@ -627,36 +683,68 @@ static struct err *run_analyse(struct run *r)
 		if (output_kind(o->outputs.v[i]) != OUTPUT_CORE)
 			TRY(output_write(r->outputs[i], &r->profile, &r->report));
 	progress_clear(&r->progress);
-	return o->quiet ?
-		       NULL :
-		       output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose);
+	if (!o->quiet)
+		TRY(output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose));
+	fflush(r->say);
+	return limits_check(&o->growth.limits, &r->report, stderr, &r->exceeded);
 }
 
-static struct err *write_core(void *acquire, FILE *f)
+/* The only capture, or those of a series; a core is of the last one. */
+static struct err *run_captures(struct run *r)
 {
-	return save_write(acquire, f);
+	const bool series = r->o->growth.every_ns;
+	bool more;
+
+	do {
+		series_begin(&r->series);
+		TRY(acquire(&r->acquire, &r->report));
+		if (!series)
+			TRY(write_cores(r));
+		if (r->o->save_only)
+			return NULL;
+		TRY(run_analyse(r, &more));
+	} while (more);
+	return series ? write_cores(r) : NULL;
 }
 
 static struct err *run(struct run *r)
 {
 	const struct options *o = r->o;
+	const struct series_options so = { .bases = o->growth.bases.v,
+					   .nbases = o->growth.bases.n,
+					   .every_ns = o->growth.every_ns,
+					   .times = o->growth.times,
+					   .acquire = &o->acquire,
+					   .analyse = &o->analyse };
 
 	TRY(intr_install());
 	oom_offer();
 	TRY(run_open(r));
+	TRY(series_init(&r->series, &so));
+	TRY(series_bases(&r->series));
 	TRY(profile_init(&r->profile));
-	TRY(acquire(&r->acquire, &r->report));
-	for (size_t i = 0; i < o->outputs.n; i++)
-		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
-			TRY(output_fill(r->outputs[i], write_core, &r->acquire));
+	TRY(run_captures(r));
 	if (!o->save_only)
-		return run_analyse(r);
+		return run_answer(r);
 	return o->quiet ? NULL : output_saved(r->say, &r->report, o->outputs.v, o->outputs.n);
+}
+
+/* What a series has found before it failed is not lost. */
+static void run_rest(struct run *r)
+{
+	struct report rest = { 0 };
+	struct err *err = series_rest(&r->series, &rest);
+
+	if (!err && r->say && !r->o->quiet)
+		err = output_growth(r->say, &rest);
+	err_destroy(err);
+	report_deinit(&rest);
 }
 
 static void run_deinit(struct run *r)
 {
 	acquire_deinit(&r->acquire); /* first of all, so that the process runs again */
+	series_deinit(&r->series);
 	profile_deinit(&r->profile);
 	report_deinit(&r->report);
 	for (size_t i = 0; r->outputs && i < r->o->outputs.n; i++)
@@ -695,11 +783,16 @@ int main(int argc, char **argv)
 	if (err) {
 		err = acquire_close(&r.acquire, err);
 		progress_clear(&r.progress);
+		if (!err_is(err, ERR_USAGE) && !err_is(err, ERR_INTR))
+			run_rest(&r);
 		status = report_error(err);
 		err_destroy(err);
+	} else if (r.exceeded) {
+		status = STATUS_EXCEEDED;
 	}
 	run_deinit(&r);
 	vec_deinit(&o.outputs);
 	vec_deinit(&o.debug_files);
+	growth_options_deinit(&o.growth);
 	return status;
 }

@@ -175,6 +175,9 @@ static struct err *fill_report(const struct heap *h, const struct mark *m, struc
 	r->goarch = c->proc.arch->name;
 	if (h->layout.note)
 		TRY(report_note(r, "%s", h->layout.note));
+	if (!c->proc.var.initTime ||
+	    !proc_try_uint(&c->proc, c->proc.var.initTime, 8, &r->started_ns))
+		r->started_ns = 0;
 	r->live_bytes = m->live_bytes;
 	r->live_objects = m->live_objects;
 	for (size_t i = 0; i < c->spans.n; i++) {

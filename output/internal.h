@@ -57,6 +57,9 @@ ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_
 					  bool all);
 ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);
 
+/* Adds what grew between captures, where there are several; with `all` all rows, and types. */
+ERR_MUST_CHECK struct err *growth_add(struct buf *b, const struct report *r, bool all);
+
 /* Adds what live objects do not use, where it was measured: the largest, or with `all` all rows. */
 ERR_MUST_CHECK struct err *waste_add(struct buf *b, const struct report *r, bool all);
 /* As text_add_clean(), of a function or a variable, with its package's name in the place of the

@@ -19,7 +19,7 @@
 enum growth_way {
 	GROWTH_EVERY,    /* in every interval */
 	GROWTH_STEPS,    /* in several intervals, and it never shrank */
-	GROWTH_APPEARED, /* it was not there in the first capture, and has not shrunk since it was */
+	GROWTH_APPEARED, /* not in the first capture, and it has not shrunk since it came */
 	GROWTH_NONE,     /* it did not grow, or comes and goes: not told */
 };
 /* "every", "steps", "appeared", "none" */
@@ -101,15 +101,16 @@ struct growth {
 	bool made;
 	bool interrupted; /* the series was ended before its time */
 	struct growth_captures captures;
-	uint64_t ns;      /* from the first to the last; 0: unknown */
-	int64_t live;     /* growth of live bytes; less than nothing: they shrank */
-	uint64_t whole;   /* what shares are of */
+	uint64_t ns;    /* from the first to the last; 0: unknown */
+	int64_t live;   /* growth of live bytes; less than nothing: they shrank */
+	uint64_t whole; /* what shares are of */
 	/* by way, of these the fastest first */
 	struct growth_paths paths;
 	struct growth_types types;
 	struct growth_groups goroutines;
 	struct growth_others outside;
-	struct amount small; /* growth in every interval of what is too small to be told; objects: how
+	struct amount
+		small; /* growth in every interval of what is too small to be told; objects: how
 			      * many paths */
 	struct arena arena;
 };
