@@ -11,6 +11,7 @@ enum { SHOWN = 6, SHOWN_LATER = 3, SERIES = 6, PARTS = 2 };
 
 /* A row of any kind. */
 struct row {
+	enum growth_way way; /* of two captures all rows are one list */
 	const struct growth_sum *sum;
 	const struct amount *at;
 	const struct growth_path *path; /* one of these */
@@ -42,6 +43,8 @@ static struct err *rows_make(const struct growth *g, struct rows *rows)
 						      .at = g->outside.v[i].at,
 						      .other = &g->outside.v[i],
 						      .order = n })));
+	for (size_t i = 0; i < rows->v.n; i++)
+		rows->v.v[i].way = g->captures.n > 2 ? rows->v.v[i].sum->way : GROWTH_EVERY;
 	return NULL;
 }
 
@@ -49,8 +52,8 @@ static int row_cmp(const void *a, const void *b)
 {
 	const struct row *x = a, *y = b;
 
-	if (x->sum->way != y->sum->way)
-		return x->sum->way < y->sum->way ? -1 : 1;
+	if (x->way != y->way)
+		return x->way < y->way ? -1 : 1;
 	if (x->sum->bytes != y->sum->bytes)
 		return x->sum->bytes > y->sum->bytes ? -1 : 1;
 	return x->order < y->order ? -1 : x->order > y->order;
@@ -205,9 +208,9 @@ static struct err *add_rows(struct buf *b, const struct growth *g, const struct 
 	for (size_t i = 0; i < rows->v.n; i++) {
 		const struct row *x = &rows->v.v[i];
 
-		if (x->sum->way != way) {
-			TRY(buf_addf(b, "             %s\n", heading(x->sum->way, g->captures.n)));
-			way = x->sum->way;
+		if (x->way != way) {
+			TRY(buf_addf(b, "             %s\n", heading(x->way, g->captures.n)));
+			way = x->way;
 			of_way = 0;
 		}
 		if (!all && of_way++ >= (way == GROWTH_EVERY ? SHOWN : SHOWN_LATER)) {

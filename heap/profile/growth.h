@@ -35,6 +35,7 @@ struct growth_capture {
 	uint64_t leaked;     /* goroutines */
 	uint64_t stopped_ns; /* 0: a core */
 	bool outside_known;
+	bool anonymous_known; /* apart from what the runtime has of the system */
 	uint64_t rss, c_heap, anonymous, files;
 };
 

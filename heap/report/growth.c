@@ -40,8 +40,8 @@ static struct err *types_make(const struct growth_set *s, struct growth *g)
 		if (!t.at)
 			return err_nomem();
 		t.sum = growth_sum(g, t.at, way_of(t.at, g->captures.n, false));
-		if (t.sum.way == GROWTH_NONE || t.sum.bytes < GROWTH_LEAST ||
-		    (t.sum.way == GROWTH_APPEARED && t.sum.bytes < GROWTH_LEAST_APPEARED))
+		if (t.sum.way == GROWTH_NONE ||
+		    t.sum.bytes < growth_least(t.sum.way, g->captures.n))
 			continue;
 		t.type = arena_strdup(&g->arena, s->types.keys.str[i]);
 		if (!t.type)
@@ -128,11 +128,15 @@ static uint64_t anonymous(const struct growth_capture *c)
 /* Not mapped files: their pages come and go with what else the machine does. */
 static struct err *outside_make(struct growth *g)
 {
-	for (size_t i = 0; i < g->captures.n; i++)
+	bool known = true;
+
+	for (size_t i = 0; i < g->captures.n; i++) {
 		if (!g->captures.v[i].outside_known)
 			return NULL;
+		known &= g->captures.v[i].anonymous_known;
+	}
 	TRY(add_other(g, "the C heap", c_heap));
-	return add_other(g, "anonymous mappings", anonymous);
+	return known ? add_other(g, "anonymous mappings", anonymous) : NULL;
 }
 
 /* ------------------------------------------------------------------ what is one thing */

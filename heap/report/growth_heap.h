@@ -8,10 +8,17 @@
 #include "heap/report/growth_set.h"
 
 enum {
-	GROWTH_LEAST = 256,           /* bytes of a path or type that are told of */
-	GROWTH_LEAST_APPEARED = 4096, /* the same of what appeared */
+	GROWTH_LEAST = 1024,          /* bytes of a path or type that are told of */
+	GROWTH_LEAST_ONCE = 4096,     /* the same of what grew in one interval, and may be gone in
+				       * the next: what pools keep, ... */
 	GROWTH_LEAST_OUTSIDE = 65536, /* of other memory, which comes in pages */
 };
+
+/* What is less is not told of; n captures. */
+static inline int64_t growth_least(enum growth_way way, size_t n)
+{
+	return n == 2 || way == GROWTH_APPEARED ? GROWTH_LEAST_ONCE : GROWTH_LEAST;
+}
 
 /* Fills r's growth and difference, of which it is the last capture's report.  Uses up the set's
  * tree: afterwards it can only be deinitialized. */

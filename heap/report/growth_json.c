@@ -143,6 +143,8 @@ static struct err *read_head(struct growth_set *s, const char *path, struct json
 		.goroutines = number(process, "goroutines"),
 		.stopped_ns = number(member(o, "stop", json_type_object), "stopped_ns"),
 		.outside_known = outside && member(outside, "rss_bytes", json_type_int),
+		.anonymous_known = member(member(o, "memory", json_type_object), "sys_bytes",
+					  json_type_int) != NULL,
 		.rss = number(outside, "rss_bytes"),
 		.c_heap = number(outside, "c_heap_bytes"),
 		.anonymous = number(outside, "anonymous_bytes"),

@@ -76,13 +76,19 @@ static struct err *search_init(struct search *s)
 	return NULL;
 }
 
+/* Did the one grow as steadily as the other?  In one interval all is as steady. */
+static bool as_steady(const struct search *s, uint8_t way, uint8_t other)
+{
+	return way <= other || (s->t->n == 2 && way != GROWTH_NONE);
+}
+
 /* Do objects become more here, or right in this container? */
 static bool multiplies(const struct search *s, uint32_t node)
 {
-	if (s->own_way[node] <= s->way[node])
+	if (as_steady(s, s->own_way[node], s->way[node]))
 		return true;
 	for (uint32_t c = s->t->first[node]; c; c = s->t->next[c])
-		if (s->own_way[c] <= s->way[node] && frame_is_element(frame_of(s, c)))
+		if (as_steady(s, s->own_way[c], s->way[node]) && frame_is_element(frame_of(s, c)))
 			return true;
 	return false;
 }
@@ -91,7 +97,8 @@ static bool multiplies(const struct search *s, uint32_t node)
 static bool goes_on(const struct search *s, uint32_t node)
 {
 	for (uint32_t c = s->t->first[node]; c; c = s->t->next[c])
-		if (s->way[c] <= s->way[node] && growth_of(s->t, c) * 5 >= growth_of(s->t, node))
+		if (as_steady(s, s->way[c], s->way[node]) &&
+		    growth_of(s->t, c) * 5 >= growth_of(s->t, node))
 			return true;
 	return false;
 }
@@ -127,7 +134,8 @@ static struct err *is_exchange(struct search *s, uint32_t node, bool *ret)
 	if (more * 5 <= growth_of(s->t, node) * 6)
 		return NULL;
 	for (uint32_t c = s->t->first[node]; c && !*ret; c = s->t->next[c])
-		if (s->way[c] <= s->way[node] && growth_of(s->t, c) * 5 >= growth_of(s->t, node))
+		if (as_steady(s, s->way[c], s->way[node]) &&
+		    growth_of(s->t, c) * 5 >= growth_of(s->t, node))
 			TRY(is_moved(s, c, node, ret));
 	return NULL;
 }
@@ -217,7 +225,7 @@ static struct err *find(struct search *s, uint32_t node)
 	struct found f = { node, s->way[node], growth_of(s->t, node) };
 
 	s->told[node] = 1;
-	if (f.bytes < (f.way == GROWTH_APPEARED ? GROWTH_LEAST_APPEARED : GROWTH_LEAST))
+	if (f.bytes < growth_least(f.way, s->t->n))
 		return NULL;
 	return vec_push(&s->found, f);
 }

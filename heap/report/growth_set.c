@@ -328,6 +328,7 @@ static struct growth_capture capture_of(const struct report *r, const char *sour
 		.leaked = gs->leaked,
 		.stopped_ns = r->stopped_ns,
 		.outside_known = r->outside.known && !r->outside.core,
+		.anonymous_known = r->account.counters,
 		.rss = r->outside.rss,
 		.c_heap = r->outside.c_heap,
 		.anonymous = r->outside.anonymous,

@@ -9,7 +9,7 @@
 //
 //	at UNIXNANO hub BYTES sessions BYTES goroutines N
 //
-// -idle: no load, nothing changes.
+// -idle: no load, nothing changes, but that garbage is made, and collected on SIGUSR1.
 package main
 
 import (
@@ -18,7 +18,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -62,6 +66,8 @@ var (
 	table    = make([][]byte, 2000)
 	mu       sync.Mutex
 	watchers int
+
+	litterbox []byte
 )
 
 func publish(w http.ResponseWriter, r *http.Request) {
@@ -124,6 +130,13 @@ func client(url string, rate int) {
 	}
 }
 
+func litter() {
+	for range time.Tick(time.Millisecond) {
+		litterbox = make([]byte, 32<<10)
+		litterbox = nil
+	}
+}
+
 func main() {
 	idle := flag.Bool("idle", false, "")
 	flag.Parse()
@@ -147,10 +160,17 @@ func main() {
 		go client(url+"/cache", 50)
 	}
 	time.Sleep(time.Second / 2)
-	fmt.Println("READY")
 	if *idle {
-		time.Sleep(time.Hour)
+		asked := make(chan os.Signal, 1)
+		signal.Notify(asked, syscall.SIGUSR1)
+		go litter()
+		fmt.Println("READY")
+		for range asked {
+			runtime.GC()
+			fmt.Println("collected")
+		}
 	}
+	fmt.Println("READY")
 	for range time.Tick(50 * time.Millisecond) {
 		report()
 	}
