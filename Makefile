@@ -198,6 +198,7 @@ bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(TOOL_BINS)
 	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/bench.py $(if $(SERIES),--series) --write docs/PERFORMANCE.md
 	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/folding.py --write docs/PERFORMANCE.md
+	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/growth.py --write docs/PERFORMANCE.md
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

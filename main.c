@@ -7,7 +7,6 @@
  */
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "base/oom.h"
 #include "base/similar.h"
 #include "growth_options.h"
+#include "progress.h"
 #include "heap/acquire/acquire.h"
 #include "heap/acquire/save.h"
 #include "output/output.h"
@@ -559,54 +559,6 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	TRY(check_outputs(o));
 	TRY(check_graph(o));
 	return growth_options_check(&o->growth, &o->acquire, &o->analyse, o->save_only);
-}
-
-/* ------------------------------------------------------------------ progress */
-
-struct progress {
-	bool on;
-	uint64_t start_ns, last_ns;
-	const char *phase;
-};
-
-/* Shows how far a phase is in one line, ten times a second at most: rate and time left, too. */
-static void progress_line(void *arg, const char *phase, double done, double total, const char *unit)
-{
-	struct progress *p = arg;
-	uint64_t now = clock_now_ns();
-	double s, rate;
-
-	if (p->phase != phase) {
-		p->phase = phase;
-		p->start_ns = now;
-	}
-	if (now - p->last_ns < 100000000)
-		return;
-	p->last_ns = now;
-	s = (double)(now - p->start_ns) / 1e9;
-	rate = s > 0 ? done / s : 0;
-	fprintf(stderr, "\r\033[K%s: %.1f of %.1f %s, %.1f/s", phase, done, total, unit, rate);
-	if (rate > 0 && total > done)
-		fprintf(stderr, ", %.0f s left", (total - done) / rate);
-	fflush(stderr);
-}
-
-/* A line before the process is stopped. */
-static void progress_say(void *arg, const char *fmt, ...)
-{
-	va_list ap;
-
-	(void)arg;
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-}
-
-static void progress_clear(struct progress *p)
-{
-	if (p->on)
-		fputs("\r\033[K", stderr);
 }
 
 /* ------------------------------------------------------------------ the run */

@@ -11,7 +11,11 @@
 #include "base/limits.h"
 #include "heap/report/growth_heap.h"
 
-enum { TYPES_TOLD = 100, SMALL_SHARE = 200 /* one of so many parts is too small to be told */ };
+enum {
+	TYPES_TOLD = 100,
+	SMALL_SHARE = 200, /* one of so many parts is too small to be told */
+	SMALL_SHARE_RUNTIME = 10,
+};
 
 /* ------------------------------------------------------------------ tables */
 
@@ -141,22 +145,26 @@ static struct err *outside_make(struct growth *g)
 
 /* ------------------------------------------------------------------ what is one thing */
 
-/* Does the path begin with a goroutine of the group, or with a local of a function that is on its
- * stack? */
+/* Does the path begin with a goroutine of the group, with a local of a function that is on its
+ * stack, or with the timer of one? */
 static bool path_is_of(const struct growth_path *p, const struct growth_group *g,
 		       const struct report *last)
 {
 	const struct goroutine_groups *groups = &last->goroutines_of.groups;
 
-	if (!strcmp(p->path[0], "[goroutines]") && p->npath > 1)
+	const char *first = p->path[0];
+
+	if (!strcmp(first, "[goroutines]") && p->npath > 1)
 		return !strcmp(p->path[1], g->function);
+	if (!strcmp(first, "timers") && p->npath > 1)
+		first = p->path[1]; /* time.Sleep's */
 	for (size_t i = 0; i < groups->n; i++) {
 		const struct goroutine_group *x = &groups->v[i];
 
 		if (!x->function || strcmp(x->function, g->function))
 			continue;
 		for (uint32_t f = 0; f < x->nframes; f++)
-			if (code_line_is_of(x->stack[f].function, p->path[0]))
+			if (code_line_is_of(x->stack[f].function, first))
 				return true;
 	}
 	return false;
@@ -193,6 +201,12 @@ static int path_cmp(const void *a, const void *b)
 	return c ? c : (x->npath > y->npath) - (x->npath < y->npath);
 }
 
+/* The runtime's own tables of goroutines and timers follow the number of these. */
+static uint64_t least_beside(const struct growth_path *p, uint64_t told)
+{
+	return told / (strncmp(p->path[0], "runtime.", 8) ? SMALL_SHARE : SMALL_SHARE_RUNTIME);
+}
+
 /* What is beside the rest too small to be told is counted. */
 static void drop_small(struct growth *g, uint64_t told)
 {
@@ -200,7 +214,7 @@ static void drop_small(struct growth *g, uint64_t told)
 	size_t n = 0;
 
 	for (size_t i = 0; i < v->n; i++) {
-		if ((uint64_t)v->v[i].sum.bytes >= told / SMALL_SHARE) {
+		if ((uint64_t)v->v[i].sum.bytes >= least_beside(&v->v[i], told)) {
 			v->v[n++] = v->v[i];
 			continue;
 		}

@@ -12,7 +12,7 @@
 
 enum { PARTS = 5, NODES_PER_CHECK = 4096 };
 
-/* What objects that hang exactly there are called; a root's own are called by its name. */
+/* What objects that hang exactly there are called; of a root's own ones the type is not told. */
 static struct err *type_name(const struct growth_tree *t, uint32_t node, struct buf *b)
 {
 	const char *frame = t->p->frames.str[t->p->nodes.v[node].frame], *type;
@@ -21,7 +21,7 @@ static struct err *type_name(const struct growth_tree *t, uint32_t node, struct 
 	buf_reset(b);
 	if (frame_type(frame, &type, &len))
 		return buf_add(b, type, len);
-	return buf_addstr(b, frame);
+	return buf_addf(b, "%s itself", frame);
 }
 
 static int part_cmp(const void *a, const void *b)

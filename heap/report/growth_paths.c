@@ -82,14 +82,30 @@ static bool as_steady(const struct search *s, uint8_t way, uint8_t other)
 	return way <= other || (s->t->n == 2 && way != GROWTH_NONE);
 }
 
-/* Do objects become more here, or right in this container? */
+static bool same_type(const struct search *s, uint32_t node, uint32_t other)
+{
+	const char *a, *b;
+	size_t n, m;
+
+	return frame_type(frame_of(s, node), &a, &n) && frame_type(frame_of(s, other), &b, &m) &&
+	       n == m && !memcmp(a, b, n);
+}
+
+/* Do objects become more here, or right in this container?  Two fields of one type whose objects
+ * do, the left and the right of a tree, are one container. */
 static bool multiplies(const struct search *s, uint32_t node)
 {
+	uint32_t one = 0;
+
 	if (as_steady(s, s->own_way[node], s->way[node]))
 		return true;
-	for (uint32_t c = s->t->first[node]; c; c = s->t->next[c])
-		if (as_steady(s, s->own_way[c], s->way[node]) && frame_is_element(frame_of(s, c)))
+	for (uint32_t c = s->t->first[node]; c; c = s->t->next[c]) {
+		if (!as_steady(s, s->own_way[c], s->way[node]))
+			continue;
+		if (frame_is_element(frame_of(s, c)) || (one && same_type(s, one, c)))
 			return true;
+		one = c;
+	}
 	return false;
 }
 

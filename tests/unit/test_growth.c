@@ -132,6 +132,25 @@ static void place(void **state)
 	report_deinit(&r);
 }
 
+/* The left and the right of a tree are one thing. */
+static void recursion(void **state)
+{
+	static const struct at c[][MOST] = {
+		{ { "main.tree", 24, 1 },
+		  { "main.tree|l. (*T)", 10000, 10 },
+		  { "main.tree|r. (*T)", 30000, 30 } },
+		{ { "main.tree", 24, 1 },
+		  { "main.tree|l. (*T)", 40000, 40 },
+		  { "main.tree|r. (*T)", 50000, 50 } },
+	};
+	struct report r;
+
+	compare(c, 2, &r);
+	assert_int_equal(r.growth.paths.n, 1);
+	expect_path(&r.growth, 0, "main.tree", GROWTH_EVERY, 50000);
+	report_deinit(&r);
+}
+
 /* Objects that two maps lead to hang in one of them, whichever that is. */
 static void moved(void **state)
 {
@@ -386,11 +405,11 @@ static void limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ways),    cmocka_unit_test(place),
-		cmocka_unit_test(moved),   cmocka_unit_test(elements),
-		cmocka_unit_test(smaller), cmocka_unit_test(processes),
-		cmocka_unit_test(files),   cmocka_unit_test(damaged_files),
-		cmocka_unit_test(limits),
+		cmocka_unit_test(ways),          cmocka_unit_test(place),
+		cmocka_unit_test(recursion),     cmocka_unit_test(moved),
+		cmocka_unit_test(elements),      cmocka_unit_test(smaller),
+		cmocka_unit_test(processes),     cmocka_unit_test(files),
+		cmocka_unit_test(damaged_files), cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
