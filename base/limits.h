@@ -39,7 +39,7 @@
 #define LIMIT_CAPTURES 100u          /* compared: their trees are 16 bytes a node and capture */
 #define LIMIT_BASE_FILE (1ull << 30) /* a *.json of --base: some 100 bytes a node */
 #define LIMIT_JSON_DEPTH 32          /* of it; ours have 6 */
-#define LIMIT_PATH 1000000u          /* frames of a path in it: as --max-depth */
+#define LIMIT_PATH 100000u           /* frames of a path in it; --max-depth is 256 */
 #define LIMIT_GCMASK_DEPTH 64        /* nesting of arrays and structs when a mask is built */
 #define LIMIT_TYPE_DEPTH 64          /* nesting when a type is named or walked */
 #define LIMIT_TYPE_FIELDS 65536u

@@ -159,6 +159,8 @@ struct err *series_next(struct series *s, struct acquire *a, struct profile *p, 
 		return again(a, p, r);
 	TRY(intr_hold(false));
 	r->growth.interrupted = s->o.every_ns && s->taken < s->o.times;
+	if (s->set.captures.n < 2)
+		TRY(report_note(r, "there is one capture only, and nothing to compare it with"));
 	return growth_make(&s->set, r);
 }
 

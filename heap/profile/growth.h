@@ -57,7 +57,7 @@ struct growth_part {
 
 /* A place of the tree, with all that hangs below it. */
 struct growth_path {
-	const char *const *path; /* frames, root first */
+	const char *const *path; /* frames, root first: of the report's difference */
 	uint32_t npath;
 	struct growth_sum sum;
 	const struct amount *at; /* by capture */

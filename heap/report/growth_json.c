@@ -273,8 +273,10 @@ struct err *growth_base_json(struct growth_set *s, const char *path, bool any_pr
 	if (!schema || strncmp(schema, "grf-rsp/", 8))
 		return bad(path, "it has no \"schema\": \"" SCHEMA "\"");
 	if (strcmp(schema, SCHEMA))
-		return err_create(ERR_VERSION, "%s is \"%.40s\": this version reads \"" SCHEMA "\"",
-				  path, schema);
+		return err_create(ERR_VERSION,
+				  "%s has another schema than \"" SCHEMA
+				  "\", which this version reads: it is of a later one",
+				  path);
 	TRY(read_head(s, path, o, any_process));
 	TRY(read_tree(s, path, o));
 	TRY(read_types(s, o));

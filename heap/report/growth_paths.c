@@ -197,11 +197,9 @@ static struct err *path_of(struct search *s, uint32_t node, struct growth_path *
 	path = arena_alloc(&s->g->arena, p->npath * sizeof(*path));
 	if (!path)
 		return err_nomem();
-	for (uint32_t at = node, i = p->npath; at; at = v->v[at].parent) {
-		path[--i] = arena_strdup(&s->g->arena, frame_of(s, at));
-		if (!path[i])
-			return err_nomem();
-	}
+	/* the tree will be r's difference */
+	for (uint32_t at = node, i = p->npath; at; at = v->v[at].parent)
+		path[--i] = frame_of(s, at);
 	p->path = path;
 	return NULL;
 }

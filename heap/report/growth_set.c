@@ -70,11 +70,11 @@ static struct err *check_process(const struct growth_set *s, const struct growth
 
 	if (was->build_id && *was->build_id && id->build_id && *id->build_id &&
 	    strcmp(was->build_id, id->build_id))
-		return err_create(ERR_BADDATA,
-				  "%s is of another build of the program than %s (build id %.60s, "
-				  "not %.60s): what grew cannot be told (--force: compare all the "
-				  "same)",
-				  capture_name(c), s->identity_of, id->build_id, was->build_id);
+		return err_create(
+			ERR_BADDATA,
+			"%s is of another build of the program than %s, by the build ids: "
+			"what grew cannot be told (--force: compare all the same)",
+			capture_name(c), s->identity_of);
 	if (differ(was->started_ns, id->started_ns) ||
 	    ((!was->started_ns || !id->started_ns) &&
 	     differ(was->started_ticks, id->started_ticks)))
