@@ -119,6 +119,7 @@ static struct err *add_path(struct buf *b, const struct growth_path *p, size_t n
 	TRY(text_add_place(b, &p->source));
 	TRY(buf_addstr(b, p->sum.way == GROWTH_APPEARED ? " is new: " : " grew by "));
 	TRY(add_bytes(b, p->sum.bytes));
+	TRY(buf_addstr(b, p->used ? " in use" : ""));
 	TRY(add_rate(b, &p->sum));
 	TRY(buf_addstr(b, "\n           "));
 	TRY(add_series(b, p->at, n, false));

@@ -81,6 +81,7 @@ static struct err *add_path(struct json *j, const struct growth_path *p, size_t 
 		TRY(json_string(j, NULL, p->path[i]));
 	json_array_end(j);
 	TRY(add_sum(j, &p->sum, p->at, n, "objects"));
+	json_bool(j, "used", p->used);
 	json_array(j, "types");
 	for (uint32_t i = 0; i < p->nparts; i++) {
 		json_object(j, NULL);

@@ -61,6 +61,7 @@ struct growth_path {
 	uint32_t npath;
 	struct growth_sum sum;
 	const struct amount *at; /* by capture */
+	bool used;               /* of a map or a slice: what is in it, not what it has room for */
 	/* what the growth is made of, most first */
 	const struct growth_part *parts;
 	uint32_t nparts;

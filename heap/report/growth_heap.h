@@ -5,6 +5,7 @@
 #ifndef GRF_HEAP_REPORT_GROWTH_HEAP_H
 #define GRF_HEAP_REPORT_GROWTH_HEAP_H
 
+#include "base/limits.h"
 #include "heap/report/growth_set.h"
 
 enum {
@@ -44,6 +45,7 @@ struct growth_tree {
 	/* what a node is counted with; itself, but for what "[smaller]" has in another capture */
 	uint32_t *into;
 	uint32_t *first, *next; /* children that count by themselves; 0: none */
+	const struct growth_set *set;
 };
 ERR_MUST_CHECK struct err *growth_tree_init(struct growth_tree *t, struct growth_set *s);
 void growth_tree_deinit(struct growth_tree *t);
@@ -63,6 +65,10 @@ static inline int64_t growth_of(const struct growth_tree *t, uint32_t node)
 {
 	return (int64_t)(growth_all(t, t->n - 1, node).bytes - growth_all(t, 0, node).bytes);
 }
+
+/* heap/report/growth_used.c.  What is used of the node's own bytes, by capture.  false: that is not
+ * known of all of them, or all is used in each. */
+bool growth_used(const struct growth_tree *t, uint32_t node, uint64_t used[LIMIT_CAPTURES]);
 
 /* heap/report/growth_paths.c.  Fills r->growth.paths, without shares. */
 ERR_MUST_CHECK struct err *growth_paths_make(const struct growth_tree *t, struct report *r);

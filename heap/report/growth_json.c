@@ -17,7 +17,7 @@
 #include "base/limits.h"
 #include "heap/report/growth_base.h"
 
-enum { NODES_PER_CHECK = 4096, PIECE = 1 << 20 };
+enum { NODES_PER_CHECK = 4096, PIECE = 1 << 20, WASTE_PATH = 1000 /* frames */ };
 
 #define SCHEMA "grf-rsp/1"
 
@@ -196,6 +196,41 @@ static struct err *read_tree(struct growth_set *s, const char *path, struct json
 	return NULL;
 }
 
+static struct err *read_waste_row(struct growth_set *s, struct json_object *row)
+{
+	struct json_object *path = member(row, "path", json_type_array);
+	const char *frames[WASTE_PATH];
+	size_t n = length(path);
+
+	if (!n || n > WASTE_PATH)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *v = json_object_array_get_idx(path, i);
+
+		if (!json_object_is_type(v, json_type_string))
+			return NULL;
+		frames[i] = json_object_get_string(v);
+	}
+	return growth_set_unused(s, frames, (uint32_t)n, number(row, "wasted_bytes"));
+}
+
+static struct err *read_waste(struct growth_set *s, struct json_object *o)
+{
+	struct json_object *waste = member(o, "waste", json_type_object),
+			   *kinds[] = { member(waste, "slack", json_type_array),
+					member(waste, "maps", json_type_array) };
+	size_t n = length(kinds[0]), m = length(kinds[1]);
+
+	if (!kinds[0] || !kinds[1] || n > WASTE_ROWS || m > WASTE_ROWS)
+		return NULL;
+	growth_set_unused_of(s,
+			     n < WASTE_ROWS && m < WASTE_ROWS ? UNUSED_OF_ALL : UNUSED_OF_LARGEST);
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < length(kinds[k]); i++)
+			TRY(read_waste_row(s, json_object_array_get_idx(kinds[k], i)));
+	return NULL;
+}
+
 static struct err *read_types(struct growth_set *s, struct json_object *o)
 {
 	struct json_object *types = member(o, "types", json_type_array);
@@ -279,6 +314,7 @@ struct err *growth_base_json(struct growth_set *s, const char *path, bool any_pr
 				  path);
 	TRY(read_head(s, path, o, any_process));
 	TRY(read_tree(s, path, o));
+	TRY(read_waste(s, o));
 	TRY(read_types(s, o));
 	return read_groups(s, o);
 }

@@ -29,6 +29,7 @@ enum {
 struct found {
 	uint32_t node;
 	uint8_t way;
+	bool used; /* what it has is told, not what it has room for */
 	int64_t bytes;
 };
 
@@ -217,31 +218,76 @@ static struct err *source_of(struct search *s, struct growth_path *p)
 	return NULL;
 }
 
-static struct err *tell(struct search *s, uint32_t node)
+static struct err *tell(struct search *s, const struct found *f)
 {
 	struct growth_path p = { 0 };
 	struct amount *at = arena_alloc(&s->g->arena, s->t->n * sizeof(*at));
+	uint64_t used[LIMIT_CAPTURES];
 
 	if (!at)
 		return err_nomem();
 	for (size_t c = 0; c < s->t->n; c++)
-		at[c] = growth_all(s->t, c, node);
+		at[c] = growth_all(s->t, c, f->node);
+	if (f->used && growth_used(s->t, f->node, used))
+		for (size_t c = 0; c < s->t->n; c++)
+			at[c].bytes -= growth_own(s->t, c, f->node).bytes - used[c];
 	p.at = at;
-	p.sum = growth_sum(s->g, at, s->way[node]);
-	TRY(path_of(s, node, &p));
+	p.used = f->used;
+	p.sum = growth_sum(s->g, at, f->way);
+	TRY(path_of(s, f->node, &p));
 	TRY(source_of(s, &p));
-	TRY(growth_parts_make(s->t, node, &s->g->arena, &p.parts, &p.nparts));
+	TRY(growth_parts_make(s->t, f->node, &s->g->arena, &p.parts, &p.nparts));
 	return vec_push(&s->g->paths, p);
 }
 
 static struct err *find(struct search *s, uint32_t node)
 {
-	struct found f = { node, s->way[node], growth_of(s->t, node) };
+	struct found f = { .node = node, .way = s->way[node], .bytes = growth_of(s->t, node) };
 
 	s->told[node] = 1;
 	if (f.bytes < growth_least(f.way, s->t->n))
 		return NULL;
 	return vec_push(&s->found, f);
+}
+
+/* Of what was found, the node's own place, or that of one above or below it that tells of more. */
+static struct found *found_at(struct search *s, uint32_t node, bool *other)
+{
+	const struct profile_nodes *v = &s->t->p->nodes;
+
+	*other = false;
+	for (size_t i = 0; i < s->found.n; i++) {
+		struct found *f = &s->found.v[i];
+
+		if (f->node == node)
+			return f;
+		for (uint32_t at = f->node; at && !*other; at = v->v[at].parent)
+			*other = at == node;
+		for (uint32_t at = node; at && !*other; at = v->v[at].parent)
+			*other = at == f->node && f->way == GROWTH_EVERY;
+	}
+	return NULL;
+}
+
+/* A map or a slice that has more and more in it, whatever room it has. */
+static struct err *find_used(struct search *s, uint32_t node)
+{
+	uint64_t used[LIMIT_CAPTURES];
+	struct found *f, new = { .node = node, .way = GROWTH_EVERY, .used = true };
+	bool other;
+
+	if (s->t->n < 3 || s->t->into[node] != node || !growth_used(s->t, node, used) ||
+	    growth_way(used, s->t->n) != GROWTH_EVERY)
+		return NULL;
+	f = found_at(s, node, &other);
+	if (other || (f && f->way == GROWTH_EVERY))
+		return NULL;
+	new.bytes = (int64_t)(used[s->t->n - 1] - used[0]);
+	if (f)
+		*f = new;
+	else if (new.bytes >= WASTE_ROW_LEAST)
+		return vec_push(&s->found, new);
+	return NULL;
 }
 
 static int found_cmp(const void *a, const void *b)
@@ -293,9 +339,11 @@ struct err *growth_paths_make(const struct growth_tree *t, struct report *r)
 			TRY(intr_check());
 		TRY(look_at(&s, v));
 	}
+	for (uint32_t v = 1; v < t->nodes; v++)
+		TRY(find_used(&s, v));
 	if (s.found.n)
 		qsort(s.found.v, s.found.n, sizeof(*s.found.v), found_cmp);
 	for (size_t i = 0; i < s.found.n && i < PATHS_MAX; i++)
-		TRY(tell(&s, s.found.v[i].node));
+		TRY(tell(&s, &s.found.v[i]));
 	return NULL;
 }

@@ -34,6 +34,8 @@ void growth_set_deinit(struct growth_set *s)
 {
 	profile_deinit(&s->tree);
 	columns_deinit(&s->nodes);
+	columns_deinit(&s->unused);
+	vec_deinit(&s->unused_of);
 	columns_deinit(&s->types.columns);
 	columns_deinit(&s->groups.columns);
 	strtab_deinit(&s->types.keys);
@@ -151,6 +153,8 @@ struct err *growth_set_begin(struct growth_set *s, const struct growth_capture *
 	TRY(copy(s, &c.source));
 	TRY(vec_push(&s->captures, c));
 	TRY(vec_push(&s->nodes, ((struct growth_column)VEC_INIT)));
+	TRY(vec_push(&s->unused, ((struct growth_column)VEC_INIT)));
+	TRY(vec_push(&s->unused_of, UNUSED_UNKNOWN));
 	TRY(vec_push(&s->types.columns, ((struct growth_column)VEC_INIT)));
 	return vec_push(&s->groups.columns, ((struct growth_column)VEC_INIT));
 }
@@ -193,6 +197,26 @@ struct err *growth_set_node(struct growth_set *s, uint32_t parent, const char *f
 	TRY(element_key(frame, &b, &key));
 	TRY(profile_child(&s->tree, parent, key, ret));
 	return cell_add(&s->nodes, *ret, a);
+}
+
+struct err *growth_set_unused(struct growth_set *s, const char *const *path, uint32_t n,
+			      uint64_t wasted)
+{
+	uint32_t node = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		_cleanup_buf_ struct buf b = BUF_INIT;
+		const char *key;
+
+		TRY(element_key(path[i], &b, &key));
+		TRY(profile_child(&s->tree, node, key, &node));
+	}
+	return cell_add(&s->unused, node, (struct amount){ wasted, 0 });
+}
+
+void growth_set_unused_of(struct growth_set *s, enum growth_unused of)
+{
+	s->unused_of.v[s->unused_of.n - 1] = of;
 }
 
 struct err *growth_set_type(struct growth_set *s, const char *type, struct amount a)
@@ -293,6 +317,22 @@ static struct err *add_tree(struct growth_set *s, const struct profile *p)
 	return NULL;
 }
 
+static struct err *add_unused(struct growth_set *s, const struct waste_report *w)
+{
+	const struct waste_rows *kinds[] = { &w->slack, &w->maps };
+
+	if (!w->made)
+		return NULL;
+	growth_set_unused_of(s, w->slack.n < WASTE_ROWS && w->maps.n < WASTE_ROWS ?
+					UNUSED_OF_ALL :
+					UNUSED_OF_LARGEST);
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < kinds[k]->n; i++)
+			TRY(growth_set_unused(s, kinds[k]->v[i].path, kinds[k]->v[i].npath,
+					      kinds[k]->v[i].wasted));
+	return NULL;
+}
+
 static struct err *add_groups(struct growth_set *s, const struct goroutine_report *r)
 {
 	s->groups_known &= r->grouped;
@@ -356,6 +396,7 @@ struct err *growth_set_add(struct growth_set *s, const struct profile *p, const 
 
 	TRY(growth_set_begin(s, &c, &id, any_process));
 	TRY(add_tree(s, p));
+	TRY(add_unused(s, &r->waste));
 	s->types_known &= r->graph.made;
 	for (size_t i = 0; i < r->graph.types.n; i++)
 		TRY(growth_set_type(s, r->graph.types.v[i].name, r->graph.types.v[i].own));

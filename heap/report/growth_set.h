@@ -44,9 +44,15 @@ struct growth_identity {
 	bool folded, dominators, stack_paths;
 };
 
+enum growth_unused { UNUSED_UNKNOWN, UNUSED_OF_LARGEST, UNUSED_OF_ALL };
+
 struct growth_set {
 	struct profile tree;
 	struct growth_columns nodes;
+	/* What maps and slices at a node have room for and do not use, where that is known of the
+	 * capture: of all nodes, or of the largest ones. */
+	struct growth_columns unused;
+	VEC(enum growth_unused) unused_of;
 	struct growth_table types, groups;
 	VEC(struct growth_set_group) group_rows;
 	struct growth_captures captures;
@@ -74,6 +80,11 @@ ERR_MUST_CHECK struct err *growth_set_type(struct growth_set *s, const char *typ
 /* a: their number as objects, and what they keep, with their stacks.  g's strings are copied. */
 ERR_MUST_CHECK struct err *growth_set_group(struct growth_set *s, const struct growth_set_group *g,
 					    struct amount a);
+
+/* The rows of the waste report: paths, and what is wasted there; more: there were more of them. */
+ERR_MUST_CHECK struct err *growth_set_unused(struct growth_set *s, const char *const *path,
+					     uint32_t n, uint64_t wasted);
+void growth_set_unused_of(struct growth_set *s, enum growth_unused of);
 
 /* A capture of this run, or of a core, after heap_analyse(); source: as struct growth_capture. */
 ERR_MUST_CHECK struct err *growth_set_add(struct growth_set *s, const struct profile *p,

@@ -131,7 +131,9 @@ struct err *growth_tree_init(struct growth_tree *t, struct growth_set *s)
 {
 	__attribute__((cleanup(bounds_deinit))) struct bounds b = { 0 };
 
-	*t = (struct growth_tree){ .p = &s->tree, .n = s->captures.n, .nodes = s->tree.nodes.n };
+	*t = (struct growth_tree){
+		.p = &s->tree, .n = s->captures.n, .nodes = s->tree.nodes.n, .set = s
+	};
 	t->own = calloc(t->n * t->nodes, sizeof(*t->own));
 	t->all = calloc(t->n * t->nodes, sizeof(*t->all));
 	t->into = calloc(t->nodes, sizeof(*t->into));

@@ -230,6 +230,36 @@ static void smaller(void **state)
 	report_deinit(&r);
 }
 
+/* A map's memory grows in steps, its entries in every interval. */
+static void used(void **state)
+{
+	static const uint64_t map[] = { 100000, 100000, 100000, 200000 },
+			      unused[] = { 60000, 40000, 20000, 100000 };
+	static const char *const path[] = { "main.m" };
+
+	for (unsigned known = 0; known < 2; known++) {
+		struct report r = { 0 };
+		struct growth_set s;
+
+		ok(growth_set_init(&s));
+		for (unsigned i = 0; i < 4; i++) {
+			const struct at c[] = { { "main.m", map[i], 1 }, { 0 } };
+
+			capture(&s, c, i + 1);
+			growth_set_unused_of(&s, i == 2 && !known ? UNUSED_UNKNOWN : UNUSED_OF_ALL);
+			if (i != 2 || known)
+				ok(growth_set_unused(&s, path, 1, unused[i]));
+		}
+		ok(growth_make(&s, &r));
+		assert_int_equal(r.growth.paths.n, known);
+		if (known)
+			expect_path(&r.growth, 0, "main.m", GROWTH_EVERY, 60000);
+		assert_true(!known || r.growth.paths.v[0].used);
+		report_deinit(&r);
+		growth_set_deinit(&s);
+	}
+}
+
 /* ------------------------------------------------------------------ the same process? */
 
 static void processes(void **state)
@@ -405,11 +435,12 @@ static void limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ways),          cmocka_unit_test(place),
-		cmocka_unit_test(recursion),     cmocka_unit_test(moved),
-		cmocka_unit_test(elements),      cmocka_unit_test(smaller),
-		cmocka_unit_test(processes),     cmocka_unit_test(files),
-		cmocka_unit_test(damaged_files), cmocka_unit_test(limits),
+		cmocka_unit_test(ways),      cmocka_unit_test(place),
+		cmocka_unit_test(recursion), cmocka_unit_test(used),
+		cmocka_unit_test(moved),     cmocka_unit_test(elements),
+		cmocka_unit_test(smaller),   cmocka_unit_test(processes),
+		cmocka_unit_test(files),     cmocka_unit_test(damaged_files),
+		cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,10 +130,13 @@ func client(url string, rate int) {
 	}
 }
 
+// litter makes garbage, in pieces so small that one caught alive is nothing.
 func litter() {
 	for range time.Tick(time.Millisecond) {
-		litterbox = make([]byte, 32<<10)
-		litterbox = nil
+		for i := 0; i < 16; i++ {
+			litterbox = make([]byte, 2<<10)
+			litterbox = nil
+		}
 	}
 }
 
