@@ -12,6 +12,7 @@ enum {
 	GROWTH_LEAST = 1024,          /* bytes of a path or type that are told of */
 	GROWTH_LEAST_ONCE = 4096,     /* the same of what grew in one interval, and may be gone in
 				       * the next: what pools keep, ... */
+	GROWTH_RUNTIME = 16,          /* so many times as much of the runtime's own */
 	GROWTH_LEAST_OUTSIDE = 65536, /* of other memory, which comes in pages */
 };
 

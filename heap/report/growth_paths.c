@@ -98,10 +98,10 @@ static bool multiplies(const struct search *s, uint32_t node)
 {
 	uint32_t one = 0;
 
-	if (as_steady(s, s->own_way[node], s->way[node]))
+	if (s->own_way[node] != GROWTH_NONE)
 		return true;
 	for (uint32_t c = s->t->first[node]; c; c = s->t->next[c]) {
-		if (!as_steady(s, s->own_way[c], s->way[node]))
+		if (s->own_way[c] == GROWTH_NONE)
 			continue;
 		if (frame_is_element(frame_of(s, c)) || (one && same_type(s, one, c)))
 			return true;
@@ -110,12 +110,20 @@ static bool multiplies(const struct search *s, uint32_t node)
 	return false;
 }
 
-/* Is there a child that grew as the node did, with a fair part of its growth? */
+/* Has the child a fair part of the node's growth, as steadily, or most of it? */
+static bool leads_on(const struct search *s, uint32_t node, uint32_t child)
+{
+	int64_t all = growth_of(s->t, node), part = growth_of(s->t, child);
+
+	return s->way[child] != GROWTH_NONE &&
+	       (part * 5 >= all * 4 ||
+		(part * 5 >= all && as_steady(s, s->way[child], s->way[node])));
+}
+
 static bool goes_on(const struct search *s, uint32_t node)
 {
 	for (uint32_t c = s->t->first[node]; c; c = s->t->next[c])
-		if (as_steady(s, s->way[c], s->way[node]) &&
-		    growth_of(s->t, c) * 5 >= growth_of(s->t, node))
+		if (leads_on(s, node, c))
 			return true;
 	return false;
 }
@@ -151,8 +159,7 @@ static struct err *is_exchange(struct search *s, uint32_t node, bool *ret)
 	if (more * 5 <= growth_of(s->t, node) * 6)
 		return NULL;
 	for (uint32_t c = s->t->first[node]; c && !*ret; c = s->t->next[c])
-		if (as_steady(s, s->way[c], s->way[node]) &&
-		    growth_of(s->t, c) * 5 >= growth_of(s->t, node))
+		if (leads_on(s, node, c))
 			TRY(is_moved(s, c, node, ret));
 	return NULL;
 }
@@ -240,12 +247,22 @@ static struct err *tell(struct search *s, const struct found *f)
 	return vec_push(&s->g->paths, p);
 }
 
+/* Does the path begin with a variable of the runtime?  These grow with threads, goroutines, timers:
+ * 5 KiB with each thread. */
+static bool is_of_runtime(const struct search *s, uint32_t node)
+{
+	while (s->t->p->nodes.v[node].parent)
+		node = s->t->p->nodes.v[node].parent;
+	return !strncmp(frame_of(s, node), "runtime.", 8);
+}
+
 static struct err *find(struct search *s, uint32_t node)
 {
 	struct found f = { .node = node, .way = s->way[node], .bytes = growth_of(s->t, node) };
+	int64_t least = growth_least(f.way, s->t->n);
 
 	s->told[node] = 1;
-	if (f.bytes < growth_least(f.way, s->t->n))
+	if (f.bytes < (is_of_runtime(s, node) ? least * GROWTH_RUNTIME : least))
 		return NULL;
 	return vec_push(&s->found, f);
 }

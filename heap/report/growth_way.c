@@ -1,13 +1,17 @@
 /*
  * How a row of values grew.  Only what never shrank counts: a cache that fills and empties is no
- * leak, however much larger it is in the end.
+ * leak, however much larger it is in the end.  And a growth of less than a thousandth of what there
+ * is in an interval on the average is none: what a cache that is full by now has more of.
  */
 #include <string.h>
 
 #include "heap/report/growth_heap.h"
 
+enum { SLIGHT = 1000 };
+
 enum growth_way growth_way(const uint64_t *v, size_t n)
 {
+	uint64_t least = n > 1 && v[n - 1] > v[0] ? (v[n - 1] - v[0]) / (n - 1) / SLIGHT : 0;
 	size_t ups = 0, there = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -16,7 +20,7 @@ enum growth_way growth_way(const uint64_t *v, size_t n)
 			continue;
 		if (v[i] < v[i - 1])
 			return GROWTH_NONE;
-		ups += v[i] > v[i - 1];
+		ups += v[i] > v[i - 1] && v[i] - v[i - 1] >= least;
 	}
 	if (n < 2 || !ups)
 		return GROWTH_NONE;

@@ -131,7 +131,7 @@ def test_idle_program_grows_nothing():
                      ["--every", "1s", "--times", "3"]):
             g, run = growth(*args, "--limit", "growth=64K", "--limit", "leaked-goroutines=0", "--limit", "growth-rate=10M/min", p.pid)
             check(not rows(g) and "nothing grew" in run.out, rows(g), run)
-            check(abs(g["live_bytes"]) < 4096, g["live_bytes"])
+            check(abs(g["live_bytes"]) < 32 << 10, g["live_bytes"])  # some threads more or less
         p.wait_running()
 
 

@@ -87,12 +87,21 @@ static void ways(void **state)
 		size_t n;
 		enum growth_way way;
 	} t[] = {
-		{ { 1, 2 }, 2, GROWTH_EVERY },       { { 2, 1 }, 2, GROWTH_NONE },
-		{ { 1, 1 }, 2, GROWTH_NONE },        { { 0, 1 }, 2, GROWTH_APPEARED },
-		{ { 1, 2, 3, 4 }, 4, GROWTH_EVERY }, { { 0, 2, 3, 4 }, 4, GROWTH_EVERY },
-		{ { 1, 2, 3, 2 }, 4, GROWTH_NONE },  { { 1, 1, 2, 2 }, 4, GROWTH_NONE },
-		{ { 1, 2, 2, 4 }, 4, GROWTH_STEPS }, { { 0, 0, 3, 3 }, 4, GROWTH_APPEARED },
-		{ { 0, 0, 0, 3 }, 4, GROWTH_NONE },  { { 0, 5, 3, 5 }, 4, GROWTH_NONE },
+		{ { 1, 2 }, 2, GROWTH_EVERY },
+		{ { 2, 1 }, 2, GROWTH_NONE },
+		{ { 1, 1 }, 2, GROWTH_NONE },
+		{ { 0, 1 }, 2, GROWTH_APPEARED },
+		{ { 1, 2, 3, 4 }, 4, GROWTH_EVERY },
+		{ { 0, 2, 3, 4 }, 4, GROWTH_EVERY },
+		{ { 1, 2, 3, 2 }, 4, GROWTH_NONE },
+		{ { 1, 1, 2, 2 }, 4, GROWTH_NONE },
+		{ { 1, 2, 2, 4 }, 4, GROWTH_STEPS },
+		{ { 0, 0, 3, 3 }, 4, GROWTH_APPEARED },
+		{ { 0, 0, 0, 3 }, 4, GROWTH_NONE },
+		{ { 0, 5, 3, 5 }, 4, GROWTH_NONE },
+		{ { 100000, 200000, 200010, 200020 }, 4, GROWTH_NONE },
+		{ { 100000, 200000, 200010, 300000 }, 4, GROWTH_STEPS },
+		{ { 100000, 200000, 200100, 200200 }, 4, GROWTH_EVERY },
 		{ { 7 }, 1, GROWTH_NONE },
 	};
 
@@ -129,6 +138,32 @@ static void place(void **state)
 	assert_string_equal(r.growth.paths.v[0].parts[0].type, "[]uint8");
 	assert_int_equal(r.growth.paths.v[0].parts[0].objects, 20);
 	assert_true(r.growth.paths.v[0].sum.bytes_per_minute == 121000 / 2.);
+	report_deinit(&r);
+}
+
+/* A map that got nothing new in one interval, while one of its values grew a little, is the place all
+ * the same. */
+static void uneven(void **state)
+{
+	static const struct at c[][MOST] = {
+		{ { "main.m|$mapval. (*T)", 10000, 10 },
+		  { "main.m|$mapval. (*T)|a. ([]uint8)", 40000, 10 },
+		  { "main.m|$mapval. (*T)|b. ([]uint8)", 40000, 10 } },
+		{ { "main.m|$mapval. (*T)", 20000, 20 },
+		  { "main.m|$mapval. (*T)|a. ([]uint8)", 80000, 20 },
+		  { "main.m|$mapval. (*T)|b. ([]uint8)", 80000, 20 } },
+		{ { "main.m|$mapval. (*T)", 30000, 30 },
+		  { "main.m|$mapval. (*T)|a. ([]uint8)", 120000, 30 },
+		  { "main.m|$mapval. (*T)|b. ([]uint8)", 120000, 30 } },
+		{ { "main.m|$mapval. (*T)", 30000, 30 },
+		  { "main.m|$mapval. (*T)|a. ([]uint8)", 121000, 30 },
+		  { "main.m|$mapval. (*T)|b. ([]uint8)", 120000, 30 } },
+	};
+	struct report r;
+
+	compare(c, 4, &r);
+	assert_int_equal(r.growth.paths.n, 1);
+	expect_path(&r.growth, 0, "main.m", GROWTH_EVERY, 181000);
 	report_deinit(&r);
 }
 
@@ -435,12 +470,12 @@ static void limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ways),      cmocka_unit_test(place),
-		cmocka_unit_test(recursion), cmocka_unit_test(used),
-		cmocka_unit_test(moved),     cmocka_unit_test(elements),
-		cmocka_unit_test(smaller),   cmocka_unit_test(processes),
-		cmocka_unit_test(files),     cmocka_unit_test(damaged_files),
-		cmocka_unit_test(limits),
+		cmocka_unit_test(ways),          cmocka_unit_test(place),
+		cmocka_unit_test(uneven),        cmocka_unit_test(recursion),
+		cmocka_unit_test(used),          cmocka_unit_test(moved),
+		cmocka_unit_test(elements),      cmocka_unit_test(smaller),
+		cmocka_unit_test(processes),     cmocka_unit_test(files),
+		cmocka_unit_test(damaged_files), cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
