@@ -72,6 +72,8 @@ endif
 
 all: $(OBJDIR)/grf-rsp
 
+# The command line.
+
 $(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
@@ -186,11 +188,11 @@ format:
 lint:
 	$(Q)cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--error-exitcode=1 --suppressions-list=tests/cppcheck.suppress -D__linux__ -I. \
-		base rsp target heap output main.c
+		base rsp target heap output $(wildcard *.c)
 
 compile_commands.json: Makefile
 	$(Q)python3 tests/tools/compile_commands.py '$(CC) $(ALL_CFLAGS)' \
-		$(LIB_SRCS) main.c $(UNIT_SRCS) $(TOOL_SRCS) >$@.tmp && mv $@.tmp $@
+		$(LIB_SRCS) $(wildcard *.c) $(UNIT_SRCS) $(TOOL_SRCS) >$@.tmp && mv $@.tmp $@
 
 check-format:
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
@@ -201,6 +203,7 @@ bench: deps
 	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/bench.py $(if $(SERIES),--series) --write docs/PERFORMANCE.md
 	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/folding.py --write docs/PERFORMANCE.md
 	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/exports.py --write docs/EXPORTS.md
+	$(Q)OBJDIR=$(OBJDIR) python3 tests/bench/growth.py --write docs/PERFORMANCE.md
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -2,11 +2,11 @@
  * grf-rsp: who keeps a Go process's memory alive, through a debug stub.
  *
  * The command line, and the order in which the parts are called.  Only this file prints errors and
- * sets the exit status: 0, 1 (it failed), 2 (usage), 128 + the signal that ended it.
+ * sets the exit status: 0, 1 (it failed), 2 (usage), 3 (a --limit is exceeded), 128 + the signal
+ * that ended it.
  */
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +17,20 @@
 #include "base/intr.h"
 #include "base/oom.h"
 #include "base/similar.h"
+#include "output/growth_options.h"
+#include "output/progress.h"
 #include "heap/acquire/acquire.h"
 #include "heap/acquire/save.h"
 #include "output/output.h"
 #include "target/core.h"
 
-enum { DEFAULT_DEPTH = 256, DEFAULT_NODES = 50000 };
+enum { DEFAULT_DEPTH = 256, DEFAULT_NODES = 50000, STATUS_EXCEEDED = 3 };
 
 struct options {
 	struct acquire_options acquire;
 	VEC(const char *) outputs, debug_files;
 	struct analyse_options analyse;
+	struct growth_options growth;
 	bool verbose, quiet;
 	bool goroutines; /* the summary has their groups */
 	bool no_graph;
@@ -60,6 +63,10 @@ enum {
 	OPT_TOP,
 	OPT_NODES,
 	OPT_DEPTH,
+	OPT_BASE,
+	OPT_EVERY,
+	OPT_TIMES,
+	OPT_LIMIT,
 	OPT_NTH,
 	OPT_TIMEOUT,
 	OPT_FORCE,
@@ -130,6 +137,18 @@ static const struct option_row {
 	{ OPT_NODES, "max-nodes", "N",
 	  "put the smallest subtrees together beyond N nodes (default 50000)" },
 	{ OPT_DEPTH, "max-depth", "N", "frames of a path before [deeper] (default 256)" },
+
+	{ 0, "Growth", NULL, NULL },
+	{ OPT_BASE, "base", "FILE",
+	  "say what grew since FILE, a *.json or *.core of this process (repeatable, the oldest "
+	  "first); a pprof profile is the difference then" },
+	{ OPT_EVERY, "every", "TIME",
+	  "look again every 30s (5m, 1h), and say what grew each time; ^C ends it; best with "
+	  "--fork" },
+	{ OPT_TIMES, "times", "N", "so many times (default 4)" },
+	{ OPT_LIMIT, "limit", "NAME=MOST",
+	  "exit with status 3 if live, growth, unreachable, rss or outside (2G), growth-rate "
+	  "(1M/min), goroutines or leaked-goroutines (0) is more (repeatable)" },
 
 	{ 0, "Rarely needed", NULL, NULL },
 	{ OPT_NTH, "nth", "N", "of a QEMU guest's processes that run EXE, the Nth" },
@@ -404,6 +423,16 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		return parse_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
 	case OPT_DEPTH:
 		return parse_count("--max-depth", "", 1000000, &o->analyse.max_depth);
+	case OPT_BASE:
+		return vec_push(&o->growth.bases, optarg);
+	case OPT_EVERY:
+		return growth_parse_every(optarg, &o->growth);
+	case OPT_TIMES:
+		TRY(parse_count("--times", "", 100, &o->growth.times));
+		return o->growth.times > 1 ? NULL :
+					     err_create(ERR_USAGE, "--times 1: nothing to compare");
+	case OPT_LIMIT:
+		return limits_add(&o->growth.limits, optarg);
 	case OPT_NTH:
 		return parse_count("--nth", "", 1000000, &o->acquire.nth);
 	case OPT_TIMEOUT:
@@ -542,55 +571,11 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 	if (!o->analyse.max_nodes && o->analyse.fold)
 		o->analyse.max_nodes = DEFAULT_NODES;
 	TRY(check_outputs(o));
-	return check_graph(o);
-}
-
-/* ------------------------------------------------------------------ progress */
-
-struct progress {
-	bool on;
-	uint64_t start_ns, last_ns;
-	const char *phase;
-};
-
-/* Shows how far a phase is in one line, ten times a second at most: rate and time left, too. */
-static void progress_line(void *arg, const char *phase, double done, double total, const char *unit)
-{
-	struct progress *p = arg;
-	uint64_t now = clock_now_ns();
-	double s, rate;
-
-	if (p->phase != phase) {
-		p->phase = phase;
-		p->start_ns = now;
-	}
-	if (now - p->last_ns < 100000000)
-		return;
-	p->last_ns = now;
-	s = (double)(now - p->start_ns) / 1e9;
-	rate = s > 0 ? done / s : 0;
-	fprintf(stderr, "\r\033[K%s: %.1f of %.1f %s, %.1f/s", phase, done, total, unit, rate);
-	if (rate > 0 && total > done)
-		fprintf(stderr, ", %.0f s left", (total - done) / rate);
-	fflush(stderr);
-}
-
-/* A line before the process is stopped. */
-static void progress_say(void *arg, const char *fmt, ...)
-{
-	va_list ap;
-
-	(void)arg;
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-}
-
-static void progress_clear(struct progress *p)
-{
-	if (p->on)
-		fputs("\r\033[K", stderr);
+	TRY(check_graph(o));
+	if (o->all_objects && o->growth.every_ns)
+		return err_create(ERR_USAGE, "%s has all objects of one capture: not with --every",
+				  o->all_objects);
+	return growth_options_check(&o->growth, &o->acquire, &o->analyse, o->save_only);
 }
 
 /* ------------------------------------------------------------------ the run */
@@ -601,8 +586,10 @@ struct run {
 	FILE *say;                /* where the summary goes */
 	const char *profile_path; /* of the first of them that is a profile; NULL: none is */
 	struct acquire acquire;
+	struct series series;
 	struct profile profile;
 	struct report report;
+	bool exceeded; /* a --limit is */
 	struct progress progress;
 	struct err *failed;  /* of writing all objects */
 	uint64_t objects_ns; /* how long that took */
@@ -662,7 +649,21 @@ static struct err *run_heap(struct run *r)
 	return NULL;
 }
 
-static struct err *run_analyse(struct run *r)
+static struct err *write_core(void *acquire, FILE *f)
+{
+	return save_write(acquire, f);
+}
+
+static struct err *write_cores(struct run *r)
+{
+	for (size_t i = 0; i < r->o->outputs.n; i++)
+		if (output_kind(r->o->outputs.v[i]) == OUTPUT_CORE)
+			TRY(output_fill(r->outputs[i], write_core, &r->acquire));
+	return NULL;
+}
+
+/* *more: it is one of a series, and not the last one. */
+static struct err *run_analyse(struct run *r, bool *more)
 {
 	const struct options *o = r->o;
 	uint64_t start = clock_now_ns();
@@ -671,6 +672,16 @@ static struct err *run_analyse(struct run *r)
 	r->report.top = o->top;
 	TRY(run_heap(r));
 	r->report.analyse_ns = clock_now_ns() - start - r->objects_ns;
+	*more = false;
+	return series_wanted(&r->series.o) ?
+		       series_next(&r->series, &r->acquire, &r->profile, &r->report, more) :
+		       NULL;
+}
+
+static struct err *run_answer(struct run *r)
+{
+	const struct options *o = r->o;
+
 	if (o->all)
 		TRY(profile_add_account(&r->profile, &r->report.account));
 	TRY(acquire_details(&r->acquire));
@@ -681,34 +692,67 @@ static struct err *run_analyse(struct run *r)
 	progress_clear(&r->progress);
 	if (!o->quiet)
 		TRY(output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose));
+	fflush(r->say);
+	TRY(limits_check(&o->growth.limits, &r->report, stderr, &r->exceeded));
 	return TAKE_PTR(r->failed);
 }
 
-static struct err *write_core(void *acquire, FILE *f)
+/* The only capture, or those of a series; a core is of the last one. */
+static struct err *run_captures(struct run *r)
 {
-	return save_write(acquire, f);
+	const bool series = r->o->growth.every_ns;
+	bool more;
+
+	do {
+		series_begin(&r->series);
+		TRY(acquire(&r->acquire, &r->report));
+		if (!series)
+			TRY(write_cores(r));
+		if (r->o->save_only)
+			return NULL;
+		TRY(run_analyse(r, &more));
+	} while (more);
+	return series ? write_cores(r) : NULL;
 }
 
 static struct err *run(struct run *r)
 {
 	const struct options *o = r->o;
+	const struct series_options so = { .bases = o->growth.bases.v,
+					   .nbases = o->growth.bases.n,
+					   .every_ns = o->growth.every_ns,
+					   .times = o->growth.times,
+					   .acquire = &o->acquire,
+					   .analyse = &o->analyse };
 
 	TRY(intr_install());
 	oom_offer();
 	TRY(run_open(r));
+	TRY(series_init(&r->series, &so));
+	TRY(series_bases(&r->series));
 	TRY(profile_init(&r->profile));
-	TRY(acquire(&r->acquire, &r->report));
-	for (size_t i = 0; i < o->outputs.n; i++)
-		if (output_kind(o->outputs.v[i]) == OUTPUT_CORE)
-			TRY(output_fill(r->outputs[i], write_core, &r->acquire));
+	TRY(run_captures(r));
 	if (!o->save_only)
-		return run_analyse(r);
+		return run_answer(r);
 	return o->quiet ? NULL : output_saved(r->say, &r->report, o->outputs.v, o->outputs.n);
+}
+
+/* What a series has found before it failed is not lost. */
+static void run_rest(struct run *r)
+{
+	struct report rest = { 0 };
+	struct err *err = series_rest(&r->series, &rest);
+
+	if (!err && r->say && !r->o->quiet)
+		err = output_growth(r->say, &rest);
+	err_destroy(err);
+	report_deinit(&rest);
 }
 
 static void run_deinit(struct run *r)
 {
 	acquire_deinit(&r->acquire); /* first of all, so that the process runs again */
+	series_deinit(&r->series);
 	profile_deinit(&r->profile);
 	report_deinit(&r->report);
 	for (size_t i = 0; r->outputs && i < r->o->outputs.n; i++)
@@ -748,11 +792,16 @@ int main(int argc, char **argv)
 	if (err) {
 		err = acquire_close(&r.acquire, err);
 		progress_clear(&r.progress);
+		if (!err_is(err, ERR_USAGE) && !err_is(err, ERR_INTR))
+			run_rest(&r);
 		status = report_error(err);
 		err_destroy(err);
+	} else if (r.exceeded) {
+		status = STATUS_EXCEEDED;
 	}
 	run_deinit(&r);
 	vec_deinit(&o.outputs);
 	vec_deinit(&o.debug_files);
+	growth_options_deinit(&o.growth);
 	return status;
 }

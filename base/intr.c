@@ -16,12 +16,21 @@
 static volatile sig_atomic_t intr_signo;
 static int intr_pipe[2] = { -1, -1 };
 
+/* intr_hold() */
+static volatile sig_atomic_t holding, held;
+static int held_pipe[2] = { -1, -1 };
+
 static void intr_handler(int signo)
 {
-	int saved = errno;
+	int saved = errno, fd = intr_pipe[1];
 
-	intr_signo = signo;
-	if (write(intr_pipe[1], "", 1) < 0) {
+	if (signo == SIGINT && holding && !held) {
+		held = 1;
+		fd = held_pipe[1];
+	} else {
+		intr_signo = signo;
+	}
+	if (write(fd, "", 1) < 0) {
 		/* The pipe is full: it is readable already, which is all that counts. */
 	}
 	errno = saved;
@@ -47,10 +56,30 @@ struct err *intr_install(void)
 	return NULL;
 }
 
+struct err *intr_hold(bool on)
+{
+	if (on && held_pipe[0] < 0 && pipe2(held_pipe, O_CLOEXEC | O_NONBLOCK))
+		return err_os(errno, "pipe");
+	holding = on;
+	return NULL;
+}
+
+bool intr_held(void)
+{
+	return held;
+}
+
+int intr_held_fd(void)
+{
+	return held_pipe[0];
+}
+
 void intr_forget(void)
 {
 	intr_pipe[0] = intr_pipe[1] = -1;
+	held_pipe[0] = held_pipe[1] = -1;
 	intr_signo = 0;
+	holding = held = 0;
 }
 
 int intr_signal(void)

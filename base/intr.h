@@ -23,6 +23,14 @@ void intr_forget(void);
 /* The signal that asked the program to stop, or 0. */
 int intr_signal(void);
 
+/*
+ * While `on`, the first SIGINT is only noted, for who has something to end in peace: intr_held() is
+ * true then, and intr_held_fd() readable.  A second one, and the other signals, interrupt as ever.
+ */
+ERR_MUST_CHECK struct err *intr_hold(bool on);
+bool intr_held(void);
+int intr_held_fd(void);
+
 /* A descriptor that is readable once a signal came, for good; -1 before intr_install(). */
 int intr_fd(void);
 

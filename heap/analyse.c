@@ -176,6 +176,9 @@ static struct err *fill_report(const struct heap *h, const struct mark *m, struc
 	r->goarch = c->proc.arch->name;
 	if (h->layout.note)
 		TRY(report_note(r, "%s", h->layout.note));
+	if (!c->proc.var.initTime ||
+	    !proc_try_uint(&c->proc, c->proc.var.initTime, 8, &r->started_ns))
+		r->started_ns = 0;
 	r->live_bytes = m->live_bytes;
 	r->live_objects = m->live_objects;
 	for (size_t i = 0; i < c->spans.n; i++) {
@@ -310,7 +313,7 @@ static struct err *graph_begin(struct graph *g, struct captured *c, const struct
 /* The tree of dominators takes the place of that of paths, which goes to *paths, since frames are
  * numbered there. */
 static struct err *swap_dominators(const struct graph *g, const struct analyse_options *o,
-				   struct profile *p, struct profile *paths)
+				   struct profile *p, struct profile *paths, struct report *r)
 {
 	struct profile tree;
 	struct err *err;
@@ -324,6 +327,7 @@ static struct err *swap_dominators(const struct graph *g, const struct analyse_o
 	*paths = *p;
 	*p = tree;
 	g->m->places->frames = &paths->frames;
+	r->dominators = true;
 	return NULL;
 }
 
@@ -369,6 +373,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	TRY(mark_run(&mark, c, &places, &roots));
 	phase_done(&ph, "marking");
 	r->folded = o->fold;
+	r->stack_paths = o->stack_paths;
 	if (o->graph) {
 		TRY(graph_begin(&graph, c, &mark, o, &waste));
 		names.watch = &graph.watch;
@@ -384,7 +389,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 	if (o->graph)
 		TRY(outside_count(&graph, profile, r));
 	if (o->dominators && r->graph.made)
-		TRY(swap_dominators(&graph, o, profile, &paths));
+		TRY(swap_dominators(&graph, o, profile, &paths, r));
 	if (o->max_nodes)
 		TRY(profile_bound(profile, o->max_nodes, &r->smaller));
 	TRY(goroutine_report_make(c,

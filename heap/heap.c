@@ -39,6 +39,7 @@ static const struct {
 	{ "runtime.gcController", offsetof(struct runtime_vars, gcController), false },
 	{ "runtime.sched", offsetof(struct runtime_vars, sched), false },
 	{ "runtime.waitReasonStrings", offsetof(struct runtime_vars, waitReasons), false },
+	{ "runtime.runtimeInitTime", offsetof(struct runtime_vars, initTime), false },
 };
 
 enum { RUNTIME_VARS = sizeof(runtime_vars) / sizeof(*runtime_vars) };

@@ -34,6 +34,10 @@ ERR_MUST_CHECK struct err *sqlite_write(const char *path, const struct objects *
 bool sqlite_is_built(void);
 ERR_MUST_CHECK struct err *prom_write(FILE *f, const struct profile *p, const struct report *r);
 
+/* JSON's part about growth (output/json_growth.c). */
+struct json;
+ERR_MUST_CHECK struct err *json_add_growth(struct json *j, const struct report *r);
+
 /*
  * Adds a string that came from the target, made safe for terminals and for readers that insist on
  * UTF-8: control characters and bytes that are no UTF-8 become '?'.  With `folded`, characters that
@@ -61,6 +65,9 @@ ERR_MUST_CHECK struct err *memory_add_memstats(struct buf *b, const struct accou
 ERR_MUST_CHECK struct err *goroutines_add(struct buf *b, const struct goroutine_report *r,
 					  bool all);
 ERR_MUST_CHECK struct err *finalizers_add(struct buf *b, const struct report *r);
+
+/* Adds what grew between captures, where there are several; with `all` all rows, and types. */
+ERR_MUST_CHECK struct err *growth_add(struct buf *b, const struct report *r, bool all);
 
 /* Adds what live objects do not use, where it was measured: the largest, or with `all` all rows. */
 ERR_MUST_CHECK struct err *waste_add(struct buf *b, const struct report *r, bool all);

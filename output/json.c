@@ -26,6 +26,10 @@ static struct err *add_process(struct json *j, const struct report *r)
 	TRY(json_string(j, "goarch", r->goarch));
 	if (r->build_id && *r->build_id)
 		TRY(json_string(j, "build_id", r->build_id));
+	if (r->started_ticks)
+		json_uint(j, "started_ticks", r->started_ticks);
+	if (r->started_ns)
+		json_uint(j, "started_ns", r->started_ns);
 	json_int(j, "time", r->time_unix_ns);
 	json_uint(j, "threads", r->threads);
 	json_uint(j, "goroutines", r->goroutines);
@@ -43,6 +47,17 @@ static struct err *add_stop(struct json *j, const struct report *r)
 	json_uint(j, "stopped_total_ns", r->stopped_total_ns);
 	json_uint(j, "capture_ns", r->capture_ns);
 	json_uint(j, "analyse_ns", r->analyse_ns);
+	json_object_end(j);
+	return NULL;
+}
+
+/* What the tree is: trees of different rules cannot be compared. */
+static struct err *add_rules(struct json *j, const struct report *r)
+{
+	json_object(j, "rules");
+	TRY(json_string(j, "fold", r->folded ? "recursion" : "none"));
+	TRY(json_string(j, "tree", r->dominators ? "dominators" : "paths"));
+	TRY(json_string(j, "stack_roots", r->stack_paths ? "path" : "var"));
 	json_object_end(j);
 	return NULL;
 }
@@ -419,6 +434,8 @@ struct err *json_add_report(struct json *j, const struct profile *p, const struc
 	json_line(j);
 	TRY(add_stop(j, r));
 	json_line(j);
+	TRY(add_rules(j, r));
+	json_line(j);
 	add_coverage(j, r);
 	json_line(j);
 	add_memory(j, r);
@@ -436,6 +453,8 @@ struct err *json_add_report(struct json *j, const struct profile *p, const struc
 	TRY(add_waste(j, r));
 	json_line(j);
 	TRY(add_why(j, r));
+	json_line(j);
+	TRY(json_add_growth(j, r));
 	json_line(j);
 	return add_notes(j, r);
 }

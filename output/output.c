@@ -336,7 +336,7 @@ struct err *output_write(struct output *o, const struct profile *p, const struct
 	case OUTPUT_TEXT:
 		return finished(o, output_summary(o->f, p, r, NULL, true));
 	default:
-		return finished(o, pprof_write(o->f, p, r));
+		return finished(o, pprof_write(o->f, r->growth.made ? &r->difference : p, r));
 	}
 }
 

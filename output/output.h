@@ -53,6 +53,9 @@ void output_destroy(struct output *o); /* NULL is fine */
 ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,
 					  const char *profile_path, bool verbose);
 
+/* What grew, alone: when there is no summary. */
+ERR_MUST_CHECK struct err *output_growth(FILE *f, const struct report *r);
+
 /* What is printed with --save-only: the files that were written, and the stop. */
 ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths,
 					size_t n);

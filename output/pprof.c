@@ -58,6 +58,7 @@ enum {
 	STR_COVERAGE,
 	STR_PROGRAM,
 	STR_RULES,
+	STR_GROWTH,
 	STR_ROOT,
 	STR_KINDS, /* LIVE_NAMES of them */
 	STR_LABELS = STR_KINDS + LIVE_NAMES,
@@ -139,7 +140,7 @@ static struct err *write_head(struct writer *w, const struct report *r)
 	Pprof__ValueType *types[] = { &objects, &space };
 	Pprof__Mapping mapping = PPROF__MAPPING__INIT, *mappings[] = { &mapping };
 	Pprof__Profile head = PPROF__PROFILE__INIT;
-	int64_t comments[] = { STR_COVERAGE, STR_PROGRAM, STR_RULES };
+	int64_t comments[] = { STR_COVERAGE, STR_PROGRAM, STR_RULES, STR_GROWTH };
 
 	objects.type = STR_INUSE_OBJECTS;
 	objects.unit = STR_COUNT;
@@ -158,7 +159,9 @@ static struct err *write_head(struct writer *w, const struct report *r)
 	head.n_mapping = 1;
 	head.time_nanos = r->time_unix_ns;
 	head.comment = comments;
-	head.n_comment = 3;
+	head.n_comment = r->growth.made ? 4 : 3;
+	if (r->growth.made)
+		head.duration_nanos = (int64_t)r->growth.ns;
 	return writer_add(w, &head);
 }
 
@@ -287,6 +290,9 @@ static struct err *write_fixed_strings(struct writer *w, const struct report *r)
 		[STR_ROOT] = "root",
 	};
 
+	if (r->growth.made)
+		fixed[STR_GROWTH] = "the last capture less the first one: what grew is above 0, "
+				    "what shrank below";
 	TRY(text_add_coverage(&coverage, r));
 	fixed[STR_COVERAGE] = (const char *)coverage.data;
 	for (unsigned i = 0; i < LIVE_NAMES; i++)

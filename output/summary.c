@@ -217,10 +217,11 @@ static struct err *add_summary(struct buf *b, const struct profile *p, const str
 	TRY(add_process(b, r, details));
 	TRY(details ? add_coverage(b, r) : text_add_coverage_short(b, r));
 	TRY(why_add(b, r, details));
-	if (!r->why.pattern || details)
+	TRY(growth_add(b, r, details));
+	if (details || (!r->why.pattern && !r->growth.made)) {
 		TRY(verdict_add(b, r));
-	if (r->graph.made && (!r->why.pattern || details))
-		TRY(owners_add(b, r));
+		TRY(r->graph.made ? owners_add(b, r) : NULL);
+	}
 	TRY(details ? add_details(b, p, r, all || verbose) : add_screen(b, r, all));
 	if (details)
 		TRY(buf_addstr(b, "\n"));
@@ -253,6 +254,16 @@ struct err *output_summary(FILE *f, const struct profile *p, const struct report
 		return write_all(f, &b);
 	TRY(text_add_wrapped(&screen, (const char *)b.data));
 	return write_all(f, &screen);
+}
+
+struct err *output_growth(FILE *f, const struct report *r)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT, screen = BUF_INIT;
+
+	TRY(growth_add(&b, r, false));
+	if (b.len)
+		TRY(text_add_wrapped(&screen, (const char *)b.data));
+	return screen.len ? write_all(f, &screen) : NULL;
 }
 
 struct err *output_saved(FILE *f, const struct report *r, const char *const *paths, size_t n)

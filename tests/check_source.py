@@ -98,6 +98,9 @@ def check_alone(objdir):
             yield f"{path} does not compile alone:\n{p.stderr}"
 
 
+SQLITE = ("output/sqlite.c", "output/sqlite_none.c")  # a build has one of them
+
+
 def needs(objdir):
     """Each source's object -> those that define what it uses."""
     defined, used = {}, {}
@@ -105,6 +108,8 @@ def needs(objdir):
         if not path.endswith(".c"):
             continue
         obj = os.path.join(objdir, path[:-2] + ".o")
+        if path in SQLITE and not os.path.exists(obj):
+            continue
         if not os.path.exists(obj):
             raise SystemExit(f"{obj} is not built: make all first")
         out = subprocess.run(["nm", "-P", obj], stdout=subprocess.PIPE, text=True, check=True).stdout

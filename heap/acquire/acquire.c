@@ -40,6 +40,19 @@ void acquire_deinit(struct acquire *a)
 	vec_deinit(&a->threads);
 }
 
+void acquire_release(struct acquire *a)
+{
+	fork_destroy(TAKE_PTR(a->fork));
+	target_destroy(TAKE_PTR(a->target));
+	heap_destroy(TAKE_PTR(a->heap));
+	image_destroy(TAKE_PTR(a->img));
+	a->live = NULL; /* the target's, as is the guest */
+	a->guest = NULL;
+	vec_deinit(&a->threads);
+	if (a->rsp)
+		a->earlier_ns = rsp_stopped_total_ns(a->rsp);
+}
+
 struct err *acquire_close(struct acquire *a, struct err *err)
 {
 	return a->rsp ? rsp_close(TAKE_PTR(a->rsp), err) : err;
@@ -68,6 +81,8 @@ struct err *acquire(struct acquire *a, struct report *report)
 	TRY(local_choose(&a->o, a->local_exe));
 	TRY(check_path(a->o.target));
 	report->target = a->o.target;
+	if (a->rsp)
+		return acquire_live_again(a);
 	if (a->o.exe)
 		TRY(acquire_open_exe(a, a->o.exe));
 	return core_is_file(a->o.target) ? acquire_core(a) : acquire_live(a);

@@ -5,6 +5,7 @@
  *	acquire(a, report)		afterwards the process runs again
  *	heap_analyse(a->heap, ...)	from the image alone
  *	acquire_details(a)		the figures that -v shows
+ *	acquire_release(a)		before acquire() once more: the next one of a series
  *	acquire_deinit(a)		on every way out: the process runs again, first of all
  */
 #ifndef GRF_HEAP_ACQUIRE_ACQUIRE_H
@@ -52,6 +53,7 @@ struct acquire_options {
 	const char *until;
 	uint64_t until_n;
 	unsigned after_s; /* or for so many seconds; 0: it does not */
+	bool series;      /* the process will have to be stopped again */
 	/* How far a phase is, in units of `unit`; total may grow. */
 	void (*progress)(void *arg, const char *phase, double done, double total, const char *unit);
 	/* Says what is of interest before the process is stopped; NULL: nobody listens. */
@@ -81,7 +83,8 @@ struct acquire {
 	bool until_noted;
 	unsigned pid_levels; /* live_pid_levels() */
 	bool pid_levels_known;
-	uint64_t pause_ns; /* the last stop that counts */
+	uint64_t pause_ns;   /* the last stop that counts */
+	uint64_t earlier_ns; /* of all stops of earlier captures */
 	struct threads threads;
 };
 
@@ -91,6 +94,10 @@ void acquire_deinit(struct acquire *a);
 /* Lets the process go, after err (taken), which is what went wrong.  Returns it, and says along
  * with it if the process may still be held: rsp_close(). */
 ERR_MUST_CHECK struct err *acquire_close(struct acquire *a, struct err *err);
+
+/* Lets go of what was captured, but not of EXE and the connection.  What a report borrows of the
+ * heap is gone, too. */
+void acquire_release(struct acquire *a);
 
 /* Afterwards the process runs again.  Fills the report's part about EXE, the process and its stops;
  * report is borrowed.  Errors: those of rsp_create(), heap_create(), heap_verify(),

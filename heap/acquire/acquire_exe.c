@@ -59,6 +59,11 @@ struct err *acquire_open_exe(struct acquire *a, const char *path)
 	if (!a->remote_exe)
 		TRY(proc_name(path, &a->remote_exe));
 	TRY(elf_open_as(path, a->remote_exe ? a->remote_exe : path, &a->exe));
+	return acquire_make_heap(a);
+}
+
+struct err *acquire_make_heap(struct acquire *a)
+{
 	TRY(heap_create(a->exe, a->o.debug, a->o.ndebug, &a->heap));
 	a->report->exe = elf_path(a->exe);
 	a->report->build_id =

@@ -24,6 +24,7 @@
 #include "target/fork.h"
 #include "target/guest.h"
 #include "target/precheck.h"
+#include "target/process_start.h"
 #include "target/until.h"
 
 enum { STOPS_MAX = 20 };
@@ -86,7 +87,9 @@ static struct err *run_before(struct acquire *a)
 {
 	struct timespec ts;
 
-	if (a->o.until)
+	if (a->earlier_ns)
+		; /* it has run meanwhile */
+	else if (a->o.until)
 		TRY(run_to_function(a));
 	else if (a->o.after_s)
 		TRY(run_for(a, a->o.after_s));
@@ -424,6 +427,11 @@ static struct err *connect_target(struct acquire *a)
 				  .arg = a };
 
 	TRY(rsp_create(a->o.target, &ro, &a->rsp));
+	if (a->o.series && !rsp_features(a->rsp)->stops_again)
+		return err_create(ERR_UNSUPPORTED,
+				  "--every: this stub cannot stop the process a second time; what "
+				  "can is the id of a process here, gdbserver --multi with -p PID, "
+				  "or a QEMU machine");
 	if (!a->exe && rsp_features(a->rsp)->phys_mem)
 		return err_create(ERR_UNSUPPORTED,
 				  "%s is a whole machine, whose files the stub does not show: give "
@@ -460,6 +468,19 @@ static struct err *look_back_at_process(struct acquire *a)
 	return held.len ? report_note(a->report, "%s", (const char *)held.data) : NULL;
 }
 
+/* When was it started?  All is done that needs the stub: one that is gone by now is no loss. */
+static struct err *find_start(struct acquire *a)
+{
+	struct err *err = NULL;
+
+	if (a->report->pid && rsp_features(a->rsp)->extended)
+		err = process_start(a->rsp, a->report->pid, &a->report->started_ticks);
+	if (err_is(err, ERR_INTR) || err_is(err, ERR_NOMEM))
+		return err;
+	err_destroy(err);
+	return NULL;
+}
+
 /* From the place of EXE in the process to the first stop, which is verified. */
 static struct err *first_stop(struct acquire *a)
 {
@@ -470,13 +491,12 @@ static struct err *first_stop(struct acquire *a)
 	return acquire_verify(a, NULL);
 }
 
-struct err *acquire_live(struct acquire *a)
+/* The process is stopped: afterwards it runs, and what is of interest of it is at hand. */
+static struct err *capture_connected(struct acquire *a)
 {
-	int64_t connected = clock_now_ns();
 	uint64_t start;
 	bool again;
 
-	TRY(connect_target(a));
 	TRY(live_create(a->rsp, heap_machine(a->heap), &a->live));
 	a->target = live_target(a->live);
 	if (rsp_features(a->rsp)->phys_mem)
@@ -488,14 +508,34 @@ struct err *acquire_live(struct acquire *a)
 		TRY(acquire_verify(a, NULL));
 	TRY(capture_fitting(a));
 	TRY(look_back_at_process(a));
+	TRY(find_start(a));
 	image_set_source(a->img, NULL);
 	a->report->captured_bytes = image_stats(a->img).fetched;
 	a->report->capture_ns = clock_now_ns() - start;
 	a->report->stopped_ns = a->pause_ns;
 	a->report->mode = a->guest ? "guest" : a->fork ? "fork" : "stop";
-	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp);
-	TRY(forecast_held_before(a, connected));
+	a->report->stopped_total_ns = rsp_stopped_total_ns(a->rsp) - a->earlier_ns;
 	/* a machine lists none: as the runtime has them */
 	a->report->threads = a->guest ? 0 : (uint32_t)a->threads.n;
 	return a->o.outside ? outside_look(a) : NULL;
+}
+
+struct err *acquire_live(struct acquire *a)
+{
+	int64_t connected = clock_now_ns();
+
+	TRY(connect_target(a));
+	TRY(capture_connected(a));
+	return forecast_held_before(a, connected);
+}
+
+struct err *acquire_live_again(struct acquire *a)
+{
+	uint64_t pid = rsp_pid(a->rsp);
+
+	TRY(acquire_make_heap(a));
+	TRY(look_ahead(a, a->rsp, pid));
+	TRY(prepare_fork(a, a->rsp, pid));
+	TRY(rsp_stop(a->rsp));
+	return capture_connected(a);
 }

@@ -78,15 +78,26 @@ static bool parse_head(const char *line, struct mapping *m)
 	return true;
 }
 
-/* A thread's arena of the C library is followed by its part that is not in use yet. */
+/* A thread's arena of the C library is followed by its part that is not in use yet; together they
+ * have one size. */
 static bool is_c_arena(const struct mapping *m, const struct mapping *next)
 {
-	return m->start % C_ARENA == 0 && m->end - m->start <= C_ARENA &&
-	       !strncmp(m->perms, "rw", 2) && next && next->start == m->end &&
-	       !strncmp(next->perms, "---", 3) && next->end % C_ARENA == 0;
+	return m->start % C_ARENA == 0 && !strncmp(m->perms, "rw", 2) && next &&
+	       next->start == m->end && next->end - m->start == C_ARENA &&
+	       !strncmp(next->perms, "---", 3);
 }
 
 VEC_NAMED(mappings, struct mapping);
+
+/* Without a C library, what looks like an arena of one is a table of Go's runtime: one in 25 runs
+ * of a program has such a place by chance. */
+static bool has_c_library(const struct mappings *maps)
+{
+	for (size_t i = 0; i < maps->n; i++)
+		if (!strcmp(maps->v[i].name, "[heap]") || strstr(maps->v[i].name, ".so"))
+			return true;
+	return false;
+}
 
 static struct err *parse_smaps(const char *text, struct mappings *maps)
 {
@@ -112,15 +123,17 @@ static struct err *read_smaps(struct acquire *a, uint64_t pid)
 	_cleanup_vec_ struct mappings maps = VEC_INIT;
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	char path[48];
+	bool c;
 
 	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/smaps", pid);
 	TRY(rsp_file_read(a->rsp, path, LIMIT_SMAPS, &text));
 	TRY(buf_addstr(&text, ""));
 	TRY(parse_smaps((const char *)text.data, &maps));
+	c = has_c_library(&maps);
 	for (size_t i = 0; i < maps.n; i++) {
 		const struct mapping *m = &maps.v[i];
 
-		outside_add(o, s, m, is_c_arena(m, i + 1 < maps.n ? &maps.v[i + 1] : NULL));
+		outside_add(o, s, m, c && is_c_arena(m, i + 1 < maps.n ? &maps.v[i + 1] : NULL));
 		if (is_go_heap(s, m))
 			TRY(vec_push(&o->arenas,
 				     ((struct go_mapping){ m->start, m->end, m->rss, 0 })));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/profile/frame_type.h"
 #include "heap/types/type_short.h"
 
 void typing_deinit(struct typing *t)
@@ -42,23 +43,15 @@ static struct err *type_of_place(struct typing *t, uint32_t place, uint32_t *ret
 	return type_id(t, (const char *)b.data, ret);
 }
 
-/* The text in a frame's parentheses: of "val. (any = *main.T)" it is "main.T". */
 static struct err *type_of_frame(struct typing *t, const char *frame, uint32_t *ret)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
-	const char *open = strstr(frame, ". ("), *dynamic;
-	size_t len = strlen(frame);
+	const char *type;
+	size_t len;
 
-	if (!open && !strncmp(frame, "$sub_objects$ (", 15))
-		open = frame + 12;
-	if (!open || frame[len - 1] != ')')
+	if (!frame_type(frame, &type, &len))
 		return type_id(t, "[unknown]", ret);
-	open += 3;
-	dynamic = strstr(open, " = ");
-	if (dynamic)
-		open = dynamic + 3;
-	open += *open == '*';
-	TRY(buf_add(&b, open, (size_t)(frame + len - 1 - open)));
+	TRY(buf_add(&b, type, len));
 	return type_id(t, (const char *)b.data, ret);
 }
 

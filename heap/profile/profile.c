@@ -126,6 +126,8 @@ void report_deinit(struct report *r)
 	waste_report_deinit(&r->waste);
 	why_report_deinit(&r->why);
 	outside_deinit(&r->outside);
+	growth_deinit(&r->growth);
+	profile_deinit(&r->difference);
 	profile_deinit(&r->owners);
 	lines_deinit(&r->notes);
 	lines_deinit(&r->details);

@@ -18,6 +18,7 @@
 #include "heap/profile/code_lines.h"
 #include "heap/profile/goroutine_report.h"
 #include "heap/profile/graph_report.h"
+#include "heap/profile/growth.h"
 #include "heap/profile/outside.h"
 #include "heap/profile/waste.h"
 #include "heap/profile/why.h"
@@ -87,7 +88,10 @@ struct report {
 	const char *version; /* "go1.26.8" */
 	const char *goarch;
 	const char *build_id; /* Go or GNU build id, "" unknown */
-	uint64_t pid;         /* 0 unknown */
+	/* When the process was started: in ticks since its machine's start, by the stub's files; by
+	 * the runtime's own clock.  0: unknown. */
+	uint64_t started_ticks, started_ns;
+	uint64_t pid; /* 0 unknown */
 	uint32_t threads;
 	uint32_t goroutines; /* not dead */
 
@@ -98,6 +102,7 @@ struct report {
 	uint64_t allocated_bytes, allocated_objects;
 	bool folded;  /* --fold=recursion */
 	unsigned top; /* --top: of a list, so many at most where machines read it; 0: the usual */
+	bool dominators, stack_paths;
 	/* on steps that say "something", where nothing below them is known either */
 	uint64_t unnamed_bytes;
 	uint64_t opaque_bytes;          /* the same, where only an unsafe.Pointer leads there */
@@ -113,6 +118,10 @@ struct report {
 	struct waste_report waste;
 	struct why_report why;
 	struct outside outside;
+	struct growth growth;
+	/* With growth: the last capture's tree less the first one's, numbers below 0 as two's
+	 * complements. */
+	struct profile difference;
 	/* the tree of dominators, at their owners' paths (heap/graph/domtree.h); no nodes: none */
 	struct profile owners;
 

@@ -33,7 +33,11 @@ struct waste_report {
 	struct arena arena;
 };
 
-enum { WASTE_LEAST = 256 };
+enum {
+	WASTE_LEAST = 256,
+	WASTE_ROWS = 50,           /* the most of a kind that are told */
+	WASTE_ROW_LEAST = 4 << 10, /* wasted bytes of a row */
+};
 
 void waste_report_deinit(struct waste_report *r);
 

@@ -21,8 +21,6 @@ enum {
 	WASTE_PARTS = 4,   /* a part is used, by what is no growing slice */
 	WASTE_HEAD = 8,    /* a slice of the whole capacity uses a part */
 	HEAD_PART = 8,     /* of the object: less is a head, not a slice that grows */
-	ROWS = 50,
-	LEAST_WASTED = 4 << 10, /* of a row */
 };
 
 static struct err *node_of(struct waste *w, uint32_t node, struct waste_node **ret)
@@ -271,7 +269,7 @@ static struct err *row_add(struct making *k, struct waste_rows *rows, uint64_t *
 			   struct waste_row row)
 {
 	*sum += row.wasted;
-	if (row.wasted < LEAST_WASTED)
+	if (row.wasted < WASTE_ROW_LEAST)
 		return NULL;
 	row.npath = node; /* its path is made when it is known to be shown */
 	return vec_push(rows, row);
@@ -290,8 +288,8 @@ static struct err *rows_done(struct making *k, struct waste_rows *rows)
 {
 	if (rows->n)
 		qsort(rows->v, rows->n, sizeof(*rows->v), row_cmp);
-	if (rows->n > ROWS)
-		rows->n = ROWS;
+	if (rows->n > WASTE_ROWS)
+		rows->n = WASTE_ROWS;
 	for (size_t i = 0; i < rows->n; i++)
 		TRY(row_path(k, rows->v[i].npath, &rows->v[i]));
 	return NULL;

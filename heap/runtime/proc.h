@@ -36,6 +36,7 @@ struct runtime_vars {
 	uint64_t gcController; /* gcControllerState */
 	uint64_t sched;        /* schedt */
 	uint64_t waitReasons;  /* [...]string */
+	uint64_t initTime;     /* runtimeInitTime, int64: nanotime() when main began (proc.go) */
 };
 
 struct proc {

@@ -263,13 +263,13 @@ def machine():
             "row's. Live bytes: share of what the program itself says is allocated after a collection.")
 
 
-def write(path, text):
+def write(path, text, title="Beside its peers", start=START, end=END):
     with open(path) as f:
         old = f.read()
-    if START in old and END in old:
-        new = old[:old.index(START) + len(START)] + text + old[old.index(END):]
+    if start in old and end in old:
+        new = old[:old.index(start) + len(start)] + text + old[old.index(end):]
     else:
-        new = old.rstrip("\n") + "\n\n## Beside its peers\n\n" + START + text + END
+        new = old.rstrip("\n") + f"\n\n## {title}\n\n" + start + text + end
     with open(path + ".tmp", "w") as f:
         f.write(new)
     os.replace(path + ".tmp", path)
