@@ -17,10 +17,11 @@
 #include "base/intr.h"
 #include "base/oom.h"
 #include "base/similar.h"
-#include "output/growth_options.h"
+#include "output/limits.h"
 #include "output/progress.h"
 #include "heap/acquire/acquire.h"
 #include "heap/acquire/save.h"
+#include "heap/acquire/series.h"
 #include "output/output.h"
 #include "target/core.h"
 
@@ -30,7 +31,9 @@ struct options {
 	struct acquire_options acquire;
 	VEC(const char *) outputs, debug_files;
 	struct analyse_options analyse;
-	struct growth_options growth;
+	VEC(const char *) bases;
+	struct series_options series;
+	struct limits limits;
 	bool verbose, quiet;
 	bool goroutines; /* the summary has their groups */
 	bool no_graph;
@@ -424,15 +427,15 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 	case OPT_DEPTH:
 		return parse_count("--max-depth", "", 1000000, &o->analyse.max_depth);
 	case OPT_BASE:
-		return vec_push(&o->growth.bases, optarg);
+		return vec_push(&o->bases, optarg);
 	case OPT_EVERY:
-		return growth_parse_every(optarg, &o->growth);
+		return series_parse_every(optarg, &o->series.every_ns);
 	case OPT_TIMES:
-		TRY(parse_count("--times", "", 100, &o->growth.times));
-		return o->growth.times > 1 ? NULL :
+		TRY(parse_count("--times", "", 100, &o->series.times));
+		return o->series.times > 1 ? NULL :
 					     err_create(ERR_USAGE, "--times 1: nothing to compare");
 	case OPT_LIMIT:
-		return limits_add(&o->growth.limits, optarg);
+		return limits_add(&o->limits, optarg);
 	case OPT_NTH:
 		return parse_count("--nth", "", 1000000, &o->acquire.nth);
 	case OPT_TIMEOUT:
@@ -550,6 +553,31 @@ static struct err *check_graph(struct options *o)
 	return NULL;
 }
 
+/* Whether the captures that are compared, and the limits, go with the rest. */
+static struct err *check_growth(struct options *o)
+{
+	struct limits_need need = limits_need(&o->limits);
+	struct series_options *s = &o->series;
+
+	s->bases = o->bases.v;
+	s->nbases = o->bases.n;
+	if (o->save_only && (series_wanted(s) || o->limits.v.n))
+		return err_create(ERR_USAGE, "--save-only analyses nothing: not with %s",
+				  s->nbases   ? "--base" :
+				  s->every_ns ? "--every" :
+						"--limit");
+	if (need.growth && !series_wanted(s))
+		return err_create(ERR_USAGE,
+				  "--limit %s: growth since when?  --base or --every says so",
+				  need.growth_text);
+	if (o->all_objects && s->every_ns)
+		return err_create(ERR_USAGE, "%s has all objects of one capture: not with --every",
+				  o->all_objects);
+	o->acquire.outside |= need.outside;
+	o->analyse.goroutines |= need.goroutines;
+	return series_check(s, &o->acquire, &o->analyse);
+}
+
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
 	char shorts[2 * OPTION_ROWS + 2];
@@ -572,10 +600,7 @@ static struct err *parse_options(int argc, char **argv, struct options *o)
 		o->analyse.max_nodes = DEFAULT_NODES;
 	TRY(check_outputs(o));
 	TRY(check_graph(o));
-	if (o->all_objects && o->growth.every_ns)
-		return err_create(ERR_USAGE, "%s has all objects of one capture: not with --every",
-				  o->all_objects);
-	return growth_options_check(&o->growth, &o->acquire, &o->analyse, o->save_only);
+	return check_growth(o);
 }
 
 /* ------------------------------------------------------------------ the run */
@@ -693,14 +718,14 @@ static struct err *run_answer(struct run *r)
 	if (!o->quiet)
 		TRY(output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose));
 	fflush(r->say);
-	TRY(limits_check(&o->growth.limits, &r->report, stderr, &r->exceeded));
+	TRY(limits_check(&o->limits, &r->report, stderr, &r->exceeded));
 	return TAKE_PTR(r->failed);
 }
 
 /* The only capture, or those of a series; a core is of the last one. */
 static struct err *run_captures(struct run *r)
 {
-	const bool series = r->o->growth.every_ns;
+	const bool series = r->o->series.every_ns;
 	bool more;
 
 	do {
@@ -718,17 +743,11 @@ static struct err *run_captures(struct run *r)
 static struct err *run(struct run *r)
 {
 	const struct options *o = r->o;
-	const struct series_options so = { .bases = o->growth.bases.v,
-					   .nbases = o->growth.bases.n,
-					   .every_ns = o->growth.every_ns,
-					   .times = o->growth.times,
-					   .acquire = &o->acquire,
-					   .analyse = &o->analyse };
 
 	TRY(intr_install());
 	oom_offer();
 	TRY(run_open(r));
-	TRY(series_init(&r->series, &so));
+	TRY(series_init(&r->series, &o->series));
 	TRY(series_bases(&r->series));
 	TRY(profile_init(&r->profile));
 	TRY(run_captures(r));
@@ -802,6 +821,7 @@ int main(int argc, char **argv)
 	run_deinit(&r);
 	vec_deinit(&o.outputs);
 	vec_deinit(&o.debug_files);
-	growth_options_deinit(&o.growth);
+	vec_deinit(&o.bases);
+	limits_deinit(&o.limits);
 	return status;
 }

@@ -37,6 +37,14 @@ static inline bool series_wanted(const struct series_options *o)
 	return o->nbases || o->every_ns;
 }
 
+/* "30s", "500ms", "5m", "1h"; a number alone is of seconds.  Nanoseconds. */
+ERR_MUST_CHECK struct err *series_parse_every(const char *s, uint64_t *ret);
+
+/* Whether they go together, and with the others, which o borrows; what o needs of these is switched
+ * on. */
+ERR_MUST_CHECK struct err *series_check(struct series_options *o, struct acquire_options *acquire,
+					struct analyse_options *analyse);
+
 /* What o points to is borrowed. */
 ERR_MUST_CHECK struct err *series_init(struct series *s, const struct series_options *o);
 void series_deinit(struct series *s);
