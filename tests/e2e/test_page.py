@@ -250,6 +250,25 @@ def test_no_faults():
             check(not faults, width, "dark" if dark else "light", faults)
 
 
+@pytest.mark.timeout(120)
+@needs_browser
+def test_series():
+    """What grew over a real series, in the order of JSON and the terminal, with each capture's bytes."""
+    d = tmpdir()
+    with Prog([build("growth")]) as p:
+        grf("-q", "--fork", "--every", "1s", "--times", 3, "-o", f"{d}/s.html", "-o", f"{d}/s.json", p.pid)
+    with open(f"{d}/s.json") as f:
+        g = json.load(f)["growth"]
+    check(len(g["captures"]) == 3 and g["paths"], g)
+    with Browser() as b:
+        b.show(f"{d}/s.html")
+        told = b.texts(".multiples li")
+    for row, text in zip(g["paths"], told):
+        first, last = row["bytes"][0], row["bytes"][-1]
+        check(row["path"][-1].replace(". (", " (") in text and f"{size(first)} → {size(last)}" in text, row, text)
+    check(len(told) >= len(g["paths"]), told)
+
+
 HOSTILE = """package main
 
 import (
