@@ -5,6 +5,7 @@
  * sets the exit status: 0, 1 (it failed), 2 (usage), 3 (a --limit is exceeded), 128 + the signal
  * that ended it.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "base/intr.h"
 #include "base/oom.h"
 #include "base/similar.h"
+#include "base/standard_fds.h"
 #include "output/limits.h"
 #include "output/progress.h"
 #include "heap/acquire/acquire.h"
@@ -703,6 +705,14 @@ static struct err *run_analyse(struct run *r, bool *more)
 		       NULL;
 }
 
+/* Who reads an empty summary would take it for an answer. */
+static struct err *check_said(const struct run *r)
+{
+	if (ferror(r->say))
+		return err_create(ERR_OS, "the summary could not be written");
+	return fflush(r->say) ? err_os(errno, "the summary could not be written") : NULL;
+}
+
 static struct err *run_answer(struct run *r)
 {
 	const struct options *o = r->o;
@@ -717,7 +727,7 @@ static struct err *run_answer(struct run *r)
 	progress_clear(&r->progress);
 	if (!o->quiet)
 		TRY(output_summary(r->say, &r->profile, &r->report, r->profile_path, o->verbose));
-	fflush(r->say);
+	TRY(check_said(r));
 	TRY(limits_check(&o->limits, &r->report, stderr, &r->exceeded));
 	return TAKE_PTR(r->failed);
 }
@@ -753,7 +763,9 @@ static struct err *run(struct run *r)
 	TRY(run_captures(r));
 	if (!o->save_only)
 		return run_answer(r);
-	return o->quiet ? NULL : output_saved(r->say, &r->report, o->outputs.v, o->outputs.n);
+	if (!o->quiet)
+		TRY(output_saved(r->say, &r->report, o->outputs.v, o->outputs.n));
+	return check_said(r);
 }
 
 /* What a series has found before it failed is not lost. */
@@ -796,6 +808,7 @@ int main(int argc, char **argv)
 	struct err *err;
 	int status = 0;
 
+	standard_fds_hold();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file at its limit are errors, not deaths */
 	signal(SIGXFSZ, SIG_IGN);
 	err = parse_options(argc, argv, &o);

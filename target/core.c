@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/intr.h"
 #include "base/limits.h"
+#include "base/regular.h"
 #include "base/search.h"
 #include "target/core_note.h"
 #include "target/elf_note.h"
@@ -349,9 +350,7 @@ static struct err *core_open_(struct core *c)
 	struct stat st;
 	uint64_t got;
 
-	c->fd = open(c->path, O_RDONLY | O_CLOEXEC);
-	if (c->fd < 0 || fstat(c->fd, &st))
-		return err_os(errno, "opening");
+	TRY(regular_open(c->path, &c->fd, &st));
 	c->size = (uint64_t)st.st_size;
 	c->info.time_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	TRY(core_read_at(c, 0, magic, sizeof(magic), &got));
@@ -481,6 +480,7 @@ static bool is_mapped_file(const struct core *c, const struct mapping *m, int fd
 static uint64_t read_mapped(struct core *c, uint64_t addr, uint8_t *dst, uint64_t len)
 {
 	const struct mapping *m = mapping_at(c, addr);
+	struct stat st;
 	ssize_t n;
 
 	if (!m)
@@ -488,9 +488,9 @@ static uint64_t read_mapped(struct core *c, uint64_t addr, uint8_t *dst, uint64_
 	if (c->file != m->path) {
 		cleanup_close(&c->file_fd);
 		c->file = m->path;
-		c->file_fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (c->file_fd >= 0 &&
-		    (!core_is_file(m->path) || !is_mapped_file(c, m, c->file_fd))) {
+		c->file_fd = -1;
+		err_destroy(regular_open(m->path, &c->file_fd, &st));
+		if (c->file_fd >= 0 && !is_mapped_file(c, m, c->file_fd)) {
 			close(c->file_fd);
 			c->file_fd = -1;
 		}

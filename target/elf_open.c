@@ -7,16 +7,15 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/regular.h"
 #include "target/elf_int.h"
 
 void elf_destroy(struct elf *e)
@@ -163,13 +162,7 @@ static struct err *elf_map(struct elf *e)
 	struct stat st;
 	void *raw;
 
-	e->fd = open(elf_file(e), O_RDONLY | O_CLOEXEC);
-	if (e->fd < 0 || fstat(e->fd, &st))
-		return err_os(errno, "opening");
-	if (!S_ISREG(st.st_mode))
-		return err_create(ERR_BADDATA, S_ISDIR(st.st_mode) ?
-						       "a directory, not an executable" :
-						       "not a regular file");
+	TRY(regular_open(elf_file(e), &e->fd, &st));
 	if (!st.st_size)
 		return err_create(ERR_BADDATA, "not an ELF file: empty");
 	/* libelf could map it, too, but pages of our own mapping can be given back. */

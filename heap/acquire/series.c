@@ -5,7 +5,6 @@
 #include "heap/acquire/series.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
+#include "base/regular.h"
 #include "heap/report/growth_base.h"
 #include "heap/report/growth_heap.h"
 
@@ -36,9 +36,11 @@ void series_deinit(struct series *s)
 /* A core begins with ELF's magic number; what is no file at all is told by who opens it. */
 static bool is_elf(const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = -1;
+	struct stat st;
 	char magic[4];
 
+	err_destroy(regular_open(path, &fd, &st));
 	return fd >= 0 && read(fd, magic, sizeof(magic)) == sizeof(magic) &&
 	       !memcmp(magic, "\177ELF", sizeof(magic));
 }

@@ -5,16 +5,15 @@
  * at.  What an older version did not write is not known.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/intr.h"
 #include "base/limits.h"
+#include "base/regular.h"
 #include "heap/report/growth_base.h"
 
 enum { NODES_PER_CHECK = 4096, PIECE = 1 << 20, WASTE_PATH = 1000 /* frames */ };
@@ -39,23 +38,17 @@ static struct err *bad(const char *path, const char *what)
 
 /* ------------------------------------------------------------------ the file */
 
-static struct err *open_regular(const char *path, int *ret)
+static struct err *open_base(const char *path, int *ret)
 {
+	_cleanup_close_ int fd = -1;
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	if (fd < 0)
-		return err_os(errno, "cannot read '%s'", path);
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return err_create(ERR_USAGE, "--base %s: not a regular file", path);
-	}
-	if ((uint64_t)st.st_size > LIMIT_BASE_FILE) {
-		close(fd);
+	TRY(err_wrapf(regular_open(path, &fd, &st), "--base %s", path));
+	if ((uint64_t)st.st_size > LIMIT_BASE_FILE)
 		return err_create(ERR_LIMIT, "--base %s: more than %" PRIu64 " MB", path,
 				  (uint64_t)LIMIT_BASE_FILE >> 20);
-	}
 	*ret = fd;
+	fd = -1;
 	return NULL;
 }
 
@@ -302,7 +295,7 @@ struct err *growth_base_json(struct growth_set *s, const char *path, bool any_pr
 	_cleanup_close_ int fd = -1;
 	const char *schema;
 
-	TRY(open_regular(path, &fd));
+	TRY(open_base(path, &fd));
 	TRY(parse(path, fd, &o));
 	schema = text(o, "schema");
 	if (!schema || strncmp(schema, "grf-rsp/", 8))

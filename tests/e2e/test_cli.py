@@ -41,6 +41,38 @@ def test_no_such_file():
         check(f"{target}: {word}" in r.err, r)
 
 
+@pytest.mark.needs("gdbserver")
+def test_what_is_no_file(stub):
+    """A FIFO in the place of any file is refused at once, though to open one waits for a writer."""
+    d = tmpdir()
+    os.mkfifo(f"{d}/fifo")
+    with Prog([build("zoo")]) as p:
+        grf("-q", "--save-only", "-p", p.pid, "-o", f"{d}/z.core", stub.target, p.exe)
+        for args in (["-p", p.pid, stub.target, f"{d}/fifo"], [f"{d}/z.core", f"{d}/fifo"], ["--debug", f"{d}/fifo", f"{d}/z.core", p.exe],
+                     ["--base", f"{d}/fifo", f"{d}/z.core", p.exe]):
+            r = grf(*args, timeout=20, rc=1)
+            check("fifo: not a regular file" in r.err and len(r.err.splitlines()) == 1, r)
+        p.wait_running()
+
+
+def test_no_room_for_the_summary(stub):
+    """Where the summary cannot be written the status says so, and outputs never become what it is written to."""
+    d = tmpdir()
+    with Prog([build("zoo")]) as p:
+        grf("-q", "--save-only", "-p", p.pid, "-o", f"{d}/z.core", stub.target, p.exe)
+    for args in ["-o", "z.folded"], ["--save-only", "-o", "again.core"]:
+        argv = [GRF, *args, "z.core", p.exe]
+        with open("/dev/full", "w") as full:
+            r = subprocess.run(argv, cwd=d, stdout=full, stderr=subprocess.PIPE, text=True)
+        check(r.returncode == 1 and "No space left" in r.stderr, r)
+        r = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *argv], cwd=d, stderr=subprocess.PIPE, text=True)
+        check(r.returncode == 1 and "could not be written" in r.stderr, r)
+        r = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", GRF, "-q", *args, "z.core", p.exe], cwd=d)
+        check(r.returncode == 0, r)
+    with open(f"{d}/z.folded") as f:
+        check(all(line.rsplit(" ", 1)[1].strip().isdigit() for line in f), "the summary is in the profile")
+
+
 def test_a_stub_that_is_no_go_program(stub):
     """What is wrong with a fetched EXE is said by the program's own name, not by that of the copy."""
     with Prog(["/bin/sleep", "1000"], ready=None) as p:
