@@ -13,8 +13,8 @@ enum { READING = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
 
 static struct err *not_regular(const struct stat *st)
 {
-	return err_create(ERR_BADDATA, S_ISDIR(st->st_mode) ? "a directory, not a file" :
-							      "not a regular file");
+	return err_create(ERR_BADDATA,
+			  S_ISDIR(st->st_mode) ? "a directory, not a file" : "not a regular file");
 }
 
 /* Where /proc is not mounted the path is looked up again, and what is there compared. */

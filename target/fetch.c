@@ -1,7 +1,7 @@
 /*
  * The stub is asked for the begin of the executable first, which has its build id: where the cache
- * has a file of that name, nothing more is fetched.  A new file is written under a temporary name
- * and renamed when it is whole.
+ * has a file of that name that begins alike, nothing more is fetched.  A new file is written under
+ * a temporary name and renamed when it is whole.
  */
 #include "target/fetch.h"
 
@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "rsp/rsp.h"
+#include "target/cache.h"
 #include "target/elf_note.h"
 
 enum { HEAD = 64 << 10, ID_MAX = 200 }; /* Go puts its notes into the first page */
@@ -41,27 +41,6 @@ static struct err *cache_name(const uint8_t *head, size_t len, char ret[ID_MAX])
 	if (!*ret && ids.gnu && strlen(ids.gnu) < ID_MAX)
 		strcpy(ret, ids.gnu);
 	return NULL;
-}
-
-/* Makes the cache's folder and the one around it; errors show when the file is made.  NULL: out of
- * memory. */
-static char *cache_dir(void)
-{
-	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	_cleanup_free_ char *base = NULL;
-	char *dir;
-
-	if (xdg && *xdg == '/') {
-		if (asprintf(&base, "%s", xdg) < 0)
-			return NULL;
-	} else if (asprintf(&base, "%s/.cache", home && *home ? home : "/tmp") < 0) {
-		return NULL;
-	}
-	mkdir(base, 0700);
-	if (asprintf(&dir, "%s/grf-rsp", base) < 0)
-		return NULL;
-	mkdir(dir, 0700);
-	return dir;
 }
 
 char *fetch_link_name(const char *link, size_t len)
@@ -137,13 +116,6 @@ static struct err *write_all(int fd, const uint8_t *p, size_t len, const char *p
 	return NULL;
 }
 
-static bool is_cached(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
-}
-
 /* Copies the file to fd, which is `tmp`, and renames that to `final` unless it is NULL. */
 static struct err *fetch_file(struct rsp *rsp, const char *remote, int fd, const char *tmp,
 			      const char *final)
@@ -157,6 +129,19 @@ static struct err *fetch_file(struct rsp *rsp, const char *remote, int fd, const
 	return NULL;
 }
 
+/* A file of this name in dir, or where temporary files are. */
+static struct err *make_tmp(const char *dir, char **tmp, int *fd)
+{
+	const char *tmpdir = getenv("TMPDIR");
+
+	if (!dir)
+		dir = tmpdir && *tmpdir ? tmpdir : "/tmp";
+	if (asprintf(tmp, "%s/grf-rsp-XXXXXX", dir) < 0)
+		return err_nomem();
+	*fd = mkostemp(*tmp, O_CLOEXEC);
+	return *fd < 0 ? err_os(errno, "making %s", *tmp) : NULL;
+}
+
 struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name, bool *temporary)
 {
 	_cleanup_free_ char *remote = NULL, *real = NULL, *dir = NULL, *tmp = NULL, *final = NULL;
@@ -168,21 +153,18 @@ struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name, b
 	TRY(find_path(rsp, pid, &remote, &head));
 	TRY(fetch_name(rsp, pid, remote, &real));
 	TRY(cache_name(head.data, head.len, id));
-	dir = cache_dir();
-	if (!dir || (*id && asprintf(&final, "%s/%s", dir, id) < 0) ||
-	    asprintf(&tmp, "%s/fetch-XXXXXX", dir) < 0)
+	TRY(cache_open(&dir));
+	if (dir && *id && asprintf(&final, "%s/%s", dir, id) < 0)
 		return err_nomem();
-	if (!final || !is_cached(final)) {
-		fd = mkstemp(tmp);
-		if (fd < 0)
-			return err_os(errno, "making %s", tmp);
+	if (!final || !cache_has(final, head.data, head.len)) {
+		TRY(make_tmp(dir, &tmp, &fd));
 		err = fetch_file(rsp, remote, fd, tmp, final);
 		if (err) {
 			unlink(tmp);
 			return err_wrapf(err, "fetching the executable");
 		}
 	}
-	*temporary = !*id;
+	*temporary = !final;
 	*path = final ? TAKE_PTR(final) : TAKE_PTR(tmp);
 	*name = TAKE_PTR(real);
 	return NULL;

@@ -1,6 +1,6 @@
 /*
  * Fetches the debuggee's executable through the stub (vFile) when none was given, and keeps it in
- * $XDG_CACHE_HOME/grf-rsp (or ~/.cache/grf-rsp) under its build id.
+ * the cache (target/cache.h) under its build id.
  */
 #ifndef GRF_TARGET_FETCH_H
 #define GRF_TARGET_FETCH_H
@@ -15,7 +15,8 @@ struct rsp;
 /*
  * Finds the file by /proc/PID/exe (which reaches into containers and to deleted files) or by
  * qXfer:exec-file, and makes a local copy.  *path and *name, its path over there, are malloc'd.
- * *temporary: it has no build id that it could be kept under; the caller unlinks it after use.
+ * *temporary: it has no build id that it could be kept under, or there is no cache; the caller
+ * unlinks it after use.
  * ERR_UNSUPPORTED: the stub has no files; the message says what to do.
  */
 ERR_MUST_CHECK struct err *fetch_exe(struct rsp *rsp, uint64_t pid, char **path, char **name,

@@ -1,7 +1,9 @@
 """Every way to spell TARGET, and EXE left out."""
 
 import os
+import shutil
 import socket
+import stat
 import time
 
 import pytest
@@ -95,6 +97,48 @@ def test_exe_from_the_stub(zoo):
     fetched, named = ([(s, n) for s, n in prof.stacks if s.startswith("main.")] for prof in (second, given))
     check(fetched and fetched == named, "without EXE the profile is another one:", sorted(set(fetched) ^ set(named))[:6])
     assert first.totals["unnamed_bytes"] < PAGE
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("gdbserver")
+def test_cache_is_ours_alone(zoo):
+    """Fetched executables are kept in a folder of ours, and believed if they begin as the stub's does; else they are fetched anew."""
+    d = tmpdir()
+
+    def run(cache, **env):
+        base = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+        with multi() as g:
+            r = grf("-o", f"{d}/p.folded", "-p", zoo.pid, g.target, env=base | env)
+        check("main.tree" in open(f"{d}/p.folded").read() and "unnamed 0.00 %" in r.out, r)
+        return sorted(os.listdir(cache)) if os.path.isdir(cache) else None
+
+    check(run("/tmp/.cache/grf-rsp", TMPDIR=d) is None, "no HOME, and a cache")
+    check(not [n for n in os.listdir(d) if n.startswith("grf-rsp-")], "a temporary file is left", os.listdir(d))
+    kept, = run(f"{d}/home/.cache/grf-rsp", HOME=mkdir(f"{d}/home"))
+    check(stat.S_IMODE(os.stat(f"{d}/home/.cache/grf-rsp").st_mode) == 0o700, "mode")
+
+    # a stub can claim another program's id
+    path = f"{d}/home/.cache/grf-rsp/{kept}"
+    shutil.copy(build("leak"), path)
+    old = f"{d}/home/.cache/grf-rsp/old"
+    open(old, "w").close()
+    os.utime(old, (time.time() - 100 * 86400,) * 2)
+    check(run(f"{d}/home/.cache/grf-rsp", HOME=f"{d}/home") == [kept], "what nobody used for 100 days is kept")
+    with open(path, "rb") as a, open(zoo.exe, "rb") as b:
+        check(a.read() == b.read(), "another program is kept under its id")
+
+    # somebody else's, or open to others: not used, nothing is written there
+    shutil.rmtree(f"{d}/home/.cache/grf-rsp")
+    os.symlink(mkdir(f"{d}/elsewhere"), f"{d}/home/.cache/grf-rsp")
+    check(run(f"{d}/elsewhere", HOME=f"{d}/home") == [], "a link is followed")
+    os.unlink(f"{d}/home/.cache/grf-rsp")
+    os.chmod(mkdir(f"{d}/home/.cache/grf-rsp"), 0o777)
+    check(run(f"{d}/home/.cache/grf-rsp", HOME=f"{d}/home") == [], "a folder that anybody can write to is used")
+
+
+def mkdir(path):
+    os.makedirs(path)
+    return path
 
 
 @pytest.mark.timeout(180)
