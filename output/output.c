@@ -56,6 +56,12 @@ static bool can_link(int fd)
 	return name && access(name, F_OK) == 0;
 }
 
+/* A core has the process's memory; the rest is the process's names, and numbers. */
+static mode_t new_mode(const struct output *o)
+{
+	return output_kind(o->path) == OUTPUT_CORE ? 0600 : 0666;
+}
+
 static struct err *open_temp(struct output *o, int *ret)
 {
 	_cleanup_free_ char *dir = dir_of(o->final);
@@ -66,7 +72,7 @@ static struct err *open_temp(struct output *o, int *ret)
 	/* SQLite opens it by a name */
 	fd = output_kind(o->path) == OUTPUT_SQLITE ?
 		     -1 :
-		     open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+		     open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, new_mode(o));
 	if (fd >= 0 && can_link(fd)) {
 		*ret = fd;
 		return NULL;
@@ -131,7 +137,7 @@ static struct err *open_new(struct output *o, int *ret)
 	TRY(open_temp(o, ret));
 	mask = umask(0);
 	umask(mask);
-	if (o->temp && fchmod(*ret, 0666 & ~mask)) {
+	if (o->temp && fchmod(*ret, new_mode(o) & ~mask)) {
 		/* as above */
 	}
 	return NULL;

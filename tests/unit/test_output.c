@@ -438,6 +438,33 @@ static void test_abandoned(void **state)
 	assert_int_equal(n_files(), 0);
 }
 
+static struct err *write_word(void *word, FILE *f)
+{
+	return fputs(word, f) < 0 ? err_os(errno, "writing") : NULL;
+}
+
+/* A core has the process's memory: it is its owner's alone. */
+static void test_modes(void **state)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} files[] = { { "m.core", 0600 }, { "m.folded", 0644 }, { "m.json", 0644 } };
+	mode_t mask = umask(022);
+	struct output *o;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		ok(output_open(in_dir(files[i].name), &o));
+		ok(output_fill(o, write_word, (void *)"x"));
+		output_destroy(o);
+		assert_int_equal(stat(in_dir(files[i].name), &st), 0);
+		assert_int_equal(st.st_mode & 07777, files[i].mode);
+		assert_int_equal(unlink(in_dir(files[i].name)), 0);
+	}
+	umask(mask);
+}
+
 static void test_replaces_old_file(void **state)
 {
 	struct profile p;
@@ -583,6 +610,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_txt_is_verbose_summary, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_writable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replaces_old_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_full_pprof, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_full_folded, setup, teardown),
