@@ -157,7 +157,8 @@ static const struct option_row {
 
 	{ 0, "Rarely needed", NULL, NULL },
 	{ OPT_NTH, "nth", "N", "of a QEMU guest's processes that run EXE, the Nth" },
-	{ OPT_TIMEOUT, "timeout", "S", "give up after S seconds of silence (default 30)" },
+	{ OPT_TIMEOUT, "timeout", "S",
+	  "give up when a reply takes more than S seconds (default 30)" },
 	{ OPT_FORCE, "force", NULL, "go on although EXE is not what runs" },
 	{ OPT_HELP, "help", NULL, "this text" },
 	{ OPT_VERSION, "version", NULL, "the version" },

@@ -312,6 +312,16 @@ static struct err *next_packet(struct conn *c, struct packet *pkt, bool *done)
 	return NULL;
 }
 
+/* A stub that sends something all the while, and no reply: the process may be stopped. */
+static struct err *endless(struct conn *c)
+{
+	c->dead = true;
+	return err_create(ERR_TIMEOUT,
+			  "the stub did not finish a reply within %g s (--timeout), though it "
+			  "sends all the while",
+			  c->timeout_ms / 1e3);
+}
+
 /* Waits for more bytes of a packet. */
 static struct err *await_bytes(struct conn *c)
 {
@@ -321,6 +331,8 @@ static struct err *await_bytes(struct conn *c)
 
 	if (!c->last_words) /* a stub that always has more to say never lets us poll */
 		TRY(intr_check());
+	if (!c->patient && !c->last_words && clock_now_ns() > c->reply_deadline)
+		return endless(c);
 	TRY(conn_take(c, &got));
 	if (got)
 		return NULL;
@@ -336,6 +348,7 @@ struct err *conn_recv(struct conn *c, const uint8_t **payload, size_t *len)
 	TRY(conn_flush(c));
 	if (c->dead)
 		return err_create(ERR_CLOSED, "the connection to %s is gone", c->name);
+	c->reply_deadline = clock_now_ns() + c->timeout_ms * 1000000ll;
 	for (;;) {
 		TRY(next_packet(c, &pkt, &done));
 		if (done)

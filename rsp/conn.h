@@ -1,8 +1,9 @@
 /*
  * One connection to a stub: bytes out and packets in, with deadlines.
  *
- * A wait ends with ERR_TIMEOUT after timeout_ms without a byte, ERR_CLOSED when the other end
- * hangs up (never SIGPIPE), ERR_INTR when a signal asked us to stop.
+ * A wait ends with ERR_TIMEOUT when a reply is not whole after timeout_ms, whatever else came
+ * meanwhile, ERR_CLOSED when the other end hangs up (never SIGPIPE), ERR_INTR when a signal asked
+ * us to stop.
  *
  * Acknowledgements are sent glued to the next packet, exactly one per reply: QEMU's user mode reads
  * one byte after a reply, and repeats the reply unless that byte is '+'.
@@ -42,11 +43,12 @@ struct conn {
 	bool silent;   /* it was so for timeout_ms */
 	bool spoken;   /* one good packet came: it is a stub */
 	bool last_words;
-	int64_t last_deadline; /* ns, with last_words */
-	unsigned naks;         /* retransmissions in a row */
-	size_t junk;           /* bytes outside packets since the last packet */
-	unsigned notes;        /* notifications since the last packet */
-	char greeting[64];     /* the first of those bytes, printable */
+	int64_t last_deadline;  /* ns, with last_words */
+	int64_t reply_deadline; /* ns, of the reply that is awaited */
+	unsigned naks;          /* retransmissions in a row */
+	size_t junk;            /* bytes outside packets since the last packet */
+	unsigned notes;         /* notifications since the last packet */
+	char greeting[64];      /* the first of those bytes, printable */
 	uint8_t *rx;
 	size_t rx_cap, rx_pos, rx_len;
 	struct packet_scan scan;
@@ -56,7 +58,7 @@ struct conn {
 	struct guardian_state *shared; /* NULL: no guardian; told while bytes are under way */
 };
 
-/* Connects (rsp/dial.h); timeout_ms is the longest silence. */
+/* Connects (rsp/dial.h); timeout_ms is how long a reply may take. */
 ERR_MUST_CHECK struct err *conn_create(const char *target, int timeout_ms, dial_watch watch,
 				       void *arg, struct conn **ret);
 /* Closes, and sees a `| COMMAND` to its end.  NULL is fine. */

@@ -166,6 +166,17 @@ static bool reply(struct stub *s, const char *payload, size_t len)
 			;
 		ok = false;
 		break;
+	case STUB_ACKS:
+		while (put(s, "++++++++", 8))
+			;
+		ok = false;
+		break;
+	case STUB_TRICKLE:
+		put(s, "$", 1);
+		while (put(s, "a", 1))
+			usleep(20000);
+		ok = false;
+		break;
 	case STUB_NOT_HEX:
 		ok = send_frame(s, "zzzz", 4, false);
 		sent = true;

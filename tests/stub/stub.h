@@ -26,6 +26,8 @@ enum stub_fault {
 	STUB_BAD_RUN,    /* a run with nothing before it */
 	STUB_NOTES,      /* notifications between replies */
 	STUB_NOTE_FLOOD, /* notifications without end */
+	STUB_ACKS,       /* acknowledgements without end */
+	STUB_TRICKLE,    /* a reply that never ends, a byte now and then */
 	STUB_ERROR,      /* E01 to everything, from packet `at` on */
 	STUB_EXITED,     /* E01 to every `m` from packet `at` on, as if the process were killed */
 };

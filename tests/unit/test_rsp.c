@@ -270,12 +270,13 @@ static void test_faults(void **state)
 		{ STUB_CLOSE, ERR_CLOSED, false }, { STUB_CUT, ERR_CLOSED, false },
 		{ STUB_CORRUPT, ERR_PROTO, true }, { STUB_SILENT, ERR_TIMEOUT, false },
 		{ STUB_LONG, ERR_PROTO, false },   { STUB_NOTE_FLOOD, ERR_PROTO, false },
+		{ STUB_ACKS, ERR_TIMEOUT, false }, { STUB_TRICKLE, ERR_TIMEOUT, false },
 	};
 
 	for (size_t i = 0; i < LEN(rows); i++) {
 		for (unsigned at = 0; at < 40; at += at < 8 ? 1 : 8) {
 			/* short only where it is waited for: a busy machine is not a silent stub */
-			struct rsp_options opts = { .timeout_ms = rows[i].fault == STUB_SILENT ?
+			struct rsp_options opts = { .timeout_ms = rows[i].code == ERR_TIMEOUT ?
 									  100 :
 									  20000,
 						    .redial_ms = -1 };
