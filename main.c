@@ -796,7 +796,7 @@ static void run_deinit(struct run *r)
 /* Says what went wrong; returns the exit status. */
 static int report_error(const struct err *err)
 {
-	fprintf(stderr, "grf-rsp: %s\n", err->msg);
+	output_line(stderr, "grf-rsp: ", err->msg);
 	if (err->code == ERR_USAGE)
 		fputs("grf-rsp --help shows how to use it\n", stderr);
 	return err->code == ERR_USAGE ? 2 : err->code == ERR_INTR ? 128 + intr_signal() : 1;

@@ -48,6 +48,9 @@ ERR_MUST_CHECK struct err *output_fill(struct output *o, struct err *(*write)(vo
 				       void *arg);
 void output_destroy(struct output *o); /* NULL is fine */
 
+/* One line on a terminal, which a stub, a file or a process may have had a part in. */
+void output_line(FILE *f, const char *start, const char *text);
+
 /* The terminal's summary; also the contents of *.txt.  The line with the next command names
  * profile_path; with NULL there is no such line. */
 ERR_MUST_CHECK struct err *output_summary(FILE *f, const struct profile *p, const struct report *r,

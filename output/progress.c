@@ -7,19 +7,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
+#include "output/output.h"
 
 /* A line before the process is stopped. */
 void progress_say(void *arg, const char *fmt, ...)
 {
+	_cleanup_free_ char *text = NULL;
 	va_list ap;
+	int n;
 
 	(void)arg;
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	if (n < 0)
+		text = NULL;
+	else
+		output_line(stderr, "", text);
 }
 
 /* Shows how far a phase is in one line, ten times a second at most: rate and time left, too. */

@@ -275,3 +275,12 @@ struct err *output_saved(FILE *f, const struct report *r, const char *const *pat
 	TRY(add_lines(&b, "note", (const char *const *)r->notes.v, r->notes.n));
 	return write_all(f, &b);
 }
+
+void output_line(FILE *f, const char *start, const char *text)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct err *err = text_add_clean(&b, text, false);
+
+	fprintf(f, "%s%s\n", start, err ? "out of memory" : (const char *)b.data);
+	err_destroy(err);
+}

@@ -73,6 +73,21 @@ static unsigned utf8_len(const unsigned char *s)
 	return n;
 }
 
+/* What a terminal or an editor obeys instead of showing it: C0, DEL, C1; marks and embeddings that
+ * turn the direction of writing round; separators of lines. */
+static bool is_control(const unsigned char *s, unsigned n)
+{
+	if (n == 1)
+		return *s < 0x20 || *s == 0x7f;
+	if (n == 2) /* U+0080 to U+009F, U+061C */
+		return (s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xd8 && s[1] == 0x9c);
+	if (n != 3 || s[0] != 0xe2)
+		return false;
+	if (s[1] == 0x80) /* U+200E, U+200F, U+2028 to U+202E */
+		return s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae);
+	return s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9; /* U+2066 to U+2069 */
+}
+
 struct err *text_add_clean(struct buf *b, const char *str, bool folded)
 {
 	const unsigned char *s = (const unsigned char *)str;
@@ -88,7 +103,7 @@ struct err *text_add_clean(struct buf *b, const char *str, bool folded)
 			repl = ":";
 		else if (folded && (*s == '\n' || *s == '\r'))
 			repl = " ";
-		else if (!n || *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0))
+		else if (!n || is_control(s, n))
 			repl = "?";
 		TRY(repl ? buf_addstr(b, repl) : buf_add(b, s, n));
 	}

@@ -42,6 +42,20 @@ def test_no_such_file():
 
 
 @pytest.mark.needs("gdbserver")
+def test_nothing_raw(stub):
+    """What a terminal obeys is not printed as it is, in errors either: escapes, and what turns the direction of writing round."""
+    d = tmpdir()
+    name = f"{d}/a\x1b[31m\u202eb\u2066c\u0085d"
+    with open(name, "w") as f:
+        f.write("no core")
+    with Prog([build("zoo")]) as p:
+        grf("-q", "--save-only", "-p", p.pid, "-o", f"{d}/z.core", stub.target, p.exe)
+    for args in [name], [f"{d}/z.core", name], ["--debug", name, f"{d}/z.core", p.exe]:
+        r = grf(*args, rc=1)
+        check("a?[31m?b?c?d" in r.err and not re.search("[\x1b\x85\u202e\u2066]", r.err), r)
+
+
+@pytest.mark.needs("gdbserver")
 def test_what_is_no_file(stub):
     """A FIFO in the place of any file is refused at once, though to open one waits for a writer."""
     d = tmpdir()
@@ -55,6 +69,7 @@ def test_what_is_no_file(stub):
         p.wait_running()
 
 
+@pytest.mark.needs("gdbserver")
 def test_no_room_for_the_summary(stub):
     """Where the summary cannot be written the status says so, and outputs never become what it is written to."""
     d = tmpdir()
