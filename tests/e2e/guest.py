@@ -68,8 +68,9 @@ class Guest(Stopped):
     def console(self):
         try:
             with open(self.log, errors="replace") as f:
-                # The firmware clears the screen right before the first line.
-                return re.sub(r"\x1b(c|\[[0-9;?]*[A-Za-z])", "", f.read()).splitlines()
+                text = f.read()
+            # The firmware clears the screen right before the first line; the last one may be half written.
+            return re.sub(r"\x1b(c|\[[0-9;?]*[A-Za-z])", "", text[:text.rfind("\n") + 1]).splitlines()
         except FileNotFoundError:
             return []
 

@@ -248,7 +248,8 @@ def test_lines(stub, version, flags):
     for goid, stack, by in re.findall(r"^[\d,]+ goroutines? \((?:the first is )?(\d+)\) .*\n((?:        .*\n)+)(?:    created by (.*)\n)?", text,
                                       re.M):
         ours = own_lines([l.split() for l in stack.strip().split("\n")])
-        if int(goid) in go_says and int(goid) != 1 and ours:
+        # who prints the stacks is at another line by then
+        if int(goid) in go_says and int(goid) != 1 and ours and ours[0][0] != "main.answer":
             assert (ours, own_lines([by.split()])) == go_says[int(goid)], goid
             compared += 1
     assert compared >= 33
