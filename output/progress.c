@@ -6,8 +6,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/intr.h"
 #include "output/output.h"
@@ -15,18 +15,18 @@
 /* A line before the process is stopped. */
 void progress_say(void *arg, const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
+	char *text = NULL;
 	va_list ap;
 	int n;
 
-	(void)arg;
 	va_start(ap, fmt);
 	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		text = NULL;
-	else
-		output_line(stderr, "", text);
+		return;
+	progress_clear(arg);
+	output_line(stderr, "", text);
+	free(text);
 }
 
 /* Shows how far a phase is in one line, ten times a second at most: rate and time left, too. */
@@ -37,7 +37,7 @@ void progress_line(void *arg, const char *phase, double done, double total, cons
 	double s, rate;
 
 	if (intr_held() && !p->ending)
-		progress_say(p, "\r\033[Kthe series ends with this capture; ^C once more: at once");
+		progress_say(p, "the series ends with this capture; ^C once more: at once");
 	p->ending = intr_held();
 	if (p->phase != phase) {
 		p->phase = phase;

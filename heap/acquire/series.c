@@ -56,8 +56,8 @@ static const char *base_exe(const struct acquire_options *o, char local[LOCAL_EX
 
 static struct err *analyse_core(struct series *s, struct acquire *a, const char *path)
 {
-	__attribute__((cleanup(report_deinit))) struct report r = { 0 };
-	__attribute__((cleanup(profile_deinit))) struct profile p = { 0 };
+	_cleanup_(report_deinit) struct report r = { 0 };
+	_cleanup_(profile_deinit) struct profile p = { 0 };
 	struct analyse_options o = *s->o.analyse;
 
 	o.why = NULL;
@@ -132,7 +132,7 @@ static void say_next(const struct series *s, const struct report *r)
 
 	if (o->say)
 		o->say(o->arg,
-		       "\r\033[Kcapture %u of %u: live %.1f MB; the next one in %.0f s, "
+		       "capture %u of %u: live %.1f MB; the next one in %.0f s, "
 		       "^C ends here",
 		       s->taken, s->o.times, (double)r->live_bytes / 1e6,
 		       left > 0 ? (double)left / 1e9 : 0);

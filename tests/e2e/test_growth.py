@@ -1,5 +1,6 @@
 """What grew between captures: --base, --every, --limit."""
 
+import contextlib
 import bisect
 import json
 import os
@@ -105,6 +106,22 @@ def test_three_leaks_under_load(say):
     check("grew in every interval" in run.out and "main.messages > queue grew by" in run.out, run)
     check(len(run.out.splitlines()) <= 40 and max(len(l) for l in run.out.splitlines() if l[:4] != "next") <= 80, run.out)
     difference(f"{d}/diff.out", g)
+
+
+@pytest.mark.timeout(120)
+def test_series_on_a_terminal():
+    """A line for each capture, over that of the progress, and no code of a terminal is shown as text."""
+    ours, theirs = os.openpty()
+    with start() as p:
+        subprocess.run([GRF, "--fork", "--every", "500ms", "--times", "2", str(p.pid)], stdout=subprocess.DEVNULL, stderr=theirs,
+                       stdin=subprocess.DEVNULL, cwd=tmpdir(), timeout=60, check=True)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the end of a terminal that nobody has open
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    check(b"\r\x1b[Kcapture 1 of 2: live" in said and b"?" not in said, said)
 
 
 def difference(path, g):
