@@ -87,11 +87,11 @@ static struct err *run_before(struct acquire *a)
 {
 	struct timespec ts;
 
-	if (a->earlier_ns)
-		; /* it has run meanwhile */
-	else if (a->o.until)
+	bool first = !a->earlier_ns; /* of a series; before another one it has run */
+
+	if (first && a->o.until)
 		TRY(run_to_function(a));
-	else if (a->o.after_s)
+	else if (first && a->o.after_s)
 		TRY(run_for(a, a->o.after_s));
 	forget(a);
 	clock_gettime(CLOCK_REALTIME, &ts);

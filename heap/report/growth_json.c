@@ -54,8 +54,7 @@ static struct err *open_base(const char *path, int *ret)
 
 static struct err *parse(const char *path, int fd, struct json_object **ret)
 {
-	__attribute__((cleanup(free_tokener))) struct json_tokener *tok =
-		json_tokener_new_ex(LIMIT_JSON_DEPTH);
+	_cleanup_(free_tokener) struct json_tokener *tok = json_tokener_new_ex(LIMIT_JSON_DEPTH);
 	_cleanup_free_ char *piece = malloc(PIECE);
 	struct json_object *o = NULL;
 	uint64_t total = 0;
@@ -291,7 +290,7 @@ static struct err *read_groups(struct growth_set *s, struct json_object *o)
 
 struct err *growth_base_json(struct growth_set *s, const char *path, bool any_process)
 {
-	__attribute__((cleanup(put_json))) struct json_object *o = NULL;
+	_cleanup_(put_json) struct json_object *o = NULL;
 	_cleanup_close_ int fd = -1;
 	const char *schema;
 

@@ -129,7 +129,7 @@ static struct err *tree_fill(struct growth_tree *t, struct growth_set *s)
 
 struct err *growth_tree_init(struct growth_tree *t, struct growth_set *s)
 {
-	__attribute__((cleanup(bounds_deinit))) struct bounds b = { 0 };
+	_cleanup_(bounds_deinit) struct bounds b = { 0 };
 
 	*t = (struct growth_tree){
 		.p = &s->tree, .n = s->captures.n, .nodes = s->tree.nodes.n, .set = s
