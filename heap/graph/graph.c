@@ -21,14 +21,11 @@ static struct err *add_pointers(struct graph *g, const struct walk_ptr *v, size_
 		if (!p->sp || p->holder == WALK_ROOT || p->again)
 			continue;
 		id = p->sp->first_id + p->index;
-		if (p->sp->scheduler && map64_get(&g->h->scheduler, id))
+		if (graph_is_scheduler(g, p->sp, p->index))
 			continue;
 		if (p->holder != g->holder) {
-			const struct span *sp = spans_of_scan(&g->h->spans, p->holder);
-			uint32_t from = sp->first_id + (p->holder - sp->first_scan);
-
 			g->holder = p->holder;
-			g->holder_vertex = 1 + (uint32_t)rank_of(&g->ids, from);
+			g->holder_vertex = graph_vertex_of_scan(g, p->holder);
 			g->holder_timers = map64_get(&g->timer_arrays, p->holder);
 		}
 		if (!g->holder_timers)

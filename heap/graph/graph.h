@@ -93,6 +93,35 @@ static inline bool graph_is_object(const struct graph *g, uint32_t vertex)
 	return vertex && vertex < graph_first_root(g);
 }
 
+/* The object with this scan id (span.h). */
+static inline uint32_t graph_vertex_of_scan(const struct graph *g, uint32_t scan)
+{
+	const struct span *sp = spans_of_scan(&g->h->spans, scan);
+
+	return 1 + (uint32_t)rank_of(&g->ids, sp->first_id + (scan - sp->first_scan));
+}
+
+/* A g, an m or a p: who points to it is left out, but for its root. */
+static inline bool graph_is_scheduler(const struct graph *g, const struct span *sp, uint32_t index)
+{
+	return sp->scheduler && map64_get(&g->h->scheduler, sp->first_id + index);
+}
+
+/* The object that value leads to, slot *index of *sp; 0: to none, but *sp is NULL only where no
+ * span is. */
+static inline uint32_t graph_vertex_at(const struct graph *g, uint64_t value,
+				       const struct span **sp, uint32_t *index)
+{
+	uint32_t id;
+
+	*sp = spans_find(&g->h->spans, value);
+	if (!*sp)
+		return 0;
+	*index = span_index(*sp, value);
+	id = (*sp)->first_id + *index;
+	return rank_has(&g->ids, id) ? 1 + (uint32_t)rank_of(&g->ids, id) : 0;
+}
+
 /* Of an object, by its number: bytes; address. */
 uint64_t graph_size(const struct graph *g, uint32_t number);
 uint64_t graph_address(const struct graph *g, uint32_t number);

@@ -112,16 +112,12 @@ static struct err *vertex_of(struct rooting *x, uint32_t class, uint32_t gorouti
 /* What a root's word leads to. */
 static struct err *root_leads(struct rooting *x, uint32_t from, uint64_t value, bool scheduler)
 {
-	const struct span *sp = spans_find(&x->g->h->spans, value);
-	uint32_t id;
+	const struct span *sp;
+	uint32_t index, to = graph_vertex_at(x->g, value, &sp, &index);
 
-	if (!sp)
+	if (!to || (!scheduler && graph_is_scheduler(x->g, sp, index)))
 		return NULL;
-	id = sp->first_id + span_index(sp, value);
-	if (!rank_has(&x->g->ids, id) ||
-	    (!scheduler && sp->scheduler && map64_get(&x->g->h->scheduler, id)))
-		return NULL;
-	return rooted_push(x, from, 1 + (uint32_t)rank_of(&x->g->ids, id));
+	return rooted_push(x, from, to);
 }
 
 static struct err *add_goroutine(struct rooting *x, const struct mark_root *r)

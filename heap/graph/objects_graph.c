@@ -87,23 +87,11 @@ struct streaming {
 	const struct objects_visitor *v;
 };
 
-static uint32_t vertex_of_scan(const struct graph *g, uint32_t scan)
-{
-	const struct span *sp = spans_of_scan(&g->h->spans, scan);
-
-	return 1 + (uint32_t)rank_of(&g->ids, sp->first_id + (scan - sp->first_scan));
-}
-
 static const struct place *place_of(const struct graph *g, const struct span *sp, uint32_t index)
 {
 	uint32_t place = sp->ptrs == SPAN_NOSCAN ? 0 : mark_place(g->m, sp->first_scan + index);
 
 	return &g->m->places->v.v[place];
-}
-
-static bool is_scheduler(const struct graph *g, const struct span *sp, uint32_t index)
-{
-	return sp->scheduler && map64_get(&g->h->scheduler, sp->first_id + index);
 }
 
 static enum object_shape shape_of(const struct place *p)
@@ -145,26 +133,22 @@ static struct err *tell_object(const struct streaming *s, uint32_t number, const
 	};
 
 	/* who points to a g, an m or a p is left out, but for its root */
-	o.parent = from->holder == WALK_ROOT || is_scheduler(g, sp, index) ?
+	o.parent = from->holder == WALK_ROOT || graph_is_scheduler(g, sp, index) ?
 			   o.root :
-			   vertex_of_scan(g, from->holder);
+			   graph_vertex_of_scan(g, from->holder);
 	return s->v->object(s->v->arg, &o);
 }
 
 /* Which object a word leads to, as the graph sees it; 0: to none.  *address: where it is. */
 static uint32_t vertex_at(const struct graph *g, uint64_t value, uint64_t *address)
 {
-	const struct span *sp = spans_find(&g->h->spans, value);
-	uint32_t index, id;
+	const struct span *sp;
+	uint32_t index, vertex = graph_vertex_at(g, value, &sp, &index);
 
-	if (!sp)
-		return 0;
-	index = span_index(sp, value);
-	id = sp->first_id + index;
-	if (!span_alive(sp, index) || !rank_has(&g->ids, id) || is_scheduler(g, sp, index))
+	if (!vertex || graph_is_scheduler(g, sp, index))
 		return 0;
 	*address = span_slot(sp, index);
-	return 1 + (uint32_t)rank_of(&g->ids, id);
+	return vertex;
 }
 
 static struct err *tell_edge(const struct streaming *s, uint32_t place, struct object_edge *out)

@@ -66,13 +66,13 @@ static struct err *nothing(struct asking *a, const char *reason)
 
 static struct err *ask_address(struct asking *a, uint64_t addr)
 {
-	const struct span *sp = spans_find(&a->g->h->spans, addr);
-	uint32_t id = sp ? sp->first_id + span_index(sp, addr) : 0;
+	const struct span *sp;
+	uint32_t index, vertex = graph_vertex_at(a->g, addr, &sp, &index);
 
-	if (!sp || !rank_has(&a->g->ids, id))
+	if (!vertex)
 		return nothing(a, sp ? "the object there is not alive: nothing leads to it" :
 				       "no object of the heap is there");
-	ask(a, (uint32_t)rank_of(&a->g->ids, id), sp->elemsize);
+	ask(a, vertex - 1, sp->elemsize);
 	return NULL;
 }
 
@@ -376,13 +376,10 @@ static struct err *find_classes(struct asking *a)
 	if (!a->class_of_root)
 		return err_nomem();
 	for (size_t i = 0; i < m->nroots; i++) {
-		const struct span *sp = spans_find(&a->g->h->spans, m->roots[i].value);
-		uint32_t id = sp ? sp->first_id + span_index(sp, m->roots[i].value) : 0;
+		const struct span *sp;
+		uint32_t index, vertex = graph_vertex_at(a->g, m->roots[i].value, &sp, &index);
 
-		a->class_of_root[i] =
-			sp && rank_has(&a->g->ids, id) && a->leads[1 + rank_of(&a->g->ids, id)] ?
-				a->g->class_of[i] :
-				UINT32_MAX;
+		a->class_of_root[i] = vertex && a->leads[vertex] ? a->g->class_of[i] : UINT32_MAX;
 	}
 	return NULL;
 }
