@@ -35,7 +35,6 @@ bool sqlite_is_built(void);
 ERR_MUST_CHECK struct err *prom_write(FILE *f, const struct profile *p, const struct report *r);
 
 /* JSON's part about growth (output/json_growth.c). */
-struct json;
 ERR_MUST_CHECK struct err *json_add_growth(struct json *j, const struct report *r);
 
 /*

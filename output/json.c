@@ -180,18 +180,6 @@ static struct err *add_roots(struct json *j, const struct profile *p, const stru
 	return NULL;
 }
 
-static struct err *add_frame(struct json *j, const char *key, const struct code_line *at)
-{
-	json_object(j, key);
-	TRY(json_string(j, "function", at->function));
-	if (at->file) {
-		TRY(json_string(j, "file", at->file));
-		json_uint(j, "line", at->line);
-	}
-	json_object_end(j);
-	return NULL;
-}
-
 static const char *suspect_kind_name(enum suspect_kind kind)
 {
 	static const char *const names[] = {
@@ -238,9 +226,9 @@ static struct err *add_suspect(struct json *j, const struct suspect *x)
 	if (x->leaked)
 		json_uint(j, "leaked", x->leaked);
 	if (x->source.function)
-		TRY(add_frame(j, "source", &x->source));
+		TRY(json_add_code_line(j, "source", &x->source));
 	if (x->created_by.function)
-		TRY(add_frame(j, "created_by", &x->created_by));
+		TRY(json_add_code_line(j, "created_by", &x->created_by));
 	json_object_end(j);
 	return NULL;
 }
@@ -289,10 +277,10 @@ static struct err *add_group(struct json *j, const struct goroutine_group *g)
 	json_uint(j, "wait_ns_max", g->wait_max_ns);
 	json_array(j, "stack"); /* the innermost first, as Go prints them */
 	for (uint32_t i = g->nframes; i--;)
-		TRY(add_frame(j, NULL, &g->stack[i]));
+		TRY(json_add_code_line(j, NULL, &g->stack[i]));
 	json_array_end(j);
 	if (g->created_by.function)
-		TRY(add_frame(j, "created_by", &g->created_by));
+		TRY(json_add_code_line(j, "created_by", &g->created_by));
 	json_uint(j, "alone_bytes", g->alone.bytes);
 	json_uint(j, "alone_objects", g->alone.objects);
 	json_uint(j, "stack_bytes", g->stack_bytes);

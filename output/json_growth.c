@@ -38,18 +38,10 @@ static struct err *add_sum(struct json *j, const struct growth_sum *sum, const s
 	return NULL;
 }
 
+/* Where that is known. */
 static struct err *add_line(struct json *j, const char *key, const struct code_line *at)
 {
-	if (!at->function)
-		return NULL;
-	json_object(j, key);
-	TRY(json_string(j, "function", at->function));
-	if (at->file) {
-		TRY(json_string(j, "file", at->file));
-		json_uint(j, "line", at->line);
-	}
-	json_object_end(j);
-	return NULL;
+	return at->function ? json_add_code_line(j, key, at) : NULL;
 }
 
 static struct err *add_capture(struct json *j, const struct growth_capture *c)

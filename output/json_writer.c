@@ -113,3 +113,15 @@ struct err *json_finish(struct json *j)
 	putc('\n', j->f);
 	return fflush(j->f) || ferror(j->f) ? err_os(errno, "write") : NULL;
 }
+
+struct err *json_add_code_line(struct json *j, const char *key, const struct code_line *at)
+{
+	json_object(j, key);
+	TRY(json_string(j, "function", at->function));
+	if (at->file) {
+		TRY(json_string(j, "file", at->file));
+		json_uint(j, "line", at->line);
+	}
+	json_object_end(j);
+	return NULL;
+}

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "heap/profile/code_lines.h"
 
 enum { JSON_DEPTH = 16 };
 
@@ -38,6 +39,10 @@ void json_bool(struct json *j, const char *key, bool v);
 void json_double(struct json *j, const char *key, double v);
 /* NULL is null. */
 ERR_MUST_CHECK struct err *json_string(struct json *j, const char *key, const char *s);
+
+/* {function, file, line}; the last two where they are known. */
+ERR_MUST_CHECK struct err *json_add_code_line(struct json *j, const char *key,
+					      const struct code_line *at);
 
 /* A line break before the next value, so that long arrays are lines. */
 void json_line(struct json *j);
