@@ -62,10 +62,7 @@ def main():
     text = "\n".join(lines) + "\n"
     print(text)
     if args.write:
-        with open(args.write) as f:
-            before, rest = f.read().split(START)
-        with open(args.write, "w") as f:
-            f.write(before + START + text + END + rest.split(END)[1])
+        bench.write(args.write, text, "What they cost", START, END)
 
 
 if __name__ == "__main__":
