@@ -1,4 +1,4 @@
-# grf-rsp: `make`, `make check`, `make demo`, `make install PREFIX= DESTDIR=`.
+# grf-rsp: `make`, `make check`, `make demo`, `make install PREFIX= DESTDIR=`, packages: packaging/packaging.mk.
 #
 #	make deps	installs what is missing (check and demo call it)
 #	make unit	the unit tests alone
@@ -21,10 +21,14 @@
 PREFIX ?= /usr/local
 OBJDIR ?= build
 CC ?= gcc
+STRIP ?= strip
 CFLAGS ?= -O2 -g
 V ?= 0
 
+# The one place of the version: the manual, packages and archives take it from here.
 VERSION := 0.1.0
+# What was built: git's, or, in an archive that git made, what is in packaging/commit.
+COMMIT := $(shell sh packaging/commit.sh)
 
 WARN := -Wall -Wextra -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wimplicit-fallthrough -Wshadow -Wno-unused-parameter -Wno-missing-field-initializers
@@ -41,15 +45,17 @@ SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
 PKGS := libelf zlib expat libprotobuf-c json-c
+# Of a package that runs on Debian 12 and 13, whose libdwarf.so.1 differ: -l:libdwarf.a
+DWARF_LIBS ?= -ldwarf
 DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(SQLITE_PKG) 2>/dev/null) $(DWARF_CFLAGS)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c) -ldwarf
+PKG_LIBS = $(DWARF_LIBS) $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c)
 
 # *.sqlite, where the library is; SQLITE=no: without it.
 SQLITE ?= $(shell pkg-config --exists sqlite3 && echo yes || echo no)
 SQLITE_PKG := $(if $(filter yes,$(SQLITE)),sqlite3)
 
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(PKG_CFLAGS) $(HARDEN) $(SAN) $(CFLAGS)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(DEFS) $(PKG_CFLAGS) $(HARDEN) $(SAN) $(CFLAGS)
 ALL_LIBS = $(PKG_LIBS)
 
 # Folder by folder, upwards; tests/check_source.py holds the order.
@@ -84,13 +90,13 @@ $(OBJDIR)/grf-rsp-static: $(OBJDIR)/main.o $(OBJDIR)/output/sqlite_none.o $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) -static-pie -Wl,-z,relro,-z,now -Wl,-u,static_names $(LDFLAGS) -o $@ $^ \
 		$(shell pkg-config --static --libs $(PKGS)) -ldwarf -lelf -lz 2>$@.log || { cat $@.log >&2; exit 1; }
-	$(Q)strip $@
+	$(Q)$(STRIP) $@
 
 static: $(OBJDIR)/grf-rsp-static
 
 $(LIB): $(LIB_OBJS)
 	$(call say,AR)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(OBJDIR)/%.o: %.c
 	$(call say,CC)
@@ -108,6 +114,12 @@ $(OBJDIR)/output/profile.pb-c.o: $(OBJDIR)/output/profile.pb-c.c
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-strict-prototypes -c -o $@ $<
 
 $(OBJDIR)/output/pprof.o: $(OBJDIR)/output/profile.pb-c.h
+
+# Another commit makes this one file anew.
+$(OBJDIR)/output/version.o: $(OBJDIR)/commit-$(COMMIT)
+$(OBJDIR)/output/version.o: private DEFS += -DGRF_COMMIT='"$(COMMIT)"'
+$(OBJDIR)/commit-$(COMMIT):
+	$(Q)mkdir -p $(@D) && rm -f $(OBJDIR)/commit-* && touch $@
 
 # The page that *.html is: its modules, style and markup as bytes.
 PAGE_SRCS := output/html/build.sh output/html/page.html output/html/page.css $(sort $(wildcard output/html/*.mjs))
@@ -218,11 +230,11 @@ layouts: $(OBJDIR)/tests/tools/layoutgen
 check-layouts: $(OBJDIR)/tests/tools/layoutgen
 	$(Q)sh tests/tools/layouts.sh $< --check $(LAYOUTS)
 
-install: all
-	install -D -m 755 $(OBJDIR)/grf-rsp $(DESTDIR)$(PREFIX)/bin/grf-rsp
+# The manual, completions, installing, packages, archives.
+#include packaging/packaging.mk
 
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts install clean
+.PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/output/sqlite_none.d $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

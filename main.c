@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/intr.h"
 #include "base/oom.h"
-#include "base/similar.h"
+#include "base/option.h"
 #include "base/standard_fds.h"
 #include "output/limits.h"
 #include "output/progress.h"
@@ -25,6 +25,7 @@
 #include "heap/acquire/save.h"
 #include "heap/acquire/series.h"
 #include "output/output.h"
+#include "output/version.h"
 #include "target/core.h"
 
 enum { DEFAULT_DEPTH = 256, DEFAULT_NODES = 50000, STATUS_EXCEEDED = 3 };
@@ -49,8 +50,7 @@ struct options {
 
 /* Codes of options without a letter; the others' codes are their letters. */
 enum {
-	OPT_LONG = 256,
-	OPT_DEBUG = OPT_LONG,
+	OPT_DEBUG = OPTION_LONG,
 	OPT_FORK,
 	OPT_MAX_STOP,
 	OPT_UNTIL,
@@ -79,13 +79,9 @@ enum {
 	OPT_VERSION,
 };
 
-/* The one list of options: getopt's, that of --help, and that of "did you mean" are made of it. */
-static const struct option_row {
-	int code; /* 0: a group's title */
-	const char *name;
-	const char *arg; /* as --help shows it: "FILE"; "[=WAY]": may be left out; NULL: none */
-	const char *help;
-} option_rows[] = {
+/* The one list of options: getopt's, that of --help, the manual's and the completions' are made of
+ * it. */
+static const struct option_row option_rows[] = {
 	{ 0, "Getting in", NULL, NULL },
 	{ 'p', "pid", "PID|NAME",
 	  "attach to PID, or to the one process of this name: with gdbserver --multi, or, without "
@@ -161,58 +157,12 @@ static const struct option_row {
 	  "give up when a reply takes more than S seconds (default 30)" },
 	{ OPT_FORCE, "force", NULL, "go on although EXE is not what runs" },
 	{ OPT_HELP, "help", NULL, "this text" },
-	{ OPT_VERSION, "version", NULL, "the version" },
+	{ OPT_VERSION, "version", NULL,
+	  "the version, those of the libraries, and the Go releases that are known" },
 };
 
-enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
-
-static int option_has_arg(const struct option_row *r)
-{
-	return !r->arg ? no_argument : *r->arg == '[' ? optional_argument : required_argument;
-}
-
-/* getopt's two lists: ":o:p:vq" and the long names. */
-static void option_lists(char shorts[2 * OPTION_ROWS + 2], struct option longs[OPTION_ROWS + 1])
-{
-	*shorts++ = ':'; /* a missing argument is told from an unknown option */
-	for (int i = 0; i < OPTION_ROWS; i++) {
-		const struct option_row *r = &option_rows[i];
-
-		if (!r->code)
-			continue;
-		*longs++ = (struct option){ r->name, option_has_arg(r), NULL, r->code };
-		if (r->code < OPT_LONG)
-			*shorts++ = (char)r->code;
-		if (r->code < OPT_LONG && r->arg)
-			*shorts++ = ':';
-	}
-	*shorts = 0;
-	*longs = (struct option){ 0 };
-}
-
-enum { HELP_COLUMN = 24, HELP_WIDTH = 80 };
-
-/* Prints the words of `text` in lines that begin at HELP_COLUMN; the cursor is at `column`. */
-static void help_wrap(const char *text, int column)
-{
-	if (column > HELP_COLUMN - 2) {
-		putchar('\n');
-		column = 0;
-	}
-	printf("%*s", HELP_COLUMN - column, "");
-	column = HELP_COLUMN;
-	while (*text) {
-		int len = (int)strcspn(text, " ");
-
-		if (column > HELP_COLUMN && column + 1 + len > HELP_WIDTH) {
-			printf("\n%*s", HELP_COLUMN, "");
-			column = HELP_COLUMN;
-		}
-		column += printf("%s%.*s", column > HELP_COLUMN ? " " : "", len, text);
-		text += len + (text[len] == ' ');
-	}
-	putchar('\n');
-}
+static const struct option_table option_table = { option_rows,
+						  sizeof(option_rows) / sizeof(*option_rows) };
 
 static void help(void)
 {
@@ -228,78 +178,11 @@ static void help(void)
 	      "or a core file.  EXE is the program that runs; without it, it is fetched from\n"
 	      "the stub, or is what the core says.\n",
 	      stdout);
-	for (int i = 0; i < OPTION_ROWS; i++) {
-		const struct option_row *r = &option_rows[i];
-		int column;
-
-		if (!r->code) {
-			printf("\n%s:\n", r->name);
-			continue;
-		}
-		column = r->code < OPT_LONG ? printf("  -%c, --%s", r->code, r->name) :
-					      printf("      --%s", r->name);
-		if (r->arg)
-			column += printf("%s%s", *r->arg == '[' ? "" : " ", r->arg);
-		help_wrap(r->help, column);
-	}
+	option_help(&option_table);
 	puts("\nThe profile opens with: go tool pprof -http=:8080 grf.out");
 }
 
-/* The error for a word that getopt has just refused, with the nearest option if one is near. */
-static struct err *option_unknown(char **argv)
-{
-	const char *word = argv[optind - 1], *nearest = NULL;
-	char letter[] = { '-', (char)optopt, 0 }, name[SIMILAR_MAX + 1];
-	unsigned least;
-
-	/* Of a letter getopt does not say in which word it is. */
-	if (optopt && optopt < OPT_LONG) {
-		word = letter;
-		for (int i = 1; argv[i]; i++)
-			if (!strncmp(argv[i], letter, strlen(letter)))
-				word = argv[i];
-	}
-	snprintf(name, sizeof(name), "%s", word + strspn(word, "-"));
-	name[strcspn(name, "=")] = 0;
-	least = (unsigned)strlen(name) / 3 + 1;
-	for (int i = 0; i < OPTION_ROWS; i++) {
-		unsigned distance = similar_distance(name, option_rows[i].name);
-
-		if (option_rows[i].code && distance < least) {
-			least = distance;
-			nearest = option_rows[i].name;
-		}
-	}
-	if (!nearest || strlen(name) < 3)
-		return err_create(ERR_USAGE, "unknown option %s", word);
-	return err_create(ERR_USAGE, "unknown option %s, did you mean --%s?", word, nearest);
-}
-
 /* ------------------------------------------------------------------ command line */
-
-static bool parse_number(const char *s, unsigned long min, unsigned long max, unsigned long *ret)
-{
-	char *end;
-	unsigned long v = strtoul(s, &end, 10);
-
-	if (*s < '0' || *s > '9' || *end || v < min || v > max)
-		return false;
-	*ret = v;
-	return true;
-}
-
-/* Reads an option's argument, a number from 1 to max; unit is " of seconds" or "". */
-static struct err *parse_count(const char *option, const char *unit, unsigned long max,
-			       unsigned *ret)
-{
-	unsigned long n;
-
-	if (!parse_number(optarg, 1, max, &n))
-		return err_create(ERR_USAGE, "%s %s: not a number%s from 1 to %lu", option, optarg,
-				  unit, max);
-	*ret = (unsigned)n;
-	return NULL;
-}
 
 /* FUNC[:N]; the number is cut off in argv itself. */
 static struct err *parse_until(char *s, struct acquire_options *o)
@@ -307,7 +190,7 @@ static struct err *parse_until(char *s, struct acquire_options *o)
 	char *colon = strrchr(s, ':');
 	unsigned long n = 1;
 
-	if (!*s || colon == s || (colon && !parse_number(colon + 1, 1, 1000000000, &n)))
+	if (!*s || colon == s || (colon && !option_number(colon + 1, 1, 1000000000, &n)))
 		return err_create(ERR_USAGE, "--until %s: FUNC or FUNC:N, N from 1 to 1000000000",
 				  s);
 	if (colon)
@@ -347,6 +230,13 @@ static struct err *parse_max_stop(const char *s, uint64_t *ret)
 	return NULL;
 }
 
+static void version(void)
+{
+	struct known known = heap_known();
+
+	version_print(stdout, &known);
+}
+
 /* One option, as getopt gives it. */
 static struct err *parse_option(int code, char **argv, struct options *o)
 {
@@ -359,7 +249,7 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 			return err_create(ERR_USAGE, "-o needs a file name");
 		return vec_push(&o->outputs, optarg);
 	case 'p':
-		if (parse_number(optarg, 1, INT32_MAX, &pid))
+		if (option_number(optarg, 1, INT32_MAX, &pid))
 			o->acquire.pid = pid;
 		else if (*optarg && !(*optarg >= '0' && *optarg <= '9'))
 			o->acquire.pid_name = optarg;
@@ -381,7 +271,7 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 	case OPT_UNTIL:
 		return parse_until(optarg, &o->acquire);
 	case OPT_AFTER:
-		return parse_count("--after", " of seconds", 1000000, &o->acquire.after_s);
+		return option_count("--after", " of seconds", 1000000, &o->acquire.after_s);
 	case OPT_SAVE_ONLY:
 		o->save_only = true;
 		o->acquire.spare_memory = true;
@@ -424,25 +314,25 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 			return err_create(ERR_USAGE, "--tree=%s: paths or dominators", optarg);
 		return NULL;
 	case OPT_TOP:
-		return parse_count("--top", "", 1000, &o->top);
+		return option_count("--top", "", 1000, &o->top);
 	case OPT_NODES:
-		return parse_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
+		return option_count("--max-nodes", "", 1000000000, &o->analyse.max_nodes);
 	case OPT_DEPTH:
-		return parse_count("--max-depth", "", 1000000, &o->analyse.max_depth);
+		return option_count("--max-depth", "", 1000000, &o->analyse.max_depth);
 	case OPT_BASE:
 		return vec_push(&o->bases, optarg);
 	case OPT_EVERY:
 		return series_parse_every(optarg, &o->series.every_ns);
 	case OPT_TIMES:
-		TRY(parse_count("--times", "", 100, &o->series.times));
+		TRY(option_count("--times", "", 100, &o->series.times));
 		return o->series.times > 1 ? NULL :
 					     err_create(ERR_USAGE, "--times 1: nothing to compare");
 	case OPT_LIMIT:
 		return limits_add(&o->limits, optarg);
 	case OPT_NTH:
-		return parse_count("--nth", "", 1000000, &o->acquire.nth);
+		return option_count("--nth", "", 1000000, &o->acquire.nth);
 	case OPT_TIMEOUT:
-		TRY(parse_count("--timeout", " of seconds", 86400, &n));
+		TRY(option_count("--timeout", " of seconds", 86400, &n));
 		o->acquire.timeout_ms = (int)n * 1000;
 		return NULL;
 	case OPT_FORCE:
@@ -452,12 +342,12 @@ static struct err *parse_option(int code, char **argv, struct options *o)
 		help();
 		exit(fflush(stdout) ? 1 : 0);
 	case OPT_VERSION:
-		puts("grf-rsp " GRF_VERSION);
+		version();
 		exit(fflush(stdout) ? 1 : 0);
 	case ':':
 		return err_create(ERR_USAGE, "%s needs an argument", argv[optind - 1]);
 	default:
-		return option_unknown(argv);
+		return option_unknown(&option_table, argv);
 	}
 }
 
@@ -534,7 +424,7 @@ static struct err *parse_arguments(char *const *argv, int n, struct acquire_opti
 	if (by_p)
 		return err_create(ERR_USAGE, "%s and -p are a process each: one or the other",
 				  argv[0]);
-	if (!parse_number(argv[0], 1, INT32_MAX, &pid))
+	if (!option_number(argv[0], 1, INT32_MAX, &pid))
 		return err_create(ERR_USAGE, "%s: not a process id", argv[0]);
 	o->pid = pid;
 	return NULL;
@@ -583,13 +473,9 @@ static struct err *check_growth(struct options *o)
 
 static struct err *parse_options(int argc, char **argv, struct options *o)
 {
-	char shorts[2 * OPTION_ROWS + 2];
-	struct option longs[OPTION_ROWS + 1];
 	int code;
 
-	option_lists(shorts, longs);
-	opterr = 0;
-	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+	while ((code = option_next(&option_table, argc, argv)) != -1)
 		TRY(parse_option(code, argv, o));
 	TRY(parse_arguments(argv + optind, argc - optind, &o->acquire));
 	TRY(check_process(&o->acquire));

@@ -5,6 +5,7 @@
  */
 #include "heap/heap.h"
 
+#include <elfutils/version.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,6 +16,14 @@
 #include "heap/heap_int.h"
 #include "heap/runtime/find.h"
 #include "heap/runtime/function.h"
+
+struct known heap_known(void)
+{
+	struct known k = { .libelf = _ELFUTILS_VERSION, .libdwarf = dwarf_library_version() };
+
+	layout_known(&k.oldest, &k.newest, &k.newest_patch);
+	return k;
+}
 
 DEFINE_CLEANUP(heap_destroy, struct heap *)
 

@@ -13,6 +13,7 @@
 #define GRF_HEAP_HEAP_H
 
 #include "base/err.h"
+#include "heap/profile/known.h"
 #include "heap/profile/objects.h"
 #include "heap/profile/profile.h"
 #include "heap/runtime/unstable.h"
@@ -20,6 +21,9 @@
 #include "target/target.h"
 
 struct heap;
+
+/* What is known here, and by which libraries. */
+struct known heap_known(void);
 
 /*
  * exe is borrowed.  debug: paths of files to take names from, of EXE or plugins, matched by build

@@ -32,6 +32,8 @@ ERR_MUST_CHECK struct err *heapsnapshot_write(FILE *f, const struct objects *o);
 ERR_MUST_CHECK struct err *sqlite_write(const char *path, const struct objects *o,
 					const struct profile *p, const struct report *r);
 bool sqlite_is_built(void);
+/* "SQLite 3.40.1", "no SQLite" */
+const char *sqlite_version(void);
 ERR_MUST_CHECK struct err *prom_write(FILE *f, const struct profile *p, const struct report *r);
 
 /* JSON's part about growth (output/json_growth.c). */

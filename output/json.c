@@ -10,6 +10,7 @@
 
 #include "base/intr.h"
 #include "heap/profile/profile_roots.h"
+#include "heap/profile/schema.h"
 #include "output/json_writer.h"
 
 static struct err *add_process(struct json *j, const struct report *r)
@@ -416,7 +417,7 @@ static struct err *add_notes(struct json *j, const struct report *r)
 
 struct err *json_add_report(struct json *j, const struct profile *p, const struct report *r)
 {
-	TRY(json_string(j, "schema", "grf-rsp/1"));
+	TRY(json_string(j, "schema", JSON_SCHEMA));
 	json_line(j);
 	TRY(add_process(j, r));
 	json_line(j);

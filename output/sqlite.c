@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/intr.h"
 #include "heap/profile/profile_roots.h"
+#include "heap/profile/schema.h"
 #include "output/sqlite_schema.h"
 
 enum {
@@ -413,7 +414,7 @@ static struct err *add_meta(struct sqlite *s, const struct report *r)
 	};
 
 	TRY(table(s, "meta", 2));
-	TRY(meta_text(s, "schema", "grf-rsp/1"));
+	TRY(meta_text(s, "schema", JSON_SCHEMA));
 	TRY(meta_text(s, "grf_rsp", GRF_VERSION));
 	TRY(meta_text(s, "exe", r->exe));
 	TRY(meta_text(s, "go", r->version));
@@ -449,6 +450,14 @@ static struct err *sqlite_fill(struct sqlite *s, const char *path, const struct 
 bool sqlite_is_built(void)
 {
 	return true;
+}
+
+const char *sqlite_version(void)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "SQLite %s", sqlite3_libversion());
+	return text;
 }
 
 struct err *sqlite_write(const char *path, const struct objects *o, const struct profile *p,

@@ -9,6 +9,11 @@ bool sqlite_is_built(void)
 	return false;
 }
 
+const char *sqlite_version(void)
+{
+	return "no SQLite";
+}
+
 struct err *sqlite_write(const char *path, const struct objects *o, const struct profile *p,
 			 const struct report *r)
 {

@@ -31,6 +31,11 @@ void dwarf_destroy(struct dwarf *d)
 
 DEFINE_CLEANUP(dwarf_destroy, struct dwarf *)
 
+const char *dwarf_library_version(void)
+{
+	return dwarf_package_version();
+}
+
 bool dwarf_present(const struct elf *e)
 {
 	return elf_section(e, ".debug_info") || elf_section(e, ".zdebug_info");

@@ -22,6 +22,8 @@
 
 struct dwarf;
 
+const char *dwarf_library_version(void); /* libdwarf's, as it is loaded */
+
 /* Has the file a section of DWARF, whatever is in that? */
 bool dwarf_present(const struct elf *e);
 /* e must outlive it.  ERR_NODEBUG: no DWARF in the file, or none that can be read; the message says

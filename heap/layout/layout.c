@@ -431,6 +431,20 @@ struct err *layout_find(const char *version, const char *goarch, struct layout *
 	return layout_find_row(version, goarch, ret, exact, name);
 }
 
+void layout_known(unsigned *oldest, unsigned *newest, unsigned *patch)
+{
+	*oldest = LAYOUT_OLDEST;
+	*newest = *patch = 0;
+	for (int i = 0; i < NROWS; i++) {
+		const struct layout_row *r = &layout_rows[i];
+
+		if (r->minor < *newest || (r->minor == *newest && r->patch_hi < *patch))
+			continue;
+		*newest = r->minor;
+		*patch = r->patch_hi;
+	}
+}
+
 bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest)
 {
 	struct version v;

@@ -353,6 +353,9 @@ ERR_MUST_CHECK struct err *layout_find_row(const char *version, const char *goar
 					   struct layout *ret, bool *exact,
 					   char name[LAYOUT_ROW_NAME]);
 
+/* The releases in the table: go1.oldest to go1.newest.patch. */
+void layout_known(unsigned *oldest, unsigned *newest, unsigned *patch);
+
 /* The minor release that is meant; false: it cannot be told.  *newest is the table's last for this
  * GOARCH. */
 bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsigned *newest);

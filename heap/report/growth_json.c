@@ -14,11 +14,10 @@
 #include "base/intr.h"
 #include "base/limits.h"
 #include "base/regular.h"
+#include "heap/profile/schema.h"
 #include "heap/report/growth_base.h"
 
 enum { NODES_PER_CHECK = 4096, PIECE = 1 << 20, WASTE_PATH = 1000 /* frames */ };
-
-#define SCHEMA "grf-rsp/1"
 
 static void put_json(struct json_object **o)
 {
@@ -298,10 +297,10 @@ struct err *growth_base_json(struct growth_set *s, const char *path, bool any_pr
 	TRY(parse(path, fd, &o));
 	schema = text(o, "schema");
 	if (!schema || strncmp(schema, "grf-rsp/", 8))
-		return bad(path, "it has no \"schema\": \"" SCHEMA "\"");
-	if (strcmp(schema, SCHEMA))
+		return bad(path, "it has no \"schema\": \"" JSON_SCHEMA "\"");
+	if (strcmp(schema, JSON_SCHEMA))
 		return err_create(ERR_VERSION,
-				  "%s has another schema than \"" SCHEMA
+				  "%s has another schema than \"" JSON_SCHEMA
 				  "\", which this version reads: it is of a later one",
 				  path);
 	TRY(read_head(s, path, o, any_process));
