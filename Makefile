@@ -231,7 +231,7 @@ check-layouts: $(OBJDIR)/tests/tools/layoutgen
 	$(Q)sh tests/tools/layouts.sh $< --check $(LAYOUTS)
 
 # The manual, completions, installing, packages, archives.
-#include packaging/packaging.mk
+include packaging/packaging.mk
 
 clean:
 	rm -rf $(OBJDIR)
