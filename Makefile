@@ -6,6 +6,7 @@
 #	make check-page  the tests of output/html/'s modules, with node
 #	make format	lays the C files out; make compile_commands.json for editors and clang's tools
 #	make check-quick  the unit tests and one exact run; make check K=NAME what has NAME in it (tests/README.md)
+#	make check-packages  packages and archives, on bare systems
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make static	one static binary, $(OBJDIR)/grf-rsp-static, for containers with nothing else in them
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
@@ -145,6 +146,9 @@ deps:
 deps-tests:
 	$(Q)sh tests/setup/deps.sh tests
 
+deps-packages:
+	$(Q)sh tests/setup/deps.sh packages
+
 deps-machines:
 	$(Q)sh tests/setup/deps.sh machines
 
@@ -183,6 +187,11 @@ check-arch: deps-machines
 check-guest: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTEST) -m guest --tables
+
+# Packages and archives, on bare Debian 12 and 13, and for arm64.
+check-packages: deps-packages
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTEST) -m packages tests/e2e/test_packaging.py
 
 check-source check-layers: all
 	$(Q)CC="$(CC)" python3 tests/check_source.py $(OBJDIR)
@@ -236,5 +245,5 @@ include packaging/packaging.mk
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all static bench unit deps deps-tests deps-machines check check-quick check-arch check-guest check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
+.PHONY: all static bench unit deps deps-tests deps-machines deps-packages check check-quick check-arch check-guest check-packages check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/output/sqlite_none.d $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)

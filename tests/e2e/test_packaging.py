@@ -174,10 +174,12 @@ def test_version_is_one():
 @pytest.mark.timeout(900)
 @pytest.mark.needs("dpkg-buildpackage", "dh", "lintian")
 class TestDeb:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def deb(self):
-        make("deb", f"OBJDIR={OBJDIR}", timeout=600)
-        return glob.glob(f"{OBJDIR}/deb/grf-rsp_*_*.deb")[0]
+        def made():
+            make("deb", f"OBJDIR={OBJDIR}", timeout=600)
+            return glob.glob(f"{OBJDIR}/deb/grf-rsp_*_*.deb")[0]
+        return once("deb", made)
 
     def test_lintian(self, deb):
         r = subprocess.run(["lintian", "--fail-on", "error,warning", deb.replace(".deb", ".changes")], capture_output=True, text=True)
@@ -232,20 +234,22 @@ def test_rpm():
 @pytest.mark.timeout(1200)
 @pytest.mark.needs("git", "dpkg-architecture", "aarch64-linux-gnu-gcc", "qemu-aarch64", "gdbserver")
 class TestDist:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def dist(self):
         """Made twice, in two folders and at two times."""
-        made = []
-        for name in "one", "another/folder":
-            tree = f"{tmpdir()}/{name}"
-            subprocess.run(["git", "clone", "-q", TOP, tree], check=True)
-            for sysroot in glob.glob(f"{OBJDIR}/sysroot-*"):
-                os.makedirs(f"{tree}/build", exist_ok=True)
-                shutil.copytree(sysroot, f"{tree}/build/{os.path.basename(sysroot)}", symlinks=True)
-            subprocess.run(["find", tree, "-name", "*.c", "-exec", "touch", "{}", "+"], check=True)
-            make("dist", "HOST_GRF=" + GRF, timeout=900, cwd=tree, OBJDIR="build")
-            made.append(f"{tree}/build/dist")
-        return made
+        def made():
+            top = tempfile.mkdtemp(prefix="dist.", dir=os.environ.get("GRF_TESTS_RUN"))
+            return "\n".join(self.made(f"{top}/{name}") for name in ("one", "another/folder"))
+        return once("dist", made).split("\n")
+
+    @staticmethod
+    def made(tree):
+        subprocess.run(["git", "clone", "-q", TOP, tree], check=True)
+        for sysroot in glob.glob(f"{OBJDIR}/sysroot-*"):
+            shutil.copytree(sysroot, f"{tree}/build/{os.path.basename(sysroot)}", symlinks=True)
+        subprocess.run(["find", tree, "-name", "*.c", "-exec", "touch", "{}", "+"], check=True)
+        make("dist", f"HOST_GRF={GRF}", "OBJDIR=build", timeout=900, cwd=tree)
+        return f"{tree}/build/dist"
 
     def test_the_same_bytes(self, dist):
         names = sorted(os.listdir(dist[0]))

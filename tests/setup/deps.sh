@@ -7,6 +7,7 @@
 #	deps.sh			to build, and for the demo
 #	deps.sh tests		and pytest, emulators, debuggers, other compilers, a browser: where these but the first cannot be
 #				had, their tests are skipped and say so
+#	deps.sh packages	and what makes packages and bare systems
 #	deps.sh machines	and what the other architectures want: compilers, whole machines
 set -eu
 
@@ -98,6 +99,19 @@ if [ "$tests" ]; then
 	want runc runc
 	# A library: scmp_sys_resolver is not in it.
 	have_header seccomp.h || wanted="$wanted libseccomp-dev"
+	want mandoc mandoc
+	want zsh zsh
+	want fish fish
+fi
+# Package, release and archive: make check-packages.
+if [ "$tests" = packages ]; then
+	want dpkg-dev dpkg-buildpackage
+	want debhelper dh
+	want lintian lintian
+	want rpm rpmbuild
+	want cpio cpio
+	want debootstrap debootstrap
+	want gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 fi
 if [ "$tests" = machines ]; then
 	want qemu-system-arm qemu-system-aarch64
@@ -132,12 +146,18 @@ if [ -n "$missing" ]; then
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
 fi
 
-for package in $wanted; do
+# All at once, which is a third of the time; one by one where one of them cannot be had.
+install_wanted() {
 	sudo=
 	[ "$(id -u)" -eq 0 ] || sudo="sudo -n"
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
-		echo "deps: $package could not be installed: its tests will be skipped" >&2
-done
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null 2>&1
+}
+# shellcheck disable=SC2086
+if [ "$wanted" ] && ! install_wanted $wanted; then
+	for package in $wanted; do
+		install_wanted "$package" || echo "deps: $package could not be installed: its tests will be skipped" >&2
+	done
+fi
 
 [ -z "$tests" ] || ./axe.sh >/dev/null || echo "deps: axe-core could not be fetched: its test will be skipped" >&2
 ./go.sh "$GO_VERSION" >/dev/null
