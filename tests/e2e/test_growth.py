@@ -297,3 +297,21 @@ def test_recipe_for_testmain(leaks):
                          timeout=100)
     check((run.returncode != 0) == leaks, run.stdout)
     check(not leaks or ("growth=" in run.stdout and "leaked-goroutines=0 is exceeded" in run.stdout and "Kept" in run.stdout), run.stdout)
+
+
+def test_old_files_are_read():
+    """A file of each version of the schema that there was can still be a --base: tests/data/schema-N.json, written by the release
+    that had it, of tests/progs/growth. The newest schema is among them."""
+    versions = [int(re.search(r"schema-(\d+)", f)[1]) for f in os.listdir(f"{TOP}/tests/data") if f.startswith("schema-")]
+    newest = int(re.search(r"JSON grf-rsp/(\d+)", grf("--version").out)[1])
+    check(sorted(versions) == list(range(1, newest + 1)), versions, newest)
+    for version in versions:
+        old = load(f"{TOP}/tests/data/schema-{version}.json")
+        with start() as p:
+            time.sleep(0.5)
+            g, _ = growth("--base", f"{TOP}/tests/data/schema-{version}.json", "--force", p.pid)
+        check([c["live_bytes"] for c in g["captures"]][0] == old["coverage"]["live_bytes"], g["captures"])
+        paths = {" > ".join(r["path"]): r for r in g["paths"]}
+        old_roots = {r["name"]: r["live_bytes"] for r in old["roots"]}
+        grown, = [r for p, r in paths.items() if p.startswith("main.messages")]
+        check(0 < grown["bytes"][0] <= old_roots["main.messages"] and grown["bytes"][-1] > 0, grown)
