@@ -190,6 +190,7 @@ struct err *layout_from_dwarf(struct dwarf *d, const struct layout *base, struct
 	if (missing)
 		return err_create(ERR_VERSION, "no %s%s%s in DWARF", missing->strct,
 				  missing->field ? "." : "", missing->field ? missing->field : "");
+	TRY(layout_check(&l));
 	*ret = l;
 	return NULL;
 }
@@ -272,6 +273,31 @@ static void layout_load(int i, struct layout *ret)
 
 			ret->f[x->id] = (struct layout_field){ x->off, x->size };
 		}
+	}
+}
+
+bool layout_at(int i, struct layout *ret)
+{
+	if (i < 0 || (size_t)i >= sizeof(layout_deltas) / sizeof(*layout_deltas))
+		return false;
+	layout_load(i, ret);
+	return true;
+}
+
+void layout_extremes(struct layout_extreme ret[LAYOUT_N])
+{
+	memset(ret, 0, LAYOUT_N * sizeof(*ret));
+	for (size_t i = 0; i < sizeof(layout_diffs) / sizeof(*layout_diffs); i++) {
+		const struct layout_diff *x = &layout_diffs[i];
+		struct layout_extreme *e = &ret[x->id];
+
+		if (x->off == LAYOUT_ABSENT)
+			continue;
+		e->empty |= !x->size;
+		if (x->size > e->size)
+			e->size = x->size;
+		if ((uint64_t)x->off + x->size > e->end)
+			e->end = (uint64_t)x->off + x->size;
 	}
 }
 

@@ -368,6 +368,19 @@ bool layout_minor(const char *version, const char *goarch, unsigned *minor, unsi
 ERR_MUST_CHECK struct err *layout_from_dwarf(struct dwarf *d, const struct layout *base,
 					     struct layout *ret);
 
+/* ERR_BADDATA names a field that lies outside of its struct, or a size that makes no sense:
+ * layout_from_dwarf() gives no such layout, so that its users need not look. */
+ERR_MUST_CHECK struct err *layout_check(const struct layout *l);
+
+/* The largest size, and the largest end, that the table has anywhere for each entry. */
+struct layout_extreme {
+	uint64_t size, end;
+	bool empty; /* somewhere its size is 0 */
+};
+void layout_extremes(struct layout_extreme ret[LAYOUT_N]);
+/* Every layout of the table, for tests; false: there is no i-th. */
+bool layout_at(int i, struct layout *ret);
+
 /* The name of a field of the table's layout that DWARF contradicts; NULL: there is none.  A field
  * that only DWARF knows is no contradiction. */
 const char *layout_contradicts(const struct layout *table, const struct layout *dwarf);

@@ -145,12 +145,64 @@ static void contradictions(void **state)
 	assert_string_equal(layout_contradicts(&a, &b), "S m");
 }
 
+/* Every layout of the table passes the check that others have to. */
+static void table_is_sound(void **state)
+{
+	struct layout l;
+	int n = 0;
+
+	while (layout_at(n, &l)) {
+		ok(layout_check(&l));
+		n++;
+	}
+	assert_true(n > 10);
+}
+
+static void check_unsound(enum layout_id id, uint32_t off, uint32_t size)
+{
+	struct layout l;
+	bool exact;
+
+	ok(layout_find("go1.26.8", "amd64", &l, &exact));
+	l.f[id] = (struct layout_field){ off, size };
+	bad(layout_check(&l), ERR_BADDATA);
+}
+
+/* Sizes of 0 are divided by, of 2^31 allocated; fields behind their struct are read beyond it, and
+ * numbers of more than eight bytes into eight. */
+static void unsound(void **state)
+{
+	struct layout l;
+	bool exact;
+
+	ok(layout_find("go1.26.8", "amd64", &l, &exact));
+	for (int i = 0; i < LAYOUT_N; i++) {
+		if (!layout_has(&l, (enum layout_id)i))
+			continue;
+		if (i != L_g_xRegs) /* which is empty but on amd64 */
+			check_unsound((enum layout_id)i, l.f[i].off, 0);
+		check_unsound((enum layout_id)i, l.f[i].off, 1u << 31);
+		check_unsound((enum layout_id)i, 1u << 31, l.f[i].size);
+	}
+	check_unsound(L_mspan_limit, l.f[LS_mspan].size - 4, 8);
+	check_unsound(L_mspan_limit, 0, 9);
+	check_unsound(L_mspan_limit, 0, 16);
+	check_unsound(L_mspan_limit, 0, 3);
+	check_unsound(LS_mspan, 0, l.f[L_mspan_limit].off);
+	check_unsound(L_g_goid, l.f[LS_g].size, 8);
+	check_unsound(L_gobuf_ctxt, l.f[L_g_sched].size, 8);
+	check_unsound(L_stack_hi, l.f[L_g_stack].size - 4, 8);
+	check_unsound(L_p_status, l.f[L_p_mcache].off + 8, 4);
+	check_unsound(L_func_npcdata, l.f[L_func_nfuncdata].off, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exact_rows),     cmocka_unit_test(nearest_rows),
 		cmocka_unit_test(refused),        cmocka_unit_test(foreign_dwarf),
-		cmocka_unit_test(contradictions),
+		cmocka_unit_test(contradictions), cmocka_unit_test(table_is_sound),
+		cmocka_unit_test(unsound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
