@@ -31,6 +31,8 @@
 #define LIMIT_MS 1000000u       /* runtime.allm chain */
 #define LIMIT_PS 65536u         /* runtime.allp; GOMAXPROCS has no bound, cores do */
 #define LIMIT_FRAMES 50000000u  /* frames of one goroutine: 1 GB of 20-byte frames */
+/* masks of stack objects that GC programs make: 4 GB of objects; a stack has 1 GB at most */
+#define LIMIT_STACK_PROGRAMS (64u << 20)
 #define LIMIT_WAITING 65536u    /* channels that one goroutine waits for (select) */
 #define LIMIT_BLOCKS (1u << 24) /* finalizer and cleanup blocks */
 #define LIMIT_ITABS (1u << 24)  /* slots of runtime.itabTable */

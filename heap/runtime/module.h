@@ -90,12 +90,19 @@ struct func {
 
 enum { FUNC_ARGS_UNKNOWN = -0x7fffffff - 1 };
 
+/* What a GC program says, of so many words. */
+struct program_bits {
+	uint64_t words;
+	uint8_t bits[];
+};
+
 struct modules {
 	VEC(struct module) v;
 	struct arena arena;
 	struct map64 funcs;    /* entry -> struct func * */
-	struct map64 programs; /* address of a stack object's GC program -> its bits */
-	struct map64 pcs;      /* pc -> struct pcinfo * */
+	struct map64 programs; /* address of a stack object's GC program -> struct program_bits * */
+	uint64_t program_bytes; /* of all of them */
+	struct map64 pcs;       /* pc -> struct pcinfo * */
 };
 
 /* All that frames need to know of one pc. */

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "base/search.h"
 #include "heap/runtime/goroutine.h"
 #include "heap/runtime/ptrmap.h"
+#include "heap/runtime/ring.h"
 
 struct stack_object {
 	uint64_t addr, size;
@@ -31,7 +33,8 @@ struct stack_scan {
 	const struct goroutine *g;
 	const uint8_t *mem; /* of the stack, from mem_lo on */
 	uint64_t mem_lo, mem_hi;
-	uint8_t *copy; /* mem, where the image has it packed */
+	uint8_t *copy;           /* mem, where the image has it packed */
+	uint64_t words, records; /* looked at, by maps and as stack objects: see scan_spend() */
 	struct roots *roots;
 	VEC(struct stack_object) objs;
 	VEC(struct stack_ptr) precise, cons; /* pointers into this stack, still to be looked at */
@@ -94,13 +97,45 @@ static struct err *scan_value(struct stack_scan *s, uint64_t addr, uint64_t v, u
 						  .conservative = conservative }));
 }
 
+/*
+ * Each word of a stack belongs to one frame, as one of its locals, one of its arguments, or a part
+ * of a stack object: maps that name more words than there are, several times over, are damage, and
+ * would cost frames * words.
+ */
+static struct err *scan_spend(const struct stack_scan *s, uint64_t *spent, uint64_t n)
+{
+	enum { TIMES = 16, SOME = 1 << 12 };
+
+	*spent += n;
+	TRY(intr_check());
+	if (*spent > TIMES * ((s->mem_hi - s->mem_lo) / s->p->fmt.word) + SOME)
+		return err_create(ERR_BADDATA, "the maps of its frames name more than its stack");
+	return NULL;
+}
+
+/* Of the n words from addr on those in the stack: from the *first-th on, so many. */
+static uint64_t words_in_stack(const struct stack_scan *s, uint64_t addr, uint64_t n,
+			       uint64_t *first)
+{
+	uint64_t word = s->p->fmt.word, len = s->mem_hi - s->mem_lo, left;
+
+	/* The distance up to the stack, which may be around the end of the address space. */
+	*first = addr - s->mem_lo < len ? 0 : (s->mem_lo - addr + word - 1) / word;
+	if (*first >= n || addr + *first * word - s->mem_lo >= len)
+		return 0;
+	left = (s->mem_hi - (addr + *first * word) + word - 1) / word;
+	return n - *first < left ? n - *first : left;
+}
+
 /* scanblock(): the nbits words from addr on that the mask names (NULL: all). */
 static struct err *scan_words(struct stack_scan *s, uint64_t addr, uint64_t nbits,
 			      const uint8_t *mask, uint32_t frame, bool conservative)
 {
-	uint64_t v;
+	uint64_t v, first, end = words_in_stack(s, addr, nbits, &first);
 
-	for (uint64_t i = 0; i < nbits; i++)
+	TRY(scan_spend(s, &s->words, end));
+	end += first;
+	for (uint64_t i = first; i < end; i++)
 		if ((!mask || mask[i >> 3] >> (i & 7) & 1) &&
 		    stack_word(s, addr + i * s->p->fmt.word, &v))
 			TRY(scan_value(s, addr + i * s->p->fmt.word, v, frame, ROOT_STACK,
@@ -127,14 +162,19 @@ static const uint8_t *stackmap(const struct proc *p, uint64_t map, int32_t idx, 
 			 NULL);
 }
 
-static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint32_t frame,
-			      int32_t off, uint64_t size, const uint8_t *mask, uint64_t ptr_words)
+/* Where a stack object is; 0: not in the stack. */
+static uint64_t object_addr(const struct stack_scan *s, const struct gframe *f, int32_t off,
+			    uint64_t size)
 {
 	uint64_t addr =
 		(off < 0 ? frame_varp(s->p, f) : frame_argp(s->p, f)) + (uint64_t)(int64_t)off;
 
-	if (addr < f->sp || addr >= s->g->hi || size > s->g->hi - addr)
-		return NULL;
+	return addr < f->sp || addr >= s->g->hi || size > s->g->hi - addr ? 0 : addr;
+}
+
+static struct err *add_object(struct stack_scan *s, uint64_t addr, uint64_t size, uint32_t frame,
+			      const uint8_t *mask, uint64_t ptr_words)
+{
 	return vec_push(&s->objs, ((struct stack_object){ .addr = addr,
 							  .size = size,
 							  .mask = mask,
@@ -143,25 +183,46 @@ static struct err *add_object(struct stack_scan *s, const struct gframe *f, uint
 							  .order = (uint32_t)s->objs.n }));
 }
 
-/* The bits of a stack object's GC program, which is run once (until 1.23, of large ones). */
+/*
+ * The bits of a stack object's GC program, which is run once (until 1.23, of large ones).  A
+ * program is one type's, and always as long; all of them together are no longer than stacks can be.
+ */
 static struct err *object_program(struct stack_scan *s, uint64_t program, uint64_t words,
 				  const uint8_t **ret)
 {
 	struct modules *m = &s->p->modules;
+	struct program_bits *b;
 	uint64_t *slot;
-	uint8_t *bits;
 	bool is_new;
 
 	TRY(map64_put(&m->programs, program, 0, &slot, &is_new));
 	if (is_new) {
-		bits = arena_alloc(&m->arena, words / 8 + 8);
-		if (!bits)
+		m->program_bytes += words / 8 + 8;
+		if (m->program_bytes > LIMIT_STACK_PROGRAMS)
+			return err_create(ERR_LIMIT, "stack objects with masks of more than %u MB",
+					  LIMIT_STACK_PROGRAMS >> 20);
+		b = arena_alloc(&m->arena, sizeof(*b) + words / 8 + 8);
+		if (!b)
 			return err_nomem();
-		if (gcprog_mask(s->p, program, bits, words))
-			*slot = (uintptr_t)bits;
+		b->words = words;
+		if (gcprog_mask(s->p, program, b->bits, words))
+			*slot = (uintptr_t)b;
 	}
-	*ret = (const uint8_t *)(uintptr_t)*slot;
-	return *ret ? NULL : err_fault(program, "the GC program of a stack object cannot be read");
+	b = (struct program_bits *)(uintptr_t)*slot;
+	if (!b || b->words < words)
+		return err_fault(program, "the GC program of a stack object cannot be read");
+	*ret = b->bits;
+	return NULL;
+}
+
+/* The mask of a stack object; what does not stay where it is (it is in a stack or the heap, as no
+ * program has it) cannot be read. */
+static const uint8_t *object_mask(const struct proc *p, uint64_t mask, uint64_t words)
+{
+	uint64_t left;
+
+	return image_packed(p->img, mask, &left) ? NULL :
+						   image_ptr(p->img, mask, (words + 7) / 8, NULL);
 }
 
 /* One stackObjectRecord, at r. */
@@ -172,24 +233,31 @@ static struct err *scan_object_record(struct stack_scan *s, const struct gframe 
 	const uint8_t *b =
 		image_ptr(p->img, r, layout_size(&p->layout, LS_stackObjectRecord), NULL);
 	const uint8_t *bits = (const uint8_t *)"";
-	uint64_t mask, words;
+	uint64_t mask, words, addr, size;
 	int32_t ptrdata;
 
 	if (!b)
 		return err_fault(r, "stack object record");
 	ptrdata = (int32_t)proc_peek(p, b, L_stackObjectRecord_ptrdata);
 	words = (uint64_t)(ptrdata < 0 ? -(int64_t)ptrdata : ptrdata) / p->fmt.word;
+	size = proc_peek(p, b, L_stackObjectRecord_size);
+	addr = object_addr(s, f, (int32_t)proc_peek(p, b, L_stackObjectRecord_off), size);
+	TRY(scan_spend(s, &s->records, 1));
+	if (!addr)
+		return NULL;
+	if (words > size / p->fmt.word)
+		return err_create(ERR_BADDATA, "a stack object of %s has more pointers than words",
+				  f->func->name);
 	mask = layout_has(&p->layout, L_stackObjectRecord_gcdataoff) ?
 		       f->func->mod->rodata + proc_peek(p, b, L_stackObjectRecord_gcdataoff) :
 		       proc_peek(p, b, L_stackObjectRecord_gcdata);
 	if (ptrdata < 0)
 		TRY(object_program(s, mask, words, &bits));
 	else if (words)
-		bits = image_ptr(p->img, mask, (words + 7) / 8, NULL);
+		bits = object_mask(p, mask, words);
 	if (!bits)
 		return err_fault(mask, "the mask of a stack object cannot be read");
-	return add_object(s, f, frame, (int32_t)proc_peek(p, b, L_stackObjectRecord_off),
-			  proc_peek(p, b, L_stackObjectRecord_size), bits, words);
+	return add_object(s, addr, size, frame, bits, words);
 }
 
 static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, uint32_t frame)
@@ -218,7 +286,7 @@ static struct err *scan_objects(struct stack_scan *s, const struct gframe *f, ui
 static struct err *add_reg_args(struct stack_scan *s, const struct gframe *f, uint32_t frame)
 {
 	const struct proc *p = s->p;
-	uint64_t word = p->fmt.word, ints = p->arch->int_arg_regs, ptrs, size;
+	uint64_t word = p->fmt.word, ints = p->arch->int_arg_regs, ptrs, size, at;
 
 	if (!ints)
 		return NULL;
@@ -226,7 +294,8 @@ static struct err *add_reg_args(struct stack_scan *s, const struct gframe *f, ui
 	size = (ptrs + ints * word + (ints + 7) / 8 + 7) & ~7ull;
 	if (frame_varp(p, f) < f->sp || frame_varp(p, f) - f->sp < size + 4 * word)
 		return NULL;
-	return add_object(s, f, frame, -(int32_t)size, size, NULL, ptrs / word + ints);
+	at = object_addr(s, f, -(int32_t)size, size);
+	return at ? add_object(s, at, size, frame, NULL, ptrs / word + ints) : NULL;
 }
 
 /*
@@ -468,13 +537,15 @@ static struct err *scan_defer(struct stack_scan *s, const struct stacks *st, uin
 
 static struct err *scan_defers(struct stack_scan *s, const struct stacks *st)
 {
-	uint64_t d, pan, steps = 0;
+	struct ring ring = { 0 };
+	uint64_t d, pan;
 
 	TRY(proc_get(s->p, s->g->addr, L_g__defer, &d));
 	TRY(proc_get(s->p, s->g->addr, L_g__panic, &pan));
 	while (d) {
-		if (++steps > LIMIT_FRAMES)
+		if (ring.steps > LIMIT_FRAMES)
 			return err_create(ERR_LIMIT, "a goroutine with too many defers");
+		TRY(ring_check(&ring, d, "a goroutine's defers"));
 		TRY(scan_defer(s, st, d, &d));
 	}
 	return pan ? vec_push(&s->precise, ((struct stack_ptr){ pan, false })) : NULL;

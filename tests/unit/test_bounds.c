@@ -248,6 +248,126 @@ static void slots_beyond_the_address_space(void **state)
 	}
 }
 
+/* Scans the goroutine that is parked in main.worker. */
+static struct err *scan_worker(struct fake *f, struct roots *roots)
+{
+	fake_load(f, true);
+	ok(fake_read_stacks(f));
+	ok(stacks_walk(f->p, fake_stacks(f), 0));
+	assert_false(fake_stacks(f)->gs.v[0].partial);
+	return stacks_scan(f->p, fake_stacks(f), fake_spans(f), 0, roots);
+}
+
+/* A GC program that says one pointer, and then nothing. */
+static uint64_t short_program(struct fake *f)
+{
+	uint64_t at = fake_constant(f, 16);
+
+	*fake_at(f, at + 4, 1) = 1;
+	*fake_at(f, at + 5, 1) = 1;
+	return at;
+}
+
+/* FUNCDATA i of main.worker. */
+static void set_funcdata(struct fake *f, unsigned i, uint64_t to)
+{
+	uint64_t at = f->records[FAKE_WORKER] + layout_off(&f->l, L_func_nfuncdata) + 9;
+
+	if (layout_has(&f->l, L_moduledata_gofunc))
+		fake_put(f, at + 4 * i, to - f->gofunc, 4);
+	else
+		fake_word(f, (at + f->fmt.word - 1) / f->fmt.word * f->fmt.word + i * f->fmt.word,
+			  to);
+}
+
+/* A record of an object of so many words, at the lower end of main.worker's arguments. */
+static void set_object(struct fake *f, uint64_t r, uint64_t mask, uint64_t words, int64_t ptrs)
+{
+	fake_set(f, r, L_stackObjectRecord_size, words * f->fmt.word);
+	fake_set(f, r, L_stackObjectRecord_ptrdata, (uint64_t)(ptrs * f->fmt.word));
+	fake_set(f, r, L_stackObjectRecord_gcdataoff, mask - f->rodata);
+	fake_set(f, r, L_stackObjectRecord_gcdata, mask);
+}
+
+/*
+ * Stack objects whose masks are longer than they are: by bits, by a program; and one whose program
+ * was run before for a record that has fewer of its bits.
+ */
+static void objects_with_long_masks(void **state)
+{
+	static const struct {
+		uint64_t words[2];
+		int64_t ptrs[2];
+		enum err_code code;
+	} all[] = {
+		{ { 2, 2 }, { 3, 1 }, ERR_BADDATA },
+		{ { 2, 2 }, { -3, -1 }, ERR_BADDATA },
+		{ { 2, 2 }, { -(1 << 27), -1 }, ERR_BADDATA },
+		{ { 2, 4 }, { -1, -3 }, ERR_FAULT },
+	};
+
+	for (size_t e = 0; e < fake_neras; e++)
+		for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+			_cleanup_vec_ struct roots roots = VEC_INIT;
+			uint64_t at, size, program;
+			struct fake f;
+
+			fake_make(&f, &fake_eras[e]);
+			program = short_program(&f);
+			size = layout_size(&f.l, LS_stackObjectRecord);
+			at = fake_constant(&f, f.fmt.word + 2 * size);
+			fake_word(&f, at, 2);
+			for (unsigned k = 0; k < 2; k++)
+				set_object(&f, at + f.fmt.word + k * size, program, all[i].words[k],
+					   all[i].ptrs[k]);
+			set_funcdata(&f, FUNCDATA_STACK_OBJECTS, at);
+			bad(scan_worker(&f, &roots), all[i].code);
+			fake_free(&f);
+		}
+}
+
+/* Far more records than the stack has words. */
+static void objects_without_number(void **state)
+{
+	enum { MANY = 65535, AT = 32 << 20 };
+
+	for (size_t e = 0; e < fake_neras; e++) {
+		_cleanup_vec_ struct roots roots = VEC_INIT;
+		uint64_t size, program;
+		struct fake f;
+
+		fake_make(&f, &fake_eras[e]);
+		size = layout_size(&f.l, LS_stackObjectRecord);
+		program = short_program(&f);
+		fake_add(&f, AT, f.fmt.word + MANY * size);
+		fake_word(&f, AT, MANY);
+		for (uint64_t i = 0; i < MANY; i++)
+			set_object(&f, AT + f.fmt.word + i * size, program, 1, 1);
+		set_funcdata(&f, FUNCDATA_STACK_OBJECTS, AT);
+		bad(scan_worker(&f, &roots), ERR_BADDATA);
+		fake_free(&f);
+	}
+}
+
+/* A list of defers that leads back to itself. */
+static void ring_of_defers(void **state)
+{
+	for (size_t e = 0; e < fake_neras; e++) {
+		_cleanup_vec_ struct roots roots = VEC_INIT;
+		uint64_t d;
+		struct fake f;
+
+		fake_make(&f, &fake_eras[e]);
+		d = fake_alloc(&f, layout_size(&f.l, LS_defer), 8);
+		fake_set(&f, f.gs[0], L_g__defer, d);
+		fake_set(&f, d, L_defer_fn, fake_leaf(&f, LEAF_BIG));
+		fake_set(&f, d, L_defer_link, d);
+		bad(scan_worker(&f, &roots), ERR_BADDATA);
+		assert_in_range(roots.n, 0, 100);
+		fake_free(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +380,9 @@ int main(void)
 		cmocka_unit_test(attached_again),
 		cmocka_unit_test(module_ring),
 		cmocka_unit_test(slots_beyond_the_address_space),
+		cmocka_unit_test(objects_with_long_masks),
+		cmocka_unit_test(objects_without_number),
+		cmocka_unit_test(ring_of_defers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
