@@ -25,17 +25,22 @@
 #define LIMIT_GUEST_PAGES (1u << 24) /* of a process in a guest, looked at one by one: 64 GB */
 
 /* heap/ */
-#define LIMIT_MODULES 4096u      /* moduledata chain: plugins */
-#define LIMIT_SPANS (1ull << 28) /* mheap.allspans: 2 TB of 8 KB spans */
+#define LIMIT_MODULES 4096u           /* moduledata chain: plugins */
+#define LIMIT_SPANS (1ull << 28)      /* mheap.allspans: 2 TB of 8 KB spans */
+#define LIMIT_HEAP_PAGES (1ull << 28) /* of all spans: 2 TB */
 #define LIMIT_GOROUTINES (1ull << 26)
-#define LIMIT_MS 1000000u       /* runtime.allm chain */
-#define LIMIT_PS 65536u         /* runtime.allp; GOMAXPROCS has no bound, cores do */
-#define LIMIT_FRAMES 50000000u  /* frames of one goroutine: 1 GB of 20-byte frames */
+#define LIMIT_MS 1000000u      /* runtime.allm chain */
+#define LIMIT_PS 65536u        /* runtime.allp; GOMAXPROCS has no bound, cores do */
+#define LIMIT_FRAMES 50000000u /* frames of one goroutine: 1 GB of 20-byte frames */
 /* masks of stack objects that GC programs make: 4 GB of objects; a stack has 1 GB at most */
 #define LIMIT_STACK_PROGRAMS (64u << 20)
-#define LIMIT_WAITING 65536u    /* channels that one goroutine waits for (select) */
-#define LIMIT_BLOCKS (1u << 24) /* finalizer and cleanup blocks */
-#define LIMIT_ITABS (1u << 24)  /* slots of runtime.itabTable */
+#define LIMIT_RACE_STEPS (1u << 24) /* frames looked at for where the race detector was called */
+#define LIMIT_TEXT_SECTIONS \
+	4096u /* of a module; a linker makes one per 32 MB on ARM, 2 GB on others */
+#define LIMIT_PC_STEPS (1u << 20) /* of a pc table; a function's is some thousands at most */
+#define LIMIT_WAITING 65536u      /* channels that one goroutine waits for (select) */
+#define LIMIT_BLOCKS (1u << 24)   /* finalizer and cleanup blocks */
+#define LIMIT_ITABS (1u << 24)    /* slots of runtime.itabTable */
 #define LIMIT_SPECIALS (1ull << 30)
 #define LIMIT_WASTE_REFS (1u << 24)  /* slices and strings that use parts of buffers: 200 MB */
 #define LIMIT_CAPTURES 100u          /* compared: their trees are 16 bytes a node and capture */

@@ -97,26 +97,34 @@ static uint32_t count_machines(const struct captured *c)
 	return n;
 }
 
-/* Notes the threads that run a goroutine and whose registers nobody could give. */
+/* A thread that runs a goroutine, and whose registers nobody could give. */
+static bool is_mute(const struct machine *m)
+{
+	return m->thread < 0 && m->curg && m->procid;
+}
+
+/* Notes them. */
 static struct err *note_machines(const struct captured *c, struct report *r)
 {
+	_cleanup_(map64_deinit) struct map64 by_g = MAP64_INIT; /* curg -> its m's number */
+	uint64_t *slot;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < c->stacks.ms.n; i++) {
-		const struct machine *m = &c->stacks.ms.v[i];
-
-		if (m->thread >= 0 || !m->curg || !m->procid)
-			continue;
-		for (size_t j = 0; j < c->stacks.gs.n; j++) {
-			const struct goroutine *g = &c->stacks.gs.v[j];
-
-			if (g->addr == m->curg && g->status == G_RUNNING && n++ < PARTIAL_NOTES)
-				TRY(report_note(r,
-						"the registers of thread %" PRIu64
-						" could not be had: goroutine %" PRIu64
-						"'s stack was scanned without them",
-						m->procid, g->goid));
+	for (size_t i = 0; i < c->stacks.ms.n; i++)
+		if (is_mute(&c->stacks.ms.v[i])) {
+			TRY(map64_put(&by_g, c->stacks.ms.v[i].curg, 0, &slot, NULL));
+			*slot = c->stacks.ms.v[i].procid;
 		}
+	for (size_t j = 0; by_g.n && j < c->stacks.gs.n; j++) {
+		const struct goroutine *g = &c->stacks.gs.v[j];
+		const uint64_t *procid = map64_get(&by_g, g->addr);
+
+		if (procid && g->status == G_RUNNING && n++ < PARTIAL_NOTES)
+			TRY(report_note(r,
+					"the registers of thread %" PRIu64
+					" could not be had: goroutine %" PRIu64
+					"'s stack was scanned without them",
+					*procid, g->goid));
 	}
 	return n > PARTIAL_NOTES ?
 		       report_note(r, "and those of %u more threads", n - PARTIAL_NOTES) :

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/intr.h"
 #include "base/search.h"
 
 enum { HINTS = 64, HINT_SHIFT = 16 };
@@ -341,6 +342,25 @@ static size_t image_hint(const struct image *img, uint64_t addr)
 	return i;
 }
 
+/* Are all of the len bytes from addr on there?  Lengths may be anything: they are looked at before
+ * room is made. */
+static bool image_holds(const struct image *img, uint64_t addr, uint64_t len)
+{
+	for (size_t i = image_hint(img, addr); len; i++) {
+		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
+		uint64_t n;
+
+		if (!p || p->addr > addr || !p->data)
+			return false;
+		n = p->len - (addr - p->addr);
+		if (n >= len)
+			return true;
+		addr += n;
+		len -= n;
+	}
+	return true;
+}
+
 /* A copy, where a packed piece is among those that hold it. */
 static const uint8_t *image_unpack(const struct image *img, uint64_t addr, uint64_t len,
 				   uint64_t *left)
@@ -348,6 +368,8 @@ static const uint8_t *image_unpack(const struct image *img, uint64_t addr, uint6
 	struct scratch *s = &img->scratch[((struct image *)img)->next_scratch++ % SCRATCH];
 	struct err *err;
 
+	if (!image_holds(img, addr, len))
+		return NULL;
 	if (len > s->cap) {
 		free(s->v);
 		s->cap = len + len / 2;
@@ -394,7 +416,7 @@ bool image_try_uint(const struct image *img, uint64_t addr, unsigned size, uint6
 	uint8_t b[8];
 	struct err *err;
 
-	if (i == img->pieces.n || p->addr > addr || !p->data)
+	if (i == img->pieces.n || p->addr > addr || !p->data || size > sizeof(b))
 		return false;
 	if (p->len - (addr - p->addr) >= size) {
 		if (p->kind != PIECE_PACKED)
@@ -438,10 +460,12 @@ const uint8_t *image_ptr(const struct image *img, uint64_t addr, uint64_t len, u
 	return p->data + (addr - p->addr);
 }
 
+/* All walks over what the process has come by here, so that they can be interrupted. */
 struct err *image_read(const struct image *img, uint64_t addr, void *dst, uint64_t len)
 {
 	uint8_t *out = dst;
 
+	TRY(intr_check());
 	for (size_t i = image_hint(img, addr); len; i++) {
 		const struct piece *p = i < img->pieces.n ? &img->pieces.v[i] : NULL;
 		uint64_t n;
@@ -467,6 +491,9 @@ struct err *image_read_uint(const struct image *img, uint64_t addr, unsigned siz
 {
 	uint8_t b[8];
 
+	if (size > sizeof(b))
+		return err_create(ERR_BADDATA, "%u bytes at 0x%" PRIx64 " are no number", size,
+				  addr);
 	TRY(image_read(img, addr, b, size));
 	*ret = bytes_uint(img->fmt, b, size);
 	return NULL;

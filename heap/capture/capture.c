@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/capture/capture_int.h"
 #include "heap/capture/shape.h"
@@ -262,15 +263,18 @@ static bool is_noscan(const struct spans *s, uint64_t addr)
 static struct err *plan_channels(const struct captured *c, struct ranges *want)
 {
 	const struct proc *p = &c->proc;
+	uint64_t left = c->spans.nids; /* each sudog is an object, and one goroutine's */
 
 	for (size_t i = 0; i < c->stacks.gs.n; i++) {
 		const struct goroutine *g = &c->stacks.gs.v[i];
 		uint64_t s, chan, steps = 0;
 
+		TRY(intr_check());
 		if (g->status != G_WAITING ||
 		    !proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
 			continue;
-		while (s && steps++ < LIMIT_WAITING) {
+		while (s && steps++ < LIMIT_WAITING && left) {
+			left--;
 			if (proc_try_word(p, s + layout_off(&p->layout, L_sudog_c), &chan) &&
 			    is_noscan(&c->spans, chan))
 				TRY(vec_push(want,

@@ -3,6 +3,7 @@
  * there and back costs the process's time.  These are guesses: the step itself fetches what they
  * miss, and what cannot be read counts as no failed read.
  */
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/capture/capture_int.h"
 
@@ -92,6 +93,7 @@ static struct err *ahead_gs(const struct proc *p, const struct threads *threads,
 		return NULL;
 	TRY(ahead_array(p, ptr, len, ahead));
 	TRY(ahead_elements(p, ptr, len, 0, gsize, ahead));
+	TRY(intr_check());
 	for (uint64_t i = 0; i < len && i < ARRAY_MAX / gsize; i++) {
 		const uint8_t *b = proc_try_word(p, ptr + i * p->fmt.word, &at) ?
 					   image_ptr(p->img, at, gsize, NULL) :

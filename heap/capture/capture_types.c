@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/capture/capture_int.h"
 #include "heap/types/type.h"
@@ -81,6 +82,7 @@ struct err *capture_plan_types(const struct captured *c, struct ranges *want)
 	for (size_t i = 0; i < c->spans.n; i++) {
 		const struct span *x = &c->spans.v[i];
 
+		TRY(intr_check());
 		if (x->ptrs != SPAN_HEADER && x->ptrs != SPAN_LARGE)
 			continue;
 		for (uint32_t j = 0; j < x->nelems; j++) {
@@ -145,6 +147,7 @@ static struct err *plan_frames(struct captured *c, struct ranges *want)
 		_cleanup_(stacks_one_deinit) struct stacks one = stacks_one(&c->stacks, &g);
 		struct range map;
 
+		TRY(intr_check());
 		if (!shows_stub(c, &g))
 			continue;
 		TRY(stacks_walk(&c->proc, &one, 0));
@@ -197,6 +200,7 @@ static struct err *plan_names(const struct captured *c, struct ranges *want)
 	for (size_t i = 0; i < c->spans.n; i++) {
 		const struct span *x = &c->spans.v[i];
 
+		TRY(intr_check());
 		if (!span_untyped(x) || x->elemsize < size ||
 		    x->elemsize > size + UNCOMMON + CLASS_STEP)
 			continue;

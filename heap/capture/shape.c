@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 
 /* One field: how often it was looked at, how often it could not be what it is said to be. */
@@ -212,6 +213,7 @@ struct err *shape_spans(const struct proc *p)
 	for (uint64_t i = 0; i < len; i++) {
 		const uint8_t *b = element(p, ptr, i, size, &at);
 
+		TRY(intr_check());
 		if (b)
 			look_span(p, b, sweepgen, classes, t);
 	}
@@ -229,6 +231,7 @@ struct err *shape_bits(const struct proc *p, const struct spans *s)
 		const uint8_t *bits = image_ptr(p->img, x->alloc_bits, (x->nelems + 7) / 8, NULL);
 		uint32_t count = x->freeindex;
 
+		TRY(intr_check());
 		for (uint32_t j = x->freeindex; bits && j < x->nelems; j++)
 			count += bits[j >> 3] >> (j & 7) & 1;
 		look(&t, bits && count == x->alloc_count);
@@ -256,6 +259,7 @@ struct err *shape_machines(const struct proc *p, const struct stacks *s)
 	for (size_t i = 0; i < s->ms.n; i++) {
 		uint64_t m = s->ms.v[i].addr;
 
+		TRY(intr_check());
 		/* An m that is being made has no g0 yet; curg is set before curg.m, and cleared
 		 * after it. */
 		if (word_at(p, m, L_m_g0, &v) && v)
@@ -308,6 +312,7 @@ struct err *shape_goroutines(const struct proc *p, const struct spans *spans,
 		const uint8_t *b = image_ptr(p->img, g->addr, size, NULL);
 		uint64_t self, start, gopc, len = g->hi - g->lo;
 
+		TRY(intr_check());
 		if (!b)
 			continue;
 		look(&t[SLOT], is_slot_of(spans, g->addr, size));
@@ -397,6 +402,7 @@ struct err *shape_caches(const struct proc *p)
 	TRY(proc_slice(p, p->var.allp, &ptr, &len));
 	for (uint64_t i = 0; i < len && i < LIMIT_PS; i++) {
 		mcache = cache_of(p, i, ptr);
+		TRY(intr_check());
 		for (uint64_t j = 0; mcache && j < n; j++) {
 			const uint8_t *b =
 				element(p, mcache + layout_off(&p->layout, L_mcache_alloc), j,
@@ -418,6 +424,7 @@ struct err *shape_specials(const struct proc *p, const struct spans *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const uint8_t *b;
 
+		TRY(intr_check());
 		if (!s->v[i].specials ||
 		    !(b = image_ptr(p->img, s->v[i].specials, layout_size(&p->layout, LS_special),
 				    NULL)))

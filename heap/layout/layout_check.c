@@ -67,6 +67,7 @@ static const struct {
 static const struct {
 	enum layout_id last, field;
 } before[] = {
+	{ L_structtype_fields, L_type_kind },
 	{ L_p_mcache, L_p_id },
 	{ L_p_mcache, L_p_status },
 	{ L_p_mcache, L_p_m },

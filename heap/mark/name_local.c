@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "base/search.h"
 #include "heap/mark/namer.h"
@@ -45,7 +46,7 @@ static int slot_cmp(const void *a, const void *b)
  * slot of its stack that no variable describes; its sudog (g.waiting) points there, and the channel
  * knows the type.
  */
-static struct err *read_waiting_of(struct namer *n, const struct goroutine *g)
+static struct err *read_waiting_of(struct namer *n, const struct goroutine *g, uint64_t *left)
 {
 	const struct proc *p = &n->h->proc;
 	uint64_t elem = layout_off(&p->layout, L_sudog_elem), c = layout_off(&p->layout, L_sudog_c);
@@ -55,7 +56,7 @@ static struct err *read_waiting_of(struct namer *n, const struct goroutine *g)
 
 	if (!proc_try_word(p, g->addr + layout_off(&p->layout, L_g_waiting), &s))
 		return NULL;
-	for (uint64_t steps = 0; s && steps < LIMIT_WAITING; steps++) {
+	for (uint64_t steps = 0; s && steps < LIMIT_WAITING && *left; steps++, --*left) {
 		struct typed_slot slot;
 
 		if (proc_try_word(p, s + elem, &slot.addr) && proc_try_word(p, s + c, &chan) &&
@@ -74,10 +75,13 @@ static struct err *read_waiting_of(struct namer *n, const struct goroutine *g)
 struct err *name_locals_read(struct namer *n)
 {
 	const struct stacks *s = &n->h->stacks;
+	uint64_t left = n->h->spans.nids; /* each sudog is an object, and one goroutine's */
 
-	for (size_t i = 0; i < s->gs.n; i++)
+	for (size_t i = 0; i < s->gs.n; i++) {
+		TRY(intr_check());
 		if (s->gs.v[i].status == G_WAITING)
-			TRY(read_waiting_of(n, &s->gs.v[i]));
+			TRY(read_waiting_of(n, &s->gs.v[i], &left));
+	}
 	if (n->slots.n > 1)
 		qsort(n->slots.v, n->slots.n, sizeof(*n->slots.v), slot_cmp);
 	return NULL;

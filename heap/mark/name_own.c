@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/intr.h"
 #include "heap/mark/namer.h"
 
 /* ------------------------------------------------------------------ timers */
@@ -83,7 +84,7 @@ static bool slice_at(const struct namer *n, uint64_t at, uint64_t stride, uint64
 
 /* p.timers is []*timer; since 1.23 a struct with a []timerWhen{*timer, when int64} in it behind a
  * lock (runtime/time.go). */
-static struct err *name_timers_of(struct namer *n, uint64_t pp)
+static struct err *name_timers_of(struct namer *n, uint64_t pp, uint64_t *left)
 {
 	const struct proc *p = &n->h->proc;
 	const struct layout *l = &p->layout;
@@ -100,20 +101,21 @@ static struct err *name_timers_of(struct namer *n, uint64_t pp)
 	} else if (!slice_at(n, at, stride, &ptr, &len)) {
 		return NULL;
 	}
-	for (uint64_t i = 0; i < len; i++)
+	for (uint64_t i = 0; i < len && *left; i++, --*left)
 		TRY(name_timer(n, ptr + i * stride));
-	return NULL;
+	return intr_check();
 }
 
 static struct err *name_timers(struct namer *n)
 {
 	const struct proc *p = &n->h->proc;
-	uint64_t ptr, len, pp;
+	/* each timer is an object, and in one p's list */
+	uint64_t left = n->h->spans.nids, ptr, len, pp;
 
 	TRY(proc_slice(p, p->var.allp, &ptr, &len));
 	for (uint64_t i = 0; i < len; i++)
 		if (proc_try_word(p, ptr + i * p->fmt.word, &pp))
-			TRY(name_timers_of(n, pp));
+			TRY(name_timers_of(n, pp, &left));
 	return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "heap/runtime/span.h"
 
 static uint64_t arena_index(const struct proc *p, uint64_t addr)
@@ -53,6 +54,7 @@ static struct err *each_part(struct proc *p, const struct spans *s,
 
 		if (s->v[i].ptrs != SPAN_ARENA)
 			continue;
+		TRY(intr_check());
 		while (addr < end) {
 			uint64_t upto = arena_end(p, addr) < end ? arena_end(p, addr) : end;
 

@@ -1,6 +1,8 @@
 /* runtime.allm: a word that leads to an m from which alllink leads through all others. */
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/runtime/find_int.h"
+#include "heap/runtime/ring.h"
 
 /* Can an m or a g be at addr?  The first ones are variables, the others objects of their size. */
 static bool can_be(const struct proc *p, const struct spans *s, uint64_t addr, uint64_t size)
@@ -89,16 +91,25 @@ static struct err *try_m(struct proc *p, const struct spans *s, uint64_t m, bool
 	return NULL;
 }
 
-/* Length of the alllink chain, fetched as it goes; 0: it leads out of the ms. */
-static struct err *chain_length(struct proc *p, const struct spans *s, uint64_t m, uint64_t *ret)
+/* Length of the alllink chain, fetched as it goes; 0: it leads out of the ms, or back.  *left: how
+ * many steps may still be taken, for all candidates together. */
+static struct err *chain_length(struct proc *p, const struct spans *s, uint64_t m, uint64_t *left,
+				uint64_t *ret)
 {
+	struct ring ring = { 0 };
 	uint64_t len = 0;
 	bool ok;
 
 	*ret = 0;
 	for (; m; len++) {
+		struct err *err = ring_check(&ring, m, "a chain of ms");
+
+		TRY(intr_check());
+		if (err_catch(&err, ERR_BADDATA))
+			return NULL;
+		TRY(err);
 		TRY(try_m(p, s, m, &ok));
-		if (!ok || len > LIMIT_MS ||
+		if (!ok || len > LIMIT_MS || !*left || !--*left ||
 		    !proc_try_word(p, m + layout_off(&p->layout, L_m_alllink), &m))
 			return NULL;
 	}
@@ -111,15 +122,15 @@ static struct err *chain_length(struct proc *p, const struct spans *s, uint64_t 
 struct err *find_allm(struct proc *p, const struct spans *s)
 {
 	_cleanup_vec_ struct addrs c = VEC_INIT;
-	uint64_t best = 0, m, len;
+	uint64_t best = 0, left = 4 * LIMIT_MS, m, len;
 
 	TRY(find_each_word(p, s, find_test_m_pointer, false, &c));
 	TRY(find_narrow(p, s, find_plan_m, find_test_m_links, &c));
 	TRY(find_narrow(p, s, find_plan_m_g0, test_m, &c));
-	for (size_t i = 0; i < c.n; i++) {
+	for (size_t i = 0; i < c.n && left; i++) {
 		if (!proc_try_word(p, c.v[i], &m))
 			continue;
-		TRY(chain_length(p, s, m, &len));
+		TRY(chain_length(p, s, m, &left, &len));
 		if (len > best) {
 			best = len;
 			p->var.allm = c.v[i];

@@ -1,8 +1,9 @@
 /* runtime.itabTable: a pointer to a hash table of itabs whose types are in a module. */
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/runtime/find_int.h"
 
-enum { ITABS_MIN = 64 }; /* entries; itabInitSize is 512 */
+enum { ITABS_MIN = 64, TABLES_MAX = 1000 }; /* entries; itabInitSize is 512 */
 
 /* Whether addr points to {size, count uintptr; entries [size]*itab}, which is never more than three
  * quarters full (runtime/iface.go, itabAdd). */
@@ -55,7 +56,7 @@ static bool test_itab_table(struct proc *p, const struct spans *s, uint64_t addr
 
 	if (!table_head(p, addr, &table, &size, &count))
 		return false;
-	for (uint64_t i = 0; i < size; i++) {
+	for (uint64_t i = 0; i < size && !intr_signal(); i++) {
 		if (!proc_try_word(p, table + (2 + i) * p->fmt.word, &v))
 			return false;
 		if (!v)
@@ -77,6 +78,8 @@ struct err *find_itab_table(struct proc *p, const struct spans *s)
 	p->var.itabTable = 0;
 	TRY(find_each_word(p, s, find_test_table_pointer, true, &c));
 	TRY(find_narrow(p, s, find_plan_table_head, find_test_table_head, &c));
+	if (c.n > TABLES_MAX) /* each may be of 16 million */
+		return NULL;
 	TRY(find_narrow(p, s, find_plan_table, test_itab_table, &c));
 	if (c.n == 1)
 		p->var.itabTable = c.v[0];

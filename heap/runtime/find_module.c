@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "heap/runtime/find.h"
 
 static bool elf_word(const struct proc *p, uint64_t addr, uint64_t *v)
@@ -73,6 +74,8 @@ static size_t scan_moduledata(const struct proc *p, uint64_t pclntab, uint64_t *
 		if (!s->write)
 			continue;
 		for (uint64_t at = 0; at + p->fmt.word <= s->filesz; at += p->fmt.word) {
+			if (intr_signal())
+				return 0;
 			if (pclntab && bytes_word(p->fmt, s->data + at) != pclntab)
 				continue;
 			if (is_moduledata(p, s->addr + at - off)) {
@@ -91,6 +94,7 @@ struct err *find_moduledata(const struct proc *p, uint64_t *ret)
 
 	if (!found)
 		found = scan_moduledata(p, 0, ret);
+	TRY(intr_check());
 	if (found == 1)
 		return NULL;
 	return err_create(ERR_NODEBUG,

@@ -2,6 +2,7 @@
  * The queues of finalizers and cleanups, which may be empty: chains of blocks in the runtime's own
  * memory.
  */
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/runtime/find_int.h"
 
@@ -134,6 +135,7 @@ static struct err *walk_all(struct proc *p, const struct spans *s, const struct 
 		for (size_t i = 0; i < all->n; i++) {
 			struct walk *w = &all->v[i];
 
+			TRY(intr_check());
 			if (!walk_on(p, s, q, w) || (w->block && w->block == w->asked))
 				continue; /* no block, or no memory */
 			w->asked = w->block;

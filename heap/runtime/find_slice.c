@@ -1,4 +1,5 @@
 /* Slices of pointers to the runtime's structs: allspans, allgs, allp. */
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/runtime/find_int.h"
 
@@ -104,7 +105,7 @@ static bool slice_has(const struct proc *p, uint64_t addr, uint64_t elem)
 
 	if (!find_slice(p, addr, &x))
 		return false;
-	for (uint64_t i = 0; i < x.len; i++)
+	for (uint64_t i = 0; i < x.len && !intr_signal(); i++)
 		if (proc_try_word(p, x.ptr + i * p->fmt.word, &v) && v == elem)
 			return true;
 	return false;
@@ -138,9 +139,11 @@ struct err *find_widest(struct proc *p, const struct spans *s, struct addrs *c, 
 		most = x.len;
 		best = c->v[i];
 	}
-	for (size_t i = 0; i < c->n; i++)
+	for (size_t i = 0; i < c->n; i++) {
+		TRY(intr_check());
 		if (c->v[i] != best && !slice_within(p, c->v[i], best))
 			return find_one(c, what, ret);
+	}
 	if (!best)
 		return find_one(c, what, ret);
 	*ret = best;

@@ -2,6 +2,7 @@
  * The search through the words of variables: first each word by itself, then, of those that are
  * left, what they lead to, all candidates' at once.
  */
+#include "base/intr.h"
 #include "heap/runtime/find_int.h"
 
 /* The words of all variables, also those without pointers to the collector (mheap_ is one). */
@@ -35,6 +36,7 @@ static struct err *region_words(struct proc *p, const struct spans *s, const str
 	for (uint64_t a = r->addr; a + 3 * p->fmt.word <= r->addr + r->len; a += p->fmt.word) {
 		if (!image_ptr(p->img, a, p->fmt.word, NULL))
 			break;
+		TRY(intr_check());
 		if (test(p, s, a))
 			TRY(vec_push(out, a));
 	}
@@ -64,12 +66,16 @@ struct err *find_narrow(struct proc *p, const struct spans *s, find_plan plan, f
 	_cleanup_vec_ struct ranges want = VEC_INIT;
 	size_t n = 0;
 
-	for (size_t i = 0; i < c->n; i++)
+	for (size_t i = 0; i < c->n; i++) {
+		TRY(intr_check());
 		TRY(plan(p, s, c->v[i], &want));
+	}
 	TRY(image_try(p->img, &want));
-	for (size_t i = 0; i < c->n; i++)
+	for (size_t i = 0; i < c->n; i++) {
+		TRY(intr_check());
 		if (test(p, s, c->v[i]))
 			c->v[n++] = c->v[i];
+	}
 	c->n = n;
 	return NULL;
 }

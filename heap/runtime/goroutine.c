@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 
 void stacks_deinit(struct stacks *s)
@@ -207,6 +208,9 @@ struct err *stacks_walk(struct proc *p, struct stacks *s, size_t gi)
 	for (ok = unwind_frame(p, &k.w); ok; ok = unwind_next(p, &k.w)) {
 		const struct func *f = k.w.pi->func;
 
+		TRY(intr_check());
+		if (s->frames.n >= UINT32_MAX)
+			return err_create(ERR_LIMIT, "more than %u frames", UINT32_MAX);
 		if (g->nframes >= LIMIT_FRAMES || k.w.fp > g->hi + p->fmt.word || k.w.fp < k.w.sp ||
 		    (k.w.fp - k.w.sp) / FRAME_UNIT > FRAME_SIZE_MAX ||
 		    (k.w.fp - k.w.sp) % FRAME_UNIT)

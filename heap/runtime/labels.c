@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
+
 enum {
 	LABELS_MAX = 64,
 	LABEL_LEN = 256,
@@ -100,6 +102,7 @@ struct err *labels_plan(const struct proc *p, const struct spans *spans, const s
 	struct range r;
 
 	for (size_t i = 0; i < s->gs.n; i++) {
+		TRY(intr_check());
 		find_labels(p, spans, &s->gs.v[i], &l);
 		for (size_t k = 0; k < 2 * l.n; k++)
 			if (string_at(p, k & 1 ? l.v[k / 2].value : l.v[k / 2].key, &r) && r.len)

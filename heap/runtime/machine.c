@@ -49,24 +49,33 @@ static int32_t thread_by_stack(const struct proc *p, const struct threads *threa
  * The simplest stubs do not number threads as the kernel does.  Then the register that holds g says
  * whose a thread is, as far as it runs Go code.
  */
-static void match_by_g(const struct proc *p, struct stacks *s)
+static struct err *match_by_g(const struct proc *p, struct stacks *s)
 {
+	_cleanup_(map64_deinit) struct map64 by_g = MAP64_INIT; /* g -> m's index */
 	const struct arch *a = p->machine;
+	uint64_t *slot;
 	int r = 0;
 
 	for (size_t i = 0; i < s->ms.n; i++)
 		if (s->ms.v[i].thread >= 0)
-			return;
+			return NULL;
 	while (r < a->nregs && (!p->arch->g_reg || strcmp(a->reg_names[r], p->arch->g_reg)))
 		r++;
-	for (size_t t = 0; r < a->nregs && t < s->threads->n; t++)
-		for (size_t i = 0; i < s->ms.n && s->threads->v[t].have[r]; i++) {
-			struct machine *m = &s->ms.v[i];
-			uint64_t g = s->threads->v[t].regs[r];
+	for (size_t i = 0; r < a->nregs && i < s->ms.n; i++) {
+		const struct machine *m = &s->ms.v[i];
+		const uint64_t gs[] = { m->curg, m->g0, m->gsignal };
 
-			if (g && (g == m->curg || g == m->g0 || g == m->gsignal))
-				m->thread = (int32_t)t;
-		}
+		for (size_t k = 0; k < sizeof(gs) / sizeof(*gs); k++)
+			TRY(map64_put(&by_g, gs[k], i, &slot, NULL));
+	}
+	for (size_t t = 0; r < a->nregs && t < s->threads->n; t++) {
+		uint64_t g = s->threads->v[t].have[r] ? s->threads->v[t].regs[r] : 0;
+		const uint64_t *i = g ? map64_get(&by_g, g) : NULL;
+
+		if (i)
+			s->ms.v[*i].thread = (int32_t)t;
+	}
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ allm */
@@ -169,8 +178,7 @@ struct err *machines_load(struct proc *p, const struct spans *spans, const struc
 	s->ms.n = 0;
 	map64_deinit(&s->by_curg);
 	TRY(err_wrapf(allm_load(p, spans, s), "reading runtime.allm"));
-	match_by_g(p, s);
-	return NULL;
+	return match_by_g(p, s);
 }
 
 /* ------------------------------------------------------------------ is the stop exact? */

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "base/search.h"
 #include "heap/runtime/proc.h"
@@ -17,14 +18,16 @@
 static struct err *table_load(const struct proc *p, uint64_t slice, uint64_t elem, struct table *t,
 			      const char *what)
 {
-	uint64_t ptr, len;
+	uint64_t ptr, len, left;
 
 	TRY(proc_slice(p, slice, &ptr, &len));
 	if (len > UINT32_MAX / elem)
 		return err_create(ERR_BADDATA, "moduledata.%s has an absurd length", what);
 	t->addr = ptr;
 	t->len = len * elem;
-	t->data = len ? image_ptr(p->img, ptr, t->len, NULL) : NULL;
+	/* What the image has packed does not stay where it is; a table is never in the heap. */
+	t->data = len && !image_packed(p->img, ptr, &left) ? image_ptr(p->img, ptr, t->len, NULL) :
+							     NULL;
 	if (len && !t->data)
 		return err_fault(ptr, "moduledata.%s at 0x%" PRIx64 " cannot be read", what, ptr);
 	return NULL;
@@ -110,6 +113,9 @@ static struct err *module_tables(const struct proc *p, struct module *m)
 	TRY(image_read_uint(p->img, header + layout_off(l, L_pcHeader_minLC), 1, &quantum));
 	m->quantum = (uint32_t)quantum;
 	m->nfunc = m->ftab.len / ftab_elem;
+	if (m->textsectmap.len / layout_size(l, LS_textsect) > LIMIT_TEXT_SECTIONS)
+		return err_create(ERR_BADDATA,
+				  "moduledata at 0x%" PRIx64 " has too many sections of text", md);
 	if (m->nfunc < 2 || !quantum || quantum > 16 || m->maxpc < m->minpc)
 		return err_create(ERR_BADDATA, "moduledata at 0x%" PRIx64 " makes no sense", md);
 	m->nfunc--; /* the last entry only ends the table */
@@ -429,6 +435,7 @@ struct err *func_named(struct proc *p, const struct module *m, const char *name,
 	if (!funcname_find(m, name, &nameoff))
 		return NULL;
 	for (uint64_t i = 0; i < m->nfunc; i++) {
+		TRY(intr_check());
 		off = ftab_funcoff(p, m, i);
 		if (off < m->pclntable.len && m->pclntable.len - off >= fixed &&
 		    proc_peek(p, m->pclntable.data + off, L_func_nameOff) == nameoff)
@@ -451,7 +458,7 @@ int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
 	if (!off || off >= m->pctab.len)
 		return -1;
 	c = cursor_make(m->pctab.data + off, m->pctab.len - off, (struct bytes_fmt){ 8, false });
-	for (;;) {
+	for (unsigned n = 0; n < LIMIT_PC_STEPS; n++) {
 		uint32_t d = (uint32_t)cursor_uvarint(&c);
 
 		if (c.bad || (!d && !first))
@@ -464,6 +471,7 @@ int32_t func_pcvalue(const struct func *f, uint32_t off, uint64_t pc)
 		if (pc < at)
 			return (int32_t)val;
 	}
+	return -1;
 }
 
 int32_t func_pcdata(const struct proc *p, const struct func *f, unsigned table, uint64_t pc)

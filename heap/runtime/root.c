@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/runtime/ring.h"
 
@@ -149,12 +150,23 @@ static bool chase_has(const struct proc *p, const struct chase *c)
 	return image_ptr(p->img, c->addr, chase_len(p, c->kind), NULL);
 }
 
+/* How many specials there can be: an object may have several, but whole chains that many spans share
+ * are damage. */
+static uint64_t specials_max(const struct spans *spans)
+{
+	enum { OF_AN_OBJECT = 16, SOME = 1 << 20 };
+	uint64_t n = spans->nids * OF_AN_OBJECT + SOME;
+
+	return n < LIMIT_SPECIALS ? n : LIMIT_SPECIALS;
+}
+
 /* Follows the chain as far as the image goes; c->addr is 0 at its end. */
-static struct err *chase_follow(const struct proc *p, struct chase *c, uint64_t *steps)
+static struct err *chase_follow(const struct proc *p, struct chase *c, uint64_t *left)
 {
 	while (c->addr && chase_has(p, c)) {
-		if (++*steps > LIMIT_SPECIALS)
+		if (!--*left)
 			return err_create(ERR_LIMIT, "a chain of specials without end");
+		TRY(intr_check());
 		TRY(ring_check(&c->ring, c->addr, "a chain of specials or queued finalizers"));
 		TRY(proc_get(p, c->addr, chase_next(c->kind), &c->addr));
 	}
@@ -164,12 +176,15 @@ static struct err *chase_follow(const struct proc *p, struct chase *c, uint64_t 
 struct err *roots_plan(struct proc *p, const struct spans *spans, struct ranges *ahead)
 {
 	_cleanup_vec_ struct chases todo = VEC_INIT;
-	uint64_t steps = 0;
+	uint64_t left = specials_max(spans) + LIMIT_BLOCKS;
 
 	TRY(chase_start(p, spans, &todo));
 	for (size_t i = 0; i < todo.n; i++) {
 		struct chase *c = &todo.v[i];
-		struct err *err = chase_follow(p, c, &steps);
+		struct err *err = intr_check();
+
+		TRY(err);
+		err = chase_follow(p, c, &left);
 
 		if (err_catch(&err, ERR_LIMIT) || err_catch(&err, ERR_BADDATA))
 			return NULL; /* roots_fetch() will say so */
@@ -200,14 +215,14 @@ static struct err *chase_fetch(struct proc *p, const struct chases *todo, bool l
 }
 
 /* Keeps the chains that go on in blocks which are not there yet; a hole is asked for only once. */
-static struct err *chase_on(const struct proc *p, struct chases *todo, uint64_t *steps)
+static struct err *chase_on(const struct proc *p, struct chases *todo, uint64_t *left)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < todo->n; i++) {
 		struct chase c = todo->v[i];
 
-		TRY(chase_follow(p, &c, steps));
+		TRY(chase_follow(p, &c, left));
 		if (c.addr && c.addr != todo->v[i].addr)
 			todo->v[n++] = c;
 	}
@@ -219,13 +234,14 @@ static struct err *fetch_chains(struct proc *p, const struct spans *spans)
 {
 	enum { LONG = 2 }; /* rounds */
 	_cleanup_vec_ struct chases todo = VEC_INIT;
-	uint64_t steps = 0;
+	uint64_t left = specials_max(spans) + LIMIT_BLOCKS;
 
 	TRY(mcaches_fetch(p));
 	TRY(chase_start(p, spans, &todo));
 	for (int round = 0; todo.n; round++) {
+		TRY(intr_check());
 		TRY(chase_fetch(p, &todo, round >= LONG));
-		TRY(chase_on(p, &todo, &steps));
+		TRY(chase_on(p, &todo, &left));
 	}
 	return NULL;
 }
@@ -274,6 +290,8 @@ static struct err *collect_segment(struct proc *p, const struct spans *spans,
 	if (!data)
 		return err_fault(seg->start, "a module's variables cannot be read");
 	for (uint64_t i = 0; i < seg->nbits; i++) {
+		if (!(i & 0xffff))
+			TRY(intr_check());
 		if (!mask[i >> 3]) {
 			i |= 7;
 			continue;
@@ -378,11 +396,11 @@ static struct err *collect_special(struct proc *p, struct spans *spans, struct g
 				  ROOT_CLEANUP, ROOT_CLEANUP_ARG);
 }
 
-/* The next special of a span's chain; steps counts those of all. */
+/* The next special of a span's chain; *left: how many all may still have. */
 static struct err *special_next(const struct proc *p, uint64_t *s, struct ring *ring,
-				uint64_t *steps)
+				uint64_t *left)
 {
-	if (++*steps > LIMIT_SPECIALS)
+	if (!--*left)
 		return err_create(ERR_LIMIT, "a chain of specials without end");
 	TRY(ring_check(ring, *s, "a chain of specials"));
 	return proc_get(p, *s, L_special_next, s);
@@ -392,14 +410,14 @@ static struct err *collect_specials(struct proc *p, struct spans *spans, struct 
 				    struct roots *roots)
 {
 	struct special_kinds kinds = special_kinds(&p->layout);
-	uint64_t steps = 0;
+	uint64_t left = specials_max(spans);
 
 	for (size_t i = 0; i < spans->n; i++) {
 		struct ring ring = { 0 };
 
 		for (uint64_t s = spans->v[i].specials; s;) {
 			TRY(collect_special(p, spans, masks, &kinds, &spans->v[i], s, roots));
-			TRY(special_next(p, &s, &ring, &steps));
+			TRY(special_next(p, &s, &ring, &left));
 		}
 	}
 	return NULL;
@@ -454,7 +472,7 @@ static struct err *collect_cleanup_block(struct proc *p, const struct spans *spa
 	uint64_t size = funcval ? p->fmt.word : layout_size(l, LS_cleanupFn), n;
 
 	TRY(proc_get(p, block, L_cleanupBlock_n, &n));
-	if (n * size > layout_size(l, LS_cleanupBlock))
+	if (n > layout_size(l, LS_cleanupBlock) / size)
 		return err_create(ERR_BADDATA, "a cleanup block with %" PRIu64 " entries", n);
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t at = block + layout_off(l, L_cleanupBlock_cleanups) + i * size;
@@ -519,7 +537,7 @@ struct err *roots_collect(struct proc *p, struct spans *spans, struct gcmasks *m
 struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ranges *objs)
 {
 	struct special_kinds kinds = special_kinds(&p->layout);
-	uint64_t kind, off, steps = 0;
+	uint64_t kind, off, left = specials_max(spans);
 
 	for (size_t i = 0; i < spans->n; i++) {
 		const struct span *sp = &spans->v[i];
@@ -533,7 +551,7 @@ struct err *roots_finalized(struct proc *p, const struct spans *spans, struct ra
 					     ((struct range){
 						     span_slot(sp, span_index(sp, sp->base + off)),
 						     sp->elemsize })));
-			TRY(special_next(p, &s, &ring, &steps));
+			TRY(special_next(p, &s, &ring, &left));
 		}
 	}
 	return NULL;

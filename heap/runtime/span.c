@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/huge.h"
+#include "base/intr.h"
 #include "base/limits.h"
 
 /* ------------------------------------------------------------------ reading mspans */
@@ -80,13 +81,27 @@ static void span_fields(const struct proc *p, const uint8_t *b, struct span *s)
 			 proc_peek(p, b, L_mspan_isUserArenaChunk);
 }
 
+/*
+ * A large object has a span of its own, and the classes of small ones have spans of few pages (at
+ * most 10 in every release: class_to_allocnpages, sizeclasses.go).  So a span's own fields do not
+ * ask for more slots than a process can have of them.
+ */
+static bool span_slots_plausible(const struct span *s)
+{
+	enum { SMALL_PAGES = 64 };
+
+	return spanclass_size(s->spanclass) ? s->npages <= SMALL_PAGES && s->elemsize >= 8 :
+					      s->nelems == 1;
+}
+
 /* What every span in use is. */
 static bool span_plausible(const struct span *s)
 {
-	return s->npages && s->npages <= LIMIT_READ / GO_PAGE && !(s->base & (GO_PAGE - 1)) &&
-	       s->base + span_bytes(s) >= s->base && s->limit >= s->base &&
-	       s->limit <= s->base + span_bytes(s) && s->elemsize && s->elemsize <= span_bytes(s) &&
-	       s->nelems && s->nelems <= span_bytes(s) / s->elemsize && s->freeindex <= s->nelems;
+	return span_slots_plausible(s) && s->npages && s->npages <= LIMIT_READ / GO_PAGE &&
+	       !(s->base & (GO_PAGE - 1)) && s->base + span_bytes(s) >= s->base &&
+	       s->limit >= s->base && s->limit <= s->base + span_bytes(s) && s->elemsize &&
+	       s->elemsize <= span_bytes(s) && s->nelems &&
+	       s->nelems <= span_bytes(s) / s->elemsize && s->freeindex <= s->nelems;
 }
 
 static enum span_ptrs span_where_ptrs(const struct proc *p, const struct span *s)
@@ -192,11 +207,15 @@ static struct err *spans_read(const struct proc *p, struct spans *s, struct unst
 
 static struct err *page_table_add(struct spans *s, uint64_t key)
 {
-	struct page_table *v = realloc(s->tables, (s->ntables + 1) * sizeof(*v));
+	struct page_table *v = s->tables;
 
-	if (!v)
-		return err_nomem();
-	s->tables = v;
+	TRY(intr_check());
+	if (!(s->ntables & (s->ntables - 1))) { /* a power of two, or 0: full */
+		v = realloc(v, (s->ntables ? 2 * s->ntables : 1) * sizeof(*v));
+		if (!v)
+			return err_nomem();
+		s->tables = v;
+	}
 	v[s->ntables].key = key;
 	v[s->ntables].spans = calloc(PAGE_TABLE, sizeof(uint32_t));
 	if (!v[s->ntables].spans)
@@ -208,7 +227,12 @@ static struct err *page_table_add(struct spans *s, uint64_t key)
 static struct err *pages_index(struct spans *s)
 {
 	enum { KEY_SHIFT = PAGE_TABLE_SHIFT - GO_PAGE_SHIFT };
+	uint64_t pages = 0;
 
+	for (size_t i = 0; i < s->n; i++)
+		pages += s->v[i].npages;
+	if (pages > LIMIT_HEAP_PAGES)
+		return err_create(ERR_LIMIT, "a heap of %" PRIu64 " pages", pages);
 	for (size_t i = 0; i < s->n; i++) {
 		uint64_t page = s->v[i].base >> GO_PAGE_SHIFT, end = page + s->v[i].npages;
 
@@ -417,8 +441,10 @@ static struct err *span_settle(const struct proc *p, struct spans *s, struct spa
 
 struct err *spans_settle(struct proc *p, struct spans *s, bool all, struct unstable *u)
 {
-	for (size_t i = 0; i < s->n && (all || !u->why); i++)
+	for (size_t i = 0; i < s->n && (all || !u->why); i++) {
+		TRY(intr_check());
 		TRY(span_settle(p, s, &s->v[i], all, u));
+	}
 	return NULL;
 }
 

@@ -554,14 +554,14 @@ static struct err *scan_defers(struct stack_scan *s, const struct stacks *st)
 static struct err *scan_registers(struct stack_scan *s, const struct stacks *st)
 {
 	const struct arch *a = s->p->machine;
+	const uint64_t *i = map64_get(&st->by_curg, s->g->addr);
 	const struct machine *m = NULL;
 	struct gcontext ctx;
 	bool conservative;
 	const char *why;
 
-	for (size_t i = 0; i < st->ms.n; i++)
-		if (st->ms.v[i].addr == s->g->m)
-			m = &st->ms.v[i];
+	if (i && st->ms.v[*i].addr == s->g->m)
+		m = &st->ms.v[*i];
 	if (!stack_start(s->p, st, s->g, m, &ctx, &conservative, &why) || !ctx.have_regs)
 		return NULL;
 	for (int r = 0; r < a->nregs; r++)

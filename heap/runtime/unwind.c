@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 
 /* Fills pi, fp and lr for pc and sp. */
@@ -106,16 +107,20 @@ static enum func_class class_at(struct proc *p, uint64_t pc)
 	return !err && f ? f->cls : FUNC_NORMAL;
 }
 
-/* Whether a walk from here ends where the stack does; sp is at a return address. */
-static bool reaches_top(struct proc *p, const struct goroutine *g, uint64_t pc, uint64_t sp)
+/* Whether a walk from here ends where the stack does; sp is at a return address.  *steps: how many
+ * frames may still be looked at. */
+static bool reaches_top(struct proc *p, const struct goroutine *g, uint64_t pc, uint64_t sp,
+			unsigned *steps)
 {
 	struct unwind u = { .pc = pc, .sp = sp + p->fmt.word };
 
 	if (!unwind_frame(p, &u))
 		return false;
-	for (unsigned depth = 0; u.lr; depth++)
-		if (depth > LIMIT_FRAMES || u.fp > g->hi || !unwind_next(p, &u))
+	while (u.lr) {
+		if (!*steps || intr_signal() || u.fp > g->hi || !unwind_next(p, &u))
 			return false;
+		--*steps;
+	}
 	return u.sp == g->top_sp;
 }
 
@@ -146,6 +151,7 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 {
 	uint64_t word = p->fmt.word, found = 0, v, pc, n, at;
 	const struct arch *a = p->machine;
+	unsigned steps = LIMIT_RACE_STEPS;
 
 	n = image_run(p->img, ctx->sp);
 	if (n > m->g0_sched_sp - ctx->sp)
@@ -154,12 +160,12 @@ static bool racecall_sp(struct proc *p, const struct goroutine *g, const struct 
 		if (!strcmp(a->reg_names[r], p->arch->race_reg) &&
 		    stack_holds(ctx->regs[r], g->lo, g->hi) &&
 		    proc_try_word(p, ctx->regs[r], &pc) && behind_racecall(p, pc) &&
-		    reaches_top(p, g, pc, ctx->regs[r]))
+		    reaches_top(p, g, pc, ctx->regs[r], &steps))
 			found = ctx->regs[r];
-	for (at = 0; at + word <= n; at += word) {
+	for (at = 0; at + word <= n && steps && !intr_signal(); at += word) {
 		if (proc_try_word(p, ctx->sp + at, &v) && v > found &&
 		    stack_holds(v, g->lo, g->hi) && !(v & (word - 1)) && proc_try_word(p, v, &pc) &&
-		    behind_racecall(p, pc) && reaches_top(p, g, pc, v))
+		    behind_racecall(p, pc) && reaches_top(p, g, pc, v, &steps))
 			found = v;
 	}
 	if (!found || !proc_try_word(p, found, &ctx->pc))
