@@ -16,6 +16,9 @@
 static volatile sig_atomic_t intr_signo;
 static int intr_pipe[2] = { -1, -1 };
 
+/* intr_lose(): then intr_signo is SIGBUS, and this the file */
+static char lost[256];
+
 /* intr_hold() */
 static volatile sig_atomic_t holding, held;
 static int held_pipe[2] = { -1, -1 };
@@ -30,7 +33,7 @@ static void intr_handler(int signo)
 	} else {
 		intr_signo = signo;
 	}
-	if (write(fd, "", 1) < 0) {
+	if (fd >= 0 && write(fd, "", 1) < 0) {
 		/* The pipe is full: it is readable already, which is all that counts. */
 	}
 	errno = saved;
@@ -79,6 +82,7 @@ void intr_forget(void)
 	intr_pipe[0] = intr_pipe[1] = -1;
 	held_pipe[0] = held_pipe[1] = -1;
 	intr_signo = 0;
+	lost[0] = 0;
 	holding = held = 0;
 }
 
@@ -92,10 +96,22 @@ int intr_fd(void)
 	return intr_pipe[0];
 }
 
+void intr_lose(const char *name)
+{
+	if (!*lost)
+		strncpy(lost, name, sizeof(lost) - 1);
+	intr_handler(SIGBUS);
+}
+
 struct err *intr_check(void)
 {
 	if (!intr_signo)
 		return NULL;
+	if (intr_signo == SIGBUS)
+		return err_create(ERR_OS,
+				  "%s was cut, or its disk failed, while it was read: give a file "
+				  "that nobody changes (a copy)",
+				  lost);
 	return err_create(ERR_INTR, "stopped by SIG%s", sigabbrev_np(intr_signo));
 }
 

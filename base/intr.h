@@ -34,7 +34,10 @@ int intr_held_fd(void);
 /* A descriptor that is readable once a signal came, for good; -1 before intr_install(). */
 int intr_fd(void);
 
-/* ERR_INTR if a signal came. */
+/* A file that we read was lost (base/mapped.h): from now on that is what interrupts. */
+void intr_lose(const char *name);
+
+/* ERR_INTR if a signal came; ERR_OS if a file was lost. */
 ERR_MUST_CHECK struct err *intr_check(void);
 
 /*

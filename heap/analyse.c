@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/intr.h"
 #include "heap/graph/domtree.h"
 #include "heap/graph/objects_graph.h"
 #include "heap/graph/why.h"
@@ -407,6 +408,7 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 				  r->time_mono_ns, &r->goroutines_of));
 	TRY(judge(o, r));
 	TRY(report_costs(c, &mark, profile, &ph, r));
+	TRY(intr_check());
 	return o->objects && r->graph.made ? o->objects(o->objects_arg, &objects.o, profile, r) :
 					     NULL;
 }

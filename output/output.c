@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "output/internal.h"
 
 struct output {
@@ -245,6 +246,7 @@ static struct err *link_temp(struct output *o, const char *fd_path)
  * file: for that it gets a name of its own first. */
 static struct err *put_in_place(struct output *o, int fd)
 {
+	TRY(intr_check()); /* what was read of a lost file is wrong */
 	if (!o->temp) {
 		_cleanup_free_ char *name = fd_name(fd);
 

@@ -14,6 +14,7 @@ struct elf {
 	int fd;
 	Elf *elf;
 	GElf_Ehdr ehdr;
+	struct mapped *map;
 	const uint8_t *raw; /* the whole file, mapped */
 	uint64_t raw_len;
 	struct bytes_fmt fmt;

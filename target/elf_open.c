@@ -6,15 +6,15 @@
 #include "target/elf.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <gelf.h>
 #include <libelf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "base/limits.h"
+#include "base/mapped.h"
 #include "base/regular.h"
 #include "target/elf_int.h"
 
@@ -36,8 +36,7 @@ void elf_destroy(struct elf *e)
 	free(e->sym_slots);
 	if (e->elf)
 		elf_end(e->elf);
-	if (e->raw)
-		munmap((void *)(uintptr_t)e->raw, e->raw_len);
+	mapped_destroy(e->map);
 	cleanup_close(&e->fd);
 	free(e);
 }
@@ -160,16 +159,12 @@ static struct err *elf_read_sections(struct elf *e)
 static struct err *elf_map(struct elf *e)
 {
 	struct stat st;
-	void *raw;
 
 	TRY(regular_open(elf_file(e), &e->fd, &st));
 	if (!st.st_size)
 		return err_create(ERR_BADDATA, "not an ELF file: empty");
 	/* libelf could map it, too, but pages of our own mapping can be given back. */
-	raw = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, e->fd, 0);
-	if (raw == MAP_FAILED)
-		return err_os(errno, "mapping");
-	e->raw = raw;
+	TRY(mapped_create(e->fd, (uint64_t)st.st_size, e->path, &e->map, &e->raw));
 	e->raw_len = (uint64_t)st.st_size;
 	return NULL;
 }
@@ -213,6 +208,11 @@ struct err *elf_open_as(const char *path, const char *name, struct elf **ret)
 	if (!e->path || !e->file)
 		return err_nomem();
 	err = elf_open_(e);
+	/* Cut meanwhile, it looks damaged. */
+	if (intr_signal()) {
+		err_destroy(err);
+		return intr_check();
+	}
 	if (err)
 		return err_wrapf(err, "%s", name);
 	*ret = TAKE_PTR(e);
