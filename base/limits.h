@@ -42,13 +42,15 @@
 #define LIMIT_BLOCKS (1u << 24)   /* finalizer and cleanup blocks */
 #define LIMIT_ITABS (1u << 24)    /* slots of runtime.itabTable */
 #define LIMIT_SPECIALS (1ull << 30)
-#define LIMIT_WASTE_REFS (1u << 24)  /* slices and strings that use parts of buffers: 200 MB */
-#define LIMIT_CAPTURES 100u          /* compared: their trees are 16 bytes a node and capture */
-#define LIMIT_BASE_FILE (1ull << 30) /* a *.json of --base: some 100 bytes a node */
-#define LIMIT_JSON_DEPTH 32          /* of it; ours have 6 */
-#define LIMIT_PATH 100000u           /* frames of a path in it; --max-depth is 256 */
-#define LIMIT_GCMASK_DEPTH 64        /* nesting of arrays and structs when a mask is built */
-#define LIMIT_TYPE_DEPTH 64          /* nesting when a type is named or walked */
+#define LIMIT_WASTE_REFS (1u << 24)   /* slices and strings that use parts of buffers: 200 MB */
+#define LIMIT_CAPTURES 100u           /* compared: their trees are 16 bytes a node and capture */
+#define LIMIT_BASE_FILE (1ull << 30)  /* a *.json of --base: some 100 bytes a node */
+#define LIMIT_JSON_DEPTH 32           /* of it; ours have 6 */
+#define LIMIT_PATH 100000u            /* frames of a path in it; --max-depth is 256 */
+#define LIMIT_GCMASK_DEPTH 64         /* nesting of arrays and structs when a mask is built */
+#define LIMIT_TYPE_DEPTH 64           /* nesting when a type is named or walked */
+#define LIMIT_TYPE_NAMES (1ull << 29) /* of types and fields, without DWARF: bytes in all */
+#define LIMIT_NAMESAKES 4096u         /* types, or instances of a function, of one name */
 #define LIMIT_TYPE_FIELDS 65536u
 #define LIMIT_SHAPE_PARTS 65536u /* parts of a type in its first 64 words, at all depths */
 #define LIMIT_NAME 65536u        /* a type's or field's name, bytes */

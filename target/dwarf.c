@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "base/search.h"
 #include "target/dwarf_int.h"
 
@@ -141,6 +142,7 @@ struct err *dwarf_need_cus(struct dwarf *d)
 		DIE_GUARD Dwarf_Die die = NULL;
 		struct dwarf_cu cu;
 
+		TRY(intr_check());
 		TRY(cu_next(d, &cu, &die, &more));
 		if (!more || !die)
 			continue;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "target/dwarf_int.h"
 
 static int cmp_capture(const void *a, const void *b)
@@ -240,6 +241,7 @@ struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture
 		TRY(captures_by_offset(d, f, &out));
 	if (f && !out.n && !has_closure_offsets(d, f))
 		TRY(captures_by_line(d, f, &out));
+	TRY(intr_check());
 	if (out.n) {
 		qsort(out.v, out.n, sizeof(*out.v), cmp_capture);
 		dict_of_outer(d, f, &out);

@@ -2,6 +2,7 @@
  * One DIE and its attributes: libdwarf's calls, with their errors absorbed.  What is damaged is as
  * good as absent here: every caller can do without.
  */
+#include "base/intr.h"
 #include "target/dwarf_int.h"
 
 enum { MAX_ORIGINS = 8 }; /* DW_AT_abstract_origin of a DIE that has one, and so on */
@@ -59,7 +60,8 @@ bool dwarf_die_next(struct dwarf *d, Dwarf_Die *die)
 	Dwarf_Error e = NULL;
 	Dwarf_Die next = NULL;
 	uint64_t off = dwarf_die_off(d, *die);
-	bool ok = die_ok(d, dwarf_siblingof_b(d->dbg, *die, true, &next, &e), &e);
+	/* Who was interrupted will not come back; callers that keep what they find say so. */
+	bool ok = !intr_signal() && die_ok(d, dwarf_siblingof_b(d->dbg, *die, true, &next, &e), &e);
 
 	/* A DW_AT_sibling that points backwards would go round for ever. */
 	if (ok && dwarf_die_off(d, next) <= off) {

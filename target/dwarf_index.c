@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/search.h"
 #include "target/dwarf_int.h"
 
@@ -82,6 +83,7 @@ static struct err *hash_names(struct dwarf *d)
 	for (size_t i = 0; i < d->names.n; i++) {
 		uint32_t *slot = &d->name_slots[find_name(d, d->names.v[i].name)];
 
+		TRY(intr_check());
 		if (!*slot || d->names.v[*slot - 1].rank < d->names.v[i].rank)
 			*slot = (uint32_t)i + 1;
 	}
@@ -150,7 +152,7 @@ static struct err *walk_cu(struct dwarf *d, struct dwarf_cu *cu, bool types)
 	do
 		TRY(add_die(d, die, cu, types));
 	while (dwarf_die_next(d, &die));
-	return NULL;
+	return intr_check();
 }
 
 /* Makes the tables of types, once, and no others. */
@@ -207,8 +209,10 @@ struct err *dwarf_need_index(struct dwarf *d)
 		qsort(d->funcs.v, d->funcs.n, sizeof(*d->funcs.v), cmp_func);
 	if (d->vars.n)
 		qsort(d->vars.v, d->vars.n, sizeof(*d->vars.v), cmp_var);
-	for (size_t i = 0; i < d->vars.n; i++)
+	for (size_t i = 0; i < d->vars.n; i++) {
+		TRY(intr_check());
 		d->vars.v[i].size = dwarf_type_size(d, d->vars.v[i].type);
+	}
 	d->have_index = true;
 	return NULL;
 }

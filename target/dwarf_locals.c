@@ -11,13 +11,17 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "base/limits.h"
 #include "target/dwarf_int.h"
 
 enum {
-	MAX_PIECES = 4096, /* of one variable */
-	MAX_DEPTH = 256,   /* of blocks and inlined calls in one another */
-	MAX_FOLD = 4096,   /* locals that are compared with one another */
+	MAX_PIECES = 4096,    /* of one variable */
+	MAX_DEPTH = 256,      /* of blocks and inlined calls in one another */
+	MAX_FOLD = 4096,      /* locals that are compared with one another */
+	MAX_LOCALS = 1 << 16, /* of one function */
+	/* of a variable, and how far from the CFA it can be: stacks have 1 GB at most */
+	MAX_SIZE = 1 << 30,
 };
 
 VEC_NAMED(locals, struct dwarf_local);
@@ -95,7 +99,8 @@ static struct err *push_piece(struct locals *out, const struct dwarf_local *prot
 {
 	struct dwarf_local l = *proto;
 
-	if (x->kind != FRAME || x->pushed || !size)
+	if (x->kind != FRAME || x->pushed || !size || size > MAX_SIZE || x->off > MAX_SIZE ||
+	    x->off < -MAX_SIZE)
 		return NULL;
 	l.cfa_off = x->off;
 	l.var_off = x->var_off;
@@ -281,12 +286,13 @@ static struct err *walk_scopes(struct dwarf *d, const struct dwarf_cu *cu, Dwarf
 	bool in;
 
 	TRY(scopes_enter(&s, d, fn, func_name(d, fn), &in));
-	while (s.n) {
+	while (s.n && out->n < MAX_LOCALS) {
 		Dwarf_Die die = s.v[s.n - 1].die;
 		const char *func = s.v[s.n - 1].func;
 		uint16_t tag = dwarf_die_tag(d, die);
 		bool here = false;
 
+		TRY(intr_check());
 		if (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable)
 			TRY(add_local(d, cu, die, tag == DW_TAG_formal_parameter, func, pc, out));
 		if ((tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) &&
@@ -335,6 +341,7 @@ static struct err *fold_parts(struct dwarf *d, struct locals *l)
 		struct dwarf_local x = l->v[i];
 		const char *dot = strchr(x.name, '.');
 
+		TRY(intr_check());
 		if (dot && dot > x.name) {
 			if (is_covered(l, i, n, &x))
 				continue;

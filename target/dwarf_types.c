@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "target/dwarf_int.h"
 
@@ -173,6 +174,7 @@ struct err *dwarf_members(struct dwarf *d, uint64_t off, struct dwarf_member **r
 					  elf_path(d->elf));
 		TRY(vec_push(&members, f));
 	}
+	TRY(intr_check());
 	*n = members.n;
 	*ret = TAKE_PTR(members.v);
 	return NULL;

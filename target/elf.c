@@ -12,6 +12,8 @@
 #include <zlib.h>
 
 #include "base/hash.h"
+#include "base/intr.h"
+#include "base/search.h"
 #include "target/elf_int.h"
 
 bool elf_in_file(const struct elf *e, uint64_t off, uint64_t len)
@@ -108,7 +110,7 @@ uint64_t elf_entry(const struct elf *e)
 
 uint64_t elf_segment_offset(const struct elf *e, const struct elf_segment *s)
 {
-	return (uint64_t)(s->data - e->raw);
+	return s->off;
 }
 
 size_t elf_segments(const struct elf *e, const struct elf_segment **ret)
@@ -152,16 +154,35 @@ uint64_t elf_section_offset(const struct elf *e, const struct elf_section *s)
 	return e->section_off[s - e->sections];
 }
 
+struct segment_key {
+	const struct elf_segment *v;
+	uint64_t addr;
+};
+
+static bool segment_behind(const void *arg, size_t i)
+{
+	const struct segment_key *k = arg;
+
+	return k->v[i].addr > k->addr;
+}
+
+size_t elf_segment_of(const struct elf *e, uint64_t addr, uint64_t len)
+{
+	struct segment_key k = { e->segments, addr };
+	size_t i = search_first(e->nsegments, segment_behind, &k);
+	uint64_t off;
+
+	if (!i--)
+		return SIZE_MAX;
+	off = addr - e->segments[i].addr;
+	return off < e->segments[i].filesz && len <= e->segments[i].filesz - off ? i : SIZE_MAX;
+}
+
 const uint8_t *elf_data(const struct elf *e, uint64_t addr, uint64_t len)
 {
-	for (size_t i = 0; i < e->nsegments; i++) {
-		const struct elf_segment *s = &e->segments[i];
+	size_t i = elf_segment_of(e, addr, len);
 
-		if (addr >= s->addr && addr - s->addr < s->filesz)
-			return len <= s->filesz - (addr - s->addr) ? s->data + (addr - s->addr) :
-								     NULL;
-	}
-	return NULL;
+	return i == SIZE_MAX ? NULL : e->segments[i].data + (addr - e->segments[i].addr);
 }
 
 /* ------------------------------------------------------------------ symbols */
@@ -225,6 +246,29 @@ static uint32_t elf_sym_slot(const struct elf *e, const char *name)
 	return hash_str(name, strlen(name)) & (e->nsym_slots - 1);
 }
 
+/*
+ * The slot for the symbol of this name: an empty one, or, if there are some before it, that of
+ * another of its name (C's local symbols often share one; thousands would be one long run of slots
+ * that each of them is sought through).  UINT32_MAX: a run that no accident makes.
+ */
+static uint32_t elf_sym_free(const struct elf *e, const char *name)
+{
+	enum { FEW = 8, MANY = 1 << 12 };
+	uint32_t slot = elf_sym_slot(e, name), n = 0;
+
+	for (; e->sym_slots[slot]; slot = (slot + 1) & (e->nsym_slots - 1)) {
+		const char *s = NULL;
+
+		if (++n > MANY)
+			return UINT32_MAX;
+		if (n >= FEW)
+			s = elf_sym_name(e, elf_sym(e, e->sym_slots[slot] - 1).name);
+		if (s && !strcmp(s, name))
+			break;
+	}
+	return slot;
+}
+
 /* Open addressing over symbol numbers; of two symbols with one name the first wins. */
 static void elf_sym_build(struct elf *e)
 {
@@ -239,7 +283,7 @@ static void elf_sym_build(struct elf *e)
 	if (!e->sym_slots)
 		return;
 	e->nsym_slots = (uint32_t)nslots;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && !intr_signal(); i++) {
 		struct elf_sym_ sym = elf_sym(e, i);
 		const char *name;
 		uint32_t slot;
@@ -249,10 +293,9 @@ static void elf_sym_build(struct elf *e)
 		name = elf_sym_name(e, sym.name);
 		if (!name)
 			continue;
-		slot = elf_sym_slot(e, name);
-		while (e->sym_slots[slot])
-			slot = (slot + 1) & (e->nsym_slots - 1);
-		e->sym_slots[slot] = (uint32_t)i + 1;
+		slot = elf_sym_free(e, name);
+		if (slot != UINT32_MAX && !e->sym_slots[slot])
+			e->sym_slots[slot] = (uint32_t)i + 1;
 	}
 	elf_release_part(e, e->syms, e->syms_len);
 	elf_release_part(e, e->symstr, e->symstr_len);

@@ -39,6 +39,7 @@ struct elf_segment { /* PT_LOAD */
 	uint64_t addr, memsz, filesz;
 	const uint8_t *data; /* filesz bytes of the mapped file */
 	bool read, write, exec;
+	uint64_t off; /* in the file: data may be a copy (elf_reloc.c) */
 };
 size_t elf_segments(const struct elf *e, const struct elf_segment **ret);
 uint64_t elf_segment_offset(const struct elf *e, const struct elf_segment *s); /* in the file */

@@ -99,6 +99,7 @@ static struct err *ids_take(struct elf_ids *ids, struct bytes_fmt fmt, const uin
 static struct err *ids_of_segments(struct elf_ids *ids, Elf *elf, struct bytes_fmt fmt,
 				   const uint8_t *file, uint64_t len)
 {
+	uint64_t left = 2 * len; /* of notes: they do not overlap */
 	size_t n;
 
 	if (elf_getphdrnum(elf, &n))
@@ -106,9 +107,11 @@ static struct err *ids_of_segments(struct elf_ids *ids, Elf *elf, struct bytes_f
 	for (size_t i = 0; i < n && i < LIMIT_SECTIONS; i++) {
 		GElf_Phdr ph;
 
-		if (gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_NOTE && ph.p_offset <= len &&
-		    ph.p_filesz <= len - ph.p_offset)
-			TRY(ids_take(ids, fmt, file + ph.p_offset, ph.p_filesz));
+		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_NOTE || ph.p_offset > len ||
+		    ph.p_filesz > len - ph.p_offset || ph.p_filesz > left)
+			continue;
+		left -= ph.p_filesz;
+		TRY(ids_take(ids, fmt, file + ph.p_offset, ph.p_filesz));
 	}
 	return NULL;
 }

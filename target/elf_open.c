@@ -43,8 +43,35 @@ void elf_destroy(struct elf *e)
 
 DEFINE_CLEANUP(elf_destroy, struct elf *)
 
+/* In order of address, as the gABI has them, whatever the file's is. */
+static int segment_cmp(const void *a, const void *b)
+{
+	const struct elf_segment *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	if (x->filesz != y->filesz)
+		return x->filesz < y->filesz ? -1 : 1;
+	return x->data < y->data ? -1 : x->data > y->data;
+}
+
+/*
+ * Parts of a file may overlap, but if all of them together are far more than the file, it is made to
+ * be read again and again.
+ */
+static struct err *elf_spend(const struct elf *e, uint64_t *spent, uint64_t n, const char *what)
+{
+	enum { TIMES = 4, SOME = 1 << 20 };
+
+	*spent += n; /* n is at most the file's size, and there are at most LIMIT_SECTIONS */
+	if (*spent > TIMES * e->raw_len + SOME)
+		return err_create(ERR_BADDATA, "its %s overlap", what);
+	return NULL;
+}
+
 static struct err *elf_read_segments(struct elf *e)
 {
+	uint64_t spent = 0;
 	size_t n, i;
 
 	if (elf_getphdrnum(e->elf, &n))
@@ -61,22 +88,25 @@ static struct err *elf_read_segments(struct elf *e)
 		if (!gelf_getphdr(e->elf, (int)i, &ph))
 			return err_create(ERR_BADDATA, "damaged program header %zu: %s", i,
 					  elf_errmsg(-1));
-		if (ph.p_type != PT_LOAD)
+		if (ph.p_type != PT_LOAD || !ph.p_memsz)
 			continue;
 		if (!elf_in_file(e, ph.p_offset, ph.p_filesz))
 			return err_create(ERR_BADDATA,
 					  "segment %zu goes beyond the end of the file (cut?)", i);
 		if (ph.p_memsz < ph.p_filesz || ph.p_vaddr + ph.p_memsz < ph.p_vaddr)
 			return err_create(ERR_BADDATA, "segment %zu: senseless addresses", i);
+		TRY(elf_spend(e, &spent, ph.p_filesz, "segments"));
 		s->addr = ph.p_vaddr;
 		s->memsz = ph.p_memsz;
 		s->filesz = ph.p_filesz;
+		s->off = ph.p_offset;
 		s->data = e->raw + ph.p_offset;
 		s->read = ph.p_flags & PF_R;
 		s->write = ph.p_flags & PF_W;
 		s->exec = ph.p_flags & PF_X;
 		e->nsegments++;
 	}
+	qsort(e->segments, e->nsegments, sizeof(*e->segments), segment_cmp);
 	return NULL;
 }
 
@@ -99,7 +129,7 @@ static void elf_find_strings(struct elf *e, const GElf_Shdr *symtab)
 		e->symstr_len--;
 }
 
-static struct err *elf_read_section(struct elf *e, size_t i, size_t shstr)
+static struct err *elf_read_section(struct elf *e, size_t i, size_t shstr, uint64_t *spent)
 {
 	struct elf_section *s = &e->sections[e->nsections];
 	Elf_Scn *scn = elf_getscn(e->elf, i);
@@ -113,6 +143,8 @@ static struct err *elf_read_section(struct elf *e, size_t i, size_t shstr)
 	if (!s->nobits && !elf_in_file(e, sh.sh_offset, sh.sh_size))
 		return err_create(ERR_BADDATA, "section %zu goes beyond the end of the file (cut?)",
 				  i);
+	if (!s->nobits)
+		TRY(elf_spend(e, spent, sh.sh_size, "sections"));
 	if (sh.sh_addr + sh.sh_size < sh.sh_addr)
 		return err_create(ERR_BADDATA, "section %zu: senseless addresses", i);
 	s->name = elf_strptr(e->elf, shstr, sh.sh_name);
@@ -132,6 +164,7 @@ static struct err *elf_read_section(struct elf *e, size_t i, size_t shstr)
 
 static struct err *elf_read_sections(struct elf *e)
 {
+	uint64_t spent = 0;
 	size_t n, shstr;
 
 	if (elf_getshdrnum(e->elf, &n))
@@ -152,7 +185,7 @@ static struct err *elf_read_sections(struct elf *e)
 	if (!e->sections || !e->section_off)
 		return err_nomem();
 	for (size_t i = 1; i < n; i++) /* 0 is the null section */
-		TRY(elf_read_section(e, i, shstr));
+		TRY(elf_read_section(e, i, shstr, &spent));
 	return NULL;
 }
 

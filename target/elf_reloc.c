@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "target/elf_int.h"
 
 /* The type of a machine's relative relocations; 0: it has none, or none with addends. */
@@ -32,24 +33,22 @@ static uint32_t relative_type(uint16_t machine)
 /* Writes v over the word at addr, in a copy of its segment. */
 static struct err *reloc_apply(struct elf *e, uint64_t addr, uint64_t v)
 {
-	for (size_t i = 0; i < e->nsegments; i++) {
-		struct elf_segment *s = &e->segments[i];
-		uint64_t off = addr - s->addr;
+	size_t i = elf_segment_of(e, addr, 8);
+	struct elf_segment *s;
 
-		if (addr < s->addr || off >= s->filesz || s->filesz - off < 8)
-			continue;
-		if (bytes_u64(e->fmt, s->data + off) == v)
-			return NULL;
-		if (!e->copies[i]) {
-			e->copies[i] = malloc(s->filesz);
-			if (!e->copies[i])
-				return err_nomem();
-			memcpy(e->copies[i], s->data, s->filesz);
-			s->data = e->copies[i];
-		}
-		bytes_put(e->fmt, e->copies[i] + off, v, 8);
+	if (i == SIZE_MAX)
 		return NULL;
+	s = &e->segments[i];
+	if (bytes_u64(e->fmt, s->data + (addr - s->addr)) == v)
+		return NULL;
+	if (!e->copies[i]) {
+		e->copies[i] = malloc(s->filesz);
+		if (!e->copies[i])
+			return err_nomem();
+		memcpy(e->copies[i], s->data, s->filesz);
+		s->data = e->copies[i];
 	}
+	bytes_put(e->fmt, e->copies[i] + (addr - s->addr), v, 8);
 	return NULL;
 }
 
@@ -80,6 +79,7 @@ struct err *elf_relocate(struct elf *e)
 		     at += sizeof(Elf64_Rela)) {
 			Elf64_Rela r = reloc_read(e->fmt, p + at);
 
+			TRY(intr_check());
 			if (ELF64_R_TYPE(r.r_info) == type)
 				TRY(reloc_apply(e, r.r_offset, (uint64_t)r.r_addend));
 		}

@@ -27,6 +27,7 @@ void types_destroy(struct types *t)
 	map64_deinit(&t->closures);
 	map64_deinit(&t->boxes);
 	map64_deinit(&t->listed_by_name);
+	map64_deinit(&t->listed_at);
 	vec_deinit(&t->listed);
 	map64_deinit(&t->map_by_group);
 	map64_deinit(&t->dict_by_base);

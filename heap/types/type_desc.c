@@ -141,6 +141,9 @@ static struct err *read_counted(struct types *t, uint64_t *addr, char **ret)
 	}
 	if (shift >= 28 || len > LIMIT_NAME)
 		return NULL;
+	t->name_bytes += len;
+	if (t->name_bytes > LIMIT_TYPE_NAMES)
+		return NULL;
 	*ret = arena_alloc(&t->arena, len + 1);
 	if (!*ret)
 		return err_nomem();

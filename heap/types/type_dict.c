@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "heap/types/type_int.h"
 
 #define DICT "..dict."
@@ -124,8 +125,8 @@ struct err *types_instance(struct types *t, const char *func, uint32_t index,
 	if (!shape || !split_name(func, &f))
 		return NULL;
 	slot = map64_get(&t->dict_by_base, base_key(func, f.args));
-	for (uint32_t i = slot ? (uint32_t)*slot + 1 : 0; i && !certain;
-	     i = t->dicts.v[i - 1].next) {
+	for (uint32_t i = slot ? (uint32_t)*slot + 1 : 0, n = 0;
+	     i && !certain && n < LIMIT_NAMESAKES; i = t->dicts.v[i - 1].next, n++) {
 		const struct type_dict *d = &t->dicts.v[i - 1];
 		struct go_type *type;
 

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
+#include "base/limits.h"
 #include "heap/types/type_int.h"
 
 /* Under the descriptor's string, which has no package path ("http.Server"), so that several types
@@ -21,14 +23,11 @@ static struct err *index_add(struct types *t, uint64_t addr)
 
 	if (!type_named(t, addr, &s, &len))
 		return NULL;
+	TRY(map64_put(&t->listed_at, addr, 0, &slot, &is_new));
+	if (!is_new)
+		return NULL;
 	TRY(map64_put(&t->listed_by_name, hash_str(s, len), t->listed.n, &slot, &is_new));
 	if (!is_new) {
-		for (uint64_t i = *slot;; i = t->listed.v[i].next - 1) {
-			if (t->listed.v[i].addr == addr)
-				return NULL;
-			if (!t->listed.v[i].next)
-				break;
-		}
 		x.next = (uint32_t)*slot + 1;
 		*slot = t->listed.n;
 	}
@@ -39,6 +38,7 @@ static struct err *index_add_listed(struct types *t, uint64_t addr)
 {
 	uint64_t elem, group;
 
+	TRY(intr_check());
 	TRY(index_add(t, addr));
 	if (type_pointee(t, addr, &elem))
 		TRY(index_add(t, elem));
@@ -124,13 +124,15 @@ struct err *types_listed(struct types *t, const char *name, struct go_type **ret
 {
 	const char *args = name + strcspn(name, "["), *start = args;
 	uint64_t *slot;
+	unsigned n = 0;
 
 	*ret = NULL;
 	TRY(types_list(t));
 	while (start > name && start[-1] != '/')
 		start--;
 	slot = map64_get(&t->listed_by_name, hash_str(start, strlen(start)));
-	for (uint64_t i = slot ? *slot + 1 : 0; i; i = t->listed.v[i - 1].next) {
+	for (uint64_t i = slot ? *slot + 1 : 0; i && n++ < LIMIT_NAMESAKES;
+	     i = t->listed.v[i - 1].next) {
 		struct go_type *type;
 
 		TRY(types_from_runtime(t, t->listed.v[i - 1].addr, &type));

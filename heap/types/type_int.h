@@ -37,8 +37,11 @@ struct types {
 	VEC(struct go_type *) structs; /* by size */
 	bool have_structs;
 
+	uint64_t name_bytes; /* of names that were read or made of descriptors */
+
 	/* type_index.c */
 	struct map64 listed_by_name; /* hash of a descriptor's string -> index in listed */
+	struct map64 listed_at;      /* what is in listed, by address */
 	VEC(struct type_listed) listed;
 	struct map64 map_by_group; /* descriptor of a map's group or bucket -> the map's */
 	bool have_listed;

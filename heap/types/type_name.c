@@ -216,6 +216,7 @@ static struct err *add_own_string(struct types *t, const struct desc *d, struct 
 struct err *type_full_name(struct types *t, const struct desc *d, struct type_chain *chain,
 			   const char **ret)
 {
+	enum { SHORT = 64 }; /* of a name, where all together are too long */
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	bool ok = false;
 
@@ -225,6 +226,9 @@ struct err *type_full_name(struct types *t, const struct desc *d, struct type_ch
 		buf_reset(&b);
 		TRY(add_own_string(t, d, &b));
 	}
+	t->name_bytes += b.len;
+	if (t->name_bytes > LIMIT_TYPE_NAMES && b.len > SHORT)
+		b.len = SHORT;
 	*ret = arena_strndup(&t->arena, (const char *)b.data, b.len);
 	return *ret ? NULL : err_nomem();
 }
