@@ -58,6 +58,7 @@ struct core {
 	const char *file; /* of maps, open as file_fd (-1: not what was mapped, or not here) */
 	int file_fd;
 	VEC(struct buf) prstatus; /* until core_target() */
+	uint64_t note_bytes;
 	uint64_t from_exe;
 	bool has_auxv;
 	bool anonymous;        /* it has memory that is no file's */
@@ -101,6 +102,16 @@ static int segment_cmp(const void *a, const void *b)
 	const struct segment *x = a, *y = b;
 
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* A total order: paths are in one text. */
+static int mapping_cmp(const void *a, const void *b)
+{
+	const struct mapping *x = a, *y = b;
+
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->path < y->path ? -1 : x->path > y->path;
 }
 
 /* Says of a file that is no core what it is, by its first bytes, and what to do with it. */
@@ -180,9 +191,11 @@ static struct err *note_files(struct core *c, const uint8_t *d, size_t len)
 	end = c->files + len;
 	path = c->files + (2 + 3 * n) * c->fmt.word;
 	for (uint64_t i = 0; i < n && path < end; i++) {
-		struct mapping m = { cursor_word(&k), cursor_word(&k), cursor_word(&k) * page,
-				     path };
+		struct mapping m = { .path = path };
 
+		m.start = cursor_word(&k);
+		m.end = cursor_word(&k);
+		m.off = cursor_word(&k) * page;
 		TRY(vec_push(&c->maps, m));
 		path += strlen(path) + 1;
 	}
@@ -253,8 +266,9 @@ static struct err *core_read_notes(struct core *c, Elf *elf, uint64_t off, uint6
 		return err_create(ERR_BADDATA, "cut before its notes: no thread can be read");
 	if (len > c->size - off)
 		len = c->size - off;
-	if (len > LIMIT_CORE_NOTES)
-		return err_create(ERR_LIMIT, "%" PRIu64 " bytes of notes", len);
+	c->note_bytes += len; /* headers may name the same ones again and again */
+	if (c->note_bytes > LIMIT_CORE_NOTES)
+		return err_create(ERR_LIMIT, "%" PRIu64 " bytes of notes", c->note_bytes);
 	data = elf_getdata_rawchunk(elf, (int64_t)off, len, ELF_T_BYTE);
 	if (!data)
 		return err_create(ERR_BADDATA, "its notes cannot be read: %s", elf_errmsg(-1));
@@ -302,8 +316,12 @@ static struct err *core_read_headers(struct core *c, Elf *elf)
 		return err_create(ERR_BADDATA, "cut: its program headers cannot be counted");
 	if (n > LIMIT_CORE_SEGMENTS)
 		return err_create(ERR_LIMIT, "%zu program headers", n);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		TRY(intr_check());
 		TRY(read_segment(c, elf, i));
+	}
+	if (c->maps.n)
+		qsort(c->maps.v, c->maps.n, sizeof(*c->maps.v), mapping_cmp);
 	if (!c->prstatus.n)
 		return err_create(ERR_BADDATA, "a core file without threads (NT_PRSTATUS)");
 	if (c->segments.n)
@@ -315,13 +333,25 @@ static struct err *core_read_headers(struct core *c, Elf *elf)
 	return NULL;
 }
 
+struct mapping_key {
+	const struct mapping *v;
+	uint64_t addr;
+};
+
+static bool mapping_behind(const void *arg, size_t i)
+{
+	const struct mapping_key *k = arg;
+
+	return k->v[i].start > k->addr;
+}
+
 /* The mapping that holds addr; NULL: none. */
 static const struct mapping *mapping_at(const struct core *c, uint64_t addr)
 {
-	for (size_t i = 0; i < c->maps.n; i++)
-		if (addr >= c->maps.v[i].start && addr < c->maps.v[i].end)
-			return &c->maps.v[i];
-	return NULL;
+	struct mapping_key k = { c->maps.v, addr };
+	size_t i = search_first(c->maps.n, mapping_behind, &k);
+
+	return i && addr < c->maps.v[i - 1].end ? &c->maps.v[i - 1] : NULL;
 }
 
 /* EXE is the file that holds the program's entry, or its headers. */

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "base/search.h"
 #include "heap/mark/borrow.h"
 #include "heap/mark/frame.h"
 #include "heap/types/known.h"
@@ -38,16 +39,33 @@ static void edge_leaf(struct edge *e, struct go_type *t, uint64_t off)
 	e->leaf_off = (uint32_t)off;
 }
 
-/* The field of a struct that the byte at off is in; NULL: none. */
+struct field_key {
+	const struct go_field *v;
+	uint64_t off;
+};
+
+static bool field_behind(const void *arg, size_t i)
+{
+	const struct field_key *k = arg;
+
+	return k->v[i].offset > k->off;
+}
+
+/* The field of a struct that the byte at off is in; NULL: none.  Fields are in order of their
+ * offsets; those of no size may stand behind the one. */
 static const struct go_field *field_at(const struct go_type *t, uint64_t off)
 {
-	const struct go_field *f = NULL;
+	enum { EMPTY_MAX = 1000 };
+	struct field_key k = { t->fields, off };
+	size_t i = search_first(t->nfields, field_behind, &k);
 
-	for (uint32_t i = 0; i < t->nfields; i++)
-		if (t->fields[i].offset <= off && t->fields[i].type &&
-		    off - t->fields[i].offset < t->fields[i].type->size)
-			f = &t->fields[i];
-	return f;
+	for (unsigned n = 0; i-- && n < EMPTY_MAX; n++) {
+		const struct go_field *f = &t->fields[i];
+
+		if (f->type && off - f->offset < f->type->size)
+			return f;
+	}
+	return NULL;
 }
 
 /* A box that sync.Map keeps a value in, which has no name of its own: struct { $mapval any }. */

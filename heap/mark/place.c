@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/types/known.h"
 
@@ -62,6 +63,8 @@ static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_
 
 	if (w >= 64 || !t->size)
 		return true;
+	if (intr_signal())
+		return false;
 	if (depth > LIMIT_TYPE_DEPTH || ++*parts > LIMIT_SHAPE_PARTS)
 		return false;
 	err = types_expand(p->types, t);
@@ -80,6 +83,8 @@ static bool shape_mask(struct places *p, struct go_type *t, uint64_t at, uint64_
 	case KIND_ARRAY:
 		if (!t->elem)
 			return false;
+		if (!t->elem->size) /* or there are any number of them in no room */
+			return true;
 		for (uint64_t i = 0; i < t->len && (at + i * t->elem->size) / word < 64; i++)
 			if (!shape_mask(p, t->elem, at + i * t->elem->size, mask, depth + 1, parts))
 				return false;

@@ -7,13 +7,15 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/types/type.h"
 
 /* from 1.24; in 1.22 and 1.23 TFlagUnrolledBitmap: a plain mask */
 enum { TFLAG_GCMASK_ON_DEMAND = 1 << 4 };
 enum { KIND_GCPROG = 1 << 6 }; /* until 1.23 */
-/* The largest mask we build: 1 << 34 words are 128 GB of one object. */
+/* What all masks that we build have: 1 << 34 words are 128 GB of one object, or one of each of many
+ * types. */
 #define GCMASK_MAX_WORDS (1ull << 34)
 
 void gcmasks_deinit(struct gcmasks *m)
@@ -76,7 +78,7 @@ static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64
 	if (!data || at + want > nbits)
 		return false;
 	c = cursor_make(data, left, p->fmt);
-	while (done < want) {
+	while (done < want && !intr_signal()) {
 		uint64_t op = cursor_uint(&c, 1), n = op & 0x7f, times;
 
 		if (c.bad || !op)
@@ -97,7 +99,7 @@ static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64
 		times = cursor_uvarint(&c);
 		if (c.bad || !n || n > done)
 			return false;
-		for (uint64_t i = 0; i < times && done < want; i++)
+		for (uint64_t i = 0; i < times && done < want && !intr_signal(); i++)
 			for (uint64_t b = 0; b < n && done < want; b++, done++) {
 				uint64_t from = at + done - n, to = at + done;
 
@@ -105,7 +107,7 @@ static bool gcprog_run(const struct proc *p, uint64_t prog, uint8_t *dst, uint64
 					dst[to >> 3] |= (uint8_t)(1 << (to & 7));
 			}
 	}
-	return true;
+	return done == want;
 }
 
 bool gcprog_mask(const struct proc *p, uint64_t prog, uint8_t *dst, uint64_t nbits)
@@ -127,7 +129,7 @@ struct mask {
  */
 static bool mask_spend(struct mask *m, uint64_t words)
 {
-	if (m->budget <= words)
+	if (m->budget <= words || intr_signal())
 		return false;
 	m->budget -= words + 1;
 	return true;
@@ -214,10 +216,10 @@ static bool mask_build(struct mask *m, uint64_t type, uint64_t at, int depth)
 	return true;
 }
 
-static struct err *gcmask_make(const struct proc *p, struct arena *arena, uint64_t type,
+static struct err *gcmask_make(const struct proc *p, struct gcmasks *all, uint64_t type,
 			       struct gcmask **ret)
 {
-	struct gcmask *g = arena_alloc(arena, sizeof(*g));
+	struct gcmask *g = arena_alloc(&all->arena, sizeof(*g));
 	struct raw_type t;
 	struct mask m;
 	uint64_t bytes;
@@ -231,9 +233,10 @@ static struct err *gcmask_make(const struct proc *p, struct arena *arena, uint64
 	g->words = (t.size + p->fmt.word - 1) / p->fmt.word;
 	g->ptr_words = t.ptrdata / p->fmt.word;
 	bytes = (g->ptr_words + 63) / 64 * 8;
-	if (g->ptr_words > GCMASK_MAX_WORDS)
+	all->words += g->ptr_words;
+	if (all->words > GCMASK_MAX_WORDS)
 		return NULL;
-	m = (struct mask){ p, arena_alloc(arena, bytes ? bytes : 8), g->ptr_words,
+	m = (struct mask){ p, arena_alloc(&all->arena, bytes ? bytes : 8), g->ptr_words,
 			   2 * (g->ptr_words + 1) * (LIMIT_GCMASK_DEPTH + 1) };
 	if (!m.dst)
 		return err_nomem();
@@ -251,7 +254,8 @@ struct err *gcmask_find(const struct proc *p, struct gcmasks *m, uint64_t type,
 
 	TRY(map64_put(&m->by_type, type, 0, &slot, &is_new));
 	if (is_new) {
-		TRY(gcmask_make(p, &m->arena, type, &g));
+		TRY(gcmask_make(p, m, type, &g));
+		TRY(intr_check());
 		*slot = (uintptr_t)g;
 	}
 	*ret = (const struct gcmask *)(uintptr_t)*slot;

@@ -27,6 +27,7 @@ struct gcmask {
 struct gcmasks {
 	struct map64 by_type; /* address -> struct gcmask * */
 	struct arena arena;
+	uint64_t words; /* of all masks */
 };
 
 void gcmasks_deinit(struct gcmasks *m);

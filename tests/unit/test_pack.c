@@ -180,9 +180,10 @@ static void an_image_packs_what_is_much(void **state)
 		assert_memory_equal(image_ptr(f.img, BASE + at, 8, NULL), &want, 8);
 	}
 	/* Lengths that nothing has, one of which half as much again is 32. */
-	assert_null(image_ptr(f.img, BASE + (2 << 20), 12297829382473034432u, NULL));
-	assert_null(image_ptr(f.img, BASE + (2 << 20), UINT64_MAX, NULL));
-	assert_null(image_ptr(f.img, BASE + (2 << 20), 1ull << 46, NULL));
+	assert_non_null(image_packed(f.img, r.v[r.n - 1].addr, &left));
+	assert_null(image_ptr(f.img, r.v[r.n - 1].addr, 12297829382473034432u, NULL));
+	assert_null(image_ptr(f.img, r.v[r.n - 1].addr, UINT64_MAX, NULL));
+	assert_null(image_ptr(f.img, r.v[r.n - 1].addr, 1ull << 46, NULL));
 	/* What overlaps packed pieces later. */
 	assert_null(image_need1(f.img, BASE + (1 << 20), 3 << 20));
 	check(&f, 1 << 20, 3 << 20);

@@ -239,6 +239,36 @@ static void shape_without_end(void **state)
 	scene_free(&s);
 }
 
+/* Any number of elements that take no room, in an array that is said to have some. */
+static void elements_of_no_size(void **state)
+{
+	struct go_type elem = {
+		.name = "struct {}", .kind = KIND_STRUCT, .expanded = true, .id = 1000
+	};
+	struct go_type array = { .name = "array",
+				 .kind = KIND_ARRAY,
+				 .size = 8,
+				 .expanded = true,
+				 .id = 1001,
+				 .elem = &elem,
+				 .len = UINT64_MAX };
+	struct go_field field = { .name = "a", .type = &array };
+	struct go_type strct = { .name = "strct",
+				 .kind = KIND_STRUCT,
+				 .size = 8,
+				 .expanded = true,
+				 .id = 1002,
+				 .nfields = 1,
+				 .fields = &field };
+	struct scene s;
+	uint32_t place;
+
+	scene_make(&s, &fake_eras[0]);
+	ok(place_get(&s.places, PLACE_ONE, &strct, 0, &place));
+	assert_int_equal(s.places.v.v[place].mask, 0);
+	scene_free(&s);
+}
+
 /* ------------------------------------------------------------------ roots by name */
 
 static const struct mark_root *root_to(const struct scene *s, uint64_t value)
@@ -373,6 +403,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(places), cmocka_unit_test(shape_without_end),
+		cmocka_unit_test(elements_of_no_size),
 		cmocka_unit_test(fits),   cmocka_unit_test(resolves),
 		cmocka_unit_test(names),  cmocka_unit_test(walks),
 	};
