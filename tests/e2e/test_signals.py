@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from lib import *
 
+SCALE = float(os.environ.get("GRF_TIMEOUT_SCALE", "1"))
 KILLS = int(os.environ.get("GRF_KILLS", "50"))
 
 
@@ -48,6 +50,102 @@ def test_int_term_hup(stub):
             check(os.listdir(d) == [], "files left:", os.listdir(d))
         assert_alive(p)
     check(len(hit) == 3, "not every signal came in time:", hit)
+
+
+MUCH = """package main
+
+import (
+	"fmt"
+	"time"
+)
+
+type node struct {
+	next *node
+	name []byte
+}
+
+var nodes = map[int]*node{}
+
+func deep(n int, wait chan int, keep *node) int {
+	defer func() { keep.next = nil }()
+	if n == 0 {
+		fmt.Println("READY")
+		for {
+			time.Sleep(time.Second)
+		}
+	}
+	return deep(n-1, wait, &node{keep, nil}) + 1
+}
+
+func main() {
+	wait := make(chan int)
+	for i := 0; i < 3000; i++ {
+		go func() { n := &node{}; <-wait; nodes[-1] = n }()
+	}
+	for i := 0; i < 100000; i++ {
+		nodes[i] = &node{nodes[i/2], make([]byte, 10)}
+	}
+	fmt.Println(deep(20000, wait, nil))
+}
+"""
+
+
+def soon(argv, d, after, signals):
+    """TERM after so many seconds: how long the program goes on, and whether it was still at work."""
+    q = subprocess.Popen(argv, cwd=d, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    time.sleep(after)
+    q.send_signal(signals)
+    start = time.monotonic()
+    try:
+        _, err = q.communicate(timeout=10 * SCALE)
+    except subprocess.TimeoutExpired:
+        q.kill()
+        raise Failure(f"ignores {signals!r} {after:.2f} s after it began")
+    check(q.returncode in (143, 0, -signals), q.returncode, err)
+    if q.returncode == 143:
+        check(os.listdir(d) == [], "files left:", os.listdir(d))
+    return time.monotonic() - start, q.returncode == 143
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.needs("gdbserver")
+def test_term_soon(stub, say):
+    """Within two seconds, wherever it is with a deep stack, many goroutines, defers and objects: a process, and its core."""
+    p = Prog([go_source(MUCH)])
+    core = f"{tmpdir()}/x.core"
+    grf("-q", "--save-only", "-p", p.pid, "-o", core, stub.target, p.exe)
+    d = tmpdir()
+    whole = grf("-o", f"{tmpdir()}/x.json", core, p.exe).secs
+    runs = [(core, []), (stub.target, ["-p", str(p.pid)])]
+    slowest = hit = 0
+    for i in range(1, 9):
+        target, options = runs[i % 4 == 0]
+        took, late = soon([GRF, "-q", "-o", "x.json", "-o", "x.folded", *options, target, p.exe], d, whole * i / 9, signal.SIGTERM)
+        slowest = max(slowest, took)
+        hit += late
+        p.wait_running(1)
+        for name in os.listdir(d):
+            os.unlink(f"{d}/{name}")
+    say(f"TERM: the end {slowest * 1000:.0f} ms later at most, {hit} of 8 before the run's own ({whole:.1f} s)")
+    check(hit >= 4, hit)
+    check(slowest < 2 * SCALE, slowest)
+    p.stop()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_exe_is_cut(ticking, stub):
+    """EXE is made empty while the process stands still: an error that says so, nothing left, and the process runs on."""
+    exe = shutil.copy(ticking.exe, f"{tmpdir()}/exe")
+    d = tmpdir()
+    q = subprocess.Popen([GRF, "-o", "p.folded", "-p", str(ticking.pid), stub.target, exe], cwd=d,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ticking.wait_stopped()
+    os.truncate(exe, 0)
+    _, err = q.communicate(timeout=30)
+    check(q.returncode == 1 and f"{exe} was cut" in err, q.returncode, err)
+    check(os.listdir(d) == [], os.listdir(d))
+    assert_alive(ticking)
 
 
 def kill_one(p, target, delay, *args, wait_stop=False):
