@@ -491,7 +491,7 @@ static bool is_mapped_file(const struct core *c, const struct mapping *m, int fd
 	uint8_t here[FIRST_PAGE], there[FIRST_PAGE];
 	uint64_t got = 0;
 
-	for (size_t i = 0; i < c->maps.n; i++) {
+	for (size_t i = 0; i < c->maps.n && !intr_signal(); i++) {
 		const struct mapping *x = &c->maps.v[i];
 		const struct segment *s = segment_lookup(c, x->start);
 
@@ -577,6 +577,7 @@ static struct err *core_read_range(struct core *c, struct mem_range *r)
 		uint64_t addr = r->addr + r->got, left = r->len - r->got, n;
 		const struct segment *s = segment_lookup(c, addr);
 
+		TRY(intr_check());
 		if (!s || s->addr > addr) {
 			/* A core of ours has headers only for what it has: EXE's constants are in
 			 * EXE. */
