@@ -5,8 +5,8 @@
  * that names the file from then on: a run ends as by any other error, the process runs again and no
  * half file stays behind.
  *
- * To read the file instead costs its size in memory, and 65 ms per 100 MB (140 the first time), where
- * a mapping takes 0.04 ms.
+ * To read the file instead costs its size in memory, and 65 ms per 100 MB (140 the first time); a
+ * mapping takes 0.04 ms.
  */
 #ifndef GRF_BASE_MAPPED_H
 #define GRF_BASE_MAPPED_H

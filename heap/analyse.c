@@ -343,6 +343,7 @@ static struct err *swap_dominators(const struct graph *g, const struct analyse_o
 /* Suspects, from the whole tree of owners. */
 static struct err *judge(const struct analyse_options *o, struct report *r)
 {
+	TRY(intr_check());
 	if (!r->graph.made)
 		return NULL;
 	TRY(suspects_make(r));
@@ -408,7 +409,6 @@ static struct err *analyse(struct heap *h, const struct analyse_options *o, stru
 				  r->time_mono_ns, &r->goroutines_of));
 	TRY(judge(o, r));
 	TRY(report_costs(c, &mark, profile, &ph, r));
-	TRY(intr_check());
 	return o->objects && r->graph.made ? o->objects(o->objects_arg, &objects.o, profile, r) :
 					     NULL;
 }

@@ -56,8 +56,8 @@ static int segment_cmp(const void *a, const void *b)
 }
 
 /*
- * Parts of a file may overlap, but if all of them together are far more than the file, it is made to
- * be read again and again.
+ * Parts of a file may overlap, but if all of them together are far more than the file, it is made
+ * to be read again and again.
  */
 static struct err *elf_spend(const struct elf *e, uint64_t *spent, uint64_t n, const char *what)
 {

@@ -150,8 +150,8 @@ static bool chase_has(const struct proc *p, const struct chase *c)
 	return image_ptr(p->img, c->addr, chase_len(p, c->kind), NULL);
 }
 
-/* How many specials there can be: an object may have several, but whole chains that many spans share
- * are damage. */
+/* How many specials there can be: an object may have several, but whole chains that many spans
+ * share are damage. */
 static uint64_t specials_max(const struct spans *spans)
 {
 	enum { OF_AN_OBJECT = 16, SOME = 1 << 20 };

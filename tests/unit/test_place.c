@@ -402,10 +402,13 @@ static void walks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(places), cmocka_unit_test(shape_without_end),
+		cmocka_unit_test(places),
+		cmocka_unit_test(shape_without_end),
 		cmocka_unit_test(elements_of_no_size),
-		cmocka_unit_test(fits),   cmocka_unit_test(resolves),
-		cmocka_unit_test(names),  cmocka_unit_test(walks),
+		cmocka_unit_test(fits),
+		cmocka_unit_test(resolves),
+		cmocka_unit_test(names),
+		cmocka_unit_test(walks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
