@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/intr.h"
 #include "heap/heap_int.h"
 #include "heap/types/type.h"
 
@@ -133,9 +134,11 @@ static struct err *add_dicts(const struct binary *b, struct types *types)
 	uint64_t n = b->dwarf ? elf_symbol_count(b->debug.elf) : 0, addr, size;
 	const char *name;
 
-	for (uint64_t k = 0; k < n; k++)
+	for (uint64_t k = 0; k < n; k++) {
+		TRY(intr_check());
 		if (elf_symbol_get(b->debug.elf, k, &name, &addr, &size))
 			TRY(types_add_dict(types, name, binary_data(b, addr), size));
+	}
 	if (n)
 		elf_release(b->debug.elf);
 	return NULL;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "base/limits.h"
 #include "target/elf_header.h"
 #include "target/elf_note.h"
@@ -19,6 +20,7 @@ enum {
 	HEADERS_MAX = 4096, /* the headers of an object are in its first page */
 	PATH_LEN_MAX = 4096,
 	PHDRS_MAX = 64,
+	DYNAMIC_MAX = 64 << 10, /* bytes of a dynamic section; they have some hundreds */
 	ID_NOTE_MAX = 1024,
 };
 
@@ -146,7 +148,10 @@ static struct err *find_r_debug(struct target *t, struct bytes_fmt fmt, uint64_t
 
 	*ret = 0;
 	TRY(find_dynamic(t, fmt, &dyn, &len));
+	if (len > DYNAMIC_MAX)
+		len = DYNAMIC_MAX;
 	for (uint64_t at = 0; at + 2 * fmt.word <= len; at += 2 * fmt.word) {
+		TRY(intr_check());
 		TRY(peek_words(t, fmt, dyn + at, tag, 2));
 		if (tag[0] == DT_NULL)
 			break;

@@ -202,22 +202,47 @@ static struct err *function_of_layer(struct namer *n, const struct gframe *f, in
 	return NULL;
 }
 
-static struct err *find_around(struct namer *n, const struct gframe *first, const char **ret)
+/*
+ * The first function of this layer or one above among the frames from `first` on; NULL: none.  What
+ * is known of a frame on the way is what is known of all before it, so that a deep stack is gone
+ * through once.  *at: as far as it was looked.
+ */
+static struct err *find_in_layer(struct namer *n, uint32_t first, uint32_t end, int least,
+				 const char **ret, uint32_t *at)
 {
-	const struct goroutine *g = &n->h->stacks.gs.v[first->g];
-	const struct gframe *end = &n->h->stacks.frames.v[g->first_frame + g->nframes];
+	*ret = NULL;
+	for (*at = first; *at < end && !*ret; ++*at) {
+		const char *known = n->around[*at];
 
-	for (int least = LAYER_DEPENDENCY; least >= LAYER_STD; least--) {
-		for (const struct gframe *f = first; f < end; f++) {
-			TRY(function_of_layer(n, f, least, ret));
-			if (*ret)
-				return NULL;
+		TRY(intr_check());
+		if (known) {
+			if ((int)package_layer(&n->places->packages, known) >= least)
+				*ret = known;
+			return NULL;
 		}
+		TRY(function_of_layer(n, &n->h->stacks.frames.v[*at], least, ret));
 	}
+	return NULL;
+}
+
+static struct err *find_around(struct namer *n, uint32_t first)
+{
+	const struct gframe *v = n->h->stacks.frames.v;
+	const struct goroutine *g = &n->h->stacks.gs.v[v[first].g];
+	uint32_t end = g->first_frame + g->nframes, at = end;
+	const char *name = NULL;
+
+	for (int least = LAYER_DEPENDENCY; least >= LAYER_STD && !name; least--)
+		TRY(find_in_layer(n, first, end, least, &name, &at));
 	/* The runtime's own goroutines are known by what they were started with. */
-	while (end > first + 1 && !strcmp(end[-1].func->name, "runtime.goexit"))
-		end--;
-	*ret = end[-1].func->name;
+	if (!name) {
+		while (end > first + 1 && !strcmp(v[end - 1].func->name, "runtime.goexit"))
+			end--;
+		name = v[end - 1].func->name;
+		at = end;
+	}
+	for (uint32_t i = first; i < at; i++)
+		n->around[i] = name;
 	return NULL;
 }
 
@@ -230,7 +255,7 @@ struct err *name_function_around(struct namer *n, uint32_t frame, const char **r
 	if (!n->around)
 		return err_nomem();
 	if (!n->around[frame])
-		TRY(find_around(n, &frames->v[frame], &n->around[frame]));
+		TRY(find_around(n, frame));
 	*ret = n->around[frame];
 	return NULL;
 }

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "base/intr.h"
 #include "heap/mark/name.h"
 #include "heap/mark/namer.h"
 
@@ -51,6 +52,7 @@ static struct err *name_all(struct namer *n)
 		if (n->h->roots_once && i % DROP_EVERY == 0)
 			vec_drop_before(all, i);
 
+		TRY(intr_check());
 		TRY(name_root(n, &r));
 		TRY(root_list_push(n->list, &r));
 	}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/limits.h"
 #include "heap/mark/edge.h"
 #include "base/search.h"
@@ -153,6 +154,8 @@ static struct err *follow_all(struct captured *h, struct places *places,
 				uint64_t addr = segs[s]->start + b * word;
 				struct static_var *v;
 
+				if (!(b & 0xffff))
+					TRY(intr_check());
 				if (mask[b >> 3] >> (b & 7) & 1 && (v = static_vars_at(from, addr)))
 					TRY(follow(h, places, named, v, addr, ret));
 			}

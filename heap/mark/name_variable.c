@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intr.h"
 #include "base/search.h"
 #include "heap/mark/namer.h"
 #include "target/symname.h"
@@ -50,6 +51,7 @@ static struct err *read_symbols(struct namer *n)
 			const struct elf_section *sec;
 			struct symbol s;
 
+			TRY(intr_check());
 			if (!elf_symbol_get(e, k, &s.name, &s.addr, &s.size) || !s.size)
 				continue;
 			sec = elf_section_at(e, s.addr);

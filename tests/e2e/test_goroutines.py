@@ -253,3 +253,42 @@ def test_lines(stub, version, flags):
             assert (ours, own_lines([by.split()])) == go_says[int(goid)], goid
             compared += 1
     assert compared >= 33
+
+
+DEEP = """package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+type bottom struct{}
+
+func (bottom) String() string {
+	fmt.Println("READY")
+	for {
+		time.Sleep(time.Second)
+	}
+}
+
+func main() {
+	var x any = bottom{}
+	for i := 0; i < 100000; i++ {
+		x = []any{x}
+	}
+	fmt.Fprint(io.Discard, x)
+}
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_deep_in_a_library(stub):
+    """100,000 calls of fmt's between two of main's: which function of the program each is in is not sought through all."""
+    p = Prog([go_source(DEEP)])
+    d = tmpdir()
+    grf("-p", p.pid, "-o", f"{d}/x.folded", stub.target, p.exe)
+    check(dict(read_folded(f"{d}/x.folded")).get("fmt.(*pp).printValue.value", 0) >= 100000 * 16, "the slices in x")
+    p.wait_running(1)
+    p.stop()
