@@ -27,6 +27,7 @@ static struct err *walk_flush(struct walk *w)
 	size_t n = w->npending;
 
 	w->npending = 0;
+	TRY(intr_check()); /* an object may have any number of pointers */
 	for (size_t i = 0; i < n; i++) {
 		struct walk_ptr *p = &w->pending[i];
 

@@ -10,10 +10,11 @@
 
 #include <string.h>
 
+#include "base/intr.h"
 #include "heap/layout/layout.h"
 #include "target/symname.h"
 
-enum { PCDATA_INL_TREE_INDEX = 2, FUNCDATA_INL_TREE = 3, SHORT_SINCE = 20, INLINED_MAX = 1000 };
+enum { PCDATA_INL_TREE_INDEX = 2, FUNCDATA_INL_TREE = 3, SHORT_SINCE = 20, INLINED_MAX = 200 };
 
 /* The _func record: {..., pcsp, pcfile, pcln, npcdata, cuOffset uint32} in all releases. */
 static bool func_word(const struct proc *p, const struct func *f, enum layout_id after,
@@ -82,6 +83,7 @@ struct err *source_at(const struct proc *p, const struct func *f, uint64_t pc, b
 	const char *name;
 	uint64_t parent;
 
+	TRY(intr_check());
 	if (returns && pc > f->entry)
 		pc--;
 	for (int i = 0; i < INLINED_MAX && inlined_at(p, f, pc, &name, &parent); i++) {
