@@ -147,24 +147,33 @@ static struct err *file_open(struct rsp *rsp, const char *path, uint64_t *fd)
 	return NULL;
 }
 
-struct piece {
-	uint64_t off, len;
-};
-
-/* A file that is being read, from `off` on, into ret from `base` on. */
+/* A file that is being read: pieces of it, which are handed on as they come. */
 struct file_reading {
 	struct rsp *rsp;
 	const char *path;
-	uint64_t fd, off;
-	uint64_t next, end;       /* what was not asked for yet */
-	VEC(struct piece) again;  /* the rest of short replies */
-	struct piece *ring;       /* under way, the oldest at head */
-	unsigned head, under_way; /* of ring */
-	unsigned window, max;     /* how many may be under way, now and at most */
-	struct buf scratch;       /* the last reply */
-	struct buf *ret;
-	size_t base;
+	uint64_t fd;
+	uint64_t end;               /* nothing is asked for from here on */
+	VEC(struct rsp_piece) todo; /* not asked for yet, the next one last */
+	struct rsp_piece *ring;     /* under way, the oldest at head */
+	unsigned head, under_way;   /* of ring */
+	unsigned window, max;       /* how many may be under way, now and at most */
+	struct buf scratch;         /* the last reply */
+	rsp_take take;
+	void *arg;
 };
+
+/* Takes the next piece out of what is to be asked for, at most `full` bytes. */
+static void next_piece(struct file_reading *fr, uint64_t full, struct rsp_piece *ret)
+{
+	struct rsp_piece *last = &fr->todo.v[fr->todo.n - 1];
+
+	*ret = *last;
+	if (ret->len > full)
+		ret->len = full;
+	last->off += ret->len;
+	last->len -= ret->len;
+	fr->todo.n -= !last->len;
+}
 
 /* Asks for as much as may be under way. */
 static struct err *file_ask(struct file_reading *fr)
@@ -172,16 +181,14 @@ static struct err *file_ask(struct file_reading *fr)
 	/* Room for escapes: random bytes need 1.6 % more. /proc/PID/pagemap wants whole entries. */
 	const uint64_t full = (fr->rsp->f.pub.packet_size - 48) / 16 * 15 / 8 * 8;
 
-	while (fr->under_way < fr->window && (fr->again.n || fr->next < fr->end)) {
-		uint64_t left = fr->end - fr->next;
-		struct piece pc = { fr->next, left < full ? left : full };
+	while (fr->under_way < fr->window && fr->todo.n) {
+		struct rsp_piece pc;
 
-		if (fr->again.n)
-			pc = fr->again.v[--fr->again.n];
-		else
-			fr->next += pc.len;
-		if (pc.off >= fr->end)
+		if (fr->todo.v[fr->todo.n - 1].off >= fr->end) {
+			fr->todo.n--;
 			continue;
+		}
+		next_piece(fr, full, &pc);
 		TRY(exchange_send(&fr->rsp->x, "vFile:pread:%" PRIx64 ",%" PRIx64 ",%" PRIx64,
 				  fr->fd, pc.len, pc.off));
 		fr->ring[(fr->head + fr->under_way++) % fr->max] = pc;
@@ -189,11 +196,11 @@ static struct err *file_ask(struct file_reading *fr)
 	return NULL;
 }
 
-/* The oldest reply, its bytes put where they belong; *got of them. */
-static struct err *file_take(struct file_reading *fr, const struct piece *pc, uint64_t *got)
+/* The oldest reply, handed on; *got: its bytes. */
+static struct err *file_take(struct file_reading *fr, const struct rsp_piece *pc, uint64_t *got)
 {
-	size_t at = fr->base + (size_t)(pc->off - fr->off), raw_len, len;
 	const uint8_t *raw, *data;
+	size_t raw_len, len;
 	uint64_t result;
 	struct err *err;
 
@@ -208,13 +215,11 @@ static struct err *file_take(struct file_reading *fr, const struct piece *pc, ui
 		return NULL;
 	}
 	TRY(err);
-	if (fr->ret->len < at + pc->len)
-		TRY(buf_reserve(fr->ret, at + (size_t)pc->len - fr->ret->len));
-	if (data && len <= pc->len) {
-		memcpy(fr->ret->data + at, data, len);
+	if (data && len <= pc->len)
 		*got = len;
-	}
-	return *got == result ? NULL : no_sense(fr->path);
+	if (*got != result)
+		return no_sense(fr->path);
+	return *got ? fr->take(fr->arg, pc->off, data, len) : NULL;
 }
 
 /*
@@ -224,7 +229,7 @@ static struct err *file_take(struct file_reading *fr, const struct piece *pc, ui
 static struct err *file_pieces(struct file_reading *fr)
 {
 	for (;;) {
-		struct piece pc;
+		struct rsp_piece pc;
 		uint64_t got;
 
 		TRY(file_ask(fr));
@@ -238,7 +243,7 @@ static struct err *file_pieces(struct file_reading *fr)
 		} else if (got < pc.len) {
 			pc.off += got;
 			pc.len -= got;
-			TRY(vec_push(&fr->again, pc));
+			TRY(vec_push(&fr->todo, pc));
 		} else if (fr->window < fr->max) {
 			fr->window = fr->window * 2 < fr->max ? fr->window * 2 : fr->max;
 		}
@@ -248,54 +253,88 @@ static struct err *file_pieces(struct file_reading *fr)
 static void file_reading_deinit(struct file_reading *fr)
 {
 	free(fr->ring);
-	vec_deinit(&fr->again);
+	vec_deinit(&fr->todo);
 	buf_deinit(&fr->scratch);
 }
 
-/* [off, off + len) of an open file, appended to ret, up to the file's end. */
-static struct err *file_read_open(struct rsp *rsp, const char *path, uint64_t fd, uint64_t off,
-				  uint64_t len, struct buf *ret)
+/* Pieces of an open file, the first of them first. */
+static struct err *file_read_open(struct file_reading *fr, const struct rsp_piece *v, size_t n)
 {
-	const struct rsp_features *f = &rsp->f.pub;
-	_cleanup_(file_reading_deinit) struct file_reading fr = {
-		.rsp = rsp,
-		.path = path,
-		.fd = fd,
-		.off = off,
-		.next = off,
-		.end = len < UINT64_MAX - off ? off + len : UINT64_MAX,
-		.window = 1,
-		.max = f->no_ack ? f->window : 1,
-		.ret = ret,
-		.base = ret->len,
-	};
+	const struct rsp_features *f = &fr->rsp->f.pub;
 
-	fr.ring = calloc(fr.max, sizeof(*fr.ring));
-	if (!fr.ring)
+	fr->window = 1;
+	fr->max = f->no_ack ? f->window : 1;
+	fr->ring = calloc(fr->max, sizeof(*fr->ring));
+	if (!fr->ring)
 		return err_nomem();
-	TRY(file_pieces(&fr));
-	ret->len = fr.base + (size_t)(fr.end - off);
-	if (ret->data)
-		ret->data[ret->len] = 0;
+	while (n)
+		if (v[--n].len)
+			TRY(vec_push(&fr->todo, v[n]));
+	return file_pieces(fr);
+}
+
+/* *end: where the file was found to end; UINT64_MAX: nowhere. */
+static struct err *read_pieces(struct rsp *rsp, const char *path, const struct rsp_piece *pieces,
+			       size_t n, rsp_take take, void *arg, uint64_t *end)
+{
+	_cleanup_(file_reading_deinit) struct file_reading fr = {
+		.rsp = rsp, .path = path, .end = UINT64_MAX, .take = take, .arg = arg
+	};
+	struct err *err, *close_err;
+
+	TRY(file_open(rsp, path, &fr.fd));
+	err = file_read_open(&fr, pieces, n);
+	*end = fr.end;
+	/* With replies under way, the close's reply would come behind them: the way out has it. */
+	if (rsp->x.owed)
+		return err;
+	close_err = exchange_command(&rsp->x, "vFile:close:%" PRIx64, fr.fd);
+	if (!err)
+		return close_err;
+	err_destroy(close_err);
+	return err;
+}
+
+struct err *rsp_file_pieces(struct rsp *rsp, const char *path, const struct rsp_piece *pieces,
+			    size_t n, rsp_take take, void *arg)
+{
+	uint64_t end;
+
+	return read_pieces(rsp, path, pieces, n, take, arg, &end);
+}
+
+/* What is read of a file, where it goes. */
+struct file_buf {
+	struct buf *ret;
+	size_t base;
+	uint64_t off, end;
+};
+
+static struct err *take_into_buf(void *arg, uint64_t off, const uint8_t *p, size_t len)
+{
+	struct file_buf *b = arg;
+	size_t at = b->base + (size_t)(off - b->off);
+
+	if (b->ret->len < at + len)
+		TRY(buf_reserve(b->ret, at + len - b->ret->len));
+	memcpy(b->ret->data + at, p, len);
+	if (off + len > b->end)
+		b->end = off + len;
 	return NULL;
 }
 
 struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off, uint64_t len,
 			     struct buf *ret)
 {
-	struct err *err, *close_err;
-	uint64_t fd;
+	struct rsp_piece all = { off, len < UINT64_MAX - off ? len : UINT64_MAX - off };
+	struct file_buf b = { ret, ret->len, off, off };
+	uint64_t end;
 
-	TRY(file_open(rsp, path, &fd));
-	err = file_read_open(rsp, path, fd, off, len, ret);
-	/* With replies under way, the close's reply would come behind them: the way out has it. */
-	if (rsp->x.owed)
-		return err;
-	close_err = exchange_command(&rsp->x, "vFile:close:%" PRIx64, fd);
-	if (!err)
-		return close_err;
-	err_destroy(close_err);
-	return err;
+	TRY(read_pieces(rsp, path, &all, 1, take_into_buf, &b, &end));
+	ret->len = b.base + (size_t)((end < b.end ? end : b.end) - off);
+	if (ret->data)
+		ret->data[ret->len] = 0;
+	return NULL;
 }
 
 struct err *rsp_file_read(struct rsp *rsp, const char *path, uint64_t limit, struct buf *ret)

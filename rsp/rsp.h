@@ -198,6 +198,18 @@ ERR_MUST_CHECK struct err *rsp_file_text(struct rsp *rsp, struct buf *text, bool
 ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, uint64_t off,
 					    uint64_t len, struct buf *ret);
 
+/*
+ * The same, of several pieces, each handed on as it comes, in any order and as smaller ones: nothing
+ * is kept here.  What is behind the file's end is not handed on.
+ */
+struct rsp_piece {
+	uint64_t off, len;
+};
+typedef struct err *(*rsp_take)(void *arg, uint64_t off, const uint8_t *p, size_t len);
+ERR_MUST_CHECK struct err *rsp_file_pieces(struct rsp *rsp, const char *path,
+					   const struct rsp_piece *pieces, size_t n, rsp_take take,
+					   void *arg);
+
 /* Runs a monitor command (qRcmd); ret gets what it prints. */
 ERR_MUST_CHECK struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret);
 

@@ -1,7 +1,9 @@
-/* The cache of executables is a folder of files; a file's time says when it was used last. */
+/* The cache of executables is a folder of files, ID-HASH; a file's time says when it was used
+ * last. */
 #include "target/cache.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +13,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sha256.h"
 
-enum { CACHE_DAYS = 90, OTHERS_WRITE = S_IWGRP | S_IWOTH };
+enum {
+	CACHE_DAYS = 90,
+	OTHERS_WRITE = S_IWGRP | S_IWOTH,
+	SAME_ID = 4, /* files of one id that are looked into */
+	HASHED = 1 << 16,
+};
 
 static bool is_ours(const struct stat *st, mode_t type)
 {
@@ -82,16 +90,64 @@ struct err *cache_open(char **ret)
 	return NULL;
 }
 
-bool cache_has(const char *path, const uint8_t *head, size_t len)
+static void cleanup_closedir(DIR **dir)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	_cleanup_free_ uint8_t *here = malloc(len + 1);
+	if (*dir)
+		closedir(*dir);
+}
+
+/* ID-HASH? */
+static bool is_of(const char *name, const char *id)
+{
+	size_t n = strlen(id);
+
+	return !strncmp(name, id, n) && name[n] == '-' && strlen(name) == n + 1 + SHA256_HEX;
+}
+
+struct err *cache_find(const char *path, const char *id, cache_same same, void *arg, char **ret)
+{
+	_cleanup_(cleanup_closedir) DIR *dir = opendir(path);
+	unsigned looked = 0;
+	struct dirent *e;
 	struct stat st;
 
-	if (fd < 0 || !here || fstat(fd, &st) || !is_ours(&st, S_IFREG))
-		return false;
-	if (!len || pread(fd, here, len, 0) != (ssize_t)len || memcmp(here, head, len))
-		return false;
-	futimens(fd, NULL);
-	return true;
+	*ret = NULL;
+	while (dir && looked < SAME_ID && (e = readdir(dir))) {
+		_cleanup_close_ int fd = -1;
+		bool found = false;
+
+		if (!is_of(e->d_name, id))
+			continue;
+		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) || !is_ours(&st, S_IFREG))
+			continue;
+		looked++;
+		TRY(same(arg, fd, (uint64_t)st.st_size, &found));
+		if (!found)
+			continue;
+		futimens(fd, NULL);
+		return asprintf(ret, "%s/%s", path, e->d_name) < 0 ? err_nomem() : NULL;
+	}
+	return NULL;
+}
+
+struct err *cache_name(const char *dir, const char *id, int fd, char **ret)
+{
+	_cleanup_free_ uint8_t *b = malloc(HASHED);
+	char hex[SHA256_HEX + 1];
+	struct sha256 hash;
+	off_t at = 0;
+	ssize_t n;
+
+	if (!b)
+		return err_nomem();
+	sha256_init(&hash);
+	while ((n = pread(fd, b, HASHED, at)) > 0) {
+		sha256_add(&hash, b, (size_t)n);
+		at += n;
+	}
+	if (n < 0)
+		return err_os(errno, "reading what was fetched");
+	sha256_end(&hash, hex);
+	return asprintf(ret, "%s/%s-%s", dir, id, hex) < 0 ? err_nomem() : NULL;
 }

@@ -23,6 +23,9 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
+/* So much room for a file is left as it takes, and a quarter more: others write, too. */
+#define ROOM_SPARE 1.25
+
 /* Is it on a disk of this machine?  A file elsewhere would be memory under another name, or the
  * process would stand while a network is waited for. */
 static bool is_local_disk(const struct statfs *fs)
@@ -93,8 +96,7 @@ static uint64_t read_number(const char *path, const char *name)
 	return ret;
 }
 
-/* Bytes of memory that the machine has left, or the container if that is less. */
-static uint64_t memory_left(void)
+uint64_t store_memory_left(void)
 {
 	uint64_t kb = read_number("/proc/meminfo", "MemAvailable:"),
 		 machine = kb < UINT64_MAX / 1024 ? kb * 1024 : kb;
@@ -105,6 +107,26 @@ static uint64_t memory_left(void)
 								 0;
 
 	return left < machine ? left : machine;
+}
+
+/* Files there are memory. */
+static bool is_memory(const struct statfs *fs)
+{
+	return fs->f_type == TMPFS_MAGIC || fs->f_type == RAMFS_MAGIC;
+}
+
+uint64_t store_room(const char *dir)
+{
+	struct statfs fs;
+	uint64_t room, memory;
+
+	if (statfs(dir, &fs))
+		return 0;
+	room = (uint64_t)((double)fs.f_bavail * (double)fs.f_bsize / ROOM_SPARE);
+	if (fs.f_type == RAMFS_MAGIC) /* it has no size */
+		room = UINT64_MAX;
+	memory = is_memory(&fs) ? store_memory_left() / STORE_SHARE : UINT64_MAX;
+	return room < memory ? room : memory;
 }
 
 /* A mapped file of len bytes, for which the disk has given room.  NULL: *why says why not. */
@@ -121,8 +143,7 @@ static void *map_file(uint64_t len, const char **why)
 		*why = "no local disk below TMPDIR";
 		return NULL;
 	}
-	/* A quarter more: others write, too. */
-	if ((double)fs.f_bavail * (double)fs.f_bsize < 1.25 * (double)len) {
+	if ((double)fs.f_bavail * (double)fs.f_bsize < ROOM_SPARE * (double)len) {
 		*why = "no space below TMPDIR";
 		return NULL;
 	}
@@ -161,7 +182,7 @@ static struct err *store_memory(uint64_t len, struct store **ret)
 
 bool store_fits(uint64_t len)
 {
-	return len <= memory_left() / STORE_SHARE;
+	return len <= store_memory_left() / STORE_SHARE;
 }
 
 struct err *store_for(uint64_t len, struct store **ret, const char **why)
@@ -172,7 +193,7 @@ struct err *store_for(uint64_t len, struct store **ret, const char **why)
 	*why = NULL;
 	if (len < STORE_MIN)
 		return NULL;
-	left = memory_left();
+	left = store_memory_left();
 	if (len > left / STORE_SHARE)
 		TRY(store_file(len, left / STORE_SHARE / STORE_SHARE, ret, why));
 	return *ret ? NULL : store_memory(len, ret);

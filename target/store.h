@@ -42,6 +42,11 @@ struct store {
 
 /* May so much be taken of the memory that is left? */
 bool store_fits(uint64_t len);
+/* Bytes of memory that the machine has left, or the container if that is less. */
+uint64_t store_memory_left(void);
+/* How much may be written to a file in dir: most of what its disk has left; half of the memory that
+ * is left, where files there are memory. */
+uint64_t store_room(const char *dir);
 /*
  * Room for len bytes, in memory or in a file.  *ret is NULL if len is below STORE_MIN.  *why is
  * NULL, or says why it is in memory though a file would have been better.
