@@ -12,6 +12,7 @@
 #include <gelf.h>
 #include <inttypes.h>
 #include <libelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +30,10 @@
 enum {
 	READ_MAX = 1 << 30, /* of one pread() */
 	FIRST_PAGE = 4096,
+	/* Memory that nobody touched is read as zeros, and is not in the file: at least so much of
+	 * it, or so many times what the file has. */
+	ZEROS_MIN = 1 << 30,
+	ZEROS_TIMES = 64,
 	PROGRESS = 16 << 20,
 	INTR_EVERY = 256, /* ranges */
 };
@@ -47,6 +52,7 @@ struct mapping { /* of a file */
 struct core {
 	struct target t;  /* first */
 	char *path, *exe; /* exe: info's */
+	char *most_why;   /* the target's */
 	struct core_info info;
 	int fd;
 	uint64_t size; /* of the file */
@@ -85,6 +91,7 @@ void core_destroy(struct core *c)
 	buf_deinit(&c->t.auxv);
 	free(c->path);
 	free(c->exe);
+	free(c->most_why);
 	free(c->files);
 	cleanup_close(&c->file_fd);
 	cleanup_close(&c->fd);
@@ -677,6 +684,21 @@ static void core_target_destroy(struct target *t)
 	(void)t; /* the core's */
 }
 
+/* All that is in the file, what it lacks if it is cut, and a bound for zeros. */
+static struct err *set_most(struct core *c)
+{
+	uint64_t zeros = c->size < UINT64_MAX / ZEROS_TIMES / 4 ? c->size * ZEROS_TIMES : c->size;
+	uint64_t at, most = c->size + core_cut(c, &at) + (zeros < ZEROS_MIN ? ZEROS_MIN : zeros);
+
+	if (asprintf(&c->most_why, "%s, of %.1f MB, cannot have %.1f GB", c->path,
+		     (double)c->size / 1e6, (double)most / 1e9) < 0) {
+		c->most_why = NULL;
+		return err_nomem();
+	}
+	target_set_most(&c->t, most, c->most_why);
+	return NULL;
+}
+
 static const struct target_ops core_ops = { core_target_destroy, core_threads, core_auxv };
 
 struct err *core_target(struct core *c, const struct arch *arch, struct target **ret)
@@ -686,6 +708,7 @@ struct err *core_target(struct core *c, const struct arch *arch, struct target *
 		return err_create(ERR_BADDATA, "%s is of a program for %s, EXE is for %s", c->path,
 				  arch_machine_name(c->machine), arch->name);
 	c->t.source = (struct mem_source){ core_readv, true };
+	TRY(set_most(c));
 	c->t.ops = &core_ops;
 	c->t.arch = arch;
 	*ret = &c->t;

@@ -18,6 +18,7 @@
 enum {
 	PIECE_JOIN = 1 << 20, /* larger pieces are not copied to make one of two */
 	FETCH_PAGE = 4096,    /* no process has smaller pages */
+	AGAIN_MAX = 1 << 18,  /* pages of one range that are asked for again: 1 GB */
 };
 
 /* Fetched pieces that one range spans become one, if they are so small that a copy costs
@@ -241,11 +242,13 @@ static struct err *make_pieces(struct image *img, const struct ranges *asked, st
 /* ------------------------------------------------------------------ the source */
 
 /* What came of r.  The page that failed is a hole; the pages behind it are asked for again, one by
- * one. What a guess missed is a hole without that. */
+ * one, but no more than AGAIN_MAX pieces: where more is missing, they are larger, and a hole from
+ * their first bad page on.  What a guess missed is a hole without that. */
 static struct err *fetch_take(struct image *img, const struct mem_range *r, struct fetch *f,
 			      struct mem_ranges *again)
 {
 	uint64_t bad = r->addr + r->got, end = r->addr + r->len;
+	uint64_t step = ((end - bad) / AGAIN_MAX | (FETCH_PAGE - 1)) + 1;
 
 	img->stats.fetched += r->got;
 	if (bad == end)
@@ -256,6 +259,8 @@ static struct err *fetch_take(struct image *img, const struct mem_range *r, stru
 	}
 	for (uint64_t at = bad, next; at < end; at = next) {
 		next = (at | (FETCH_PAGE - 1)) + 1;
+		if (at != bad && next < end && end - next >= step - FETCH_PAGE)
+			next += step - FETCH_PAGE;
 		if (next > end || !next)
 			next = end;
 		if (at == bad)
@@ -577,12 +582,36 @@ static uint64_t skipped(const struct image *img, const struct ranges *ranges)
 	return n;
 }
 
+/* What lacks is what the runtime's structures say, and these are the process's: it can say any
+ * size, but it cannot have it. */
+static struct err *check_most(const struct image *img, const struct ranges *missing)
+{
+	const struct range *largest = NULL;
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < missing->n; i++) {
+		const struct range *r = &missing->v[i];
+
+		total = r->len < UINT64_MAX - total ? total + r->len : UINT64_MAX;
+		if (!largest || r->len > largest->len)
+			largest = r;
+	}
+	if (!img->src->most || total <= img->src->most)
+		return NULL;
+	return err_create(
+		ERR_LIMIT,
+		"the runtime's structures, damaged or made up, say that %.1f GB are to be "
+		"read, %.1f GB of it at 0x%" PRIx64 ", and %s",
+		(double)total / 1e9, (double)largest->len / 1e9, largest->addr, img->src->most_why);
+}
+
 /* Makes the new pieces and fetches what they lack; counts the round, also one that failed. */
 static struct err *image_fetch(struct image *img, const struct ranges *asked, struct fetch *f)
 {
 	struct pack *pack;
 	struct err *err;
 
+	TRY(check_most(img, &f->missing));
 	TRY(pack_ranges(img, &f->missing, &pack));
 	f->start = clock_now_ns();
 	img->stats.planned = 0;

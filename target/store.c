@@ -180,6 +180,16 @@ static struct err *store_memory(uint64_t len, struct store **ret)
 	return NULL;
 }
 
+/* The kernel would give it, and kill somebody when it is written to. */
+static struct err *too_much(uint64_t len, uint64_t left, const char *why)
+{
+	return err_create(ERR_LIMIT,
+			  "%.1f GB of memory are to be read, this machine (or container) has "
+			  "%.1f GB left, and %s: let TMPDIR name a folder on a local disk with "
+			  "that much room, or read a core of it (gcore PID) on a larger machine",
+			  (double)len / 1e9, (double)left / 1e9, why);
+}
+
 bool store_fits(uint64_t len)
 {
 	return len <= store_memory_left() / STORE_SHARE;
@@ -196,6 +206,8 @@ struct err *store_for(uint64_t len, struct store **ret, const char **why)
 	left = store_memory_left();
 	if (len > left / STORE_SHARE)
 		TRY(store_file(len, left / STORE_SHARE / STORE_SHARE, ret, why));
+	if (!*ret && len > left)
+		return too_much(len, left, *why);
 	return *ret ? NULL : store_memory(len, ret);
 }
 

@@ -43,6 +43,12 @@ void target_set_progress(struct target *t, void (*progress)(void *arg, uint64_t 
 	t->progress_arg = arg;
 }
 
+void target_set_most(struct target *t, uint64_t bytes, const char *why)
+{
+	t->source.most = bytes;
+	t->source.most_why = why;
+}
+
 struct err *target_threads(struct target *t, struct threads *ret)
 {
 	return t->ops->threads(t, ret);

@@ -107,6 +107,10 @@ struct mem_range {
 struct mem_source {
 	struct err *(*readv)(struct mem_source *src, struct mem_range *ranges, size_t n);
 	bool no_gaps; /* one more request costs nothing: gaps need not be bridged */
+	/* More bytes than there can be of it, whatever the runtime's structures say; 0: not known.
+	 * most_why says who has no more. */
+	uint64_t most;
+	const char *most_why;
 };
 
 /* ------------------------------------------------------------------ image */
@@ -249,6 +253,9 @@ const struct ranges *target_peeked(const struct target *t);
 
 /* All threads with their registers, as of the current stop; sorted by tid. */
 ERR_MUST_CHECK struct err *target_threads(struct target *t, struct threads *ret);
+
+/* Its memory has no more bytes; why is borrowed, "the process has 1.5 GB of memory". */
+void target_set_most(struct target *t, uint64_t bytes, const char *why);
 
 /* One entry of the auxiliary vector (AT_ENTRY 9, AT_PHDR 3, AT_BASE 7); ERR_NODEBUG if
  * the stub has no auxv or no such entry. */

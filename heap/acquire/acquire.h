@@ -78,6 +78,8 @@ struct acquire {
 	struct image *img;
 	struct fork *fork;                /* NULL: memory is read while the process is stopped */
 	uint64_t fetched_bytes, fetch_ns; /* of EXE, through the stub */
+	uint64_t most; /* bytes of memory that the process can have; 0: not known */
+	char most_why[64];
 	uint64_t bias;
 	uint64_t until; /* the function's address; 0: none */
 	bool until_noted;

@@ -119,6 +119,8 @@ struct err *acquire_attach(struct acquire *a)
 	if (a->o.spare_memory)
 		image_spare_memory(a->img);
 	target_set_progress(a->target, progress_read, a);
+	if (a->rsp && !a->guest && a->most)
+		target_set_most(a->target, a->most, a->most_why);
 	TRY(heap_attach(a->heap, a->target, a->img, a->bias));
 	image_set_source(a->img, target_memory(a->target));
 	return NULL;

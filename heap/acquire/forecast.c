@@ -20,6 +20,7 @@
 enum {
 	RATE = 100000000,    /* bytes a second: gdbserver 13's on one core */
 	RATE_FROM = 4 << 20, /* bytes of EXE that tell the link's rate */
+	MOST_MORE = 1 << 30,
 };
 
 /* ------------------------------------------------------------------ before the stop */
@@ -43,6 +44,19 @@ static uint64_t anonymous_bytes(const char *status)
 	return s ? strtoull(s, NULL, 10) * 1024 : 0;
 }
 
+/* All that is mapped, twice, since it may grow until it is read. */
+static void note_most(struct acquire *a, const char *status)
+{
+	const char *s = text_field(status, "VmSize:");
+	uint64_t kb = s ? strtoull(s, NULL, 10) : 0;
+
+	if (!kb || kb > INT64_MAX / 4096)
+		return;
+	a->most = 2048 * kb + MOST_MORE;
+	snprintf(a->most_why, sizeof(a->most_why), "the process has %.1f GB (VmSize)",
+		 (double)kb * 1024 / 1e9);
+}
+
 struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -51,6 +65,8 @@ struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
 
 	if (pid && rsp_features(rsp)->vfile)
 		TRY(rsp_file_text(rsp, &text, &found, "/proc/%" PRIu64 "/status", pid));
+	if (found)
+		note_most(a, (const char *)text.data);
 	r->forecast_bytes = found ? anonymous_bytes((const char *)text.data) : 0;
 	if (r->forecast_bytes > INT64_MAX / 1000) /* it makes no sense */
 		r->forecast_bytes = 0;

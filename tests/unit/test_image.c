@@ -42,6 +42,13 @@ static struct err *fake_readv(struct mem_source *src, struct mem_range *r, size_
 	return NULL;
 }
 
+/* Nothing can be read, and what is asked is counted. */
+static struct err *no_readv(struct mem_source *src, struct mem_range *r, size_t n)
+{
+	((struct fake *)src)->calls += n;
+	return NULL;
+}
+
 static struct image *make(struct fake *f)
 {
 	struct image *img;
@@ -249,9 +256,45 @@ static void without_a_source_nothing_is_fetched(void **state)
 	image_destroy(img);
 }
 
+/* The runtime's structures can say any size. */
+static void test_most(void **state)
+{
+	struct fake f;
+	struct image *img = make(&f);
+	struct err *err;
+
+	f.src.most = 16 * PAGE;
+	f.src.most_why = "the core has no more";
+	need(img, BASE, 16 * PAGE);
+	err = image_need1(img, BASE + 100 * PAGE, 60ull << 30);
+	assert_non_null(err);
+	assert_int_equal(err->code, ERR_LIMIT);
+	assert_non_null(strstr(err->msg, "64.4 GB"));
+	assert_non_null(strstr(err->msg, "the core has no more"));
+	err_destroy(err);
+	assert_int_equal(f.calls, 1);
+	need(img, BASE + 100 * PAGE, 16 * PAGE);
+	image_destroy(img);
+}
+
+/* 4 GB that cannot be read are a million pages: they are not asked for one by one. */
+static void test_much_is_missing(void **state)
+{
+	struct fake f;
+	struct image *img = make(&f);
+
+	f.src.readv = no_readv;
+	need(img, 1ull << 40, 4ull << 30);
+	assert_true(f.calls <= (1 << 18) + 3);
+	assert_int_equal(image_stats(img).hole_bytes, 4ull << 30);
+	image_destroy(img);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_much_is_missing),
 		cmocka_unit_test(reads_what_was_fetched),
 		cmocka_unit_test(swallows_what_it_overlaps),
 		cmocka_unit_test(bridges_gaps),
