@@ -95,7 +95,8 @@ static const struct option_row option_rows[] = {
 	  "could take over 2 s; force: whatever memory is left; no: never; seccomp: under a filter "
 	  "that is not known, too)" },
 	{ OPT_MAX_STOP, "max-stop", "S",
-	  "do not begin a stop that would take longer than S seconds, and let go when it has" },
+	  "do not begin a stop that would take longer than S seconds, and let go when it has "
+	  "(default: as long as it likely takes, and minutes more)" },
 	{ OPT_UNTIL, "until", "FUNC[:N]",
 	  "let the program run until it enters FUNC (for the Nth time), then look: for stubs that "
 	  "start it, or cannot interrupt it (QEMU's user mode)" },
@@ -685,7 +686,9 @@ static int report_error(const struct err *err)
 	output_line(stderr, "grf-rsp: ", err->msg);
 	if (err->code == ERR_USAGE)
 		fputs("grf-rsp --help shows how to use it\n", stderr);
-	return err->code == ERR_USAGE ? 2 : err->code == ERR_INTR ? 128 + intr_signal() : 1;
+	return err->code == ERR_USAGE                 ? 2 :
+	       err->code == ERR_INTR && intr_signal() ? 128 + intr_signal() :
+							1;
 }
 
 int main(int argc, char **argv)
@@ -711,7 +714,7 @@ int main(int argc, char **argv)
 	if (err) {
 		err = acquire_close(&r.acquire, err);
 		progress_clear(&r.progress);
-		if (!err_is(err, ERR_USAGE) && !err_is(err, ERR_INTR))
+		if (!err_is(err, ERR_USAGE) && !intr_signal())
 			run_rest(&r);
 		status = report_error(err);
 		err_destroy(err);

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +23,11 @@ static char lost[256];
 /* intr_hold() */
 static volatile sig_atomic_t holding, held;
 static int held_pipe[2] = { -1, -1 };
+
+/* intr_set_limit() */
+static volatile sig_atomic_t overdue;
+static struct itimerval limit_grace;
+static const char *limit_text;
 
 static void intr_handler(int signo)
 {
@@ -39,14 +45,70 @@ static void intr_handler(int signo)
 	errno = saved;
 }
 
+/* A timer again, and not two: the second one is set when the first one ends.  setitimer() is a bare
+ * system call. */
+static void limit_handler(int signo)
+{
+	int saved = errno;
+
+	if (overdue) {
+		static const char head[] = "grf-rsp: ", tail[] = "\n";
+
+		if (write(STDERR_FILENO, head, strlen(head)) < 0 ||
+		    write(STDERR_FILENO, limit_text, strlen(limit_text)) < 0 ||
+		    write(STDERR_FILENO, tail, strlen(tail)) < 0) {
+			/* Nobody listens. */
+		}
+		_exit(1);
+	}
+	overdue = 1;
+	setitimer(ITIMER_REAL, &limit_grace, NULL);
+	if (write(intr_pipe[1], "", 1) < 0) {
+		/* as above */
+	}
+	errno = saved;
+}
+
+static struct itimerval timer_of(uint64_t ns)
+{
+	uint64_t us = ns / 1000 + 1;
+
+	return (struct itimerval){ .it_value = { (time_t)(us / 1000000),
+						 (suseconds_t)(us % 1000000) } };
+}
+
+void intr_set_limit(uint64_t ns, uint64_t grace_ns, const char *text)
+{
+	struct itimerval timer = { 0 };
+	char byte;
+
+	if (intr_pipe[0] < 0)
+		return;
+	setitimer(ITIMER_REAL, &timer, NULL);
+	if (overdue && !intr_signo && read(intr_pipe[0], &byte, 1) < 0) {
+		/* It was full of others. */
+	}
+	overdue = 0;
+	if (!ns)
+		return;
+	limit_text = text;
+	limit_grace = timer_of(grace_ns);
+	timer = timer_of(ns);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 struct err *intr_install(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction sa = { .sa_handler = intr_handler };
+	struct sigaction limit = { .sa_handler = limit_handler };
 
 	if (pipe2(intr_pipe, O_CLOEXEC | O_NONBLOCK))
 		return err_os(errno, "pipe");
 	sigemptyset(&sa.sa_mask);
+	sigemptyset(&limit.sa_mask);
+	if (sigaction(SIGALRM, &limit, NULL))
+		return err_os(errno, "sigaction");
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
 		struct sigaction old;
 
@@ -83,7 +145,7 @@ void intr_forget(void)
 	held_pipe[0] = held_pipe[1] = -1;
 	intr_signo = 0;
 	lost[0] = 0;
-	holding = held = 0;
+	holding = held = overdue = 0;
 }
 
 int intr_signal(void)
@@ -105,13 +167,15 @@ void intr_lose(const char *name)
 
 struct err *intr_check(void)
 {
-	if (!intr_signo)
+	if (!intr_signo && !overdue)
 		return NULL;
 	if (intr_signo == SIGBUS)
 		return err_create(ERR_OS,
 				  "%s was cut, or its disk failed, while it was read: give a file "
 				  "that nobody changes (a copy)",
 				  lost);
+	if (!intr_signo)
+		return err_create(ERR_INTR, "%s", limit_text);
 	return err_create(ERR_INTR, "stopped by SIG%s", sigabbrev_np(intr_signo));
 }
 

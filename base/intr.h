@@ -17,10 +17,18 @@
 
 ERR_MUST_CHECK struct err *intr_install(void);
 
+/*
+ * From ns nanoseconds on from now, intr_check() and intr_poll() give ERR_INTR with this text
+ * (borrowed), though there was no signal: for what must not last, a stopped process.  What does not
+ * look is ended grace_ns later, by _exit(1): the guardian lets the process go.  0: there is no such
+ * limit any more.  Only after intr_install().
+ */
+void intr_set_limit(uint64_t ns, uint64_t grace_ns, const char *text);
+
 /* In a child that closed its descriptors: nothing interrupts there. */
 void intr_forget(void);
 
-/* The signal that asked the program to stop, or 0. */
+/* The signal that asked the program to stop, or 0: none did. */
 int intr_signal(void);
 
 /*
@@ -37,7 +45,7 @@ int intr_fd(void);
 /* A file that we read was lost (base/mapped.h): from now on that is what interrupts. */
 void intr_lose(const char *name);
 
-/* ERR_INTR if a signal came; ERR_OS if a file was lost. */
+/* ERR_INTR if a signal came, or a limit is over; ERR_OS if a file was lost. */
 ERR_MUST_CHECK struct err *intr_check(void);
 
 /*

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/intr.h"
 
 /* ------------------------------------------------------------------ handshake */
 
@@ -218,6 +219,15 @@ static struct err *connect_stub(struct rsp *rsp, const char *target, int timeout
 	return NULL;
 }
 
+static void set_first_limit(struct rsp *rsp, int timeout_ms)
+{
+	uint64_t ns = (uint64_t)timeout_ms * 1000000 * RSP_STOP_TIMEOUTS;
+	const uint64_t least = RSP_STOP_MIN_S * 1000000000ull;
+
+	rsp_set_stop_limit(rsp, ns < least ? least : ns,
+			   "the process was stopped for too long, and was let go");
+}
+
 struct err *rsp_create(const char *target, const struct rsp_options *opts, struct rsp **ret)
 {
 	static const struct rsp_options defaults;
@@ -231,6 +241,7 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	if (!opts)
 		opts = &defaults;
 	timeout_ms = opts->timeout_ms > 0 ? opts->timeout_ms : CONN_TIMEOUT_MS;
+	set_first_limit(rsp, timeout_ms);
 	rsp->forks = opts->forks;
 	rsp->f.pub.packet_size = FEATURES_PACKET_SIZE;
 	rsp->shared = &rsp->state;
@@ -358,6 +369,7 @@ struct err *rsp_close(struct rsp *rsp, struct err *err)
 			tracer = rsp->guardian.tracer;
 		}
 	}
+	intr_set_limit(0, 0, NULL);
 	err = add_left(rsp, left, tracer, err);
 	exchange_deinit(&rsp->x);
 	target_xml_deinit(&rsp->xml);

@@ -9,10 +9,29 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "rsp/rsp_int.h"
 
-enum { SHOWN = 80 }; /* of a refusal, in an error message */
+enum {
+	SHOWN = 80, /* of a refusal, in an error message */
+	/* What comes in pieces may take as long as a reply, and longer where it brings so many
+	 * bytes a second. */
+	PACE = 100,
+};
+
+/* Since `start`, so many bytes have come: is that an end in sight?  Each piece has come in time. */
+static struct err *check_pace(const struct rsp *rsp, const char *what, int64_t start,
+			      uint64_t bytes)
+{
+	double s = (double)(clock_now_ns() - start) / 1e9;
+
+	if (s <= rsp->x.conn->timeout_ms / 1e3 + (double)bytes / PACE)
+		return NULL;
+	return err_create(ERR_TIMEOUT,
+			  "the stub's %s does not end: %.0f bytes in %.0f s (--timeout)", what,
+			  (double)bytes, s);
+}
 
 size_t rsp_xfer_piece(const struct rsp *rsp)
 {
@@ -55,9 +74,11 @@ static struct err *xfer_piece(struct rsp *rsp, const char *object, const char *a
 
 struct err *rsp_xfer(struct rsp *rsp, const char *object, const char *annex, struct buf *ret)
 {
+	int64_t begun = clock_now_ns();
 	size_t start = ret->len;
 
 	for (bool last = false; !last;) {
+		TRY(check_pace(rsp, object, begun, ret->len - start));
 		TRY(xfer_piece(rsp, object, annex, ret->len - start, ret, &last));
 		if (!last && ret->len - start > LIMIT_XFER)
 			return err_create(ERR_LIMIT, "the stub's %s is over %u MB", object,
@@ -160,6 +181,8 @@ struct file_reading {
 	struct buf scratch;         /* the last reply */
 	rsp_take take;
 	void *arg;
+	int64_t begun;
+	uint64_t bytes; /* since */
 };
 
 /* Takes the next piece out of what is to be asked for, at most `full` bytes. */
@@ -219,6 +242,8 @@ static struct err *file_take(struct file_reading *fr, const struct rsp_piece *pc
 		*got = len;
 	if (*got != result)
 		return no_sense(fr->path);
+	fr->bytes += *got;
+	TRY(check_pace(fr->rsp, fr->path, fr->begun, fr->bytes));
 	return *got ? fr->take(fr->arg, pc->off, data, len) : NULL;
 }
 
@@ -278,7 +303,12 @@ static struct err *read_pieces(struct rsp *rsp, const char *path, const struct r
 			       size_t n, rsp_take take, void *arg, uint64_t *end)
 {
 	_cleanup_(file_reading_deinit) struct file_reading fr = {
-		.rsp = rsp, .path = path, .end = UINT64_MAX, .take = take, .arg = arg
+		.rsp = rsp,
+		.path = path,
+		.end = UINT64_MAX,
+		.take = take,
+		.arg = arg,
+		.begun = clock_now_ns(),
 	};
 	struct err *err, *close_err;
 
@@ -404,11 +434,13 @@ static struct err *monitor_reply(struct rsp *rsp, const char *command, struct bu
 struct err *rsp_monitor(struct rsp *rsp, const char *command, struct buf *ret)
 {
 	_cleanup_buf_ struct buf cmd = BUF_INIT;
+	int64_t begun = clock_now_ns();
 
 	TRY(buf_addstr(&cmd, "qRcmd,"));
 	TRY(packet_hex(&cmd, command, strlen(command)));
 	TRY(exchange_send_bytes(&rsp->x, cmd.data, cmd.len));
 	for (bool more = true; more;) {
+		TRY(check_pace(rsp, command, begun, ret->len));
 		TRY(monitor_reply(rsp, command, ret, &more));
 		rsp->x.owed += more;
 	}

@@ -86,6 +86,15 @@ uint64_t rsp_stopped_ns(const struct rsp *rsp);
 uint64_t rsp_stopped_total_ns(const struct rsp *rsp);
 
 /*
+ * The longest that a stop may last, whatever goes on meanwhile: replies, notifications, and what is
+ * computed.  When it is over, whoever waits or calls intr_check() gets ERR_INTR with this text, and
+ * the way out lets the process go (base/intr.h).  At first it is RSP_STOP_TIMEOUTS times the
+ * timeout, and RSP_STOP_MIN_S at least.
+ */
+enum { RSP_STOP_TIMEOUTS = 10, RSP_STOP_MIN_S = 60 };
+void rsp_set_stop_limit(struct rsp *rsp, uint64_t ns, const char *text);
+
+/*
  * Lets the debuggee run and keeps the connection where the stub can
  * (`!` before `D`), so that files can still be read and rsp_stop() works.
  * Idempotent.

@@ -22,6 +22,8 @@
 #include "rsp/rsp.h"
 #include "rsp/target_xml.h"
 
+enum { RSP_LIMIT_TEXT = 256 };
+
 struct rsp {
 	struct exchange x;
 	struct features f;
@@ -45,6 +47,8 @@ struct rsp {
 	} brk;
 	uint64_t last_fd; /* the last that vFile:open gave */
 	int64_t stopped_at;
+	uint64_t stop_limit_ns;
+	char stop_limit_text[RSP_LIMIT_TEXT];
 	uint64_t stopped_ns, stopped_total_ns;
 	struct target_xml xml;
 	bool xml_read;
@@ -96,7 +100,9 @@ ERR_MUST_CHECK struct err *released_look(struct rsp *rsp, enum undo_left *left, 
 ERR_MUST_CHECK struct err *released_text(uint64_t pid, enum undo_left left, uint64_t tracer,
 					 struct buf *ret);
 
-/* stop.c: the process is held, since then. */
+/* stop.c: the process may be held from now on, since then: rsp_set_stop_limit() counts. */
+void stop_may_begin(struct rsp *rsp, int64_t since);
+/* The process is held, since then. */
 void stop_begins(struct rsp *rsp, int64_t since);
 /* The same, with the process that the stop reply's thread belongs to. */
 void stop_begins_at(struct rsp *rsp, int64_t since, const struct rsp_thread *t);

@@ -10,11 +10,34 @@
  * Each writes into the guardian's page what there is to undo before the packet that makes it true.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/intr.h"
 #include "rsp/rsp_int.h"
 #include "rsp/signals.h"
+
+/* Who does not look at intr_check() has so long to let the process go once its time is over, and
+ * longer than the way out takes: then we end. */
+#define STOP_GRACE_NS (30 * 1000000000ull)
+
+/* ------------------------------------------------------------------ how long */
+
+void stop_may_begin(struct rsp *rsp, int64_t since)
+{
+	uint64_t spent = (uint64_t)(clock_now_ns() - since), all = rsp->stop_limit_ns;
+
+	intr_set_limit(spent < all ? all - spent : 1, STOP_GRACE_NS, rsp->stop_limit_text);
+}
+
+void rsp_set_stop_limit(struct rsp *rsp, uint64_t ns, const char *text)
+{
+	rsp->stop_limit_ns = ns;
+	snprintf(rsp->stop_limit_text, sizeof(rsp->stop_limit_text), "%s", text);
+	if (rsp->stopped)
+		stop_may_begin(rsp, rsp->stopped_at);
+}
 
 /* ------------------------------------------------------------------ stop replies */
 
@@ -22,6 +45,7 @@ static struct err *stop_gone(struct rsp *rsp)
 {
 	rsp->exited = true;
 	rsp->stopped = false;
+	intr_set_limit(0, 0, NULL);
 	rsp->shared->held = 0;
 	return rsp->pid ? err_create(ERR_EXITED, "the process %" PRIu64 " has ended", rsp->pid) :
 			  err_create(ERR_EXITED, "the process has ended");
@@ -68,6 +92,7 @@ void stop_begins(struct rsp *rsp, int64_t since)
 	rsp->stopped = true;
 	rsp->stopped_at = since;
 	rsp->stopped_ns = 0;
+	stop_may_begin(rsp, since);
 	rsp->shared->pid = rsp->pid;
 	rsp->shared->talking = 1;
 	rsp->shared->held = rsp->f.stays_stopped;
@@ -84,6 +109,7 @@ void stop_begins_at(struct rsp *rsp, int64_t since, const struct rsp_thread *t)
 static void stop_ends(struct rsp *rsp)
 {
 	rsp->stopped = false;
+	intr_set_limit(0, 0, NULL);
 	rsp->shared->held = 0;
 	rsp->stopped_ns = (uint64_t)(clock_now_ns() - rsp->stopped_at);
 	rsp->stopped_total_ns += rsp->stopped_ns;
@@ -142,6 +168,7 @@ static struct err *send_attach(struct rsp *rsp, uint64_t pid)
 static struct err *attach_refused(struct rsp *rsp, uint64_t pid)
 {
 	rsp->shared->held = 0;
+	intr_set_limit(0, 0, NULL);
 	if (!rsp->x.reply.len)
 		return err_create(ERR_UNSUPPORTED,
 				  "the stub cannot attach to a process; start it with: "
@@ -161,6 +188,7 @@ struct err *stop_attach(struct rsp *rsp, uint64_t pid)
 	exchange_forget_ahead(&rsp->x);
 	TRY(ahead_check(rsp, pid));
 	now = clock_now_ns();
+	stop_may_begin(rsp, now);
 	rsp->shared->pid = pid;
 	rsp->shared->held = 1; /* before the stub can have it: we may die in between */
 	err = send_attach(rsp, pid);
@@ -193,6 +221,7 @@ static struct err *stop_interrupt(struct rsp *rsp)
 	rsp->shared->talking = 1;
 	rsp->stopped = true;
 	rsp->stopped_at = now;
+	stop_may_begin(rsp, now);
 	TRY(conn_send_byte(rsp->x.conn, PACKET_INTERRUPT));
 	TRY(exchange_next(&rsp->x));
 	TRY(stop_take_reply(rsp, &t));

@@ -153,6 +153,7 @@ static struct err *look_ahead(struct acquire *a, struct rsp *rsp, uint64_t pid)
 {
 	TRY(forecast_make(a, rsp, pid));
 	forecast_choose(a, rsp);
+	forecast_limit(a, rsp);
 	return NULL;
 }
 
@@ -427,6 +428,8 @@ static struct err *connect_target(struct acquire *a)
 				  .arg = a };
 
 	TRY(rsp_create(a->o.target, &ro, &a->rsp));
+	if (!a->o.pid)
+		forecast_limit(a, a->rsp);
 	if (a->o.series && !rsp_features(a->rsp)->stops_again)
 		return err_create(ERR_UNSUPPORTED,
 				  "--every: this stub cannot stop the process a second time; what "

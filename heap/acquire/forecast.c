@@ -21,6 +21,10 @@ enum {
 	RATE = 100000000,    /* bytes a second: gdbserver 13's on one core */
 	RATE_FROM = 4 << 20, /* bytes of EXE that tell the link's rate */
 	MOST_MORE = 1 << 30,
+	DEFAULT_TIMEOUT_S = 30,
+	LIMIT_FORECASTS = 3,
+	LIMIT_S = 3600,
+	LIMIT_LATE_S = 2,
 };
 
 /* ------------------------------------------------------------------ before the stop */
@@ -85,6 +89,32 @@ struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
 			     "%.1f MB/s",
 			     (double)r->forecast_ns / 1e9, (double)r->forecast_most_ns / 1e9,
 			     (double)r->forecast_bytes / 1e6, (double)r->forecast_rate / 1e6);
+}
+
+/*
+ * A stop for which nobody said how long it may be is meant to be over long before: it is three times
+ * as long as the forecast has it at most, and an hour for whatever the stub says of the process.
+ */
+void forecast_limit(const struct acquire *a, struct rsp *rsp)
+{
+	uint64_t timeout_s = a->o.timeout_ms ? (uint64_t)a->o.timeout_ms / 1000 : DEFAULT_TIMEOUT_S;
+	uint64_t ns = RSP_STOP_TIMEOUTS * timeout_s * 1000000000,
+		 likely = a->report->forecast_most_ns / 1000 * LIMIT_FORECASTS * 1000;
+	char text[200];
+
+	if (ns < RSP_STOP_MIN_S * 1000000000ull)
+		ns = RSP_STOP_MIN_S * 1000000000ull;
+	if (likely > LIMIT_S * 1000000000ull)
+		likely = LIMIT_S * 1000000000ull;
+	if (ns < likely)
+		ns = likely;
+	if (a->o.max_stop_ns) /* the image says it better, if it can */
+		ns = a->o.max_stop_ns + LIMIT_LATE_S * 1000000000ull;
+	snprintf(text, sizeof(text),
+		 "the process was stopped for %.0f s, and let go before it was read: --max-stop S "
+		 "gives it longer, --fork stops it for a moment only",
+		 (double)ns / 1e9);
+	rsp_set_stop_limit(rsp, ns, text);
 }
 
 void forecast_choose(struct acquire *a, struct rsp *rsp)

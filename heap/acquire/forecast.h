@@ -24,4 +24,7 @@ ERR_MUST_CHECK struct err *forecast_refuse(const struct acquire *a);
  * already. */
 ERR_MUST_CHECK struct err *forecast_held_before(struct acquire *a, int64_t connected_ns);
 
+/* Says how long a stop may last at most: rsp_set_stop_limit(). */
+void forecast_limit(const struct acquire *a, struct rsp *rsp);
+
 #endif

@@ -97,6 +97,20 @@ def test_knows_nothing():
     fails(Listener(serve).target, build("zoo"), "--timeout", 3)
 
 
+@pytest.mark.needs("gdbserver")
+def test_stop_as_a_whole(ticking, stub):
+    """Every reply comes in time, and yet the process would stand for long: it is let go, and that is no signal's exit status."""
+    def hook(data, up):
+        if up and b"vAttach" in data:
+            time.sleep(3)
+        return data
+
+    relay = Relay(stub.port, hook)
+    fails(relay.target, ticking.exe, "-p", ticking.pid, "--max-stop", "0.5", "--fork=no", word="--max-stop S gives it longer")
+    relay.close()
+    ticking.wait_running()
+
+
 # What tests/stub/stub.py can do wrong, and whether it can still be told to let its process go.  (Not "slow":
 # a byte every 10 ms is no silence, and --timeout counts silence.)
 FAULTS = {"none": True, "silent": False, "close": False, "not-rsp": False, "reject": None,

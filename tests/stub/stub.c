@@ -425,6 +425,11 @@ static bool answer(struct stub *s, const char *cmd)
 	}
 	if (!strcmp(cmd, "qRcmd,6869")) /* hi */
 		return say(s, "O68656c6c6f") && say(s, "O0a") && say(s, "OK");
+	if (!strcmp(cmd, "qRcmd,656d707479")) { /* empty */
+		for (unsigned n = 0; n < 500 && say(s, "O"); n++)
+			usleep(1000);
+		return say(s, "OK");
+	}
 	return say(s, "");
 }
 

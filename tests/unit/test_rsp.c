@@ -671,6 +671,68 @@ static void read_for_ever(const char *target, bool catch)
 	_exit(catch ? 7 : 8);
 }
 
+/* What goes on for ever while the process is stopped: it reads, and every reply comes in time; or it
+ * computes, and looks at nothing. */
+static void stop_too_long(const char *target, bool computes)
+{
+	struct rsp_options opts = { .timeout_ms = 5000 };
+	struct rsp *rsp = NULL;
+	struct err *err = intr_install();
+	int status = 8;
+
+	if (!err)
+		err = rsp_create(target, &opts, &rsp);
+	if (err)
+		_exit(9);
+	rsp_set_stop_limit(rsp, 20000000, "stopped for too long");
+	intr_set_limit(20000000, 20000000, "stopped for too long");
+	while (!err)
+		err = computes ? NULL : read_some(rsp);
+	if (err_is(err, ERR_INTR) && !intr_signal() && !strcmp(err->msg, "stopped for too long"))
+		status = 7;
+	err_destroy(err);
+	rsp_destroy(rsp);
+	_exit(status);
+}
+
+static void test_stop_limit(void **state)
+{
+	struct stub_config c = sane();
+
+	for (int computes = 0; computes < 2; computes++) {
+		struct stub s;
+		int status;
+		pid_t pid;
+
+		stub_start(&s, &c);
+		pid = fork();
+		if (pid == 0)
+			stop_too_long(s.target, computes);
+		waitpid(pid, &status, 0);
+		stub_stop(&s);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), computes ? 1 : 7);
+		assert_false(s.held);
+		assert_int_equal(s.detaches, 1);
+	}
+}
+
+/* Text that comes, and does not end: each piece is in time. */
+static void test_endless_text(void **state)
+{
+	struct rsp_options opts = { .timeout_ms = 100 };
+	struct stub_config c = sane();
+	struct buf b = BUF_INIT;
+	struct rsp *rsp = NULL;
+	struct stub s;
+
+	stub_start(&s, &c);
+	ok(rsp_create(s.target, &opts, &rsp));
+	bad(rsp_monitor(rsp, "empty", &b), ERR_TIMEOUT);
+	buf_deinit(&b);
+	closed_well(&s, rsp);
+}
+
 static void die_by(int sig, const struct stub_config *c)
 {
 	struct stub s;
@@ -753,6 +815,7 @@ static void test_addresses(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stop_limit),  cmocka_unit_test(test_endless_text),
 		cmocka_unit_test(test_read),        cmocka_unit_test(test_qemu_user),
 		cmocka_unit_test(test_qemu_system), cmocka_unit_test(test_holes),
 		cmocka_unit_test(test_many_ranges), cmocka_unit_test(test_faults),
