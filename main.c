@@ -597,7 +597,8 @@ static struct err *run_analyse(struct run *r, bool *more)
 static struct err *check_said(const struct run *r)
 {
 	if (ferror(r->say))
-		return err_create(ERR_OS, "the summary could not be written");
+		return err_os(output_why_failed(fileno(r->say)),
+			      "the summary could not be written");
 	return fflush(r->say) ? err_os(errno, "the summary could not be written") : NULL;
 }
 

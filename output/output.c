@@ -279,20 +279,58 @@ static struct err *copy_out(int fd)
 	return fflush(stdout) ? err_os(errno, "write") : NULL;
 }
 
-/* Everything on the disk, or an error, before the file takes its name. */
+int output_why_failed(int fd)
+{
+	if (lseek(fd, 0, SEEK_END) < 0) {
+		/* A pipe: it has no place. */
+	}
+	return write(fd, "\n", 1) < 0 ? errno : EIO;
+}
+
+/* fsync(), where the file system has such a thing. */
+static struct err *sync_fd(int fd)
+{
+	return fsync(fd) && errno != EINVAL && errno != EROFS && errno != ENOTSUP ?
+		       err_os(errno, "fsync") :
+		       NULL;
+}
+
+static struct err *sync_dir(const struct output *o)
+{
+	_cleanup_free_ char *dir = dir_of(o->final);
+	_cleanup_close_ int fd = -1;
+
+	if (!dir)
+		return err_nomem();
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? NULL : sync_fd(fd); /* one may write there, and not read */
+}
+
+/*
+ * Everything written, or an error, before the file takes its name.  A core is on the disk, besides:
+ * what it is of may be gone when the machine comes up again.  (The others can be made again, and a
+ * disk is slow.)
+ */
 static struct err *finish(struct output *o)
 {
 	_cleanup_close_ int fd = fcntl(fileno(o->f), F_DUPFD_CLOEXEC, 3);
-	bool failed = ferror(o->f);
+	bool core = output_kind(o->path) == OUTPUT_CORE && !o->direct && !o->copy;
+	bool failed;
 
 	if (fd < 0)
 		return err_os(errno, "dup");
-	errno = EIO;
-	if (fclose(TAKE_PTR(o->f)) || failed)
+	failed = ferror(o->f);
+	if (fclose(TAKE_PTR(o->f)))
 		return err_os(errno, "write");
+	if (failed)
+		return err_os(output_why_failed(fd), "write");
 	if (o->copy)
 		return copy_out(fd);
-	return o->direct ? NULL : put_in_place(o, fd);
+	if (core)
+		TRY(sync_fd(fd));
+	if (!o->direct)
+		TRY(put_in_place(o, fd));
+	return core ? sync_dir(o) : NULL;
 }
 
 bool output_is_stdout(const char *path)

@@ -63,4 +63,7 @@ ERR_MUST_CHECK struct err *output_growth(FILE *f, const struct report *r);
 ERR_MUST_CHECK struct err *output_saved(FILE *f, const struct report *r, const char *const *paths,
 					size_t n);
 
+/* A stream keeps no reason: the errno that its descriptor gives to one byte more. */
+int output_why_failed(int fd);
+
 #endif

@@ -69,7 +69,23 @@ def test_disk_full(ticking, stub):
             check("space" in r.err and len(r.err.strip().splitlines()) == 1, r)
             assert os.listdir(d) == ["old.folded"]
             check(open(d + "/old.folded").read() == "old 1\n", "the old file was damaged")
+            subprocess.run(["mount", "-o", "remount,size=1m", d], check=True)
+            r = grf("-p", ticking.pid, "--save-only", "-o", d + "/a.core", stub.target, ticking.exe, rc=1, cwd="/")
+            check("No space left" in r.err and not r.out and os.listdir(d) == ["old.folded"], r, os.listdir(d))
     finally:
         if d:
             subprocess.run(["umount", d])
     assert_alive(ticking)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver", "strace")
+def test_a_core_is_on_the_disk(ticking, stub):
+    """The file is, before it has its name, and then its folder is."""
+    d = tmpdir()
+    r = grf("-p", ticking.pid, "--save-only", "-o", f"{d}/a.core", stub.target, ticking.exe)
+    subprocess.run(["strace", "-qq", "-e", "trace=fsync,linkat,rename", "-o", f"{d}/trace", GRF, "--save-only", "-o", f"{d}/b.core",
+                    f"{d}/a.core", ticking.exe], check=True, stdout=subprocess.DEVNULL)
+    with open(f"{d}/trace") as f:
+        calls = re.findall(r"^(\w+)\(.* = 0$", f.read(), re.M)
+    check(calls == ["fsync", "linkat", "fsync"], calls, r)
