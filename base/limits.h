@@ -21,8 +21,14 @@
 #define LIMIT_SMAPS (1u << 28)        /* /proc/PID/smaps: some 700 bytes a mapping */
 #define LIMIT_READ (1ull << 40)       /* one range of memory */
 
-#define LIMIT_PAGE_TABLES (1u << 22) /* of a guest, held at a time: 16 GB of them map 8 TB */
-#define LIMIT_GUEST_PAGES (1u << 24) /* of a process in a guest, looked at one by one: 64 GB */
+#define LIMIT_GUEST_RAM (1ull << 44)  /* 16 TB; QEMU's largest guests have 12 */
+#define LIMIT_GUEST_VCPUS 4096u       /* KVM_MAX_VCPUS */
+#define LIMIT_GUEST_TABLES (1u << 17) /* top page tables of a guest: two a process */
+#define LIMIT_GUEST_FOUND 4096u       /* processes of a guest that run one program */
+#define LIMIT_GUEST_REFS 64u          /* ends of top page tables: one or two a kernel */
+#define LIMIT_GUEST_PLACES 64u        /* where a PIE may be, by what single pages hold */
+#define LIMIT_PAGE_TABLES (1u << 22)  /* of a guest, held at a time: 16 GB of them map 8 TB */
+#define LIMIT_GUEST_PAGES (1u << 24)  /* of a process in a guest, looked at one by one: 64 GB */
 
 /* heap/ */
 #define LIMIT_MODULES 4096u           /* moduledata chain: plugins */

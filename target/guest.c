@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "rsp/rsp.h"
 #include "target/elf_header.h"
 #include "target/guest_int.h"
@@ -28,6 +29,12 @@ enum {
 static struct err *add_ram(struct guest *g, uint64_t start, uint64_t end)
 {
 	struct ram *last = g->ram.n ? &g->ram.v[g->ram.n - 1] : NULL;
+
+	g->said += end - start;
+	if (g->said > LIMIT_GUEST_RAM)
+		return err_create(ERR_LIMIT,
+				  "the stub's monitor says that the guest has over %llu TB",
+				  LIMIT_GUEST_RAM >> 40);
 
 	if (!last || start > last->end || end <= last->start)
 		return vec_push(&g->ram, ((struct ram){ start, end }));
@@ -120,6 +127,8 @@ static struct err *vcpu_regs_read(struct rsp *rsp, struct vcpu_regs *r)
 
 	TRY(rsp_registers(rsp, &r->regs, &r->nregs, &name));
 	TRY(rsp_threads(rsp, &r->vcpus));
+	if (r->vcpus.n > LIMIT_GUEST_VCPUS)
+		return err_create(ERR_LIMIT, "over %u vCPUs", LIMIT_GUEST_VCPUS);
 	r->raw = calloc(2 * r->vcpus.n + 1, sizeof(*r->raw));
 	if (!r->raw)
 		return err_nomem();

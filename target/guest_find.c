@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "rsp/rsp.h"
 #include "target/guest_int.h"
 
@@ -21,7 +22,6 @@ enum {
 	BATCH_MIN = 64, /* pages asked for at a time, so many that it takes BATCH_MS */
 	BATCH_MAX = 1024,
 	BATCH_MS = 4,
-	PAGES_MAX = 1 << 20, /* top page tables, and ends of stacks */
 };
 
 #define NS_PER_MS 1000000ull
@@ -67,7 +67,7 @@ static struct err *add_ref(struct guest *g, uint64_t root)
 	for (size_t i = 0; i < g->refs.n; i++)
 		if (g->refs.v[i] == e)
 			return NULL;
-	return vec_push(&g->refs, e);
+	return g->refs.n < LIMIT_GUEST_REFS ? vec_push(&g->refs, e) : NULL;
 }
 
 /* Looks at the end of the page at pa. */
@@ -77,9 +77,9 @@ static struct err *take_page(struct guest *g, uint64_t pa, const uint8_t *end)
 	uint64_t e = bytes_u64(g->arch->fmt, end + ag->frame_size - 8) & ~ag->ignore;
 
 	for (size_t i = 0; i < g->refs.n; i++)
-		if (e == g->refs.v[i] && g->roots.n < PAGES_MAX)
+		if (e == g->refs.v[i] && g->roots.n < LIMIT_GUEST_TABLES)
 			TRY(vec_push(&g->roots, pa));
-	if (guest_is_frame(g, end) && g->stacks.n < PAGES_MAX)
+	if (guest_is_frame(g, end) && g->stacks.n < LIMIT_THREADS)
 		TRY(vec_push(&g->stacks, pa));
 	return NULL;
 }

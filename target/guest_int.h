@@ -110,6 +110,7 @@ struct guest {
 	struct mem_source *memory;
 	struct pages pages;
 	VEC(struct ram) ram;
+	uint64_t said; /* bytes of RAM, as the monitor lists them */
 	VEC(struct vcpu) vcpus;
 	struct map64 text; /* 64 bytes within a page of EXE's text -> where that page was linked */
 	/* The search. */

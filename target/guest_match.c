@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "target/guest_int.h"
 
 enum {
@@ -220,6 +221,8 @@ static struct err *find_place(struct guest *g, uint64_t root, uint64_t *bias, st
 		if (!new_place(&l, i, &tried, bias))
 			continue;
 		TRY(vec_push(&tried, *bias));
+		if (tried.n > LIMIT_GUEST_PLACES)
+			break;
 		TRY(match_at(g, root, *bias, &one));
 		if (one.equal >= m->equal)
 			*m = one;
@@ -328,5 +331,8 @@ struct err *guest_match(struct guest *g, uint64_t root)
 	err = read_args(g, root, &p);
 	if (!err_catch(&err, ERR_FAULT) && !err_catch(&err, ERR_LIMIT))
 		TRY(err);
+	if (g->found.n == LIMIT_GUEST_FOUND)
+		return err_create(ERR_LIMIT, "over %u processes of this guest run %s",
+				  LIMIT_GUEST_FOUND, elf_path(g->exe));
 	return vec_push(&g->found, p);
 }

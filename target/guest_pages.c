@@ -8,8 +8,10 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "target/guest_int.h"
+#include "target/store.h"
 
 enum { ENTRIES = 512, PAGE_SHIFT = 12, LEVEL_SHIFT = 9, LARGE_LEVELS = 3 };
+enum { LOOK_EVERY = 1 << 15 }; /* tables; at the memory that is left: 128 MB */
 
 void pages_init(struct pages *p, const struct arch_guest *arch, struct mem_source *memory,
 		uint64_t end)
@@ -59,6 +61,12 @@ static struct err *add_table(struct pages *p, uint64_t pa, struct mem_range *r)
 
 	if (p->v.n >= LIMIT_PAGE_TABLES)
 		return err_create(ERR_LIMIT, "over %u page tables", LIMIT_PAGE_TABLES);
+	if (p->v.n && p->v.n % LOOK_EVERY == 0 &&
+	    store_memory_left() < 2ull * LOOK_EVERY * GUEST_PAGE)
+		return err_create(ERR_LIMIT,
+				  "%zu MB of page tables, and this machine has no memory left for "
+				  "more",
+				  p->v.n * GUEST_PAGE >> 20);
 	t = malloc(GUEST_PAGE);
 	if (!t)
 		return err_nomem();

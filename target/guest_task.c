@@ -16,9 +16,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
+#include "base/search.h"
 #include "target/guest_int.h"
 
 enum {
+	FRAMES = 256, /* looked at together: their stacks and tasks are in memory */
 	TASK_ALIGN = 64,
 	TASK_STACK = 0x80, /* the pointer to the stack is within so much of a task's begin */
 	TASK_MM = 0x1000,  /* mm and active_mm */
@@ -139,20 +142,22 @@ struct suspect {
 
 VEC_NAMED(suspects, struct suspect);
 
-/* Adds the words of frame i's stack that may point to a task, each once. */
+/* Adds the words of frame i's stack that may point to a task, each once.  seen: in which stack each
+ * was found last. */
 static struct err *add_suspects(const struct guest *g, const struct pieces_at *stacks, size_t i,
-				struct suspects *ret)
+				struct map64 *seen, struct suspects *ret)
 {
-	size_t first = ret->n;
-
 	for (size_t off = 0; off < GUEST_PAGE; off += 8) {
-		uint64_t v = pieces_word(g, stacks, i, off);
-		bool again = v % TASK_ALIGN || !in_direct(g, v);
+		uint64_t v = pieces_word(g, stacks, i, off), *in;
+		bool is_new;
 
-		for (size_t j = first; j < ret->n && !again; j++)
-			again = ret->v[j].task == v;
-		if (!again)
-			TRY(vec_push(ret, ((struct suspect){ i, v })));
+		if (v % TASK_ALIGN || !in_direct(g, v))
+			continue;
+		TRY(map64_put(seen, v, i, &in, &is_new));
+		if (!is_new && *in == i)
+			continue;
+		*in = i;
+		TRY(vec_push(ret, ((struct suspect){ i, v })));
 	}
 	return NULL;
 }
@@ -161,12 +166,13 @@ static struct err *find_suspects(struct guest *g, const struct guest_frame *f, s
 				 struct suspects *ret)
 {
 	_cleanup_(pieces_at_deinit) struct pieces_at stacks = { .len = GUEST_PAGE };
+	_cleanup_(map64_deinit) struct map64 seen = MAP64_INIT;
 
 	for (size_t i = 0; i < n; i++)
 		TRY(pieces_add(&stacks, f[i].stack));
 	TRY(pieces_read(g, &stacks));
 	for (size_t i = 0; i < n; i++)
-		TRY(add_suspects(g, &stacks, i, ret));
+		TRY(add_suspects(g, &stacks, i, &seen, ret));
 	return NULL;
 }
 
@@ -211,34 +217,65 @@ static struct err *confirm(struct guest *g, struct guest_frame *f, const struct 
 
 /* ------------------------------------------------------------------ owners */
 
-VEC_NAMED(frame_list, struct guest_frame *);
+/* What says which tasks run. */
+struct running {
+	struct map64 tls;    /* the TLS pointers of vCPUs in user mode */
+	VEC(uint64_t) tasks; /* where all tasks begin, physical: sorted */
+};
 
-/* Is it the TLS pointer of a vCPU in user mode? */
-static bool is_running_tls(const struct guest *g, uint64_t v)
+static void running_deinit(struct running *r)
 {
+	map64_deinit(&r->tls);
+	vec_deinit(&r->tasks);
+}
+
+/* Equal ones are alike. */
+static int address_cmp(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static struct err *running_init(const struct guest *g, const struct guest_frame *f, size_t n,
+				struct running *ret)
+{
+	uint64_t *val;
+
 	for (size_t i = 0; i < g->vcpus.n; i++)
-		if (vcpu_is_user(&g->vcpus.v[i]) && g->vcpus.v[i].tls && v == g->vcpus.v[i].tls)
-			return true;
-	return false;
+		if (vcpu_is_user(&g->vcpus.v[i]) && g->vcpus.v[i].tls)
+			TRY(map64_put(&ret->tls, g->vcpus.v[i].tls, 0, &val, NULL));
+	for (size_t i = 0; i < n; i++)
+		if (f[i].task)
+			TRY(vec_push(&ret->tasks, f[i].task - g->direct));
+	if (ret->tasks.n)
+		qsort(ret->tasks.v, ret->tasks.n, sizeof(*ret->tasks.v), address_cmp);
+	return NULL;
 }
 
-/* Does another task begin between task i and off bytes behind its begin? */
-static bool has_nearer(const struct pieces_at *tasks, size_t i, size_t off)
-{
-	uint64_t pa = tasks->v.v[i].addr;
+struct task_key {
+	const uint64_t *v;
+	uint64_t pa;
+};
 
-	for (size_t j = 0; j < tasks->v.n; j++)
-		if (tasks->v.v[j].addr > pa && tasks->v.v[j].addr <= pa + off)
-			return true;
-	return false;
+static bool begins_behind(const void *arg, size_t i)
+{
+	const struct task_key *key = arg;
+
+	return key->v[i] > key->pa;
 }
 
-/* Does task i run in user mode?  Then its TLS pointer is what a vCPU has there, and what was saved
- * of it is old. */
-static bool task_runs(const struct guest *g, const struct pieces_at *tasks, size_t i)
+/* Does task i run in user mode?  Then its TLS pointer, before the next task begins, is what a vCPU
+ * has there, and what was saved of it is old. */
+static bool task_runs(const struct guest *g, const struct running *r, const struct pieces_at *tasks,
+		      size_t i)
 {
-	for (size_t off = 0; off < TASK_ALL; off += 8)
-		if (is_running_tls(g, pieces_word(g, tasks, i, off)) && !has_nearer(tasks, i, off))
+	const struct task_key key = { r->tasks.v, tasks->v.v[i].addr };
+	size_t next = search_first(r->tasks.n, begins_behind, &key);
+	uint64_t end = next < r->tasks.n ? r->tasks.v[next] - key.pa : TASK_ALL;
+
+	for (uint64_t off = 0; off < TASK_ALL && off < end; off += 8)
+		if (map64_get(&r->tls, pieces_word(g, tasks, i, off)))
 			return true;
 	return false;
 }
@@ -264,7 +301,10 @@ static struct err *task_is_ours(struct guest *g, const struct pieces_at *tasks, 
 	return NULL;
 }
 
-static struct err *find_owners(struct guest *g, struct guest_frame *f, size_t n)
+VEC_NAMED(frame_list, struct guest_frame *);
+
+static struct err *find_owners(struct guest *g, const struct running *r, struct guest_frame *f,
+			       size_t n)
 {
 	_cleanup_(pieces_at_deinit) struct pieces_at tasks = { .len = TASK_ALL };
 	_cleanup_vec_ struct frame_list of = VEC_INIT;
@@ -278,7 +318,7 @@ static struct err *find_owners(struct guest *g, struct guest_frame *f, size_t n)
 	for (size_t i = 0; i < of.n; i++) {
 		bool ours;
 
-		of.v[i]->runs |= task_runs(g, &tasks, i);
+		of.v[i]->runs |= task_runs(g, r, &tasks, i);
 		TRY(task_is_ours(g, &tasks, i, &ours));
 		if (ours)
 			of.v[i]->owner = OWNER_PROCESS;
@@ -288,16 +328,31 @@ static struct err *find_owners(struct guest *g, struct guest_frame *f, size_t n)
 	return NULL;
 }
 
-struct err *guest_find_owners(struct guest *g, struct guest_frame *frames, size_t n)
+static struct err *find_tasks(struct guest *g, struct guest_frame *frames, size_t n)
 {
 	_cleanup_vec_ struct suspects s = VEC_INIT;
+
+	TRY(find_suspects(g, frames, n, &s));
+	return confirm(g, frames, &s);
+}
+
+struct err *guest_find_owners(struct guest *g, struct guest_frame *frames, size_t n)
+{
+	_cleanup_(running_deinit) struct running r = { MAP64_INIT, VEC_INIT };
 
 	if (!n)
 		return NULL;
 	TRY(find_kernel(g));
 	if (!g->direct)
 		return NULL;
-	TRY(find_suspects(g, frames, n, &s));
-	TRY(confirm(g, frames, &s));
-	return find_owners(g, frames, n);
+	for (size_t i = 0; i < n; i += FRAMES) {
+		TRY(intr_check());
+		TRY(find_tasks(g, frames + i, n - i < FRAMES ? n - i : FRAMES));
+	}
+	TRY(running_init(g, frames, n, &r));
+	for (size_t i = 0; i < n; i += FRAMES) {
+		TRY(intr_check());
+		TRY(find_owners(g, &r, frames + i, n - i < FRAMES ? n - i : FRAMES));
+	}
+	return NULL;
 }

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/intr.h"
 #include "target/guest_int.h"
+
+enum { INTR_EVERY = 256 }; /* frames */
 
 VEC_NAMED(guest_frames, struct guest_frame);
 
@@ -53,26 +56,44 @@ static struct thread from_frame(const struct guest *g, const uint8_t *frame)
 	return th;
 }
 
-VEC_NAMED(stack_pages, uint64_t);
+/* Stacks' last pages: those that the kernel runs on now, and all that are known. */
+struct stack_pages {
+	struct map64 current, known;
+};
+
+static void stack_pages_deinit(struct stack_pages *s)
+{
+	map64_deinit(&s->current);
+	map64_deinit(&s->known);
+}
+
+static struct err *stack_pages_init(const struct guest *g, struct stack_pages *s)
+{
+	uint64_t *val;
+
+	for (size_t i = 0; i < g->stacks.n; i++)
+		TRY(map64_put(&s->known, g->stacks.v[i], 0, &val, NULL));
+	return NULL;
+}
 
 /* Adds the stack that the kernel runs on for the process, on this vCPU.  Kernel threads have no
  * user registers there. */
-static struct err *add_current(struct guest *g, const struct vcpu *v, struct stack_pages *current)
+static struct err *add_current(struct guest *g, const struct vcpu *v, struct stack_pages *s)
 {
 	const struct arch_guest *ag = g->arch->guest;
 	uint64_t end = (v->th.regs[g->arch->sp] & ~(ag->stack_size - 1)) + ag->stack_size;
 	const struct mem_range at = { end - GUEST_PAGE, GUEST_PAGE, NULL, 0 };
+	uint64_t *val;
 	struct page pg;
+	bool is_new;
 
 	TRY(pages_fetch(&g->pages, v->root, &at, 1));
 	pg = pages_walk(&g->pages, v->root, at.addr);
 	if (pg.kind != PAGE_MAPPED)
 		return NULL;
-	TRY(vec_push(current, pg.pa));
-	for (size_t i = 0; i < g->stacks.n; i++)
-		if (g->stacks.v[i] == pg.pa)
-			return NULL;
-	return vec_push(&g->stacks, pg.pa);
+	TRY(map64_put(&s->current, pg.pa, 0, &val, NULL));
+	TRY(map64_put(&s->known, pg.pa, 0, &val, &is_new));
+	return is_new ? vec_push(&g->stacks, pg.pa) : NULL;
 }
 
 /* Reads all that the kernel saved of threads that may be the process's. */
@@ -93,6 +114,8 @@ static struct err *read_frames(struct guest *g, struct guest_frames *ret)
 
 		if (!guest_is_frame(g, r.v[i].dst))
 			continue;
+		if (i % INTR_EVERY == 0)
+			TRY(intr_check());
 		f.th = from_frame(g, r.v[i].dst);
 		if (may_be_ours(g, &f.th))
 			TRY(vec_push(ret, f));
@@ -101,7 +124,7 @@ static struct err *read_frames(struct guest *g, struct guest_frames *ret)
 }
 
 /* The process's vCPUs: threads in user mode, and the stacks of those that the kernel runs on. */
-static struct err *read_vcpus(struct guest *g, struct threads *threads, struct stack_pages *current)
+static struct err *read_vcpus(struct guest *g, struct threads *threads, struct stack_pages *s)
 {
 	TRY(guest_read_vcpus(g));
 	for (size_t i = 0; i < g->vcpus.n; i++) {
@@ -112,22 +135,21 @@ static struct err *read_vcpus(struct guest *g, struct threads *threads, struct s
 		if (vcpu_is_user(v))
 			TRY(vec_push(threads, v->th));
 		else
-			TRY(add_current(g, v, current));
+			TRY(add_current(g, v, s));
 	}
 	g->stats.user = (unsigned)threads->n;
 	return NULL;
 }
 
 /* Frames with their owners.  A stack that the kernel runs on for the process is the process's. */
-static struct err *read_owned(struct guest *g, const struct stack_pages *current,
+static struct err *read_owned(struct guest *g, const struct stack_pages *s,
 			      struct guest_frames *ret)
 {
 	TRY(read_frames(g, ret));
 	TRY(guest_find_owners(g, ret->v, ret->n));
 	for (size_t i = 0; i < ret->n; i++)
-		for (size_t j = 0; j < current->n; j++)
-			if (ret->v[i].stack == current->v[j] && ret->v[i].owner == OWNER_UNKNOWN)
-				ret->v[i].owner = OWNER_PROCESS;
+		if (ret->v[i].owner == OWNER_UNKNOWN && map64_get(&s->current, ret->v[i].stack))
+			ret->v[i].owner = OWNER_PROCESS;
 	return NULL;
 }
 
@@ -144,10 +166,11 @@ struct err *guest_threads(struct guest *g, struct threads *ret)
 {
 	_cleanup_vec_ struct threads threads = VEC_INIT;
 	_cleanup_vec_ struct guest_frames frames = VEC_INIT;
-	_cleanup_vec_ struct stack_pages current = VEC_INIT;
+	_cleanup_(stack_pages_deinit) struct stack_pages s = { MAP64_INIT, MAP64_INIT };
 
-	TRY(read_vcpus(g, &threads, &current));
-	TRY(read_owned(g, &current, &frames));
+	TRY(stack_pages_init(g, &s));
+	TRY(read_vcpus(g, &threads, &s));
+	TRY(read_owned(g, &s, &frames));
 	TRY(add_frames(&frames, OWNER_PROCESS, &threads));
 	/* Whose owner is not known comes last, and only where it cannot be another process of
 	 * the same program. */

@@ -9,8 +9,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/limits.h"
 #include "target/arch_tables.h"
@@ -219,12 +221,96 @@ static void mappings(void **state)
 	assert_int_equal(pages_second(&pages, root, 0), 0);
 }
 
+/* ------------------------------------------------------------------ whose stacks they are */
+
+enum { STACK_A = 0x10000, STACK_B = 0x12000, TASK_A = 0x20000, TASK_B = 0x21800, MM = 0x30000 };
+
+#define DIRECT 0xffff800000000000ull
+#define TLS 0x77777000ull
+
+static void put_word(uint64_t pa, uint64_t v)
+{
+	memcpy(memory->b + pa, &v, 8);
+}
+
+static void put_task(uint64_t task, uint64_t stack)
+{
+	put_word(stack + 0x800, DIRECT + task);
+	put_word(task + 0x20, DIRECT + stack - (guest_amd64.stack_size - GUEST_PAGE));
+}
+
+/* Two tasks, of which the second one runs: its TLS pointer lies where the first one's could, too. */
+static void put_tasks(struct guest *g, struct vcpu *v)
+{
+	put(root, 256, 0x2000 | P | RW);
+	put(0x2000, 0, 0 | P | PS | RW);
+	put_task(TASK_A, STACK_A);
+	put_task(TASK_B, STACK_B);
+	put_word(TASK_B + 0x400, TLS);
+	put_word(TASK_A + 0x100, DIRECT + MM);
+	put_word(TASK_A + 0x108, DIRECT + MM);
+	put_word(MM + 0x40, DIRECT + root);
+	*v = (struct vcpu){ .privilege = 3, .tls = TLS };
+	*g = (struct guest){ .arch = arch_find(EM_X86_64, (struct bytes_fmt){ 8, false }),
+			     .memory = &memory->source,
+			     .process = { .root = root },
+			     .vcpus = { v, 1, 1 } };
+	pages_init(&g->pages, &guest_amd64, &memory->source, END);
+}
+
+static void owners(void **state)
+{
+	struct guest_frame f[] = { { .stack = STACK_A },
+				   { .stack = STACK_B },
+				   { .stack = 0x5000 } };
+	struct guest g;
+	struct vcpu v;
+
+	put_tasks(&g, &v);
+	assert_null(guest_find_owners(&g, f, 3));
+	assert_int_equal(f[0].task, DIRECT + TASK_A);
+	assert_int_equal(f[1].task, DIRECT + TASK_B);
+	assert_int_equal(f[2].task, 0);
+	assert_int_equal(f[0].owner, OWNER_PROCESS);
+	assert_int_equal(f[1].owner, OWNER_OTHER);
+	assert_int_equal(f[2].owner, OWNER_UNKNOWN);
+	assert_false(f[0].runs);
+	assert_true(f[1].runs);
+	pages_forget(&g.pages);
+}
+
+/* A guest can have stacks full of what look like tasks: of these few are in memory at a time. */
+static void owners_of_many(void **state)
+{
+	enum { N = 3000 };
+	struct guest_frame *f = calloc(N, sizeof(*f));
+	struct rusage before, after;
+	struct guest g;
+	struct vcpu v;
+
+	put_tasks(&g, &v);
+	for (unsigned i = 0; i < GUEST_PAGE / 8; i++)
+		if (i != 0x800 / 8)
+			put_word(STACK_A + 8 * i, DIRECT + 0x100000 + 64 * i);
+	for (size_t i = 0; i < N; i++)
+		f[i].stack = STACK_A;
+	getrusage(RUSAGE_SELF, &before);
+	assert_null(guest_find_owners(&g, f, N));
+	getrusage(RUSAGE_SELF, &after);
+	assert_int_equal(f[N - 1].owner, OWNER_PROCESS);
+	if (after.ru_maxrss - before.ru_maxrss > 100 << 10)
+		fail_msg("%ld KB", after.ru_maxrss - before.ru_maxrss);
+	pages_forget(&g.pages);
+	free(f);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(sizes),  TEST(five_levels), TEST(not_present),
-					    TEST(cycles), TEST(round_trips), TEST(mappings) };
+	const struct CMUnitTest tests[] = { TEST(owners),      TEST(owners_of_many), TEST(sizes),
+					    TEST(five_levels), TEST(not_present),    TEST(cycles),
+					    TEST(round_trips), TEST(mappings) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
