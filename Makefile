@@ -18,6 +18,7 @@
 #	DEVELOPER=1	warnings are errors
 #	SANITIZE=address,undefined
 #	SQLITE=no	without *.sqlite, and without libsqlite3
+#	SECCOMP=no	without a filter of system calls, and without libseccomp
 #	CC=gcc | clang
 PREFIX ?= /usr/local
 OBJDIR ?= build
@@ -49,12 +50,16 @@ PKGS := libelf zlib expat libprotobuf-c json-c
 # Of a package that runs on Debian 12 and 13, whose libdwarf.so.1 differ: -l:libdwarf.a
 DWARF_LIBS ?= -ldwarf
 DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(SQLITE_PKG) 2>/dev/null) $(DWARF_CFLAGS)
-PKG_LIBS = $(DWARF_LIBS) $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(SQLITE_PKG) $(SECCOMP_PKG) 2>/dev/null) $(DWARF_CFLAGS)
+PKG_LIBS = $(DWARF_LIBS) $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) $(SECCOMP_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c)
 
 # *.sqlite, where the library is; SQLITE=no: without it.
 SQLITE ?= $(shell pkg-config --exists sqlite3 && echo yes || echo no)
 SQLITE_PKG := $(if $(filter yes,$(SQLITE)),sqlite3)
+
+# The filter of system calls, where the library is; SECCOMP=no: without it.
+SECCOMP ?= $(shell pkg-config --exists libseccomp && echo yes || echo no)
+SECCOMP_PKG := $(if $(filter yes,$(SECCOMP)),libseccomp)
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DGRF_VERSION='"$(VERSION)"' $(WARN) -I. -I$(OBJDIR) $(DEFS) $(PKG_CFLAGS) $(HARDEN) $(SAN) $(CFLAGS)
 ALL_LIBS = $(PKG_LIBS)
@@ -62,7 +67,7 @@ ALL_LIBS = $(PKG_LIBS)
 # Folder by folder, upwards; tests/check_source.py holds the order.
 HEAP_ROOMS := layout types profile runtime capture mark graph report . acquire
 LAYERS := base rsp target $(HEAP_ROOMS:%=heap/%) output
-LIB_SRCS := $(filter-out $(if $(SQLITE_PKG),output/sqlite_none.c,output/sqlite.c),$(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c))))
+LIB_SRCS := $(filter-out $(if $(SQLITE_PKG),output/sqlite_none.c,output/sqlite.c) $(if $(SECCOMP_PKG),base/sandbox_calls_none.c,base/sandbox_calls.c),$(foreach d,$(LAYERS:/.=),$(sort $(wildcard $(d)/*.c))))
 LIB_OBJS := $(LIB_SRCS:%.c=$(OBJDIR)/%.o) $(OBJDIR)/output/profile.pb-c.o
 LIB := $(OBJDIR)/libgrf.a
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
@@ -90,7 +95,7 @@ $(OBJDIR)/grf-rsp: $(OBJDIR)/main.o $(LIB)
 $(OBJDIR)/grf-rsp-static: $(OBJDIR)/main.o $(OBJDIR)/output/sqlite_none.o $(LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(SAN) -static-pie -Wl,-z,relro,-z,now -Wl,-u,static_names $(LDFLAGS) -o $@ $^ \
-		$(shell pkg-config --static --libs $(PKGS)) -ldwarf -lelf -lz 2>$@.log || { cat $@.log >&2; exit 1; }
+		$(shell pkg-config --static --libs $(PKGS) $(SECCOMP_PKG)) -ldwarf -lelf -lz 2>$@.log || { cat $@.log >&2; exit 1; }
 	$(Q)$(STRIP) $@
 
 static: $(OBJDIR)/grf-rsp-static

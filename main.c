@@ -22,6 +22,7 @@
 #include "output/limits.h"
 #include "output/progress.h"
 #include "heap/acquire/acquire.h"
+#include "heap/acquire/privilege.h"
 #include "heap/acquire/save.h"
 #include "heap/acquire/series.h"
 #include "output/output.h"
@@ -505,6 +506,7 @@ struct run {
 	struct profile profile;
 	struct report report;
 	bool exceeded; /* a --limit is */
+	bool sandboxed;
 	struct progress progress;
 	struct err *failed;  /* of writing all objects */
 	uint64_t objects_ns; /* how long that took */
@@ -621,6 +623,35 @@ static struct err *run_answer(struct run *r)
 	return TAKE_PTR(r->failed);
 }
 
+/* All is captured: from here on files are written, and nothing else is done. */
+static struct err *run_enter_sandbox(struct run *r)
+{
+	const size_t n = r->o->outputs.n;
+	_cleanup_free_ char **folders = calloc(2 * n + 1, sizeof(*folders));
+	bool makes = false;
+	struct err *err;
+	size_t k = 0;
+
+	if (r->sandboxed)
+		return NULL;
+	r->sandboxed = true;
+	if (!folders)
+		return err_nomem();
+	for (size_t i = 0; i < n; i++) {
+		const char *temp = output_temp_folder(r->outputs[i]);
+
+		folders[k] = output_folder(r->outputs[i]);
+		k += folders[k] != NULL;
+		folders[k] = temp ? strdup(temp) : NULL;
+		k += folders[k] != NULL;
+		makes |= temp != NULL;
+	}
+	err = privilege_drop(&r->acquire, (const char *const *)folders, k, makes);
+	while (k)
+		free(folders[--k]);
+	return err;
+}
+
 /* The only capture, or those of a series; a core is of the last one. */
 static struct err *run_captures(struct run *r)
 {
@@ -630,12 +661,15 @@ static struct err *run_captures(struct run *r)
 	do {
 		series_begin(&r->series);
 		TRY(acquire(&r->acquire, &r->report));
+		if (series_is_last(&r->series))
+			TRY(run_enter_sandbox(r));
 		if (!series)
 			TRY(write_cores(r));
 		if (r->o->save_only)
 			return NULL;
 		TRY(run_analyse(r, &more));
 	} while (more);
+	TRY(run_enter_sandbox(r)); /* ^C has ended a series */
 	return series ? write_cores(r) : NULL;
 }
 

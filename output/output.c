@@ -42,6 +42,27 @@ static char *dir_of(const char *path)
 	return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
 }
 
+char *output_folder(const struct output *o)
+{
+	return o->final ? dir_of(o->final) : NULL;
+}
+
+/* SQLite sorts in files; it looks for their place in this order (os_unix.c, unixTempFileDir()). */
+const char *output_temp_folder(const struct output *o)
+{
+	const char *dirs[] = { getenv("SQLITE_TMPDIR"), getenv("TMPDIR"), "/var/tmp", "/usr/tmp",
+			       "/tmp" };
+	struct stat st;
+
+	if (output_kind(o->path) != OUTPUT_SQLITE)
+		return NULL;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		if (dirs[i] && !stat(dirs[i], &st) && S_ISDIR(st.st_mode) &&
+		    !access(dirs[i], W_OK | X_OK))
+			return dirs[i];
+	return ".";
+}
+
 static char *fd_name(int fd)
 {
 	char *s;

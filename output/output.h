@@ -39,6 +39,10 @@ bool output_is_stdout(const char *path);
 ERR_MUST_CHECK struct err *output_open(const char *path, struct output **ret);
 ERR_MUST_CHECK struct err *output_write(struct output *o, const struct profile *p,
 					const struct report *r);
+/* The folder where it gets its name, malloc'd; NULL: it is no file of its own. */
+char *output_folder(const struct output *o);
+/* The folder where it makes temporary files while it is written; NULL: it makes none. */
+const char *output_temp_folder(const struct output *o);
 /* Whether it hands on all objects: output_write_objects() writes it then. */
 bool output_wants_objects(enum output_kind kind);
 ERR_MUST_CHECK struct err *output_write_objects(struct output *o, const struct objects *objects,

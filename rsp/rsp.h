@@ -208,8 +208,8 @@ ERR_MUST_CHECK struct err *rsp_file_read_at(struct rsp *rsp, const char *path, u
 					    uint64_t len, struct buf *ret);
 
 /*
- * The same, of several pieces, each handed on as it comes, in any order and as smaller ones: nothing
- * is kept here.  What is behind the file's end is not handed on.
+ * The same, of several pieces, each handed on as it comes, in any order and as smaller ones: it is
+ * not kept here.  What is behind the file's end is not handed on.
  */
 struct rsp_piece {
 	uint64_t off, len;

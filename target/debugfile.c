@@ -224,8 +224,6 @@ struct err *debugfile_set(struct debugfile *d, const struct elf *binary, struct 
 
 /* ------------------------------------------------------------------ where debuggers look */
 
-#define DEBUG_DIR "/usr/lib/debug"
-
 static struct err *take_file(struct debugfile *d, const struct elf *binary, const char *path,
 			     const uint32_t *crc)
 {
@@ -257,7 +255,7 @@ static struct err *try_link(struct debugfile *d, const struct elf *binary)
 {
 	static const struct {
 		const char *before, *behind; /* the binary's folder */
-	} places[] = { { "", "" }, { "", "/.debug" }, { DEBUG_DIR, "" } };
+	} places[] = { { "", "" }, { "", "/.debug" }, { DEBUGFILE_DIR, "" } };
 	const struct elf_section *s = elf_section(binary, ".gnu_debuglink");
 	const uint8_t *b = s ? elf_section_data(binary, s) : NULL, *end;
 	_cleanup_free_ char *dir = NULL;
@@ -293,7 +291,7 @@ static struct err *try_build_id(struct debugfile *d, const struct elf *binary)
 
 	if (strlen(id) < 4)
 		return NULL;
-	if (asprintf(&path, DEBUG_DIR "/.build-id/%.2s/%s.debug", id, id + 2) < 0)
+	if (asprintf(&path, DEBUGFILE_DIR "/.build-id/%.2s/%s.debug", id, id + 2) < 0)
 		return err_nomem();
 	return try_file(d, binary, path, NULL);
 }

@@ -16,6 +16,9 @@
 #include "base/vec.h"
 #include "target/elf.h"
 
+/* Where the system has them. */
+#define DEBUGFILE_DIR "/usr/lib/debug"
+
 struct debugfile_shift {
 	uint64_t addr, size; /* in the debug file */
 	uint64_t shift;      /* what to add for the binary's link-time address */

@@ -92,7 +92,7 @@ struct err *acquire(struct acquire *a, struct report *report)
 
 static struct err *wire_details(struct acquire *a)
 {
-	const struct rsp_stats st = rsp_stats(a->rsp);
+	const struct rsp_stats st = a->rsp ? rsp_stats(a->rsp) : a->wire;
 
 	return report_detail(
 		a->report,
@@ -122,7 +122,7 @@ struct err *acquire_details(struct acquire *a)
 	struct rusage ru;
 
 	getrusage(RUSAGE_SELF, &ru);
-	if (a->rsp)
+	if (a->rsp || a->hung_up)
 		TRY(wire_details(a));
 	TRY(image_details(a));
 	TRY(report_detail(a->report, "here: analysis %.2f s, peak memory %.1f MB",

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "heap/heap.h"
+#include "rsp/rsp.h"
 
 enum { LOCAL_EXE_PATH = 32 };
 
@@ -69,7 +70,9 @@ struct acquire {
 	/* EXE's path where the process runs, if it was fetched or is /proc/PID/exe; else NULL */
 	char *remote_exe;
 	struct heap *heap;
-	struct rsp *rsp;       /* NULL: a core */
+	struct rsp *rsp;       /* NULL: a core, or we hung up */
+	bool hung_up;          /* all is captured: heap/acquire/privilege.h */
+	struct rsp_stats wire; /* until then */
 	struct core *core;     /* NULL: a stub */
 	struct live *live;     /* NULL: a core */
 	struct target *target; /* a core's, live's, or a guest's with live's in it */

@@ -92,8 +92,8 @@ struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
 }
 
 /*
- * A stop for which nobody said how long it may be is meant to be over long before: it is three times
- * as long as the forecast has it at most, and an hour for whatever the stub says of the process.
+ * A stop for which nobody said how long it may be is meant to be over long before: the limit is
+ * three times what the forecast has at most, and an hour for whatever the stub says of the process.
  */
 void forecast_limit(const struct acquire *a, struct rsp *rsp)
 {

@@ -49,6 +49,12 @@ ERR_MUST_CHECK struct err *series_check(struct series_options *o, struct acquire
 ERR_MUST_CHECK struct err *series_init(struct series *s, const struct series_options *o);
 void series_deinit(struct series *s);
 
+/* Is the capture that was just made the last one, as far as is known? */
+static inline bool series_is_last(const struct series *s)
+{
+	return !s->o.every_ns || s->taken + 1 >= s->o.times;
+}
+
 /* Reads the bases. */
 ERR_MUST_CHECK struct err *series_bases(struct series *s);
 

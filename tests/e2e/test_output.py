@@ -1,6 +1,8 @@
 """Output files: found unwritable before anything is stopped; whole or not at all."""
 
+import json
 import os
+import re
 import subprocess
 import time
 
@@ -89,3 +91,27 @@ def test_a_core_is_on_the_disk(ticking, stub):
     with open(f"{d}/trace") as f:
         calls = re.findall(r"^(\w+)\(.* = 0$", f.read(), re.M)
     check(calls == ["fsync", "linkat", "fsync"], calls, r)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver")
+def test_sandbox(ticking, stub):
+    """When all is captured, what analyses and writes may do little more than that; -v says what, and /proc that it is so."""
+    d = tmpdir()
+    os.mkfifo(f"{d}/p.json")
+    with subprocess.Popen([GRF, "-v", "-p", str(ticking.pid), "-o", f"{d}/p.json", "-o", f"{d}/p.txt", stub.target, ticking.exe],
+                          stdout=subprocess.PIPE, text=True) as p:
+        with open(f"{d}/p.json") as f:
+            first = f.read(1)  # it writes; what it has to say is more than fits the pipe
+            with open(f"/proc/{p.pid}/status") as status:
+                state = status.read()
+            fds = [os.readlink(f"/proc/{p.pid}/fd/{n}") for n in os.listdir(f"/proc/{p.pid}/fd")]
+            json.loads(first + f.read())
+        out = p.stdout.read()
+    check(p.returncode == 0 and os.path.getsize(f"{d}/p.txt"), out)
+    says = re.search(r"sandbox: (.*)", out).group(1)
+    check(says.startswith("no new privileges") and re.search(r"^NoNewPrivs:\s1$", state, re.M), says, state)
+    check(not [x for x in fds if x.startswith("socket:")], "a connection is left open:", fds)
+    check(("few (seccomp)" in says) == bool(re.search(r"^Seccomp:\s2$", state, re.M)), says, state)
+    if "few (seccomp)" not in says:
+        pytest.skip(says)

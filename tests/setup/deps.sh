@@ -47,6 +47,7 @@ need zlib1g-dev have_header zlib.h
 need libexpat1-dev have_header expat.h
 need libjson-c-dev have_header json-c/json.h
 need libsqlite3-dev have_header sqlite3.h
+need libseccomp-dev have_header seccomp.h
 need libprotobuf-c-dev have_header protobuf-c/protobuf-c.h
 need protobuf-c-compiler command -v protoc-c
 # cmocka.h wants others before it.
@@ -97,8 +98,6 @@ if [ "$tests" ]; then
 	want visualvm visualvm
 	want sqlite3 sqlite3
 	want runc runc
-	# A library: scmp_sys_resolver is not in it.
-	have_header seccomp.h || wanted="$wanted libseccomp-dev"
 	want mandoc mandoc
 	want zsh zsh
 	want fish fish
