@@ -215,6 +215,11 @@ static struct err *open_dwarf(struct heap *h, size_t i, struct report *r)
 	if (!b->debug.elf)
 		return report_note(r, "no DWARF for the plugin %s: --debug FILE gives its names",
 				   b->path);
+	if (b->debug.passed_over)
+		TRY(report_detail(r,
+				  "names of %s: not from %s, where others than root can write: "
+				  "--debug takes them from it",
+				  name, b->debug.passed_over));
 	elf_release(b->debug.elf); /* of what was read for the capture little is read again */
 	err = binary_open_dwarf(b);
 	if (err_is(err, ERR_NODEBUG) || err_is(err, ERR_BADDATA) || err_is(err, ERR_LIMIT)) {

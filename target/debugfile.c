@@ -13,13 +13,24 @@
 #include "base/cleanup.h"
 #include "target/dwarf.h"
 #include "target/elf_note.h"
+#include "target/owner.h"
 
 DEFINE_CLEANUP(elf_destroy, struct elf *)
 
+static bool distrusted;
+
+void debugfile_distrust(bool on)
+{
+	distrusted = on;
+}
+
 void debugfile_own(struct debugfile *d, struct elf *binary)
 {
+	char *passed_over = TAKE_PTR(d->passed_over);
+
 	debugfile_deinit(d);
 	d->elf = binary;
+	d->passed_over = passed_over;
 }
 
 void debugfile_deinit(struct debugfile *d)
@@ -27,6 +38,7 @@ void debugfile_deinit(struct debugfile *d)
 	if (d->owned)
 		elf_destroy(d->elf);
 	vec_deinit(&d->shifts);
+	free(d->passed_over);
 	*d = (struct debugfile){ NULL };
 }
 
@@ -250,6 +262,23 @@ static struct err *try_file(struct debugfile *d, const struct elf *binary, const
 	return NULL;
 }
 
+/* As try_file(), of a file beside a binary. */
+static struct err *try_beside(struct debugfile *d, const struct elf *binary, const char *path,
+			      const uint32_t *crc)
+{
+	_cleanup_free_ char *real = distrusted ? realpath(path, NULL) : NULL;
+
+	if (!distrusted)
+		return try_file(d, binary, path, crc);
+	if (!real)
+		return NULL;
+	if (owner_is_root_alone(real))
+		return try_file(d, binary, real, crc);
+	free(d->passed_over);
+	d->passed_over = TAKE_PTR(real);
+	return NULL;
+}
+
 /* .gnu_debuglink has a file name, zeros up to a multiple of 4, the file's CRC. */
 static struct err *try_link(struct debugfile *d, const struct elf *binary)
 {
@@ -279,7 +308,8 @@ static struct err *try_link(struct debugfile *d, const struct elf *binary)
 		if (asprintf(&path, "%s%s%s/%s", places[i].before, dir, places[i].behind,
 			     (const char *)b) < 0)
 			return err_nomem();
-		TRY(try_file(d, binary, path, &crc));
+		TRY(*places[i].before ? try_file(d, binary, path, &crc) :
+					try_beside(d, binary, path, &crc));
 	}
 	return NULL;
 }

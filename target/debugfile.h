@@ -12,6 +12,8 @@
 #ifndef GRF_TARGET_DEBUGFILE_H
 #define GRF_TARGET_DEBUGFILE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/vec.h"
 #include "target/elf.h"
@@ -29,7 +31,15 @@ struct debugfile {
 	bool owned;                         /* elf is not the binary itself */
 	VEC(struct debugfile_shift) shifts; /* sections that are elsewhere in the binary */
 	uint64_t text_shift;                /* of .text */
+	char *passed_over;                  /* by debugfile_distrust(); NULL: nothing was */
 };
+
+/*
+ * We may be root, and the process somebody else's: then the binary's path, and what lies beside it,
+ * are what he has made of them.  While this is on, a debug file beside a binary is taken only if
+ * root alone could have put it there; the system's folder is as good as ever.
+ */
+void debugfile_distrust(bool on);
 
 /* Says that the binary has its symbols and DWARF itself. */
 void debugfile_own(struct debugfile *d, struct elf *binary);

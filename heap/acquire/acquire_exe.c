@@ -3,11 +3,14 @@
  */
 #include <elf.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "heap/acquire/acquire_int.h"
 #include "rsp/rsp.h"
+#include "target/debugfile.h"
 #include "target/fetch.h"
 #include "target/guest.h"
 #include "target/library.h"
@@ -54,12 +57,38 @@ static struct err *proc_name(const char *path, char **ret)
 	return *ret ? NULL : err_nomem();
 }
 
+/* Is the path that of a process, by its link in /proc, which is root's? */
+static bool is_roots_process(const char *path)
+{
+	char proc[LOCAL_EXE_PATH];
+	const char *end = strrchr(path, '/');
+	struct stat st;
+
+	if (strncmp(path, "/proc/", 6) || !end || (size_t)(end - path) >= sizeof(proc))
+		return false;
+	snprintf(proc, sizeof(proc), "%.*s", (int)(end - path), path);
+	return !stat(proc, &st) && !st.st_uid;
+}
+
+/* We are root.  What the process, a core or a stub says of paths is to be trusted if the process is
+ * root's, too. */
+static bool is_distrusted(const struct acquire *a, const char *path)
+{
+	return !geteuid() && !is_roots_process(*a->local_exe ? a->local_exe : path);
+}
+
 struct err *acquire_open_exe(struct acquire *a, const char *path)
 {
+	const bool given = a->o.exe && a->o.exe != a->local_exe;
+	struct err *err;
+
+	debugfile_distrust(!given && is_distrusted(a, path));
 	if (!a->remote_exe)
 		TRY(proc_name(path, &a->remote_exe));
 	TRY(elf_open_as(path, a->remote_exe ? a->remote_exe : path, &a->exe));
-	return acquire_make_heap(a);
+	err = acquire_make_heap(a);
+	debugfile_distrust(is_distrusted(a, path)); /* plugins' paths are never given */
+	return err;
 }
 
 struct err *acquire_make_heap(struct acquire *a)

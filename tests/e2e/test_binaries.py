@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -120,6 +122,37 @@ def test_debuglink():
     # Given by hand it is taken: its build id is right.
     exact(p, stripped, "--debug", f"{d}/.debug/split.debug")
     assert_alive(p)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.needs("gdbserver", "objcopy")
+def test_debuglink_of_another_user():
+    """We are root, and the process is not: what lies beside its program may be its own doing, and is taken if only root could be."""
+    if os.geteuid():
+        pytest.skip("not root")
+    with tempfile.TemporaryDirectory(dir="/tmp") as d:
+        os.chmod(d, 0o755)
+        stripped, debug = split(build("zoo"), d)
+        p = Prog([stripped], user=65534)
+
+        def said(*args):
+            return " ".join(grf("-v", "--graph=no", "-o", f"{d}/x.folded", *args).out.split())
+
+        check(f"names of {stripped}: {debug}" in said(p.pid))
+        for owners, mode in [((65534, 0), 0o755), ((0, 0), 0o757)]:
+            os.chown(d, owners[0], 0)
+            os.chown(debug, owners[1], 0)
+            os.chmod(d, mode)
+            out = said(p.pid)
+            check(f"not from {debug}, where others than root can write" in out and "no DWARF" in out, out)
+        check(f"names of {stripped}: {debug}" in said("--debug", debug, p.pid))
+        os.chmod(d, 0o755)
+        os.chown(debug, 65534, 0)
+        check("not from" in said(p.pid))
+        grf("--save-only", "--debug", debug, "-o", f"{d}/a.core", p.pid)
+        check("not from" in said(f"{d}/a.core"), "a core's path is followed")
+        check(f"names of {stripped}: {debug}" in said(f"{d}/a.core", stripped), "and what was given is not")
+        p.kill(signal.SIGKILL)
 
 
 @pytest.mark.timeout(120)
