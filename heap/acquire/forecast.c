@@ -95,21 +95,26 @@ struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
  * A stop for which nobody said how long it may be is meant to be over long before: the limit is
  * three times what the forecast has at most, and an hour for whatever the stub says of the process.
  */
-void forecast_limit(const struct acquire *a, struct rsp *rsp)
+static uint64_t default_limit(const struct acquire *a)
 {
 	uint64_t timeout_s = a->o.timeout_ms ? (uint64_t)a->o.timeout_ms / 1000 : DEFAULT_TIMEOUT_S;
 	uint64_t ns = RSP_STOP_TIMEOUTS * timeout_s * 1000000000,
 		 likely = a->report->forecast_most_ns / 1000 * LIMIT_FORECASTS * 1000;
-	char text[200];
 
-	if (ns < RSP_STOP_MIN_S * 1000000000ull)
-		ns = RSP_STOP_MIN_S * 1000000000ull;
 	if (likely > LIMIT_S * 1000000000ull)
 		likely = LIMIT_S * 1000000000ull;
-	if (ns < likely)
-		ns = likely;
-	if (a->o.max_stop_ns) /* the image says it better, if it can */
-		ns = a->o.max_stop_ns + LIMIT_LATE_S * 1000000000ull;
+	if (ns < RSP_STOP_MIN_S * 1000000000ull)
+		ns = RSP_STOP_MIN_S * 1000000000ull;
+	return ns < likely ? likely : ns;
+}
+
+void forecast_limit(const struct acquire *a, struct rsp *rsp)
+{
+	/* Of its own limit the image says more, if it can. */
+	uint64_t ns = a->o.max_stop_ns ? a->o.max_stop_ns + LIMIT_LATE_S * 1000000000ull :
+					 default_limit(a);
+	char text[200];
+
 	snprintf(text, sizeof(text),
 		 "the process was stopped for %.0f s, and let go before it was read: --max-stop S "
 		 "gives it longer, --fork stops it for a moment only",
@@ -129,11 +134,29 @@ void forecast_choose(struct acquire *a, struct rsp *rsp)
 		a->o.fork = FORK_LONG;
 }
 
+/* Without --max-stop: it would be let go before all is read. */
+static struct err *refuse_hopeless(const struct acquire *a)
+{
+	const struct report *r = a->report;
+
+	if (r->forecast_ns <= default_limit(a))
+		return NULL;
+	return err_create(ERR_LIMIT,
+			  "reading %.0f MB at %.1f MB/s would stop the process for %.1f hours most "
+			  "likely: --max-stop SECONDS says that it may; --fork reads a copy",
+			  (double)r->forecast_bytes / 1e6, (double)r->forecast_rate / 1e6,
+			  (double)r->forecast_ns / 3600e9);
+}
+
 struct err *forecast_refuse(const struct acquire *a)
 {
 	const struct report *r = a->report;
 
-	if (!a->o.max_stop_ns || a->fork || r->forecast_ns <= a->o.max_stop_ns)
+	if (a->fork)
+		return NULL;
+	if (!a->o.max_stop_ns)
+		return refuse_hopeless(a);
+	if (r->forecast_ns <= a->o.max_stop_ns)
 		return NULL;
 	return err_create(
 		ERR_LIMIT,

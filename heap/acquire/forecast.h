@@ -17,7 +17,8 @@ ERR_MUST_CHECK struct err *forecast_make(struct acquire *a, struct rsp *rsp, uin
 /* Whether what --fork leaves open (FORK_DEFAULT) becomes a fork: a->o.fork is FORK_LONG then. */
 void forecast_choose(struct acquire *a, struct rsp *rsp);
 
-/* ERR_LIMIT: the stop would most likely take longer than --max-stop allows. */
+/* ERR_LIMIT: the stop would most likely take longer than --max-stop allows, or, without it, than
+ * forecast_limit(). */
 ERR_MUST_CHECK struct err *forecast_refuse(const struct acquire *a);
 
 /* The process has run on by now: since when it stood before we came, if the stub had attached to it

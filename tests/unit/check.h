@@ -4,6 +4,13 @@
 
 #include "base/err.h"
 
+/* Is it built with AddressSanitizer? */
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 static inline void ok(struct err *err)
 {
 	if (err)

@@ -88,12 +88,30 @@ static void in_memory(void **state)
 	store_destroy(s);
 }
 
+/* Neither memory nor a disk: the kernel would promise it, and kill somebody later. */
+static void nowhere(void **state)
+{
+	const char *why;
+	struct store *s;
+	struct err *err;
+
+	setenv("TMPDIR", "/proc", 1);
+	err = store_for(store_memory_left() * 2, &s, &why);
+	assert_non_null(err);
+	assert_int_equal(err->code, ERR_LIMIT);
+	assert_non_null(strstr(err->msg, "no local disk"));
+	err_destroy(err);
+	assert_null(s);
+	unsetenv("TMPDIR");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_a_file),
 		cmocka_unit_test(no_disk),
 		cmocka_unit_test(in_memory),
+		cmocka_unit_test(nowhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
