@@ -46,12 +46,12 @@ HARDEN_LD :=
 SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
-PKGS := libelf zlib expat libprotobuf-c json-c
+PKGS := libelf zlib expat libprotobuf-c json-c libmd
 # Of a package that runs on Debian 12 and 13, whose libdwarf.so.1 differ: -l:libdwarf.a
 DWARF_LIBS ?= -ldwarf
 DWARF_CFLAGS = $(shell pkg-config --cflags libdwarf 2>/dev/null)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(SQLITE_PKG) $(SECCOMP_PKG) 2>/dev/null) $(DWARF_CFLAGS)
-PKG_LIBS = $(DWARF_LIBS) $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) $(SECCOMP_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c)
+PKG_LIBS = $(DWARF_LIBS) $(shell pkg-config --libs $(PKGS) $(SQLITE_PKG) $(SECCOMP_PKG) 2>/dev/null || echo -lelf -lz -lexpat -lprotobuf-c -ljson-c -lmd)
 
 # *.sqlite, where the library is; SQLITE=no: without it.
 SQLITE ?= $(shell pkg-config --exists sqlite3 && echo yes || echo no)

@@ -3,9 +3,9 @@
 # and lists its files in DIR/files: a path, its package, its version. Nothing of the machine itself is changed.
 set -eu
 arch=$1 dir=$2
-packages="libc6-dev libc6 linux-libc-dev libcrypt-dev libelf-dev libdwarf-dev zlib1g-dev libexpat1-dev libprotobuf-c-dev libjson-c-dev"
+packages="libc6-dev libc6 linux-libc-dev libcrypt-dev libelf-dev libdwarf-dev zlib1g-dev libexpat1-dev libprotobuf-c-dev libjson-c-dev libmd-dev libseccomp-dev"
 
-[ ! -f "$dir/files" ] || exit 0
+[ "$(cat "$dir/packages" 2>/dev/null)" != "$packages" ] || exit 0
 rm -rf "$dir"
 mkdir -p "$dir/apt/lists/partial" "$dir/debs"
 options="-qq -o APT::Architecture=$arch -o APT::Architectures::=$arch -o Dir::State::Lists=$dir/apt/lists -o Dir::State::status=/dev/null
@@ -25,3 +25,4 @@ for deb in "$dir"/debs/*.deb; do
 done
 rm -rf "$dir/apt" "$dir/debs"
 mv "$dir/files.tmp" "$dir/files"
+echo "$packages" >"$dir/packages"

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/sha256.h"
 
 enum {
 	CACHE_DAYS = 90,
@@ -101,7 +101,8 @@ static bool is_of(const char *name, const char *id)
 {
 	size_t n = strlen(id);
 
-	return !strncmp(name, id, n) && name[n] == '-' && strlen(name) == n + 1 + SHA256_HEX;
+	return !strncmp(name, id, n) && name[n] == '-' &&
+	       strlen(name) == n + SHA256_DIGEST_STRING_LENGTH;
 }
 
 struct err *cache_find(const char *path, const char *id, cache_same same, void *arg, char **ret)
@@ -134,20 +135,20 @@ struct err *cache_find(const char *path, const char *id, cache_same same, void *
 struct err *cache_name(const char *dir, const char *id, int fd, char **ret)
 {
 	_cleanup_free_ uint8_t *b = malloc(HASHED);
-	char hex[SHA256_HEX + 1];
-	struct sha256 hash;
+	char hex[SHA256_DIGEST_STRING_LENGTH];
+	SHA2_CTX hash;
 	off_t at = 0;
 	ssize_t n;
 
 	if (!b)
 		return err_nomem();
-	sha256_init(&hash);
+	SHA256Init(&hash);
 	while ((n = pread(fd, b, HASHED, at)) > 0) {
-		sha256_add(&hash, b, (size_t)n);
+		SHA256Update(&hash, b, (size_t)n);
 		at += n;
 	}
 	if (n < 0)
 		return err_os(errno, "reading what was fetched");
-	sha256_end(&hash, hex);
+	SHA256End(&hash, hex);
 	return asprintf(ret, "%s/%s-%s", dir, id, hex) < 0 ? err_nomem() : NULL;
 }

@@ -43,6 +43,7 @@ need pkg-config command -v pkg-config
 need libc6-dev have_header stdio.h
 need libelf-dev have_header gelf.h
 need libdwarf-dev have_header libdwarf.h libdwarf/libdwarf.h libdwarf-0/libdwarf.h
+need libmd-dev have_header sha2.h
 need zlib1g-dev have_header zlib.h
 need libexpat1-dev have_header expat.h
 need libjson-c-dev have_header json-c/json.h

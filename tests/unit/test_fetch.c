@@ -18,7 +18,6 @@
 
 #include <cmocka.h>
 
-#include "base/sha256.h"
 #include "rsp/rsp.h"
 #include "target/fetch.h"
 #include "tests/unit/check.h"
@@ -190,38 +189,6 @@ static void test_full_disk(void **state)
 	free(b);
 }
 
-/* FIPS 180-4's examples. */
-static void test_sha256(void **state)
-{
-	static const struct {
-		const char *text, *hash;
-	} known[] = {
-		{ "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
-		{ "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
-		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-		  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
-	};
-	uint8_t a[1000];
-	char hex[SHA256_HEX + 1];
-	struct sha256 s;
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		sha256_init(&s);
-		sha256_add(&s, known[i].text, strlen(known[i].text));
-		sha256_end(&s, hex);
-		assert_string_equal(hex, known[i].hash);
-	}
-	memset(a, 'a', sizeof(a));
-	sha256_init(&s);
-	for (size_t n = 0; n < 1000; n++) {
-		sha256_add(&s, a, n); /* and at every place of a block */
-		sha256_add(&s, a, 1000 - n);
-	}
-	sha256_end(&s, hex);
-	assert_string_equal(hex,
-			    "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-}
-
 static int no_cache(void **state)
 {
 	char command[128];
@@ -233,7 +200,6 @@ static int no_cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha256),
 		cmocka_unit_test_teardown(test_claimed_id, no_cache),
 		cmocka_unit_test_teardown(test_damaged, no_cache),
 		cmocka_unit_test_teardown(test_streamed, no_cache),
