@@ -154,6 +154,17 @@ static struct err *place_find(struct grouping *x, const struct goroutine *g, uin
 	return NULL;
 }
 
+/* What a goroutine began with whose stack cannot be read. */
+static const char *began_with(struct grouping *x, const struct goroutine *g)
+{
+	const struct func *f = NULL;
+	uint64_t pc;
+
+	if (proc_get_try(&x->h->proc, g->addr, L_g_startpc, &pc))
+		err_destroy(func_find(&x->h->proc, pc, &f));
+	return f ? f->name : "?";
+}
+
 /* The innermost function of the program, else of the library, else what it began with. */
 static struct err *function_of(struct grouping *x, const struct goroutine *g, const char **ret,
 			       bool *own)
@@ -173,6 +184,8 @@ static struct err *function_of(struct grouping *x, const struct goroutine *g, co
 	*own = !*ret && g->nframes;
 	for (uint32_t i = 0; i < g->nframes && (!*ret || !strcmp(*ret, "runtime.goexit")); i++)
 		*ret = frame_func(x->h, g, i)->name;
+	if (!*ret)
+		*ret = began_with(x, g);
 	return NULL;
 }
 

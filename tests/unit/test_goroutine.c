@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "heap/heap.h"
 #include "tests/unit/check.h"
 #include "tests/unit/fakeheap.h"
 
@@ -648,6 +649,38 @@ static void ring_of_machines(void **state)
 	fake_free(&f);
 }
 
+/* Where nothing of a stack can be read, a group has the function that its goroutine began with. */
+static void no_frames(void **state)
+{
+	const struct analyse_options o = { .max_depth = 10, .graph = true, .goroutines = true };
+
+	for (size_t e = 0; e < fake_neras; e++)
+		for (int known = 0; known < 2; known++) {
+			struct report r = { 0 };
+			struct profile p;
+			struct fake f;
+			size_t n = 0;
+
+			fake_make(&f, &fake_eras[e]);
+			fake_set(&f, f.gs[PARKED], L_g_atomicstatus, G_COPYSTACK);
+			if (!known)
+				fake_set(&f, f.gs[PARKED], L_g_startpc, 0x10);
+			fake_load(&f, true);
+			ok(profile_init(&p));
+			ok(fake_analyse(&f, &o, &p, &r));
+			for (size_t i = 0; i < r.goroutines_of.groups.n; i++) {
+				const struct goroutine_group *g = &r.goroutines_of.groups.v[i];
+
+				assert_non_null(g->function);
+				n += !strcmp(g->function, known ? "main.worker" : "?");
+			}
+			assert_int_equal(n, 1);
+			report_deinit(&r);
+			profile_deinit(&p);
+			fake_free(&f);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -666,6 +699,7 @@ int main(void)
 		cmocka_unit_test(panicked),
 		cmocka_unit_test(deferred),
 		cmocka_unit_test(partial),
+		cmocka_unit_test(no_frames),
 		cmocka_unit_test(damaged_maps),
 		cmocka_unit_test(damaged_lists),
 		cmocka_unit_test(ring_of_machines),
