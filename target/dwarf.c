@@ -149,6 +149,7 @@ struct err *dwarf_need_cus(struct dwarf *d)
 		cu_read_die(d, die, &cu);
 		TRY(vec_push(&d->cus, cu));
 	}
+	TRY(dwarf_settle(d));
 	if (!d->cus.n)
 		return err_create(ERR_NODEBUG, "%s: no DWARF", elf_path(d->elf));
 	d->have_cus = true;

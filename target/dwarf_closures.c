@@ -103,7 +103,7 @@ static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *
 	DIE_GUARD Dwarf_Die die = NULL, v = NULL;
 
 	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
-		return NULL;
+		return dwarf_settle(d);
 	do {
 		struct dwarf_capture c = { 0 };
 
@@ -112,7 +112,7 @@ static struct err *captures_by_offset(struct dwarf *d, const struct dwarf_func *
 		    c.offset && capture_of(d, v, &c))
 			TRY(vec_push(out, c));
 	} while (dwarf_die_next(d, &v));
-	return NULL;
+	return dwarf_settle(d);
 }
 
 /*
@@ -205,7 +205,7 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 	uint64_t line, first, end = elf_fmt(d->elf).word;
 
 	if (!dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
-		return NULL;
+		return dwarf_settle(d);
 	first = first_line(d, die);
 	do {
 		struct dwarf_capture c = { 0 };
@@ -219,7 +219,7 @@ static struct err *captures_by_line(struct dwarf *d, const struct dwarf_func *f,
 		TRY(lay_out(d, &c, &end));
 		TRY(vec_push(out, c));
 	} while (dwarf_die_next(d, &v));
-	return NULL;
+	return dwarf_settle(d);
 }
 
 /* The function that starts at entry; NULL: none. */
@@ -246,6 +246,7 @@ struct err *dwarf_captures(struct dwarf *d, uint64_t entry, struct dwarf_capture
 		qsort(out.v, out.n, sizeof(*out.v), cmp_capture);
 		dict_of_outer(d, f, &out);
 	}
+	TRY(dwarf_settle(d));
 	*n = out.n;
 	*ret = TAKE_PTR(out.v);
 	return NULL;
@@ -270,14 +271,14 @@ struct err *dwarf_first_param(struct dwarf *d, uint64_t entry, uint64_t *type)
 	TRY(dwarf_need_index(d));
 	f = func_at(d, entry);
 	if (!f || !dwarf_die_at(d, f->die, &die) || !dwarf_die_child(d, die, &v))
-		return NULL;
+		return dwarf_settle(d);
 	do {
 		/* Results are formal parameters, too, and come behind them. */
 		if (dwarf_die_tag(d, v) == DW_TAG_formal_parameter) {
 			if (!dwarf_origin_val(d, v, DW_AT_type, dwarf_die_ref, type))
 				*type = 0;
-			return NULL;
+			return dwarf_settle(d);
 		}
 	} while (dwarf_die_next(d, &v));
-	return NULL;
+	return dwarf_settle(d);
 }

@@ -13,14 +13,27 @@ struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const char *what)
 				     what, e ? dwarf_errmsg(e) : "unexpected end");
 
 	dwarf_lib_drop(d, &e);
+	if (d->no_memory) {
+		err_destroy(err);
+		return err_nomem();
+	}
 	return err;
 }
 
 void dwarf_lib_drop(struct dwarf *d, Dwarf_Error *e)
 {
+	/* The second one is what stands for an error that there was no memory for. */
+	if (*e &&
+	    (dwarf_errno(*e) == DW_DLE_ALLOC_FAIL || dwarf_errno(*e) == DW_DLE_FAILSAFE_ERRVAL))
+		d->no_memory = true;
 	if (*e)
 		dwarf_dealloc_error(d->dbg, *e);
 	*e = NULL;
+}
+
+struct err *dwarf_settle(const struct dwarf *d)
+{
+	return d->no_memory ? err_nomem() : NULL;
 }
 
 void dwarf_die_free(Dwarf_Die *die)

@@ -169,6 +169,7 @@ static struct err *need_types(struct dwarf *d)
 	for (size_t i = 0; i < d->cus.n; i++)
 		if (d->cus.v[i].types || (!any && d->cus.v[i].go))
 			TRY(walk_cu(d, &d->cus.v[i], true));
+	TRY(dwarf_settle(d));
 	TRY(hash_names(d));
 	d->have_types = true;
 	return NULL;
@@ -213,6 +214,7 @@ struct err *dwarf_need_index(struct dwarf *d)
 		TRY(intr_check());
 		d->vars.v[i].size = dwarf_type_size(d, d->vars.v[i].type);
 	}
+	TRY(dwarf_settle(d));
 	d->have_index = true;
 	return NULL;
 }

@@ -46,6 +46,7 @@ struct dwarf {
 	struct arena strings;
 	VEC(struct dwarf_cu) cus; /* by offset */
 	bool have_cus, have_types, have_index;
+	bool no_memory; /* libdwarf had none, once */
 
 	/* types */
 	VEC(struct dwarf_name) names;
@@ -65,8 +66,12 @@ int dwarf_object_open(struct dwarf_sections *s, lib_object *o, Dwarf_Debug *dbg,
 
 /* A failed libdwarf call as an error; frees e. */
 ERR_MUST_CHECK struct err *dwarf_lib_err(struct dwarf *d, Dwarf_Error e, const char *what);
-/* A failed call that does not matter: frees e. */
+/* A failed call that does not matter: frees e.  But where it was for want of memory, what the call
+ * would have said is missing, and dwarf_settle() says so. */
 void dwarf_lib_drop(struct dwarf *d, Dwarf_Error *e);
+/* ERR_NOMEM: libdwarf had no memory once, so that something may be missing.  What hands something
+ * out ends with it. */
+ERR_MUST_CHECK struct err *dwarf_settle(const struct dwarf *d);
 
 /* A guard: DIE_GUARD Dwarf_Die die = NULL; */
 void dwarf_die_free(Dwarf_Die *die);

@@ -369,6 +369,7 @@ struct err *dwarf_locals(struct dwarf *d, uint64_t pc, struct dwarf_local **ret,
 		TRY(walk_scopes(d, cu, die, pc, &out));
 		TRY(fold_parts(d, &out));
 	}
+	TRY(dwarf_settle(d));
 	*n = out.n;
 	*ret = TAKE_PTR(out.v);
 	return NULL;

@@ -118,8 +118,9 @@ struct err *dwarf_type(struct dwarf *d, uint64_t off, struct dwarf_type *ret)
 
 	TRY(dwarf_need_cus(d));
 	if (!dwarf_die_at(d, off, &die))
-		return err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx", elf_path(d->elf),
-				  (unsigned long long)off);
+		return d->no_memory ? err_nomem() :
+				      err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx",
+						 elf_path(d->elf), (unsigned long long)off);
 	t.tag = tag_of(dwarf_die_tag(d, die));
 	t.name = dwarf_die_str(d, die, DW_AT_name);
 	t.name = symname_plain(&d->strings, t.name ? t.name : "");
@@ -134,6 +135,7 @@ struct err *dwarf_type(struct dwarf *d, uint64_t off, struct dwarf_type *ret)
 	if (dwarf_die_uint(d, die, GO_AT_kind, &v))
 		t.go_kind = v & KIND_MASK;
 	t.go_runtime_type = dwarf_type_runtime(d, die, t.name);
+	TRY(dwarf_settle(d));
 	*ret = t;
 	return NULL;
 }
@@ -162,8 +164,9 @@ struct err *dwarf_members(struct dwarf *d, uint64_t off, struct dwarf_member **r
 
 	TRY(dwarf_need_cus(d));
 	if (!dwarf_die_at(d, off, &die))
-		return err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx", elf_path(d->elf),
-				  (unsigned long long)off);
+		return d->no_memory ? err_nomem() :
+				      err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx",
+						 elf_path(d->elf), (unsigned long long)off);
 	for (more = dwarf_die_child(d, die, &m); more; more = dwarf_die_next(d, &m)) {
 		struct dwarf_member f;
 
@@ -175,6 +178,7 @@ struct err *dwarf_members(struct dwarf *d, uint64_t off, struct dwarf_member **r
 		TRY(vec_push(&members, f));
 	}
 	TRY(intr_check());
+	TRY(dwarf_settle(d));
 	*n = members.n;
 	*ret = TAKE_PTR(members.v);
 	return NULL;
