@@ -9,6 +9,8 @@
 #	make check-packages  packages and archives, on bare systems
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make static	one static binary, $(OBJDIR)/grf-rsp-static, for containers with nothing else in them
+#	make check-faults  a fault at every packet of a session, and at every allocation (GRF_FAULTS_EVERY=10: every tenth)
+#	make fuzz SECONDS=10	runs each fuzzer for so long (tests/fuzz/); FUZZ="packet heap": these; wants clang
 #	make bench	measures against the peers, and writes docs/PERFORMANCE.md (tests/bench/bench.py)
 #	make layouts	writes heap/layout/layout_table.inc from the Go toolchains (docs/ADDING-A-GO-RELEASE.md);
 #	make check-layouts  holds it against every one of them (LAYOUTS="1.27.3": against these)
@@ -74,9 +76,17 @@ UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BINS := $(UNIT_SRCS:%.c=$(OBJDIR)/%)
 # What unit tests share: linked into each of them.
 UNIT_OBJS := $(patsubst %.c,$(OBJDIR)/%.o,$(filter-out $(UNIT_SRCS),$(wildcard tests/unit/*.c)))
-TOOL_SRCS := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
+TOOL_SRCS := $(sort $(filter-out tests/tools/nomem.c,$(wildcard tests/tools/*.c tests/bench/*.c)))
 TOOL_BINS := $(TOOL_SRCS:%.c=$(OBJDIR)/%)
 
+# What libFuzzer runs (tests/fuzz/fuzz.h), built by `make fuzz` in a folder of its own.
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BINS := $(FUZZ_SRCS:%.c=$(OBJDIR)/%)
+FUZZ_OBJS := $(patsubst %.c,$(OBJDIR)/%.o,$(filter-out $(FUZZ_SRCS),$(wildcard tests/fuzz/*.c)) tests/unit/fakeelf.c tests/unit/fakeheap.c)
+FUZZ_OBJDIR ?= build-fuzz
+SECONDS ?= 10
+
+comma := ,
 ifeq ($(V),0)
 Q := @
 say = @printf '  %-4s %s\n' $(1) $@
@@ -143,6 +153,25 @@ $(TOOL_BINS): $(OBJDIR)/%: %.c $(LIB)
 	$(call say,LD)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP $(HARDEN_LD) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
 
+# What a fuzzer stands in for, the stub, its files, mappings, is wrapped: tests/fuzz/NAME.wrap, tests/fuzz/fuzz.c.
+$(FUZZ_BINS): $(OBJDIR)/%: %.c $(FUZZ_OBJS) $(LIB)
+	$(call say,LD)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -fsanitize=fuzzer $(LDFLAGS) \
+		$(patsubst %,-Wl$(comma)--wrap=%,mmap munmap madvise $(shell cat $(<:.c=.wrap) 2>/dev/null)) -o $@ $< $(FUZZ_OBJS) $(LIB) $(ALL_LIBS)
+
+fuzzers: $(FUZZ_BINS)
+
+# Comparisons are not traced: that took half of the time, and the corpora know the words.  NULL + 0 is no fault in practice.
+fuzz: deps-tests
+	$(Q)$(MAKE) --no-print-directory OBJDIR=$(FUZZ_OBJDIR) CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS="-O1 -g1 -fno-sanitize-coverage=trace-cmp -fno-sanitize=pointer-overflow" \
+		SQLITE=no fuzzers
+	$(Q)sh tests/fuzz/run.sh $(FUZZ_OBJDIR) $(SECONDS) $(FUZZ)
+
+# Preloaded: allocations fail.
+$(OBJDIR)/tests/tools/nomem.so: tests/tools/nomem.c
+	$(call say,LD)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared -o $@ $< -ldl
+
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
 
@@ -161,7 +190,7 @@ deps-machines:
 check: deps-tests
 	$(Q)$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT_BINS) $(TOOL_BINS)
+check-built: all $(UNIT_BINS) $(TOOL_BINS) $(OBJDIR)/tests/tools/nomem.so
 	$(Q)$(PYTEST) -n $(JOBS) $(if $(K),-k "$(K)")
 
 # The unit tests and one exact run.
@@ -203,6 +232,16 @@ check-source check-layers: all
 
 check-page:
 	$(Q)node --test output/html/test/page.test.mjs
+
+# A fault at every packet and at every allocation: docs/SECURITY.md has the figures.  GRF_FAULTS_EVERY=10: every tenth.
+check-faults: deps-tests
+	$(Q)$(MAKE) --no-print-directory all $(OBJDIR)/tests/tools/nomem.so
+	$(Q)$(PYTEST) -n $(JOBS) -m faults $(if $(K),-k "$(K)")
+
+# The few that `make check` makes, for a build with sanitizers.
+check-few: deps-tests
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTEST) -n $(JOBS) tests/e2e/test_faults.py -k few_packets
 
 # Layout is clang-format 14's (Debian 12); other versions differ in places.
 CLANG_FORMAT ?= clang-format-14
@@ -250,5 +289,5 @@ include packaging/packaging.mk
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all static bench unit deps deps-tests deps-machines deps-packages check check-quick check-arch check-guest check-packages check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
--include $(LIB_OBJS:.o=.d) $(OBJDIR)/output/sqlite_none.d $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d)
+.PHONY: all static bench unit fuzz fuzzers deps deps-tests deps-machines deps-packages check check-quick check-faults check-few check-arch check-guest check-packages check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
+-include $(LIB_OBJS:.o=.d) $(OBJDIR)/output/sqlite_none.d $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d) $(FUZZ_BINS:=.d) $(FUZZ_OBJS:.o=.d)

@@ -64,8 +64,8 @@ struct err *released_text(uint64_t pid, enum undo_left left, uint64_t tracer, st
 				"process %" PRIu64
 				" may still be held by the stub, which cannot be reached any more: "
 				"run grf-rsp again, or end the stub (grep TracerPid "
-				"/proc/%" PRIu64 "/status names it)",
-				pid, pid);
+				"/proc/%" PRIu64 "/status names it; 0: kill -CONT %" PRIu64 ")",
+				pid, pid, pid);
 	return NULL;
 }
 
