@@ -87,8 +87,12 @@ if [ "$tests" ]; then
 	want gdb gdb
 	/usr/bin/python3 -c "import jsonschema" 2>/dev/null || wanted="$wanted python3-jsonschema"
 	want clang clang
+	# libFuzzer and the sanitizers' runtime (make fuzz)
+	echo 'int main(void) { return 0; }' | clang -fsanitize=address,undefined -x c - -o /dev/null 2>/dev/null ||
+		wanted="$wanted libclang-rt-$(clang -dumpversion 2>/dev/null | grep -o '^[0-9]*' || echo 14)-dev"
 	want clang-format-14 clang-format-14
 	want cppcheck cppcheck
+	want valgrind valgrind
 	want chromium chromium
 	want chromium-driver chromedriver
 	/usr/bin/python3 -c "import selenium" 2>/dev/null || wanted="$wanted python3-selenium"
