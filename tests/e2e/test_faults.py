@@ -179,7 +179,8 @@ def merged(stacks):
 
 
 def judge(r, lane, files, right, session, fault):
-    """True; False where the process has ended, as docs/FORK.md says: gdbserver was killed while a thread had our registers."""
+    """True; False where the process has come to harm, as docs/FORK.md says: what the stub was told, or said, was lost or another
+    while a thread had our registers."""
     scale = float(os.environ.get("GRF_TIMEOUT_SCALE", "1"))
     check(r.secs < (TIMEOUT + LATE + (UNDO if session == "fork" else 0)) * scale, "too late:", r)
     check(r.rc in (0, 1), "a strange end:", r)
@@ -191,11 +192,12 @@ def judge(r, lane, files, right, session, fault):
         # Another answer with a right checksum is believed.
         check(right or fault == "content", "a wrong answer:", r)
     p = lane.prog
-    if session == "fork" and fault == "killed" and r.rc:
+    harm = session == "fork" and fault in ("killed", "cut", "doubled", "content") and r.rc
+    if harm:
         with contextlib.suppress(subprocess.TimeoutExpired):
             p.proc.wait(0.3)
-            # Go says "SIGTRAP: trace trap", and exits with 2.
-            check(p.proc.returncode in (-signal.SIGTRAP, 2), "how did it end?", p.proc.returncode, r)
+            # Go says "SIGTRAP: trace trap", or of another signal, and exits with 2.
+            check(p.proc.returncode, "how did it end?", r)
             return False
     try:
         p.wait_running(LATE)
@@ -206,8 +208,13 @@ def judge(r, lane, files, right, session, fault):
             p.kill(signal.SIGCONT)
         p.wait_running(LATE)
     check(p.proc.poll() is None, "the process is gone:", r)
-    line = p.wait_line(r"^tick \d+", 5, len(p.lines))
-    check("ok" in line, line)
+    try:
+        check("ok" in p.wait_line(r"^tick \d+", 5, len(p.lines)), r)
+    except Failure:
+        if harm:
+            p.stop()
+            return False
+        raise
     deadline = time.monotonic() + LATE
     while lane.others() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -248,7 +255,7 @@ def matrix(session, cells):
     check(not bad, f"{len(bad)} of {len(cells)}:\n" + "\n".join(bad[:20]))
     return f"{session}: {len(cells)} faults: {profiles[0]} right profiles ({profiles[1]} before the fault), " \
            f"{errors[0]} clear errors; the slowest {slowest[0]:.1f} s" + \
-           (f"; {ended[0]} times the process ended with its gdbserver" if ended[0] else "")
+           (f"; {ended[0]} times the process came to harm" if ended[0] else "")
 
 
 def count(session):
