@@ -6,6 +6,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+uint64_t hash_seed;
+
+/* Without any randomness yet, early in a machine's life, it stays 0. */
+__attribute__((constructor)) static void hash_seed_init(void)
+{
+	if (getrandom(&hash_seed, sizeof(hash_seed), GRND_NONBLOCK) != sizeof(hash_seed))
+		hash_seed = 0;
+}
 
 void map64_deinit(struct map64 *m)
 {
@@ -15,7 +25,7 @@ void map64_deinit(struct map64 *m)
 
 static inline size_t map64_find(const struct map64 *m, uint64_t key)
 {
-	size_t i = hash64(key) & (m->cap - 1);
+	size_t i = hash_key(key) & (m->cap - 1);
 
 	while (m->slots[i].key != key && m->slots[i].key != MAP64_EMPTY)
 		i = (i + 1) & (m->cap - 1);
@@ -87,7 +97,7 @@ void strtab_deinit(struct strtab *t)
 
 static uint32_t strtab_find(const struct strtab *t, const char *s)
 {
-	uint32_t i = (uint32_t)hash_str(s, strlen(s)) & (t->nslots - 1);
+	uint32_t i = (uint32_t)hash_name(s, strlen(s)) & (t->nslots - 1);
 
 	while (t->slots[i] && strcmp(t->str[t->slots[i] - 1], s))
 		i = (i + 1) & (t->nslots - 1);

@@ -31,13 +31,34 @@ static inline uint64_t hash_step(uint64_t h, uint8_t byte)
 	return (h ^ byte) * 0x100000001b3ull;
 }
 
+/* Of a string, from this start on; HASH_START where the value itself matters: it is the same in
+ * every run. */
+static inline uint64_t hash_str_from(uint64_t start, const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		start = hash_step(start, (uint8_t)s[i]);
+	return hash64(start);
+}
+
 static inline uint64_t hash_str(const char *s, size_t len)
 {
-	uint64_t h = HASH_START;
+	return hash_str_from(HASH_START, s, len);
+}
 
-	for (size_t i = 0; i < len; i++)
-		h = hash_step(h, (uint8_t)s[i]);
-	return hash64(h);
+/*
+ * Where a key belongs in a table.  Each run has a seed of its own, or keys could be made that all
+ * belong in one place.  Nothing that is told may come of it.
+ */
+extern uint64_t hash_seed;
+
+static inline uint64_t hash_key(uint64_t key)
+{
+	return hash64(key ^ hash_seed);
+}
+
+static inline uint64_t hash_name(const char *s, size_t len)
+{
+	return hash_str_from(HASH_START ^ hash_seed, s, len);
 }
 
 struct map64_slot {

@@ -60,7 +60,7 @@ static struct err *add_type(struct dwarf *d, Dwarf_Die die, uint16_t tag)
 /* The slot of a name, or the empty one where it belongs. */
 static uint32_t find_name(const struct dwarf *d, const char *name)
 {
-	uint32_t i = hash_str(name, strlen(name)) & (d->nname_slots - 1);
+	uint32_t i = hash_name(name, strlen(name)) & (d->nname_slots - 1);
 
 	while (d->name_slots[i] && strcmp(d->names.v[d->name_slots[i] - 1].name, name))
 		i = (i + 1) & (d->nname_slots - 1);

@@ -243,7 +243,7 @@ void elf_release(const struct elf *e)
 
 static uint32_t elf_sym_slot(const struct elf *e, const char *name)
 {
-	return hash_str(name, strlen(name)) & (e->nsym_slots - 1);
+	return hash_name(name, strlen(name)) & (e->nsym_slots - 1);
 }
 
 /*
