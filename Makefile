@@ -6,6 +6,7 @@
 #	make check-page  the tests of output/html/'s modules, with node
 #	make format	lays the C files out; make compile_commands.json for editors and clang's tools
 #	make check-quick  the unit tests and one exact run; make check K=NAME what has NAME in it (tests/README.md)
+#	make check-docs  every command of README and docs/ is typed
 #	make check-packages  packages and archives, on bare systems
 #	make check-arch	every architecture under QEMU's user mode, on every Go release
 #	make static	one static binary, $(OBJDIR)/grf-rsp-static, for containers with nothing else in them
@@ -222,6 +223,11 @@ check-guest: deps-machines
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTEST) -m guest --tables
 
+# Every command of README and docs/, where it can be run; make check does so with README's.
+check-docs: deps-tests
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTEST) -n $(JOBS) -m "docs or not docs" tests/e2e/test_docs.py
+
 # Packages and archives, on bare Debian 12 and 13, and for arm64.
 check-packages: deps-packages
 	$(Q)$(MAKE) --no-print-directory all
@@ -289,5 +295,5 @@ include packaging/packaging.mk
 clean:
 	rm -rf $(OBJDIR)
 
-.PHONY: all static bench unit fuzz fuzzers deps deps-tests deps-machines deps-packages check check-quick check-faults check-few check-arch check-guest check-packages check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
+.PHONY: all static bench unit fuzz fuzzers deps deps-tests deps-machines deps-packages check check-quick check-faults check-few check-arch check-guest check-docs check-packages check-built check-releases check-layers check-source check-page check-format format lint check-layouts demo layouts clean
 -include $(LIB_OBJS:.o=.d) $(OBJDIR)/output/sqlite_none.d $(OBJDIR)/main.d $(UNIT_OBJS:.o=.d) $(UNIT_BINS:=.d) $(TOOL_BINS:=.d) $(FUZZ_BINS:=.d) $(FUZZ_OBJS:.o=.d)

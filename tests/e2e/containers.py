@@ -140,6 +140,16 @@ def gdbserver_files():
     return with_libraries(**{"/usr/bin/gdbserver": "gdbserver"})
 
 
+def static_binary():
+    """The path of the static grf-rsp, which is linked once a run."""
+    def make():
+        r = subprocess.run(["make", "-s", "static", f"OBJDIR={OBJDIR}"], cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True)
+        check(r.returncode == 0, "make static:", r.stdout)
+        return os.path.join(OBJDIR, "grf-rsp-static")
+    return once("static", make)
+
+
 def stat_of(pid, field):
     """A line of /proc/PID/status."""
     with open(f"/proc/{pid}/status") as f:

@@ -8,20 +8,13 @@ import time
 
 import pytest
 
-from containers import with_libraries
+from containers import static_binary, with_libraries
 from lib import *
-
-STATIC = os.path.join(OBJDIR, "grf-rsp-static")
 
 
 @pytest.fixture
 def static():
-    def make():
-        r = subprocess.run(["make", "-s", "static", f"OBJDIR={OBJDIR}"], cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           text=True)
-        check(r.returncode == 0, "make static:", r.stdout)
-        return STATIC
-    return once("static", make)
+    return static_binary()
 
 
 def test_static_binary(static):
