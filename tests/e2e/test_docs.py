@@ -21,7 +21,7 @@ from lib import *
 # Commands that are not run here: a pattern for each, and why.
 ELSEWHERE = {
     r"apt-get update && apt-get install -y make && make (demo|check)\b": "as root, on a bare Debian 12: CI does; test_demo",
-    r"make (deps && make|deb\b|rpm\b|install\b)": "tests/e2e/test_packaging.py installs, and builds packages",
+    r"make (deps && make|deb\b|rpm\b|dist\b|install\b)": "tests/e2e/test_packaging.py installs, and builds packages",
     r"README\.md: make static$": "docs/RECIPES.md has it, too",
     r"make (check|bench|SQLITE=no|HARDEN=)": "tests, the longest ones; variables of builds",
     r"make (layouts|check-layouts|check-releases)|flags=|EXPERIMENTS=": "toolchains of every release: make check-layouts",
