@@ -115,7 +115,7 @@ if [ "$tests" = packages ]; then
 	want rpm rpmbuild
 	want cpio cpio
 	want debootstrap debootstrap
-	want gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+	want "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" aarch64-linux-gnu-gcc
 fi
 if [ "$tests" = machines ]; then
 	want qemu-system-arm qemu-system-aarch64
