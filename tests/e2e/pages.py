@@ -45,12 +45,14 @@ class Browser:
     def cdp(self, method, **params):
         return self.driver.execute_cdp_cmd(method, params)
 
-    def dark(self, on):
-        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}])
+    def dark(self, on, still=False):
+        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"},
+                                                         {"name": "prefers-reduced-motion", "value": "reduce" if still else ""}])
 
-    def show(self, path, fragment="", width=1280, dark=False):
+    def show(self, path, fragment="", width=1280, dark=False, still=False):
+        """still: a zoom is there at once, so that what is clicked next does not lie elsewhere yet."""
         self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
-        self.dark(dark)
+        self.dark(dark, still)
         self.url = f"file://{urllib.parse.quote(path)}"
         self.open(fragment)
 

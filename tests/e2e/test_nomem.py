@@ -46,7 +46,7 @@ def judge(r, files, text, n, once, right=None):
     if r.rc:
         check(len(r.err.strip().splitlines()) == 1 and r.err.startswith("grf-rsp: "), f"allocation {n}: no clear error:", r)
         # Each file is whole or not there: what was written before is.
-        check(set(files) < set(OUTPUTS), f"allocation {n}: files left:", files)
+        check(set(files) <= set(OUTPUTS), f"allocation {n}: files left:", files)
         check(text is None or right is None or text == right, f"allocation {n}: a file that is not whole")
     else:
         check(files == sorted(OUTPUTS), f"allocation {n}: files:", files)

@@ -114,7 +114,7 @@ def test_can_be_used():
     r = report(d)
     live = r["coverage"]["live_bytes"]
     with Browser() as b:
-        b.show(f"{d}/leak.html")
+        b.show(f"{d}/leak.html", still=True)
         # Sorting: by a click, in both directions, and in the address.
         b.click("#tab-types")
         b.click("#panel-types th button", "bytes")
