@@ -10,7 +10,7 @@ import pytest
 from exactness import *
 from lib import *
 
-STOPS = int(os.environ.get("GRF_STOPS", "120"))
+STOPS = int(os.environ.get("GRF_STOPS", "90"))
 
 
 @pytest.mark.timeout(120 + STOPS * 15)
