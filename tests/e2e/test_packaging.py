@@ -217,7 +217,7 @@ def zoo_core(stub):
 
 @pytest.mark.packages
 @pytest.mark.timeout(900)
-@pytest.mark.needs("rpmbuild", "rpm")
+@pytest.mark.needs("rpmbuild", "rpm", "cpio")
 def test_rpm():
     make("rpm", f"OBJDIR={OBJDIR}", timeout=600)
     rpm, = glob.glob(f"{OBJDIR}/rpm/RPMS/*/*.rpm")
