@@ -13,6 +13,7 @@
 #include "heap/heap.h"
 #include "heap/runtime/root.h"
 #include "heap/types/type.h"
+#include "target/target_int.h"
 #include "tests/unit/fakeelf.h"
 
 const struct fake_era fake_eras[] = {
@@ -982,6 +983,15 @@ struct captured *fake_captured(struct fake *f)
 	return &f->heap->captured;
 }
 
+static struct err *no_auxv(struct target *t, struct buf *ret)
+{
+	return err_create(ERR_NODEBUG, "a process that was made by hand has no auxv");
+}
+
+/* What is asked for libraries where a module is in none of the files that are known. */
+static const struct target_ops no_ops = { .auxv = no_auxv };
+static struct target no_libraries = { .ops = &no_ops };
+
 struct err *fake_open(struct fake *f, bool symbols)
 {
 	const struct fake_segment segments[] = {
@@ -1036,7 +1046,7 @@ struct err *fake_open(struct fake *f, bool symbols)
 	image_set_source(f->img, &f->src);
 	TRY(heap_create(f->exe, NULL, 0, &f->heap));
 	f->p = &fake_captured(f)->proc;
-	return heap_attach(f->heap, NULL, f->img, 0);
+	return heap_attach(f->heap, &no_libraries, f->img, 0);
 }
 
 void fake_load(struct fake *f, bool symbols)
