@@ -1,15 +1,12 @@
 #!/bin/sh
-# deb.sh VERSION SOURCE.tar.gz DIR: makes Debian's package of the source in DIR, by dpkg-buildpackage and packaging/debian, and the source
+# deb.sh VERSION SOURCE.tar.gz DIR (packaging.mk runs it): makes Debian's package of the source in DIR, by dpkg-buildpackage and packaging/debian, and the source
 # package. The changelog of the package says where to look: CHANGELOG.md is installed beside it.
 set -eu
 version=$1 source=$(realpath "$2") dir=$3
-here=$(realpath "$(dirname "$0")")
 if ! command -v dpkg-buildpackage >/dev/null || ! command -v dh >/dev/null; then
 	echo "deb.sh: dpkg-buildpackage and dh are missing: apt-get install dpkg-dev debhelper" >&2
 	exit 1
 fi
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(sh "$here/epoch.sh")}
-export SOURCE_DATE_EPOCH
 
 rm -rf "$dir"
 mkdir -p "$dir"
@@ -25,7 +22,6 @@ grf-rsp ($version-1) unstable; urgency=medium
 
  -- $(sed -n 's/^Maintainer: //p' debian/control)  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
-# What the make around this one was told is not for the package.
-env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u OBJDIR -u CFLAGS dpkg-buildpackage -us -uc
+dpkg-buildpackage -us -uc
 cd ..
 ls -1 ./*.deb

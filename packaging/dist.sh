@@ -1,13 +1,11 @@
 #!/bin/sh
-# dist.sh VERSION SOURCE.tar.gz DIR: makes in DIR, from that source, a static grf-rsp for amd64 and arm64, each with its SHA-256 and a bill
+# dist.sh VERSION SOURCE.tar.gz DIR (packaging.mk runs it): makes in DIR, from that source, a static grf-rsp for amd64 and arm64, each with its SHA-256 and a bill
 # of materials (SPDX), as the source has them. ARCHES="amd64": these alone. The same source gives the same bytes wherever and whenever it
 # is made, with the same compiler: nothing of a folder or of the time gets in.
 set -eu
 version=$1 source=$(realpath "$2") dir=$(realpath "$3")
 here=$(realpath "$(dirname "$0")")
-# Not of the archive's own time: of the files in it.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(sh "$here/epoch.sh")}
-export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
+export LC_ALL=C TZ=UTC
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -25,8 +23,7 @@ for arch in ${ARCHES:-amd64 arm64}; do
 	sh packaging/sysroot.sh "$arch" "$sysroot"
 	name=grf-rsp-$version-linux-$arch
 	echo "  DIST $name"
-	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u OBJDIR \
-		PKG_CONFIG_LIBDIR="$sysroot/usr/lib/$triplet/pkgconfig:$sysroot/usr/share/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$sysroot" \
+	PKG_CONFIG_LIBDIR="$sysroot/usr/lib/$triplet/pkgconfig:$sysroot/usr/share/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$sysroot" \
 		make -s -j"$(nproc)" static OBJDIR="build-$arch" SQLITE=no CC="$compiler --sysroot=$sysroot" STRIP="$triplet-strip" \
 		AR="$triplet-ar" CFLAGS="-O2 -g -ffile-prefix-map=$PWD=. -ffile-prefix-map=$sysroot=" \
 		LDFLAGS="-Wl,-Map=$tmp/$name.map" >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; exit 1; }

@@ -45,15 +45,19 @@ $(OBJDIR)/dist/$(SOURCE).tar.gz: $(OBJDIR)/commit-$(COMMIT)
 	$(call say,TAR)
 	$(Q)mkdir -p $(@D) && git archive --format=tar --prefix=$(SOURCE)/ HEAD | gzip -9n >$@.tmp && mv $@.tmp $@
 
+# A script makes with other options than we, and all of it at the time of the last change.
+PACK := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u OBJDIR -u CFLAGS \
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(sh packaging/epoch.sh)} sh
+
 deb: $(OBJDIR)/dist/$(SOURCE).tar.gz
 	$(call say,DEB)
-	$(Q)sh packaging/deb.sh $(VERSION) $< $(OBJDIR)/deb
+	$(Q)$(PACK) packaging/deb.sh $(VERSION) $< $(OBJDIR)/deb
 
 rpm: $(OBJDIR)/dist/$(SOURCE).tar.gz
 	$(call say,RPM)
-	$(Q)sh packaging/rpm.sh $(VERSION) $< $(OBJDIR)/rpm
+	$(Q)$(PACK) packaging/rpm.sh $(VERSION) $< $(OBJDIR)/rpm
 
 dist: $(OBJDIR)/dist/$(SOURCE).tar.gz
-	$(Q)sh packaging/dist.sh $(VERSION) $< $(OBJDIR)/dist
+	$(Q)$(PACK) packaging/dist.sh $(VERSION) $< $(OBJDIR)/dist
 
 .PHONY: manual install uninstall deb rpm dist

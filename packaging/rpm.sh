@@ -1,6 +1,6 @@
 #!/bin/sh
-# rpm.sh VERSION SOURCE.tar.gz DIR: makes RPM's packages of the source in DIR, by rpmbuild. On a system whose packages are not RPM's, what
-# it is built with cannot be looked up: RPMBUILD="rpmbuild --nodeps".
+# rpm.sh VERSION SOURCE.tar.gz DIR (packaging.mk runs it): makes RPM's packages of the source in DIR, by rpmbuild. On a system whose packages
+# are not RPM's, what it is built with cannot be looked up: RPMBUILD="rpmbuild --nodeps".
 set -eu
 version=$1 source=$(realpath "$2") dir=$3
 here=$(realpath "$(dirname "$0")")
@@ -11,14 +11,11 @@ fi
 if command -v dpkg >/dev/null; then
 	RPMBUILD=${RPMBUILD:-rpmbuild --nodeps}
 fi
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(sh "$here/epoch.sh")}
-export SOURCE_DATE_EPOCH
-
 rm -rf "$dir"
 mkdir -p "$dir/SOURCES"
 dir=$(realpath "$dir")
 cp "$source" "$dir/SOURCES"
 sed "s/@VERSION@/$version/" "$here/grf-rsp.spec" >"$dir/grf-rsp.spec"
-env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u OBJDIR -u CFLAGS ${RPMBUILD:-rpmbuild} --quiet -ba --define "_topdir $dir" "$dir/grf-rsp.spec" >"$dir/log" 2>&1 ||
+${RPMBUILD:-rpmbuild} --quiet -ba --define "_topdir $dir" "$dir/grf-rsp.spec" >"$dir/log" 2>&1 ||
 	{ tail -n 50 "$dir/log" >&2; exit 1; }
 find "$dir" -name '*.rpm'
