@@ -180,7 +180,7 @@ static void help(void)
 	      "or a core file.  EXE is the program that runs; without it, it is fetched from\n"
 	      "the stub, or is what the core says.\n",
 	      stdout);
-	option_help(&option_table);
+	option_help(stdout, &option_table);
 	puts("\nThe profile opens with: go tool pprof -http=:8080 grf.out");
 }
 

@@ -29,6 +29,13 @@ static volatile sig_atomic_t overdue;
 static struct itimerval limit_grace;
 static const char *limit_text;
 
+static void wake(int fd)
+{
+	if (fd >= 0 && write(fd, "", 1) < 0) {
+		/* The pipe is full: it is readable already, which is all that counts. */
+	}
+}
+
 static void intr_handler(int signo)
 {
 	int saved = errno, fd = intr_pipe[1];
@@ -39,9 +46,7 @@ static void intr_handler(int signo)
 	} else {
 		intr_signo = signo;
 	}
-	if (fd >= 0 && write(fd, "", 1) < 0) {
-		/* The pipe is full: it is readable already, which is all that counts. */
-	}
+	wake(fd);
 	errno = saved;
 }
 
@@ -63,9 +68,7 @@ static void limit_handler(int signo)
 	}
 	overdue = 1;
 	setitimer(ITIMER_REAL, &limit_grace, NULL);
-	if (write(intr_pipe[1], "", 1) < 0) {
-		/* as above */
-	}
+	wake(intr_pipe[1]);
 	errno = saved;
 }
 

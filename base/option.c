@@ -2,7 +2,6 @@
 #include "base/option.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,42 +43,42 @@ int option_next(const struct option_table *t, int argc, char **argv)
 
 enum { HELP_COLUMN = 24, HELP_WIDTH = 80 };
 
-/* Prints the words of `text` in lines that begin at HELP_COLUMN; the cursor is at `column`. */
-static void help_wrap(const char *text, int column)
+/* Writes the words of `text` in lines that begin at HELP_COLUMN; the cursor is at `column`. */
+static void help_wrap(FILE *f, const char *text, int column)
 {
 	if (column > HELP_COLUMN - 2) {
-		putchar('\n');
+		putc('\n', f);
 		column = 0;
 	}
-	printf("%*s", HELP_COLUMN - column, "");
+	fprintf(f, "%*s", HELP_COLUMN - column, "");
 	column = HELP_COLUMN;
 	while (*text) {
 		int len = (int)strcspn(text, " ");
 
 		if (column > HELP_COLUMN && column + 1 + len > HELP_WIDTH) {
-			printf("\n%*s", HELP_COLUMN, "");
+			fprintf(f, "\n%*s", HELP_COLUMN, "");
 			column = HELP_COLUMN;
 		}
-		column += printf("%s%.*s", column > HELP_COLUMN ? " " : "", len, text);
+		column += fprintf(f, "%s%.*s", column > HELP_COLUMN ? " " : "", len, text);
 		text += len + (text[len] == ' ');
 	}
-	putchar('\n');
+	putc('\n', f);
 }
 
-void option_help(const struct option_table *t)
+void option_help(FILE *f, const struct option_table *t)
 {
 	for (const struct option_row *r = t->rows; r < t->rows + t->n; r++) {
 		int column;
 
 		if (!r->code) {
-			printf("\n%s:\n", r->name);
+			fprintf(f, "\n%s:\n", r->name);
 			continue;
 		}
-		column = r->code < OPTION_LONG ? printf("  -%c, --%s", r->code, r->name) :
-						 printf("      --%s", r->name);
+		column = r->code < OPTION_LONG ? fprintf(f, "  -%c, --%s", r->code, r->name) :
+						 fprintf(f, "      --%s", r->name);
 		if (r->arg)
-			column += printf("%s%s", *r->arg == '[' ? "" : " ", r->arg);
-		help_wrap(r->help, column);
+			column += fprintf(f, "%s%s", *r->arg == '[' ? "" : " ", r->arg);
+		help_wrap(f, r->help, column);
 	}
 }
 

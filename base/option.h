@@ -7,6 +7,7 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -32,8 +33,8 @@ enum { OPTION_ROWS = 64 };
  */
 int option_next(const struct option_table *t, int argc, char **argv);
 
-/* Prints the table: "  -p, --pid PID    what it does", in lines of at most 80 columns. */
-void option_help(const struct option_table *t);
+/* Writes the table: "  -p, --pid PID    what it does", in lines of at most 80 columns. */
+void option_help(FILE *f, const struct option_table *t);
 
 /* The error for the word that getopt has just refused, with the nearest option if one is near. */
 ERR_MUST_CHECK struct err *option_unknown(const struct option_table *t, char **argv);

@@ -219,13 +219,13 @@ static struct err *connect_stub(struct rsp *rsp, const char *target, int timeout
 	return NULL;
 }
 
-static void set_first_limit(struct rsp *rsp, int timeout_ms)
+uint64_t rsp_first_stop_limit(int timeout_ms)
 {
-	uint64_t ns = (uint64_t)timeout_ms * 1000000 * RSP_STOP_TIMEOUTS;
-	const uint64_t least = RSP_STOP_MIN_S * 1000000000ull;
+	enum { TIMES = 10 };
+	const uint64_t least = 60 * 1000000000ull;
+	uint64_t ns = TIMES * 1000000ull * (timeout_ms > 0 ? timeout_ms : CONN_TIMEOUT_MS);
 
-	rsp_set_stop_limit(rsp, ns < least ? least : ns,
-			   "the process was stopped for too long, and was let go");
+	return ns < least ? least : ns;
 }
 
 struct err *rsp_create(const char *target, const struct rsp_options *opts, struct rsp **ret)
@@ -241,7 +241,8 @@ struct err *rsp_create(const char *target, const struct rsp_options *opts, struc
 	if (!opts)
 		opts = &defaults;
 	timeout_ms = opts->timeout_ms > 0 ? opts->timeout_ms : CONN_TIMEOUT_MS;
-	set_first_limit(rsp, timeout_ms);
+	rsp_set_stop_limit(rsp, rsp_first_stop_limit(timeout_ms),
+			   "the process was stopped for too long, and was let go");
 	rsp->forks = opts->forks;
 	rsp->f.pub.packet_size = FEATURES_PACKET_SIZE;
 	rsp->shared = &rsp->state;

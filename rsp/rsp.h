@@ -88,11 +88,11 @@ uint64_t rsp_stopped_total_ns(const struct rsp *rsp);
 /*
  * The longest that a stop may last, whatever goes on meanwhile: replies, notifications, and what is
  * computed.  When it is over, whoever waits or calls intr_check() gets ERR_INTR with this text, and
- * the way out lets the process go (base/intr.h).  At first it is RSP_STOP_TIMEOUTS times the
- * timeout, and RSP_STOP_MIN_S at least.
+ * the way out lets the process go (base/intr.h).
  */
-enum { RSP_STOP_TIMEOUTS = 10, RSP_STOP_MIN_S = 60 };
 void rsp_set_stop_limit(struct rsp *rsp, uint64_t ns, const char *text);
+/* What it is at first: ten times the timeout (0: the default one), and a minute at least. */
+uint64_t rsp_first_stop_limit(int timeout_ms);
 
 /*
  * Lets the debuggee run and keeps the connection where the stub can

@@ -110,6 +110,13 @@ uint64_t dwarf_type_size(struct dwarf *d, uint64_t off)
 	return dwarf_die_at(d, off, &die) ? die_size(d, die) : 0;
 }
 
+static struct err *no_entry(const struct dwarf *d, uint64_t off)
+{
+	TRY(dwarf_settle(d));
+	return err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx", elf_path(d->elf),
+			  (unsigned long long)off);
+}
+
 struct err *dwarf_type(struct dwarf *d, uint64_t off, struct dwarf_type *ret)
 {
 	DIE_GUARD Dwarf_Die die = NULL;
@@ -118,9 +125,7 @@ struct err *dwarf_type(struct dwarf *d, uint64_t off, struct dwarf_type *ret)
 
 	TRY(dwarf_need_cus(d));
 	if (!dwarf_die_at(d, off, &die))
-		return d->no_memory ? err_nomem() :
-				      err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx",
-						 elf_path(d->elf), (unsigned long long)off);
+		return no_entry(d, off);
 	t.tag = tag_of(dwarf_die_tag(d, die));
 	t.name = dwarf_die_str(d, die, DW_AT_name);
 	t.name = symname_plain(&d->strings, t.name ? t.name : "");
@@ -164,9 +169,7 @@ struct err *dwarf_members(struct dwarf *d, uint64_t off, struct dwarf_member **r
 
 	TRY(dwarf_need_cus(d));
 	if (!dwarf_die_at(d, off, &die))
-		return d->no_memory ? err_nomem() :
-				      err_create(ERR_BADDATA, "%s: no DWARF entry at 0x%llx",
-						 elf_path(d->elf), (unsigned long long)off);
+		return no_entry(d, off);
 	for (more = dwarf_die_child(d, die, &m); more; more = dwarf_die_next(d, &m)) {
 		struct dwarf_member f;
 

@@ -45,9 +45,9 @@ static inline struct bytes_fmt elf_fmt_of(const GElf_Ehdr *eh)
 				   eh->e_ident[EI_DATA] == ELFDATA2MSB };
 }
 
-/* elf.c: are all of [off, off+len) in the file? */
-/* The segment whose bytes in the file have the len at addr; SIZE_MAX: none. */
+/* elf.c: the segment whose bytes in the file have the len at addr; SIZE_MAX: none. */
 size_t elf_segment_of(const struct elf *e, uint64_t addr, uint64_t len);
+/* elf.c: are all of [off, off+len) in the file? */
 bool elf_in_file(const struct elf *e, uint64_t off, uint64_t len);
 
 /* elf_note.c: fills e->ids; damaged notes are passed over. */

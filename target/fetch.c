@@ -253,8 +253,7 @@ static struct err *make_tmp(const char *dir, char **tmp, int *fd)
 static struct err *fetch_new(struct rsp *rsp, const char *remote, const char *cache, const char *id,
 			     char **ret)
 {
-	const char *tmpdir = getenv("TMPDIR");
-	const char *dir = cache ? cache : tmpdir && *tmpdir ? tmpdir : "/tmp";
+	const char *dir = cache ? cache : store_folder();
 	_cleanup_free_ char *tmp = NULL, *final = NULL;
 	_cleanup_close_ int fd = -1;
 	struct err *err;

@@ -115,6 +115,19 @@ static bool is_memory(const struct statfs *fs)
 	return fs->f_type == TMPFS_MAGIC || fs->f_type == RAMFS_MAGIC;
 }
 
+/* What may be taken of what is left, in bytes. */
+static double disk_room(const struct statfs *fs)
+{
+	return (double)fs->f_bavail * (double)fs->f_bsize / ROOM_SPARE;
+}
+
+const char *store_folder(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/tmp";
+}
+
 uint64_t store_room(const char *dir)
 {
 	struct statfs fs;
@@ -122,7 +135,7 @@ uint64_t store_room(const char *dir)
 
 	if (statfs(dir, &fs))
 		return 0;
-	room = (uint64_t)((double)fs.f_bavail * (double)fs.f_bsize / ROOM_SPARE);
+	room = (uint64_t)disk_room(&fs);
 	if (fs.f_type == RAMFS_MAGIC) /* it has no size */
 		room = UINT64_MAX;
 	memory = is_memory(&fs) ? store_memory_left() / STORE_SHARE : UINT64_MAX;
@@ -132,18 +145,16 @@ uint64_t store_room(const char *dir)
 /* A mapped file of len bytes, for which the disk has given room.  NULL: *why says why not. */
 static void *map_file(uint64_t len, const char **why)
 {
-	const char *dir = getenv("TMPDIR");
+	const char *dir = store_folder();
 	_cleanup_close_ int fd = -1;
 	struct statfs fs;
 	void *p;
 
-	if (!dir || !*dir)
-		dir = "/tmp";
 	if (statfs(dir, &fs) || !is_local_disk(&fs)) {
 		*why = "no local disk below TMPDIR";
 		return NULL;
 	}
-	if ((double)fs.f_bavail * (double)fs.f_bsize < ROOM_SPARE * (double)len) {
+	if (disk_room(&fs) < (double)len) {
 		*why = "no space below TMPDIR";
 		return NULL;
 	}

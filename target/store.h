@@ -44,6 +44,8 @@ struct store {
 bool store_fits(uint64_t len);
 /* Bytes of memory that the machine has left, or the container if that is less. */
 uint64_t store_memory_left(void);
+/* Where temporary files are: $TMPDIR, or /tmp. */
+const char *store_folder(void);
 /* How much may be written to a file in dir: most of what its disk has left; half of the memory that
  * is left, where files there are memory. */
 uint64_t store_room(const char *dir);

@@ -21,7 +21,6 @@ enum {
 	RATE = 100000000,    /* bytes a second: gdbserver 13's on one core */
 	RATE_FROM = 4 << 20, /* bytes of EXE that tell the link's rate */
 	MOST_MORE = 1 << 30,
-	DEFAULT_TIMEOUT_S = 30,
 	LIMIT_FORECASTS = 3,
 	LIMIT_S = 3600,
 	LIMIT_LATE_S = 2,
@@ -97,14 +96,11 @@ struct err *forecast_make(struct acquire *a, struct rsp *rsp, uint64_t pid)
  */
 static uint64_t default_limit(const struct acquire *a)
 {
-	uint64_t timeout_s = a->o.timeout_ms ? (uint64_t)a->o.timeout_ms / 1000 : DEFAULT_TIMEOUT_S;
-	uint64_t ns = RSP_STOP_TIMEOUTS * timeout_s * 1000000000,
+	uint64_t ns = rsp_first_stop_limit(a->o.timeout_ms),
 		 likely = a->report->forecast_most_ns / 1000 * LIMIT_FORECASTS * 1000;
 
 	if (likely > LIMIT_S * 1000000000ull)
 		likely = LIMIT_S * 1000000000ull;
-	if (ns < RSP_STOP_MIN_S * 1000000000ull)
-		ns = RSP_STOP_MIN_S * 1000000000ull;
 	return ns < likely ? likely : ns;
 }
 

@@ -5,7 +5,7 @@
  * layout is written as its differences from an earlier one: few offsets change at a time across
  * releases and architectures.
  */
-#include "heap/layout/layout.h"
+#include "heap/layout/layout_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,12 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+
+const struct layout_entry layout_entries[LAYOUT_N] = {
+#define E_F(id, s, f, r) [L_##id] = { s, f, r },
+#define E_S(id, s, r) [LS_##id] = { s, NULL, r },
+	LAYOUT_FIELDS(E_F, E_S)
+};
 
 const char *layout_name(enum layout_id id)
 {

@@ -4,21 +4,14 @@
  * a field by its offset, divides by sizes, and reads numbers into eight bytes: all of that is right
  * for a layout that passes here, and looked at nowhere else.
  */
-#include "heap/layout/layout.h"
+#include "heap/layout/layout_int.h"
 
 #include <string.h>
 
-static const char *const structs[LAYOUT_N] = {
-#define C_F(id, s, f, r) [L_##id] = s,
-#define C_S(id, s, r) [LS_##id] = s,
-	LAYOUT_FIELDS(C_F, C_S)
-};
-
-static const bool is_size[LAYOUT_N] = {
-#define C_IS_F(id, s, f, r) [L_##id] = false,
-#define C_IS_S(id, s, r) [LS_##id] = true,
-	LAYOUT_FIELDS(C_IS_F, C_IS_S)
-};
+static bool is_size(enum layout_id id)
+{
+	return !layout_entries[id].field;
+}
 
 static uint64_t field_end(const struct layout *l, enum layout_id id)
 {
@@ -29,8 +22,8 @@ static uint64_t field_end(const struct layout *l, enum layout_id id)
 static uint64_t struct_size(const struct layout *l, enum layout_id id)
 {
 	for (int i = 0; i < LAYOUT_N; i++)
-		if (is_size[i] && layout_has(l, (enum layout_id)i) &&
-		    !strcmp(structs[i], structs[id]))
+		if (is_size((enum layout_id)i) && layout_has(l, (enum layout_id)i) &&
+		    !strcmp(layout_entries[i].strct, layout_entries[id].strct))
 			return l->f[i].size;
 	return UINT64_MAX;
 }
@@ -45,7 +38,7 @@ static bool field_sound(const struct layout *l, enum layout_id id, const struct 
 
 	if ((!size && !e->empty) || field_end(l, id) > 2 * e->end + GROWTH)
 		return false;
-	if (is_size[id])
+	if (is_size(id))
 		return true;
 	/* What is a number in all of the table is one. */
 	if (e->size <= NUMBER_MAX && (size > NUMBER_MAX || size & (size - 1)))

@@ -2,24 +2,13 @@
  * The layout of the Go runtime's structures as the program's own DWARF has it, and where that
  * contradicts the table.
  */
-#include "heap/layout/layout.h"
+#include "heap/layout/layout_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
-
-struct layout_entry {
-	const char *strct, *field; /* field NULL: S() */
-	bool required;
-};
-
-static const struct layout_entry entries[LAYOUT_N] = {
-#define E_F(id, s, f, r) [L_##id] = { s, f, r },
-#define E_S(id, s, r) [LS_##id] = { s, NULL, r },
-	LAYOUT_FIELDS(E_F, E_S)
-};
 
 /* The members of the struct that was asked for last: entries of one struct stand together. */
 struct members {
@@ -155,7 +144,7 @@ struct err *layout_from_dwarf(struct dwarf *d, const struct layout *base, struct
 	struct layout l;
 
 	for (int i = 0; i < LAYOUT_N; i++) {
-		const struct layout_entry *e = &entries[i];
+		const struct layout_entry *e = &layout_entries[i];
 		struct err *err = find_entry(d, &m, e, &l.f[i], &have);
 
 		if (err)
@@ -181,7 +170,8 @@ struct err *layout_from_dwarf(struct dwarf *d, const struct layout *base, struct
 static bool knows_struct(const struct layout *l, int i)
 {
 	for (int j = 0; j < LAYOUT_N; j++)
-		if (l->f[j].off != LAYOUT_ABSENT && !strcmp(entries[j].strct, entries[i].strct))
+		if (l->f[j].off != LAYOUT_ABSENT &&
+		    !strcmp(layout_entries[j].strct, layout_entries[i].strct))
 			return true;
 	return false;
 }
